@@ -1,0 +1,202 @@
+//! Cells: everything that travels on a channel is 4,096 bytes long.
+//!
+//! ```text
+//! create cell    Create (592 bytes) ‖ zeros            created cell   Created (64 bytes) ‖ zeros
+//! every other    secretbox(direction's key, counter, 4,080 bytes)      then a layer for each go-between
+//! messages       length (4 bytes, little-endian) ‖ message ‖ zeros, cut into pieces of 4,080 bytes
+//! ```
+//! Nonces count cells and are never sent: a cell that is lost, repeated, swapped, reflected, taken from
+//! another channel or changed does not open, and the channel ends. A go-between cannot tell one from another.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::{
+    handshake::{Create, Created},
+    keys::DerivedKey,
+    request::MAX_MESSAGE,
+    secretbox,
+};
+
+/// A cell's length, bytes.
+pub const CELL: usize = 4096;
+/// What a cell carries of a message, bytes.
+pub const PAYLOAD: usize = CELL - secretbox::TAG;
+const LENGTH: usize = 4;
+
+/// A cell, as it travels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cell(Box<[u8; CELL]>);
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cell(..)")
+    }
+}
+
+/// A cell was not the next one of its channel, or what it carries is not a message. The channel ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a cell is not the next one of its channel")]
+pub struct CellError;
+
+impl Cell {
+    /// A cell from exactly [`CELL`] bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: Box<[u8; CELL]>) -> Self {
+        Self(bytes)
+    }
+
+    /// The cell's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; CELL] {
+        &self.0
+    }
+
+    fn with_front(front: &[u8]) -> Self {
+        let mut cell = Box::new([0; CELL]);
+        for (to, from) in cell.iter_mut().zip(front) {
+            *to = *from;
+        }
+        Self(cell)
+    }
+
+    /// The first cell of a channel, forward.
+    #[must_use]
+    pub fn create(create: &Create) -> Self {
+        Self::with_front(&create.to_bytes())
+    }
+
+    /// The first cell of a channel, backward.
+    #[must_use]
+    pub fn created(created: &Created) -> Self {
+        Self::with_front(&created.to_bytes())
+    }
+
+    /// Reads the first cell, forward.
+    ///
+    /// # Errors
+    /// [`CellError`] if it is padded with anything but zeros.
+    pub fn to_create(&self) -> Result<Create, CellError> {
+        Create::from_padded(&self.0[..]).ok_or(CellError)
+    }
+
+    /// Reads the first cell, backward.
+    ///
+    /// # Errors
+    /// [`CellError`] if it is padded with anything but zeros.
+    pub fn to_created(&self) -> Result<Created, CellError> {
+        Created::from_padded(&self.0[..]).ok_or(CellError)
+    }
+}
+
+/// Cuts messages into cells and seals them, in one direction.
+#[derive(Debug)]
+pub struct Sealer {
+    key: DerivedKey,
+    counter: u64,
+}
+
+impl Sealer {
+    pub(crate) const fn new(key: DerivedKey) -> Self {
+        Self { key, counter: 0 }
+    }
+
+    /// The cells of one message of at most [`MAX_MESSAGE`] bytes.
+    ///
+    /// # Errors
+    /// [`CellError`] if it is longer.
+    pub fn seal(&mut self, message: &[u8]) -> Result<Vec<Cell>, CellError> {
+        if message.len() > MAX_MESSAGE {
+            return Err(CellError);
+        }
+        let length = u32::try_from(message.len()).map_err(|_| CellError)?;
+        let mut cells = Vec::with_capacity((LENGTH + message.len()).div_ceil(PAYLOAD));
+        let (first, rest) = message.split_at(message.len().min(PAYLOAD - LENGTH));
+        cells.push(self.seal_cell(&[&length.to_le_bytes()[..], first].concat()));
+        cells.extend(rest.chunks(PAYLOAD).map(|piece| self.seal_cell(piece)));
+        Ok(cells)
+    }
+
+    fn seal_cell(&mut self, piece: &[u8]) -> Cell {
+        let mut cell = Box::new([0; CELL]);
+        for (to, from) in cell.iter_mut().skip(secretbox::TAG).zip(piece) {
+            *to = *from;
+        }
+        secretbox::seal_in_place(
+            &self.key.0,
+            &secretbox::counter_nonce(self.counter),
+            &mut cell[..],
+        );
+        self.counter += 1;
+        Cell(cell)
+    }
+}
+
+/// Opens cells and joins them to messages, in one direction.
+#[derive(Debug)]
+pub struct Opener {
+    key: DerivedKey,
+    counter: u64,
+    message: Vec<u8>,
+    missing: usize,
+}
+
+impl Opener {
+    pub(crate) const fn new(key: DerivedKey) -> Self {
+        Self { key, counter: 0, message: Vec::new(), missing: 0 }
+    }
+
+    /// Takes the next cell; the message, if that was its last one. Empty messages are padding.
+    ///
+    /// # Errors
+    /// [`CellError`] if it is not the next cell, or claims a message beyond [`MAX_MESSAGE`].
+    pub fn open(&mut self, mut cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
+        let nonce = secretbox::counter_nonce(self.counter);
+        secretbox::open_in_place(&self.key.0, &nonce, &mut cell.0[..]).map_err(|_| CellError)?;
+        self.counter += 1;
+        let (_, mut piece) = cell.0.split_first_chunk::<{ secretbox::TAG }>().ok_or(CellError)?;
+        if self.missing == 0 {
+            let (length, rest) = piece.split_first_chunk::<LENGTH>().ok_or(CellError)?;
+            self.missing = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| CellError)?;
+            if self.missing > MAX_MESSAGE {
+                return Err(CellError);
+            }
+            piece = rest;
+        }
+        let (content, filling) = piece.split_at(piece.len().min(self.missing));
+        if filling.iter().any(|b| *b != 0) {
+            return Err(CellError);
+        }
+        self.message.extend(content);
+        self.missing -= content.len();
+        let complete = self.missing == 0 && !self.message.is_empty();
+        Ok(complete.then(|| std::mem::take(&mut self.message)))
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub const fn is_amid_message(&self) -> bool {
+        self.missing > 0
+    }
+}
+
+/// One go-between's layer, in one direction.
+#[derive(Debug)]
+pub struct Layer {
+    key: DerivedKey,
+    counter: u64,
+}
+
+impl Layer {
+    pub(crate) const fn new(key: DerivedKey) -> Self {
+        Self { key, counter: 0 }
+    }
+
+    /// Adds the layer to the next cell, or strips it: the same operation.
+    pub fn apply(&mut self, cell: &mut Cell) {
+        let nonce = secretbox::counter_nonce(self.counter);
+        secretbox::apply_stream(&self.key.0, &nonce, &mut cell.0[..]);
+        self.counter += 1;
+    }
+}

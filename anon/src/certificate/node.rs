@@ -1,0 +1,238 @@
+//! Node certificates: which channel key and which addresses a node has, signed by the node itself, and the
+//! authority's admission where the network wants one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{CertificateError, check_validity};
+use crate::{
+    keys::{
+        AgreementKey, AuthoritySecret, IdentitySecret, Signature, SigningSecret as _, VerifyKey,
+        debug_as_short_hex,
+    },
+    labels,
+    network::{Network, NetworkId},
+    position::Position,
+    time::{Time, Validity},
+    wire,
+};
+
+/// The most addresses a certificate names.
+pub const MAX_ADDRESSES: usize = 8;
+/// The longest address (a multiaddr's text), bytes.
+pub const MAX_ADDRESS: usize = 160;
+/// The longest family name, bytes.
+pub const MAX_FAMILY: usize = 64;
+
+/// A node's identity: its Ed25519 key, 32 bytes, which is also its libp2p identity.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub [u8; 32]);
+debug_as_short_hex!(NodeId);
+
+impl NodeId {
+    /// What libp2p puts before an Ed25519 key in a peer id: identity multihash of 36 bytes, protobuf type 1.
+    pub const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+
+    /// The libp2p peer id, 38 bytes.
+    #[must_use]
+    pub fn peer_id(&self) -> [u8; 38] {
+        let mut id = [0; 38];
+        for (to, from) in id.iter_mut().zip(Self::PEER_ID_PREFIX.iter().chain(&self.0)) {
+            *to = *from;
+        }
+        id
+    }
+
+    /// The node with this libp2p peer id, if that is an inline Ed25519 key.
+    #[must_use]
+    pub fn from_peer_id(bytes: &[u8]) -> Option<Self> {
+        bytes.strip_prefix(&Self::PEER_ID_PREFIX)?.try_into().ok().map(Self)
+    }
+
+    /// The node's position in the DHT space: SHA-256 of its peer id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position(Sha256::digest(self.peer_id()).into())
+    }
+
+    /// The key that verifies its signatures.
+    #[must_use]
+    pub const fn verify_key(&self) -> VerifyKey {
+        VerifyKey(self.0)
+    }
+
+    /// The first eight hexadecimal digits, for people to compare.
+    #[must_use]
+    pub fn short(&self) -> String {
+        data_encoding::HEXLOWER.encode(self.0.first_chunk::<4>().unwrap_or(&[0; 4]))
+    }
+}
+
+/// The authority's permission for a node to serve in its network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    validity: Validity,
+    signature: Signature,
+}
+
+#[derive(Serialize)]
+struct AdmissionClaims {
+    node: NodeId,
+    validity: Validity,
+}
+
+impl Admission {
+    /// Admits `node` for a time.
+    #[must_use]
+    pub fn issue(
+        authority: &AuthoritySecret,
+        network: &NetworkId,
+        node: NodeId,
+        validity: Validity,
+    ) -> Self {
+        let signature =
+            authority.sign(labels::ADMISSION, network, &AdmissionClaims { node, validity });
+        Self { validity, signature }
+    }
+
+    /// Checks that `authority` admitted `node` at this time.
+    ///
+    /// # Errors
+    /// [`CertificateError`] saying which check failed.
+    pub fn verify(
+        &self,
+        authority: &VerifyKey,
+        network: &NetworkId,
+        node: NodeId,
+        now: Time,
+    ) -> Result<(), CertificateError> {
+        check_validity(&self.validity, now)?;
+        let claims = AdmissionClaims { node, validity: self.validity };
+        authority
+            .verify(labels::ADMISSION, network, &claims, &self.signature)
+            .map_err(|_| CertificateError::NotAdmitted)
+    }
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeClaims {
+    /// The network it serves.
+    pub network: NetworkId,
+    /// Who it is.
+    pub identity: NodeId,
+    /// What senders run the handshake with.
+    pub channel_key: AgreementKey,
+    /// Where it listens: multiaddrs as text, at most [`MAX_ADDRESSES`] of [`MAX_ADDRESS`] bytes.
+    pub addresses: Vec<String>,
+    /// Who operates it, at most [`MAX_FAMILY`] bytes; empty: nobody says.
+    pub family: String,
+    /// How long this channel key holds.
+    pub validity: Validity,
+    /// The authority's permission, where the network wants one.
+    pub admission: Option<Admission>,
+}
+
+/// A node certificate as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnverifiedNodeCertificate {
+    claims: NodeClaims,
+    signature: Signature,
+}
+
+/// A node certificate that was verified for its network at a time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NodeCertificate {
+    inner: UnverifiedNodeCertificate,
+    digest: [u8; 32],
+}
+
+impl fmt::Debug for NodeCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeCertificate({})", self.node().short())
+    }
+}
+
+impl UnverifiedNodeCertificate {
+    /// Whose certificate it says it is.
+    #[must_use]
+    pub const fn claimed_node(&self) -> NodeId {
+        self.claims.identity
+    }
+
+    /// Checks everything about it, at `now`.
+    ///
+    /// # Errors
+    /// [`CertificateError`] saying which check failed.
+    pub fn verify(self, network: &Network, now: Time) -> Result<NodeCertificate, CertificateError> {
+        let claims = &self.claims;
+        if claims.network != network.id {
+            return Err(CertificateError::WrongNetwork);
+        }
+        let in_bounds = claims.addresses.len() <= MAX_ADDRESSES
+            && claims.addresses.iter().all(|a| a.len() <= MAX_ADDRESS)
+            && claims.family.len() <= MAX_FAMILY;
+        if !in_bounds {
+            return Err(CertificateError::OutOfBounds);
+        }
+        check_validity(&claims.validity, now)?;
+        claims.channel_key.check()?;
+        if network.revoked.nodes.contains(&claims.identity) {
+            return Err(CertificateError::Revoked);
+        }
+        if network.admission_required {
+            let admission = claims.admission.as_ref().ok_or(CertificateError::NotAdmitted)?;
+            let authority = network.authority.as_ref().ok_or(CertificateError::NotAdmitted)?;
+            admission.verify(authority, &network.id, claims.identity, now)?;
+        }
+        let key = claims.identity.verify_key();
+        key.verify(labels::NODE_CERTIFICATE, &network.id, claims, &self.signature)?;
+        let digest = Sha256::digest(wire::encode(&self)).into();
+        Ok(NodeCertificate { inner: self, digest })
+    }
+}
+
+impl NodeCertificate {
+    /// Signs a certificate for oneself.
+    #[must_use]
+    pub fn issue(identity: &IdentitySecret, claims: NodeClaims) -> UnverifiedNodeCertificate {
+        let signature = identity.sign(labels::NODE_CERTIFICATE, &claims.network, &claims);
+        UnverifiedNodeCertificate { claims, signature }
+    }
+
+    /// Whose certificate it is.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.inner.claims.identity
+    }
+
+    /// What the node says of itself.
+    #[must_use]
+    pub const fn claims(&self) -> &NodeClaims {
+        &self.inner.claims
+    }
+
+    /// SHA-256 of the encoded certificate: which channel key a handshake is meant for.
+    #[must_use]
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// For sending it on: the reader verifies again.
+    #[must_use]
+    pub fn to_unverified(&self) -> UnverifiedNodeCertificate {
+        self.inner.clone()
+    }
+
+    /// The one of two certificates of one node whose channel key is newer.
+    #[must_use]
+    pub fn newer(self, other: Self) -> Self {
+        if other.claims().validity.not_before > self.claims().validity.not_before {
+            other
+        } else {
+            self
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Every label that separates one use of a key from another, each used in one place.
+//!
+//! A signature covers `label ‖ 0x00 ‖ network id (32 bytes) ‖ encoded content`; a key derivation binds the
+//! label and the network's id in its `info` or `salt`. No label is a prefix of another one plus `0x00`.
+
+/// What a signature or a derived key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label(&'static str);
+
+impl Label {
+    /// The label's bytes, without terminator.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'static [u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// Hash: a network's id from its name and its authority.
+pub const NETWORK_ID: Label = Label("cutout/1 network id");
+/// Signature: a node over its own certificate.
+pub const NODE_CERTIFICATE: Label = Label("cutout/1 node certificate");
+/// Signature: the authority over a node's admission.
+pub const ADMISSION: Label = Label("cutout/1 node admission");
+/// Signature: the authority, or the address's own key, over an address certificate.
+pub const ADDRESS_CERTIFICATE: Label = Label("cutout/1 address certificate");
+/// Hash: the local part of a self-certifying address from its two keys.
+pub const FINGERPRINT: Label = Label("cutout/1 address fingerprint");
+/// Signature: the authority over the list of revoked nodes and addresses.
+pub const REVOCATION_LIST: Label = Label("cutout/1 revocation list");
+/// Signature: the applicant over what it asks the authority to sign.
+pub const SIGNING_REQUEST: Label = Label("cutout/1 signing request");
+/// Hash: what a storage node acknowledges when it stored an object.
+pub const STORE_DIGEST: Label = Label("cutout/1 store digest");
+/// Hash: what a storage node acknowledges when it appended to an inbox.
+pub const APPEND_DIGEST: Label = Label("cutout/1 append digest");
+/// Signature: a storage node over a receipt.
+pub const RECEIPT: Label = Label("cutout/1 receipt");
+/// Signature: the holder of a delete permission over one deletion at one node.
+pub const DELETE: Label = Label("cutout/1 delete");
+/// Signature: an inbox's owner over one read at one node.
+pub const READ_INBOX: Label = Label("cutout/1 read inbox");
+/// Signature: an inbox's owner over one acknowledgement at one node.
+pub const ACKNOWLEDGE: Label = Label("cutout/1 acknowledge inbox");
+/// Signature: a sender, inside the seal, over the mail it signs.
+pub const MAIL_SIGNATURE: Label = Label("cutout/1 mail signature");
+/// Hash: the handshake's prologue.
+pub const HANDSHAKE: Label = Label("cutout/1 handshake");
+/// Key: early data that rides in the handshake's first message.
+pub const HANDSHAKE_EARLY: Label = Label("cutout/1 handshake early data");
+/// Key: chaining from the first to the second Diffie-Hellman.
+pub const HANDSHAKE_CHAIN: Label = Label("cutout/1 handshake chain");
+/// Key: the responder's confirmation.
+pub const HANDSHAKE_CONFIRM: Label = Label("cutout/1 handshake confirmation");
+/// Key: cells from the sender to the far end.
+pub const CELL_FORWARD: Label = Label("cutout/1 cell forward");
+/// Key: cells from the far end to the sender.
+pub const CELL_BACKWARD: Label = Label("cutout/1 cell backward");
+/// Key: the layer a go-between strips from cells going forward.
+pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");
+/// Key: the layer a go-between adds to cells going backward.
+pub const LAYER_BACKWARD: Label = Label("cutout/1 layer backward");
+/// Key: a notification sealed to its recipient.
+pub const NOTIFICATION: Label = Label("cutout/1 notification");

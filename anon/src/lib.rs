@@ -1,0 +1,39 @@
+//! The anonymous-sender protocol of *P2P E-Mail* (Kangasharju, Ross, Turner, 2002), without I/O.
+//!
+//! Bytes, times and randomness come in as arguments; bytes and decisions come out. This crate opens no
+//! socket, file or thread and reads no clock, so an auditor can read here, in an afternoon, everything that
+//! the promises of `THREATMODEL.md` rest on.
+//!
+//! | module | what it is | paper |
+//! |---|---|---|
+//! | [`position`] | the DHT space: positions, distance, the k closest | 2.1 |
+//! | [`network`] | what all members share: name, authority, k, quorum | 2.1 |
+//! | [`certificate`] | node and address certificates, unverified → verified at a time | 2.1, 4.1 |
+//! | [`request`] | the five primitives, lookup and `Perform` as one enum pair | 2.2 |
+//! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
+//! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
+//! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
+//! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
+//! | [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
+//! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
+//! | [`mail`] | sealing bodies and notifications | 3.1 |
+//! | [`wire`], [`padding`], [`secretbox`], [`keys`], [`labels`], [`time`] | what those are made of | |
+
+pub mod authorization;
+pub mod cell;
+pub mod certificate;
+pub mod channel;
+pub mod handshake;
+pub mod keys;
+pub mod labels;
+pub mod mail;
+pub mod network;
+pub mod padding;
+pub mod position;
+pub mod receipt;
+pub mod request;
+pub mod secretbox;
+pub mod selection;
+pub mod time;
+pub mod verification;
+pub mod wire;

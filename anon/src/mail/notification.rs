@@ -1,0 +1,200 @@
+//! Notifications (paper, 3.1 step 5): the headers, sealed to one recipient and padded to one size.
+//!
+//! ```text
+//! notification = e ‖ secretbox(k, 0, pad(encode(headers), 4,096))        4,144 bytes, always
+//! k            = HKDF(salt e ‖ recipient's sealing key, X25519(e, sealing key), context network ‖ address)
+//! ```
+
+use std::fmt;
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+use super::{MailError, Part};
+use crate::{
+    certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
+    keys::{
+        AddressSecret, AgreementKey, DeleteSecret, DerivedKey, EphemeralSecret, SealingSecret,
+        SharedSecret, Signature, SigningSecret as _,
+    },
+    labels,
+    network::{Network, NetworkId},
+    padding, secretbox,
+    time::Time,
+    wire,
+};
+
+/// The most parts a mail is cut into.
+pub const MAX_PARTS: usize = 16;
+/// The padded headers, bytes.
+const HEADERS: usize = 4096;
+/// A sealed notification's length, bytes.
+pub const NOTIFICATION: usize = 32 + secretbox::TAG + HEADERS;
+/// How much of a subject goes into the headers, bytes; the mail itself has it whole.
+const MAX_SUBJECT: usize = 256;
+
+/// What the recipient learns from an inbox.
+#[derive(Serialize, Deserialize)]
+pub struct Headers {
+    /// The address it was sealed to.
+    pub to: Address,
+    /// When the sender says it was sent.
+    pub date: Time,
+    /// The subject's first [`MAX_SUBJECT`] bytes.
+    pub subject: String,
+    /// The mail's length, bytes.
+    pub size: u64,
+    /// Its parts in order, at most [`MAX_PARTS`].
+    pub parts: Vec<Part>,
+    /// The seed of this recipient's one-time delete key, the same for all parts.
+    delete_seed: [u8; 32],
+    /// Who sent it, if the sender says so.
+    pub sender: Option<SenderProof>,
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers(..)")
+    }
+}
+
+/// A sender's signature over a mail, known to the recipient alone.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SenderProof {
+    certificate: Box<UnverifiedAddressCertificate>,
+    signature: Signature,
+}
+
+impl fmt::Debug for SenderProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SenderProof(..)")
+    }
+}
+
+#[derive(Serialize)]
+struct SignedMail<'a> {
+    to: &'a Address,
+    date: Time,
+    digests: Vec<[u8; 32]>,
+}
+
+impl Headers {
+    /// The headers of a mail for one recipient, with that recipient's delete secret.
+    #[must_use]
+    pub fn new(
+        to: Address,
+        date: Time,
+        subject: &str,
+        size: u64,
+        parts: &[Part],
+        delete: &DeleteSecret,
+    ) -> Self {
+        let end = subject.floor_char_boundary(MAX_SUBJECT);
+        let subject = subject.get(..end).unwrap_or_default().to_owned();
+        let parts = parts.iter().map(Part::duplicate).collect();
+        Self { to, date, subject, size, parts, delete_seed: delete.expose_seed(), sender: None }
+    }
+
+    /// Signs them; only the recipient will know.
+    #[must_use]
+    pub fn signed(mut self, secret: &AddressSecret, certificate: &AddressCertificate) -> Self {
+        let network = certificate.claims().network;
+        let signature = secret.sign(labels::MAIL_SIGNATURE, &network, &self.signed_content());
+        self.sender =
+            Some(SenderProof { certificate: Box::new(certificate.to_unverified()), signature });
+        self
+    }
+
+    fn signed_content(&self) -> SignedMail<'_> {
+        let digests = self.parts.iter().map(|p| p.digest).collect();
+        SignedMail { to: &self.to, date: self.date, digests }
+    }
+
+    /// The secret that deletes this recipient's permission from every part.
+    #[must_use]
+    pub fn delete_secret(&self) -> DeleteSecret {
+        DeleteSecret::from_seed(&self.delete_seed)
+    }
+
+    /// Who sent it: `None` if the sender does not say.
+    ///
+    /// # Errors
+    /// [`MailError::BadSignature`] if the sender says something untrue.
+    pub fn verified_sender(
+        &self,
+        network: &Network,
+        now: Time,
+    ) -> Result<Option<Address>, MailError> {
+        let Some(proof) = &self.sender else { return Ok(None) };
+        let certificate = (*proof.certificate)
+            .clone()
+            .verify(network, now)
+            .map_err(|_| MailError::BadSignature)?;
+        certificate
+            .claims()
+            .verify_key
+            .verify(labels::MAIL_SIGNATURE, &network.id, &self.signed_content(), &proof.signature)
+            .map_err(|_| MailError::BadSignature)?;
+        Ok(Some(certificate.address().clone()))
+    }
+}
+
+fn notification_key(
+    shared: &SharedSecret,
+    ephemeral: &AgreementKey,
+    sealing: &AgreementKey,
+    network: &NetworkId,
+    to: &Address,
+) -> DerivedKey {
+    let context = [&network.0[..], to.to_string().as_bytes()].concat();
+    shared.derive(&[ephemeral.0, sealing.0].concat(), labels::NOTIFICATION, &context)
+}
+
+/// Seals headers to the owner of `certificate`: [`NOTIFICATION`] bytes.
+///
+/// # Errors
+/// [`MailError::HeadersTooLong`]; [`MailError::DoesNotOpen`] if the recipient's key is not usable.
+pub fn seal_notification<R: CryptoRng>(
+    headers: &Headers,
+    certificate: &AddressCertificate,
+    rng: &mut R,
+) -> Result<Vec<u8>, MailError> {
+    let claims = certificate.claims();
+    let padded =
+        padding::pad(&wire::encode(headers), HEADERS).map_err(|_| MailError::HeadersTooLong)?;
+    let ephemeral = EphemeralSecret::generate(rng);
+    let public = ephemeral.agreement_key();
+    let shared = ephemeral.agree(&claims.sealing_key).map_err(|_| MailError::DoesNotOpen)?;
+    let key =
+        notification_key(&shared, &public, &claims.sealing_key, &claims.network, &claims.address);
+    Ok([&public.0[..], &secretbox::seal(&key.0, &[0; 24], &padded)].concat())
+}
+
+/// Opens a notification with the sealing secret of the address it lay in the inbox of.
+///
+/// # Errors
+/// [`MailError::DoesNotOpen`] if it was not sealed to that address, whoever put it there.
+pub fn open_notification(
+    notification: &[u8],
+    secret: &SealingSecret,
+    certificate: &AddressCertificate,
+) -> Result<Headers, MailError> {
+    let claims = certificate.claims();
+    let open = || {
+        let (public, sealed) = notification.split_first_chunk::<32>()?;
+        let public = AgreementKey(*public);
+        let shared = secret.agree(&public).ok()?;
+        let key = notification_key(
+            &shared,
+            &public,
+            &claims.sealing_key,
+            &claims.network,
+            &claims.address,
+        );
+        let padded = secretbox::open(&key.0, &[0; 24], sealed).ok()?;
+        let headers: Headers = wire::decode(padding::unpad(&padded).ok()?, HEADERS).ok()?;
+        let good = headers.to == claims.address && (1..=MAX_PARTS).contains(&headers.parts.len());
+        good.then_some(headers)
+    };
+    open().ok_or(MailError::DoesNotOpen)
+}

@@ -1,0 +1,150 @@
+//! What all members of a network share and trust (paper, 2.1: the DHT and the certificate authority).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::{
+    certificate::NodeId,
+    keys::{
+        AuthoritySecret, KeyError, Signature, SigningSecret as _, VerifyKey, debug_as_short_hex,
+    },
+    labels,
+    time::Time,
+};
+
+/// The most replicas a network may ask for: what one Kademlia lookup can return.
+pub const MAX_K: usize = 20;
+
+/// A network's id, 32 bytes: bound into every signature and key of that network.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NetworkId(pub [u8; 32]);
+debug_as_short_hex!(NetworkId);
+use std::fmt;
+
+impl NetworkId {
+    /// `SHA-256(label ‖ 0x00 ‖ name ‖ 0x00 ‖ authority's key, if there is one)`.
+    #[must_use]
+    pub fn derive(name: &str, authority: Option<&VerifyKey>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(labels::NETWORK_ID.as_bytes());
+        hash.update([0]);
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        if let Some(key) = authority {
+            hash.update(key.0);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// What a member checks others against.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its id.
+    pub id: NetworkId,
+    /// Its name, the domain of its addresses, such as `demo.alt`.
+    pub name: String,
+    /// The authority's key; without one only self-certifying addresses exist and any node may serve.
+    pub authority: Option<VerifyKey>,
+    /// Whether a node needs the authority's admission to serve.
+    pub admission_required: bool,
+    /// Replicas of each object.
+    pub k: usize,
+    /// Receipts that make a store or an append a success, at most `k`.
+    pub quorum: usize,
+    /// What the authority took back.
+    pub revoked: Revoked,
+}
+
+/// What the authority took back, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revoked {
+    /// Nodes.
+    pub nodes: BTreeSet<NodeId>,
+    /// Addresses' signing keys.
+    pub addresses: BTreeSet<VerifyKey>,
+}
+
+/// A revocation list as it came; [`UnverifiedRevocationList::verify`] makes it count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnverifiedRevocationList {
+    content: RevocationContent,
+    signature: Signature,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RevocationContent {
+    number: u64,
+    issued: Time,
+    nodes: Vec<NodeId>,
+    addresses: Vec<VerifyKey>,
+}
+
+/// A revocation list that the network's authority did not sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the revocation list is not signed by this network's authority")]
+pub struct RevocationError(#[from] KeyError);
+
+impl UnverifiedRevocationList {
+    /// Signs list `number`: everything revoked so far.
+    #[must_use]
+    pub fn issue(
+        authority: &AuthoritySecret,
+        network: &NetworkId,
+        number: u64,
+        issued: Time,
+        revoked: &Revoked,
+    ) -> Self {
+        let content = RevocationContent {
+            number,
+            issued,
+            nodes: revoked.nodes.iter().copied().collect(),
+            addresses: revoked.addresses.iter().copied().collect(),
+        };
+        let signature = authority.sign(labels::REVOCATION_LIST, network, &content);
+        Self { content, signature }
+    }
+
+    /// The list's number; a later list has a higher one.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.content.number
+    }
+
+    /// What it takes back.
+    ///
+    /// # Errors
+    /// [`RevocationError`] if the authority did not sign it for this network.
+    pub fn verify(
+        self,
+        network: &NetworkId,
+        authority: &VerifyKey,
+    ) -> Result<Revoked, RevocationError> {
+        authority.verify(labels::REVOCATION_LIST, network, &self.content, &self.signature)?;
+        Ok(Revoked {
+            nodes: self.content.nodes.into_iter().collect(),
+            addresses: self.content.addresses.into_iter().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocation_list_counts_only_from_the_authority_of_its_network() {
+        let authority = AuthoritySecret::from_seed(&[1; 32]);
+        let id = NetworkId::derive("demo.alt", Some(&authority.verify_key()));
+        let revoked = Revoked { nodes: [NodeId([4; 32])].into(), ..Revoked::default() };
+        let list = UnverifiedRevocationList::issue(&authority, &id, 3, Time(9), &revoked);
+        assert_eq!(list.clone().verify(&id, &authority.verify_key()), Ok(revoked));
+        let other = NetworkId::derive("other.alt", Some(&authority.verify_key()));
+        assert!(list.clone().verify(&other, &authority.verify_key()).is_err());
+        let stranger = AuthoritySecret::from_seed(&[2; 32]).verify_key();
+        assert!(list.verify(&id, &stranger).is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! What one asks of a node: the paper's five primitives (2.2), its lookup service (2.1), and the anonymizer's
+//! errand (4.2), as one enum pair. The same request travels directly or through a channel.
+//!
+//! Identifiers travel hashed: an inbox node learns an address only when its owner reads. Whatever a field
+//! here tells somebody is a row of `THREATMODEL.md`.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    authorization::{Deletion, InboxProof},
+    certificate::{NodeId, UnverifiedAddressCertificate, UnverifiedNodeCertificate},
+    handshake::{Create, Created},
+    keys::VerifyKey,
+    labels::{self, Label},
+    network::MAX_K,
+    position::Position,
+    receipt::Receipt,
+    wire::{self, WireError},
+};
+
+/// The largest object, bytes.
+pub const MAX_OBJECT: usize = 1 << 20;
+/// The longest encoded [`Request`] or [`Response`], bytes: an object and what goes with it.
+pub const MAX_MESSAGE: usize = MAX_OBJECT + (1 << 16);
+/// The most delete permissions an object carries, and so the most recipients of one mail.
+pub const MAX_DELETERS: usize = 64;
+/// The most notifications one acknowledgement names.
+pub const MAX_ACKNOWLEDGED: usize = 1024;
+
+/// What kind of object is stored; certificates are checked by the node, bodies are opaque.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectKind {
+    /// A sealed e-mail body, or one part of it.
+    Body,
+    /// An address certificate.
+    Certificate,
+}
+
+/// Who may delete an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeletePermission {
+    /// Whoever holds the secret half of this key.
+    OneTimeKey(VerifyKey),
+    /// The owner of this address, as in the paper.
+    Certificate(Box<UnverifiedAddressCertificate>),
+}
+
+/// The `store` primitive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// Where the object belongs.
+    pub key: Position,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// The object, at most [`MAX_OBJECT`] bytes.
+    #[serde(with = "serde_bytes")]
+    pub object: Vec<u8>,
+    /// Who may delete it, at most [`MAX_DELETERS`].
+    pub deleters: Vec<DeletePermission>,
+    /// The sender's nonce, repeated in the receipt.
+    pub nonce: [u8; 16],
+}
+
+/// The `append-inbox` primitive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The inbox: the position of its address.
+    pub inbox: Position,
+    /// The sealed headers, [`crate::mail::NOTIFICATION`] bytes.
+    #[serde(with = "serde_bytes")]
+    pub notification: Vec<u8>,
+    /// The sender's nonce, repeated in the receipt.
+    pub nonce: [u8; 16],
+}
+
+impl Store {
+    /// What the receipt acknowledges: `SHA-256(label ‖ 0x00 ‖ encode(key, kind, object, deleters))`.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let object = serde_bytes::Bytes::new(&self.object);
+        digest(labels::STORE_DIGEST, &(&self.key, &self.kind, object, &self.deleters))
+    }
+}
+
+impl Append {
+    /// What the receipt acknowledges: `SHA-256(label ‖ 0x00 ‖ encode(inbox, notification))`.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest(labels::APPEND_DIGEST, &(&self.inbox, serde_bytes::Bytes::new(&self.notification)))
+    }
+}
+
+fn digest<T: Serialize>(label: Label, content: &T) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(label.as_bytes());
+    hash.update([0]);
+    hash.update(wire::encode(content));
+    hash.finalize().into()
+}
+
+/// At which nodes an errand is to be performed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Targets {
+    /// At these, at most [`MAX_K`]: the cross-verified replica set.
+    Nodes(Vec<UnverifiedNodeCertificate>),
+    /// At the `count` closest to `key`, which the anonymizer looks up; for requests that change nothing.
+    Closest {
+        /// The key.
+        key: Position,
+        /// How many, at most [`MAX_K`].
+        count: u8,
+    },
+}
+
+/// What one asks of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Keep an object.
+    Store(Store),
+    /// Hand out an object.
+    Fetch {
+        /// Where it belongs.
+        key: Position,
+    },
+    /// Remove one permission from an object; the last one takes the object with it.
+    Delete(Deletion),
+    /// Add a notification to an inbox.
+    AppendInbox(Append),
+    /// Hand out an inbox's notifications to its owner.
+    ReadInbox(InboxProof),
+    /// Delete notifications that the owner holds safely.
+    Acknowledge {
+        /// Who says so.
+        proof: InboxProof,
+        /// SHA-256 of each notification, at most [`MAX_ACKNOWLEDGED`].
+        digests: Vec<[u8; 32]>,
+    },
+    /// List the certificates of the `count` nodes closest to `key`.
+    Closest {
+        /// The key.
+        key: Position,
+        /// How many, at most [`MAX_K`].
+        count: u8,
+    },
+    /// Hand out the node's own certificate.
+    Certificate,
+    /// Carry a request out at other nodes and bring back their answers: the anonymizer.
+    Perform {
+        /// Where.
+        targets: Targets,
+        /// What; no `Perform` and no `Extend` inside.
+        request: Box<Self>,
+    },
+    /// Open a channel to one more node and from then on only forward: the go-between. Through channels only.
+    Extend {
+        /// The next node.
+        next: Box<UnverifiedNodeCertificate>,
+        /// The handshake for it.
+        create: Box<Create>,
+    },
+}
+
+/// A page of an inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxPage {
+    /// Sealed notifications, oldest first.
+    pub notifications: Vec<serde_bytes::ByteBuf>,
+    /// Whether more are waiting behind these.
+    pub more: bool,
+}
+
+/// One node's answer to an errand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The node.
+    pub node: NodeId,
+    /// What it answered; `None`: it could not be reached in time.
+    pub response: Option<Response>,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Stored or appended, durably.
+    Receipt(Box<Receipt>),
+    /// The object asked for.
+    Object(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// This permission is gone from the object (or already was).
+    Deleted,
+    /// An inbox's notifications.
+    Inbox(InboxPage),
+    /// That many notifications were deleted.
+    Acknowledged(u32),
+    /// The closest nodes, closest first.
+    Closest(Vec<UnverifiedNodeCertificate>),
+    /// The node's certificate.
+    Certificate(Box<UnverifiedNodeCertificate>),
+    /// What the targets answered.
+    Performed {
+        /// The nodes that [`Targets::Closest`] turned out to be; empty for [`Targets::Nodes`].
+        nodes: Vec<UnverifiedNodeCertificate>,
+        /// One answer a target.
+        answers: Vec<Answer>,
+    },
+    /// The next node's half of the handshake.
+    Extended(Box<Created>),
+    /// No such object here.
+    NotFound,
+    /// No room, even after garbage collection.
+    Full,
+    /// No; nobody is told why.
+    Refused,
+}
+
+impl Request {
+    /// Reads a request from a whole frame.
+    ///
+    /// # Errors
+    /// [`WireError`], also for counts beyond their bounds.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let request: Self = wire::decode(bytes, MAX_MESSAGE)?;
+        if request.is_in_bounds() { Ok(request) } else { Err(WireError::Malformed) }
+    }
+
+    /// Whether all counts are within their bounds and no errand is inside an errand.
+    #[must_use]
+    pub fn is_in_bounds(&self) -> bool {
+        match self {
+            Self::Store(store) => {
+                store.object.len() <= MAX_OBJECT && store.deleters.len() <= MAX_DELETERS
+            }
+            Self::AppendInbox(append) => append.notification.len() == crate::mail::NOTIFICATION,
+            Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
+            Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Perform { targets, request } => {
+                let plain = !matches!(**request, Self::Perform { .. } | Self::Extend { .. });
+                let few = match targets {
+                    Targets::Nodes(nodes) => nodes.len() <= MAX_K,
+                    Targets::Closest { count, .. } => {
+                        (1..=MAX_K).contains(&usize::from(*count)) && !request.changes_state()
+                    }
+                };
+                plain && few && request.is_in_bounds()
+            }
+            Self::Fetch { .. }
+            | Self::Delete(_)
+            | Self::ReadInbox(_)
+            | Self::Certificate
+            | Self::Extend { .. } => true,
+        }
+    }
+
+    /// Whether carrying it out twice could differ from once: such a request never rides in a handshake's
+    /// first message, which can be replayed.
+    #[must_use]
+    pub fn changes_state(&self) -> bool {
+        match self {
+            Self::Store(_)
+            | Self::Delete(_)
+            | Self::AppendInbox(_)
+            | Self::ReadInbox(_)
+            | Self::Acknowledge { .. }
+            | Self::Extend { .. } => true,
+            Self::Fetch { .. } | Self::Closest { .. } | Self::Certificate => false,
+            Self::Perform { request, .. } => request.changes_state(),
+        }
+    }
+}
+
+impl Response {
+    /// Reads a response from a whole frame.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        wire::decode(bytes, MAX_MESSAGE)
+    }
+}

@@ -1,0 +1,40 @@
+//! Drawing the keys of a channel (paper, 4.1). Which nodes they resolve to is the business of a scheme.
+//!
+//! A selection is a trait so that schemes can be exchanged and simulated at scale with the very code that
+//! sends mail.
+
+use rand_core::CryptoRng;
+
+use crate::position::Position;
+
+/// The random keys of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// keyX: the node closest to it becomes the go-between.
+    pub go_between: Position,
+    /// keyY: the node closest to it becomes the witness.
+    pub witness: Position,
+    /// keyZ: the node closest to it becomes the far end.
+    pub far_end: Position,
+}
+
+/// A way to choose the nodes of a channel.
+pub trait Selection {
+    /// Draws the keys of one channel.
+    fn draw<R: CryptoRng>(&self, rng: &mut R) -> Draw;
+}
+
+/// Section 4.1 to the letter: three fresh, independent, uniform keys for every channel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paper;
+
+impl Selection for Paper {
+    fn draw<R: CryptoRng>(&self, rng: &mut R) -> Draw {
+        let mut key = || {
+            let mut bytes = [0; 32];
+            rng.fill_bytes(&mut bytes);
+            Position(bytes)
+        };
+        Draw { go_between: key(), witness: key(), far_end: key() }
+    }
+}

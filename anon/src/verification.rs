@@ -1,0 +1,150 @@
+//! Cross-verification (paper, 4.1 and 4.2): two independent answers must agree before anyone is trusted.
+//!
+//! The results are proof tokens. A channel is extended only to a [`CrossVerified`] node, a request is
+//! performed only at a [`ReplicaSet`]; neither can be made but by the comparison here.
+
+use thiserror::Error;
+
+use crate::{
+    certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
+    network::Network,
+    position::{Position, keep_closest},
+    time::Time,
+};
+
+/// Why two answers do not make a node or a replica set trustworthy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Disagreement {
+    /// The go-between and the witness name different nodes for keyZ: one of them lies (or the network moves).
+    #[error("the go-between says {first} is closest to the key, the witness says {second}", first = .first.short(), second = .second.short())]
+    Node {
+        /// What the first said.
+        first: NodeId,
+        /// What the second said.
+        second: NodeId,
+    },
+    /// The anonymizer's and the verifier's lists differ.
+    #[error(
+        "the anonymizer and the verifier list different replicas ({only_first} and {only_second} that the other does not have)"
+    )]
+    Lists {
+        /// Nodes that only the first list has.
+        only_first: usize,
+        /// Nodes that only the second list has.
+        only_second: usize,
+    },
+    /// A list without nodes, with more than `k`, or with one twice.
+    #[error("a list of nodes is empty, too long or repeats a node")]
+    BadList,
+    /// A certificate in an answer does not verify.
+    #[error("an answer holds a certificate that is {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// A node that two independent answers name as the closest to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrossVerified(NodeCertificate);
+
+impl CrossVerified {
+    /// The node's certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &NodeCertificate {
+        &self.0
+    }
+}
+
+/// Verifies one answer to `Closest`: the certificates, sorted by distance to `key`.
+///
+/// # Errors
+/// [`Disagreement::BadList`] or [`Disagreement::Certificate`].
+pub fn verify_list(
+    answer: Vec<UnverifiedNodeCertificate>,
+    key: &Position,
+    count: usize,
+    network: &Network,
+    now: Time,
+) -> Result<Vec<NodeCertificate>, Disagreement> {
+    if answer.is_empty() || answer.len() > count {
+        return Err(Disagreement::BadList);
+    }
+    let mut nodes =
+        answer.into_iter().map(|c| c.verify(network, now)).collect::<Result<Vec<_>, _>>()?;
+    keep_closest(&mut nodes, key, count, |n| n.node().position());
+    let distinct = nodes.windows(2).all(|pair| matches!(pair, [a, b] if a.node() != b.node()));
+    if distinct { Ok(nodes) } else { Err(Disagreement::BadList) }
+}
+
+/// Compares what two independent nodes say is closest to a key.
+///
+/// Of two certificates of the same node the newer one counts: each is signed by that node.
+///
+/// # Errors
+/// [`Disagreement::Node`] if they name different nodes.
+pub fn cross_verify(
+    first: NodeCertificate,
+    second: NodeCertificate,
+) -> Result<CrossVerified, Disagreement> {
+    if first.node() == second.node() {
+        Ok(CrossVerified(first.newer(second)))
+    } else {
+        Err(Disagreement::Node { first: first.node(), second: second.node() })
+    }
+}
+
+/// The k nodes closest to a key, as two independent answers have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSet {
+    key: Position,
+    nodes: Vec<NodeCertificate>,
+}
+
+impl ReplicaSet {
+    /// Compares the anonymizer's list with the verifier's: the same nodes, however fresh their certificates.
+    ///
+    /// # Errors
+    /// [`Disagreement::Lists`] if a node is in one of them only.
+    pub fn agree(
+        key: Position,
+        anonymizer: Vec<NodeCertificate>,
+        verifier: Vec<NodeCertificate>,
+    ) -> Result<Self, Disagreement> {
+        let missing_from = |list: &[NodeCertificate], other: &[NodeCertificate]| {
+            list.iter().filter(|n| !other.iter().any(|o| o.node() == n.node())).count()
+        };
+        let only_first = missing_from(&anonymizer, &verifier);
+        let only_second = missing_from(&verifier, &anonymizer);
+        if only_first + only_second > 0 {
+            return Err(Disagreement::Lists { only_first, only_second });
+        }
+        let mut nodes: Vec<NodeCertificate> = Vec::with_capacity(anonymizer.len());
+        for node in anonymizer {
+            let other = verifier.iter().find(|o| o.node() == node.node()).cloned();
+            nodes.push(match other {
+                Some(other) => node.newer(other),
+                None => node,
+            });
+        }
+        let count = nodes.len();
+        keep_closest(&mut nodes, &key, count, |n| n.node().position());
+        Ok(Self { key, nodes })
+    }
+
+    /// The key they are closest to.
+    #[must_use]
+    pub const fn key(&self) -> Position {
+        self.key
+    }
+
+    /// The nodes, closest first.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeCertificate] {
+        &self.nodes
+    }
+
+    /// Whether a node is one of them.
+    #[must_use]
+    pub fn contains(&self, node: &NodeId) -> bool {
+        self.nodes.iter().any(|n| n.node() == *node)
+    }
+}
