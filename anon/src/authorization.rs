@@ -14,7 +14,7 @@ use crate::{
     keys::{AddressSecret, KeyError, Signature, SigningSecret, VerifyKey},
     labels,
     network::{Network, NetworkId},
-    position::Position,
+    position::Key,
     time::Time,
     wire,
 };
@@ -46,7 +46,7 @@ pub struct Deletion {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct DeletionClaims {
-    key: Position,
+    key: Key,
     permission: VerifyKey,
     node: NodeId,
     time: Time,
@@ -58,7 +58,7 @@ impl Deletion {
     pub fn sign(
         secret: &impl SigningSecret,
         network: &NetworkId,
-        key: Position,
+        key: Key,
         node: NodeId,
         time: Time,
     ) -> Self {
@@ -76,7 +76,7 @@ impl Deletion {
         network: &NetworkId,
         node: NodeId,
         now: Time,
-    ) -> Result<(Position, VerifyKey), AuthorizationError> {
+    ) -> Result<(Key, VerifyKey), AuthorizationError> {
         check_place_and_time(self.claims.node, self.claims.time, node, now)?;
         self.claims.permission.verify(labels::DELETE, network, &self.claims, &self.signature)?;
         Ok((self.claims.key, self.claims.permission))

@@ -6,7 +6,7 @@
 //!
 //! | module | what it is | paper |
 //! |---|---|---|
-//! | [`position`] | the DHT space: positions, distance, the k closest | 2.1 |
+//! | [`position`] | the DHT space: keys, positions, distance, the k closest | 2.1 |
 //! | [`network`] | what all members share: name, authority, k, quorum | 2.1 |
 //! | [`certificate`] | node and address certificates, unverified → verified at a time | 2.1, 4.1 |
 //! | [`request`] | the five primitives, lookup and `Perform` as one enum pair | 2.2 |

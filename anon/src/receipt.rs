@@ -11,7 +11,7 @@ use crate::{
     keys::{IdentitySecret, KeyError, Signature, SigningSecret as _},
     labels,
     network::NetworkId,
-    position::Position,
+    position::Key,
     time::Time,
     verification::ReplicaSet,
 };
@@ -33,7 +33,7 @@ pub struct ReceiptClaims {
     /// What was kept.
     pub kind: ReceiptKind,
     /// Under which key.
-    pub key: Position,
+    pub key: Key,
     /// [`crate::request::Store::digest`] or [`crate::request::Append::digest`].
     pub digest: [u8; 32],
     /// The object's or notification's length, bytes.
@@ -93,7 +93,7 @@ pub struct Expected {
     /// Store or append.
     pub kind: ReceiptKind,
     /// The object's key or the inbox.
-    pub key: Position,
+    pub key: Key,
     /// What the receipt must acknowledge.
     pub digest: [u8; 32],
     /// The object's length, bytes.

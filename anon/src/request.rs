@@ -14,7 +14,7 @@ use crate::{
     keys::VerifyKey,
     labels::{self, Label},
     network::MAX_K,
-    position::Position,
+    position::Key,
     receipt::Receipt,
     wire::{self, WireError},
 };
@@ -50,7 +50,7 @@ pub enum DeletePermission {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
     /// Where the object belongs.
-    pub key: Position,
+    pub key: Key,
     /// What it is.
     pub kind: ObjectKind,
     /// The object, at most [`MAX_OBJECT`] bytes.
@@ -66,7 +66,7 @@ pub struct Store {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Append {
     /// The inbox: the position of its address.
-    pub inbox: Position,
+    pub inbox: Key,
     /// The sealed headers, [`crate::mail::NOTIFICATION`] bytes.
     #[serde(with = "serde_bytes")]
     pub notification: Vec<u8>,
@@ -107,7 +107,7 @@ pub enum Targets {
     /// At the `count` closest to `key`, which the anonymizer looks up; for requests that change nothing.
     Closest {
         /// The key.
-        key: Position,
+        key: Key,
         /// How many, at most [`MAX_K`].
         count: u8,
     },
@@ -121,7 +121,7 @@ pub enum Request {
     /// Hand out an object.
     Fetch {
         /// Where it belongs.
-        key: Position,
+        key: Key,
     },
     /// Remove one permission from an object; the last one takes the object with it.
     Delete(Deletion),
@@ -139,7 +139,7 @@ pub enum Request {
     /// List the certificates of the `count` nodes closest to `key`.
     Closest {
         /// The key.
-        key: Position,
+        key: Key,
         /// How many, at most [`MAX_K`].
         count: u8,
     },

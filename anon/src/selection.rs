@@ -5,17 +5,17 @@
 
 use rand_core::CryptoRng;
 
-use crate::position::Position;
+use crate::position::Key;
 
 /// The random keys of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
     /// keyX: the node closest to it becomes the go-between.
-    pub go_between: Position,
+    pub go_between: Key,
     /// keyY: the node closest to it becomes the witness.
-    pub witness: Position,
+    pub witness: Key,
     /// keyZ: the node closest to it becomes the far end.
-    pub far_end: Position,
+    pub far_end: Key,
 }
 
 /// A way to choose the nodes of a channel.
@@ -33,7 +33,7 @@ impl Selection for Paper {
         let mut key = || {
             let mut bytes = [0; 32];
             rng.fill_bytes(&mut bytes);
-            Position(bytes)
+            Key(bytes)
         };
         Draw { go_between: key(), witness: key(), far_end: key() }
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
     network::Network,
-    position::{Position, keep_closest},
+    position::{Key, keep_closest},
     time::Time,
 };
 
@@ -60,7 +60,7 @@ impl CrossVerified {
 /// [`Disagreement::BadList`] or [`Disagreement::Certificate`].
 pub fn verify_list(
     answer: Vec<UnverifiedNodeCertificate>,
-    key: &Position,
+    key: &Key,
     count: usize,
     network: &Network,
     now: Time,
@@ -95,7 +95,7 @@ pub fn cross_verify(
 /// The k nodes closest to a key, as two independent answers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
-    key: Position,
+    key: Key,
     nodes: Vec<NodeCertificate>,
 }
 
@@ -105,7 +105,7 @@ impl ReplicaSet {
     /// # Errors
     /// [`Disagreement::Lists`] if a node is in one of them only.
     pub fn agree(
-        key: Position,
+        key: Key,
         anonymizer: Vec<NodeCertificate>,
         verifier: Vec<NodeCertificate>,
     ) -> Result<Self, Disagreement> {
@@ -132,7 +132,7 @@ impl ReplicaSet {
 
     /// The key they are closest to.
     #[must_use]
-    pub const fn key(&self) -> Position {
+    pub const fn key(&self) -> Key {
         self.key
     }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     labels,
     network::{Network, NetworkId},
-    position::Position,
+    position::Key,
     time::{Time, Validity},
     wire,
 };
@@ -97,14 +97,14 @@ impl Address {
 
     /// Where its inbox lies (Table 1: the address).
     #[must_use]
-    pub fn inbox(&self) -> Position {
-        Position::of_identifier(&self.0)
+    pub fn inbox(&self) -> Key {
+        Key::of_identifier(&self.0)
     }
 
     /// Where its certificate lies (Table 1: the address and `-certificate`).
     #[must_use]
-    pub fn certificate(&self) -> Position {
-        Position::of_identifier(&format!("{}-certificate", self.0))
+    pub fn certificate(&self) -> Key {
+        Key::of_identifier(&format!("{}-certificate", self.0))
     }
 
     /// Whether the local part looks like a fingerprint; such addresses certify themselves or not at all.

@@ -5,7 +5,7 @@ use std::fmt;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use crate::position::Position;
+use crate::position::Key;
 
 /// The identifier of one sealed body: 20 random bytes, written `<32 base-32 digits@network>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl MessageId {
 
     /// Where the body belongs (Table 1: the Message-ID).
     #[must_use]
-    pub fn position(&self, network: &str) -> Position {
-        Position::of_identifier(&self.to_text(network))
+    pub fn position(&self, network: &str) -> Key {
+        Key::of_identifier(&self.to_text(network))
     }
 }
