@@ -64,7 +64,7 @@ pub enum Extension {
     /// Nothing yet.
     Waiting(Box<Extending>),
     /// The next node is the far end now; the answer to the early request follows.
-    Extended(SenderChannel),
+    Extended(Box<SenderChannel>),
 }
 
 impl Opening {
@@ -165,7 +165,7 @@ impl Extending {
         let keys = self.initiator.finish(&created)?;
         let mut layers = self.channel.layers;
         layers.push(self.channel.spare);
-        Ok(Extension::Extended(SenderChannel::over(layers, keys)))
+        Ok(Extension::Extended(Box::new(SenderChannel::over(layers, keys))))
     }
 }
 

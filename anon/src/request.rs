@@ -150,6 +150,7 @@ pub enum Request {
         /// Where.
         targets: Targets,
         /// What; no `Perform` and no `Extend` inside.
+        #[serde(deserialize_with = "wire::innermost")]
         request: Box<Self>,
     },
     /// Open a channel to one more node and from then on only forward: the go-between. Through channels only.
@@ -175,7 +176,8 @@ pub struct InboxPage {
 pub struct Answer {
     /// The node.
     pub node: NodeId,
-    /// What it answered; `None`: it could not be reached in time.
+    /// What it answered, no `Performed`; `None`: it could not be reached in time.
+    #[serde(deserialize_with = "wire::innermost")]
     pub response: Option<Response>,
 }
 

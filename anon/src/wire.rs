@@ -3,9 +3,15 @@
 //! Decoding takes a whole frame that its reader has capped. It refuses trailing bytes and every encoding
 //! but the one [`encode`] would make (decode, encode again, compare), so what was signed is what is read.
 //! Allocation stays within a small multiple of the frame: a length that the frame cannot hold is an error.
+//! Depth is bounded too: what could hold another of its kind is read by `innermost`.
+
+use std::cell::Cell;
 
 use bincode::Options;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use thiserror::Error;
 
 /// Why bytes from outside are not what they should be.
@@ -52,6 +58,30 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     let value: T =
         options().with_limit(length).deserialize(bytes).map_err(|_| WireError::Malformed)?;
     if encode(&value) == bytes { Ok(value) } else { Err(WireError::NotCanonical) }
+}
+
+/// Reads a field that could hold another of its kind, and refuses one inside another: bincode knows no
+/// depth, so that a frame of nested errands would run through the stack and end the process.
+///
+/// # Errors
+/// The deserializer's, also if this field is inside another one that is read so.
+pub(crate) fn innermost<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            INSIDE.set(false);
+        }
+    }
+    if INSIDE.replace(true) {
+        return Err(D::Error::custom("nested"));
+    }
+    let _leave = Leave;
+    T::deserialize(deserializer)
 }
 
 #[cfg(test)]

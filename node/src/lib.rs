@@ -1,0 +1,46 @@
+//! A node of cutout: what every member of the network runs for the others.
+//!
+//! One process is storage node, go-between, witness, anonymizer and verifier at once (paper, 2.2, 2.3, 4).
+//!
+//! ```text
+//! link        streams over libp2p            ─► server    accepts them
+//! substrate   Kademlia: the k closest        ◄─ service   answers requests: storage, lookup, errands
+//! directory   certificates of other nodes    ◄─ channel   far end and go-between of channels
+//! store       redb, fsynced before an answer ◄─ garbage   the paper's collection from either end
+//! ```
+//! Hostile nodes, taps and mutants are composed from [`Service`], [`Observer`] and [`Links`] by tests and
+//! audits; there is no hostile switch in here.
+
+mod channel;
+mod client;
+mod config;
+mod directory;
+mod garbage;
+mod identity;
+mod link;
+mod network_file;
+mod node;
+mod observer;
+mod replay;
+mod sensitive;
+mod server;
+mod service;
+pub mod store;
+mod substrate;
+
+pub use client::{Channel, ask};
+pub use config::{ConfigError, Limits, NodeConfig};
+pub use directory::Directory;
+pub use identity::{ChannelKeys, Identity, IdentityError};
+pub use link::{
+    Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Peer,
+    STREAMS_PER_CONNECTION, certified_addresses, peer_id,
+};
+pub use network_file::{NetworkFile, NetworkFileError};
+pub use node::{Node, NodeError, Running, now};
+pub use observer::{Observer, Via};
+pub use sensitive::Sensitive;
+pub use server::{Acceptor, Parts};
+pub use service::{Service, StandardService};
+pub use store::{Store, StoreError, StoreLimits};
+pub use substrate::{Substrate, SubstrateError};

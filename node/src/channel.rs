@@ -1,0 +1,225 @@
+//! Serving channels (paper, 4.1): as far end, then perhaps as go-between.
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    cell::Cell,
+    certificate::UnverifiedNodeCertificate,
+    channel::{FarEnd, GoBetween},
+    handshake::{Create, Created},
+    network::Network,
+    request::{Request, Response},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    config::Limits,
+    identity::ChannelKeys,
+    link::{Carrier, CellReader, CellWriter, LinkError, Links, Peer},
+    node::now,
+    observer::{Observer, Via},
+    replay::ReplayCache,
+    service::Service,
+};
+
+/// How long a peer may take for its first cell, and a next node for its answer to it.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What one cell counts against [`Limits::bytes_in_flight`], in units of [`budget`].
+const CELL_UNITS: u32 = 4;
+
+/// What serving a channel needs.
+pub(crate) struct ChannelContext {
+    pub(crate) network: Arc<Network>,
+    pub(crate) keys: Arc<ChannelKeys>,
+    pub(crate) links: Links,
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) replays: ReplayCache<[u8; 32]>,
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) idle: Duration,
+}
+
+impl std::fmt::Debug for ChannelContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChannelContext(..)")
+    }
+}
+
+/// The memory that requests may take, in units of one KiB.
+pub(crate) fn budget(limits: &Limits) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((limits.bytes_in_flight / 1024).min(Semaphore::MAX_PERMITS)))
+}
+
+/// Serves one channel until it ends. Whatever goes wrong, the peer only sees it end.
+///
+/// # Errors
+/// [`LinkError`] saying why it ended, for this node's own log.
+pub(crate) async fn serve_channel(
+    context: &ChannelContext,
+    peer: &Peer,
+    mut reader: CellReader,
+    mut writer: CellWriter,
+) -> Result<(), LinkError> {
+    let first = tokio::time::timeout(HANDSHAKE_TIMEOUT, reader.read());
+    let create = first.await.map_err(|_| LinkError::TimedOut)??.to_create();
+    let create = create.map_err(anon::channel::ChannelError::Cell)?;
+    let (mut far_end, created, early) = accept(context, &create)?;
+    if let Some(observer) = &context.observer {
+        observer.channel_opened(peer);
+    }
+    writer.write(&[Cell::created(&created)]).await?;
+    if let Some(request) = early {
+        answer(context, peer, &mut far_end, &mut writer, request).await?;
+    }
+    loop {
+        let (request, held) = next_request(context, &mut far_end, &mut reader).await?;
+        match request {
+            Request::Extend { next, create } => {
+                let Some((created, links)) = reach(context, &next, &create).await else {
+                    send(&mut far_end, &mut writer, &Response::Refused).await?;
+                    continue;
+                };
+                if let Some(observer) = &context.observer {
+                    observer.extended(peer, &next.claimed_node());
+                }
+                let (go_between, cells) =
+                    far_end.extended(created).map_err(anon::channel::ChannelError::Cell)?;
+                writer.write(&cells).await?;
+                return forward(context, peer, go_between, (reader, writer), links).await;
+            }
+            request => answer(context, peer, &mut far_end, &mut writer, request).await?,
+        }
+        drop(held);
+    }
+}
+
+fn accept(
+    context: &ChannelContext,
+    create: &Create,
+) -> Result<(FarEnd, Created, Option<Request>), LinkError> {
+    if !context.replays.insert(create.replay_tag()) {
+        return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
+    }
+    let accepted = context.keys.with_key(&create.certificate(), |secret| {
+        FarEnd::accept(create, secret, &context.network.id, &mut rand::rng())
+    });
+    let accepted = accepted
+        .unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey))
+        .map_err(anon::channel::ChannelError::Handshake)?;
+    Ok((accepted.far_end, accepted.created, accepted.early))
+}
+
+/// The sender's next request, and the memory it holds.
+async fn next_request(
+    context: &ChannelContext,
+    far_end: &mut FarEnd,
+    reader: &mut CellReader,
+) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
+    let mut held: Option<OwnedSemaphorePermit> = None;
+    loop {
+        let cell = tokio::time::timeout(context.idle, reader.read());
+        let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
+        let permit = Arc::clone(&context.budget).acquire_many_owned(CELL_UNITS);
+        let permit = tokio::time::timeout(HANDSHAKE_TIMEOUT, permit).await;
+        let permit = permit.map_err(|_| LinkError::TimedOut)?.map_err(|_| LinkError::TimedOut)?;
+        match &mut held {
+            Some(held) => held.merge(permit),
+            None => held = Some(permit),
+        }
+        if let Some(request) = far_end.receive(cell)? {
+            return Ok((request, held));
+        }
+        if !far_end.is_amid_request() {
+            held = None;
+        }
+    }
+}
+
+async fn answer(
+    context: &ChannelContext,
+    peer: &Peer,
+    far_end: &mut FarEnd,
+    writer: &mut CellWriter,
+    request: Request,
+) -> Result<(), LinkError> {
+    if let Some(observer) = &context.observer {
+        observer.received(peer, Via::Channel, &request);
+    }
+    let response = context.service.handle(peer, Via::Channel, request).await;
+    send(far_end, writer, &response).await
+}
+
+async fn send(
+    far_end: &mut FarEnd,
+    writer: &mut CellWriter,
+    response: &Response,
+) -> Result<(), LinkError> {
+    let cells = far_end.respond(response).map_err(anon::channel::ChannelError::Cell)?;
+    writer.write(&cells).await
+}
+
+/// Opens the next piece of a channel; only to nodes of this network, never to this node itself.
+async fn reach(
+    context: &ChannelContext,
+    next: &UnverifiedNodeCertificate,
+    create: &Create,
+) -> Option<(Created, (CellReader, CellWriter))> {
+    let next = next.clone().verify(&context.network, now()).ok()?;
+    if context.keys.certificate().is_some_and(|own| own.node() == next.node()) {
+        return None;
+    }
+    let reach = async {
+        let link = context.links.open(&next, Carrier::Channel).await?;
+        let (mut reader, mut writer) = link.into_cells();
+        writer.write(&[Cell::create(create)]).await?;
+        let created = reader.read().await?.to_created();
+        let created = created.map_err(anon::channel::ChannelError::Cell)?;
+        Ok::<_, LinkError>((created, (reader, writer)))
+    };
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, reach).await.ok()?.ok()
+}
+
+/// Forwards cells both ways, one layer off or on, until either side ends or both are silent.
+async fn forward(
+    context: &ChannelContext,
+    peer: &Peer,
+    go_between: GoBetween,
+    (mut from_sender, mut to_sender): (CellReader, CellWriter),
+    (mut from_next, mut to_next): (CellReader, CellWriter),
+) -> Result<(), LinkError> {
+    let GoBetween { forward: mut strip, backward: mut wrap } = go_between;
+    let tell = |forward| {
+        if let Some(observer) = &context.observer {
+            observer.forwarded(peer, forward);
+        }
+    };
+    let forward = async {
+        loop {
+            let mut cell = from_sender.read().await?;
+            tell(true);
+            strip.apply(&mut cell);
+            pass(&from_sender, &mut to_next, &cell).await?;
+        }
+    };
+    let backward = async {
+        loop {
+            let cell = tokio::time::timeout(context.idle, from_next.read());
+            let mut cell = cell.await.map_err(|_| LinkError::TimedOut)??;
+            tell(false);
+            wrap.apply(&mut cell);
+            pass(&from_next, &mut to_sender, &cell).await?;
+        }
+    };
+    let ended: Result<std::convert::Infallible, LinkError> =
+        tokio::select! { ended = forward => ended, ended = backward => ended };
+    let _ = tokio::join!(to_next.close(), to_sender.close());
+    match ended {
+        Err(LinkError::Io(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn pass(from: &CellReader, to: &mut CellWriter, cell: &Cell) -> Result<(), LinkError> {
+    to.feed(cell).await?;
+    if from.has_more() { Ok(()) } else { to.flush().await }
+}

@@ -1,0 +1,114 @@
+//! Asking nodes: one request over a link, or a channel driven over one (paper, 4.1).
+
+use std::time::Duration;
+
+use anon::{
+    certificate::NodeCertificate,
+    channel::{Extension, Opening, SenderChannel},
+    request::{Request, Response},
+    verification::CrossVerified,
+};
+
+use crate::link::{Carrier, CellReader, CellWriter, LinkError, Links};
+
+/// Asks one node directly, under the identity of `links`.
+///
+/// # Errors
+/// [`LinkError`], after `timeout` for the answer at most.
+pub async fn ask(
+    links: &Links,
+    to: &NodeCertificate,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Response, LinkError> {
+    links.open(to, Carrier::Request).await?.request(request, timeout).await
+}
+
+/// A channel as its sender drives it. Dropping it closes it.
+#[derive(Debug)]
+pub struct Channel {
+    state: SenderChannel,
+    reader: CellReader,
+    writer: CellWriter,
+}
+
+impl Channel {
+    /// Opens a channel whose first hop is `to`; the answer to `early` is the first [`Self::response`].
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn open(
+        links: &Links,
+        to: &CrossVerified,
+        early: Option<&Request>,
+        timeout: Duration,
+    ) -> Result<Self, LinkError> {
+        let (opening, create) = Opening::start(to, early, &mut rand::rng())
+            .map_err(anon::channel::ChannelError::Handshake)?;
+        let link = links.open(to.certificate(), Carrier::Channel).await?;
+        let (mut reader, mut writer) = link.into_cells();
+        writer.write(&[create]).await?;
+        let created = timely(timeout, reader.read()).await?;
+        Ok(Self { state: opening.finish(&created)?, reader, writer })
+    }
+
+    /// Extends the channel to `to`; the answer to `early` is the next [`Self::response`].
+    ///
+    /// # Errors
+    /// [`LinkError`]; the channel is closed then.
+    pub async fn extend(
+        mut self,
+        to: &CrossVerified,
+        early: Option<&Request>,
+        timeout: Duration,
+    ) -> Result<Self, LinkError> {
+        let (mut extending, cells) = self.state.extend(to, early, &mut rand::rng())?;
+        self.writer.write(&cells).await?;
+        loop {
+            let cell = timely(timeout, self.reader.read()).await?;
+            match extending.receive(cell)? {
+                Extension::Waiting(waiting) => extending = *waiting,
+                Extension::Extended(state) => {
+                    return Ok(Self { state: *state, reader: self.reader, writer: self.writer });
+                }
+            }
+        }
+    }
+
+    /// Awaits the far end's next response.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the channel is of no use then.
+    pub async fn response(&mut self, timeout: Duration) -> Result<Response, LinkError> {
+        timely(timeout, async {
+            loop {
+                let cell = self.reader.read().await?;
+                if let Some(response) = self.state.receive(cell)? {
+                    return Ok(response);
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends a request to the far end and awaits its response.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the channel is of no use then.
+    pub async fn request(
+        &mut self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, LinkError> {
+        let cells = self.state.request(request).map_err(anon::channel::ChannelError::Cell)?;
+        self.writer.write(&cells).await?;
+        self.response(timeout).await
+    }
+}
+
+async fn timely<T>(
+    timeout: Duration,
+    io: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    tokio::time::timeout(timeout, io).await.map_err(|_| LinkError::TimedOut)?
+}

@@ -1,0 +1,148 @@
+//! A node's configuration: `node.toml` in its directory. Every limit has its name and its default here.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::store::StoreLimits;
+
+/// What bounds a node's memory, disk and work. All counts are for the whole process unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The store's size on disk, payload bytes.
+    pub store_bytes: u64,
+    /// The largest object, bytes; at most 1 MiB.
+    pub object_bytes: usize,
+    /// Notifications one inbox holds.
+    pub inbox_entries: u32,
+    /// Bytes one inbox holds.
+    pub inbox_bytes: u64,
+    /// Writes that wait for the disk before more are refused.
+    pub store_queue: usize,
+    /// Writes that share one commit.
+    pub store_group: usize,
+    /// Connections in all, and of those at most three quarters inbound.
+    pub connections: u32,
+    /// Connections with one peer.
+    pub connections_per_peer: u32,
+    /// Connections that are being set up, in each direction.
+    pub pending_connections: u32,
+    /// Channels open at once, whatever their role here.
+    pub channels: usize,
+    /// Channels open at once for one peer.
+    pub channels_per_peer: usize,
+    /// Direct requests served at once.
+    pub requests: usize,
+    /// Bytes of requests and answers held in memory at once.
+    pub bytes_in_flight: usize,
+    /// Lookups under way at once.
+    pub lookups: usize,
+    /// Seconds a channel may stay silent.
+    pub channel_idle_seconds: u64,
+    /// Seconds a node waits for another node's answer.
+    pub answer_seconds: u64,
+    /// Certificates of other nodes kept in memory.
+    pub certificates: usize,
+    /// Handshakes and inbox proofs remembered to recognise a replay.
+    pub replays: usize,
+    /// Seconds a body or a notification is kept.
+    pub retention_seconds: u64,
+    /// Seconds between two garbage collections.
+    pub garbage_seconds: u64,
+    /// Keys that one garbage collection looks at.
+    pub garbage_keys: usize,
+    /// Seconds a channel key lives before the next one takes its place; it is honoured twice as long.
+    pub channel_key_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            store_bytes: 4 << 30,
+            object_bytes: anon::request::MAX_OBJECT,
+            inbox_entries: 1_000,
+            inbox_bytes: 8 << 20,
+            store_queue: 256,
+            store_group: 64,
+            connections: 1_024,
+            connections_per_peer: 8,
+            pending_connections: 128,
+            channels: 512,
+            channels_per_peer: 64,
+            requests: 256,
+            bytes_in_flight: 128 << 20,
+            lookups: 64,
+            channel_idle_seconds: 120,
+            answer_seconds: 10,
+            certificates: 20_000,
+            replays: 65_536,
+            retention_seconds: 30 * 86_400,
+            garbage_seconds: 600,
+            garbage_keys: 256,
+            channel_key_seconds: 86_400,
+        }
+    }
+}
+
+impl Limits {
+    /// The store's share of the limits.
+    #[must_use]
+    pub fn store(&self) -> StoreLimits {
+        StoreLimits {
+            max_bytes: self.store_bytes,
+            max_object: self.object_bytes.min(anon::request::MAX_OBJECT),
+            inbox_entries: self.inbox_entries,
+            inbox_bytes: self.inbox_bytes,
+            queue: self.store_queue.max(1),
+            group: self.store_group.max(1),
+        }
+    }
+}
+
+/// A node's configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Who operates the node; nodes of one family are never chosen for one path.
+    pub family: String,
+    /// Where to listen: multiaddrs.
+    pub listen: Vec<String>,
+    /// What others should dial, where that differs from where the node listens.
+    pub advertise: Vec<String>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("the configuration cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is not the TOML that is expected.
+    #[error("the configuration is not valid: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A listening or advertised address is not `/ip4/…/tcp/…` or `/ip6/…/tcp/…`.
+    #[error("not an address of the form /ip4/…/tcp/… or /ip6/…/tcp/…: {0}")]
+    BadAddress(String),
+    /// The family's name is too long.
+    #[error("the family's name is longer than {} bytes", anon::certificate::MAX_FAMILY)]
+    LongFamily,
+}
+
+impl NodeConfig {
+    /// Reads the file at `path`; without one, the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read_or_default(path: &Path) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(toml::from_str(&text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Who a node is: its identity key on disk, its channel keys in memory, its current certificate.
+//!
+//! The identity lies in `identity.key` (mode 600) in the node's directory. Channel keys never touch the disk:
+//! whoever seizes a node learns at most what the keys of the last two periods protect.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use anon::{
+    certificate::{Admission, CertificateError, NodeCertificate, NodeClaims, NodeId},
+    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+    network::Network,
+    time::{Time, Validity},
+};
+use libp2p::identity::Keypair;
+use rand::rngs::SysRng;
+use thiserror::Error;
+use zeroize::Zeroize as _;
+
+/// Why a node has no usable identity.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The key file cannot be read or written.
+    #[error("the identity file {path} cannot be used: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The key file does not hold 32 bytes.
+    #[error("the identity file {0} is damaged")]
+    Damaged(PathBuf),
+    /// The machine gives no randomness.
+    #[error("this machine's random source fails")]
+    NoRandomness,
+    /// The node's own certificate does not verify in its network.
+    #[error("this node's own certificate is not accepted by its network: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// A node's long-term identity.
+#[derive(Debug)]
+pub struct Identity {
+    secret: IdentitySecret,
+    keypair: Keypair,
+}
+
+impl Identity {
+    /// Reads the identity of the node in `directory`; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn read(directory: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = directory.join("identity.key");
+        let mut seed = match fs::read(&path) {
+            Ok(seed) => seed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(IdentityError::Io { path, source }),
+        };
+        let mut bytes: [u8; 32] =
+            seed.as_slice().try_into().map_err(|_| IdentityError::Damaged(path.clone()))?;
+        seed.zeroize();
+        let identity = Self::from_seed(&bytes).ok_or(IdentityError::Damaged(path));
+        bytes.zeroize();
+        identity.map(Some)
+    }
+
+    /// Makes a new identity in `directory`, durably, unless there is one.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn create(directory: &Path) -> Result<Self, IdentityError> {
+        let path = directory.join("identity.key");
+        let mut seed = [0; 32];
+        rand::TryRng::try_fill_bytes(&mut SysRng, &mut seed)
+            .map_err(|_| IdentityError::NoRandomness)?;
+        let write = || {
+            fs::create_dir_all(directory)?;
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&path)?;
+            file.write_all(&seed)?;
+            file.sync_all()?;
+            fs::File::open(directory)?.sync_all()
+        };
+        write().map_err(|source| IdentityError::Io { path: path.clone(), source })?;
+        let identity = Self::from_seed(&seed).ok_or(IdentityError::Damaged(path));
+        seed.zeroize();
+        identity
+    }
+
+    /// The identity with this Ed25519 seed, 32 bytes.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Option<Self> {
+        let mut copy = *seed;
+        let keypair = Keypair::ed25519_from_bytes(&mut copy).ok()?;
+        Some(Self { secret: IdentitySecret::from_seed(seed), keypair })
+    }
+
+    /// Who the node is.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        NodeId(self.secret.verify_key().0)
+    }
+
+    /// What signs certificates and receipts.
+    #[must_use]
+    pub const fn secret(&self) -> &IdentitySecret {
+        &self.secret
+    }
+
+    /// The same key, for libp2p.
+    #[must_use]
+    pub const fn keypair(&self) -> &Keypair {
+        &self.keypair
+    }
+}
+
+struct Period {
+    secret: ChannelSecret,
+    certificate: NodeCertificate,
+}
+
+/// A node's channel keys: the current one and the one before, with their certificates.
+pub struct ChannelKeys {
+    periods: Mutex<Vec<Period>>,
+    family: String,
+    admission: Option<Admission>,
+    seconds: u64,
+}
+
+impl std::fmt::Debug for ChannelKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChannelKeys(..)")
+    }
+}
+
+impl ChannelKeys {
+    /// No key yet; [`Self::rotate`] makes the first. Keys live for `seconds` and are honoured twice as long.
+    #[must_use]
+    pub const fn new(family: String, admission: Option<Admission>, seconds: u64) -> Self {
+        Self { periods: Mutex::new(Vec::new()), family, admission, seconds }
+    }
+
+    /// Makes a new key and certificate for these addresses; all but the last one before are destroyed.
+    ///
+    /// # Errors
+    /// [`IdentityError::Certificate`] if the network would not accept it, for want of an admission say.
+    pub fn rotate(
+        &self,
+        identity: &Identity,
+        network: &Network,
+        addresses: Vec<String>,
+        now: Time,
+    ) -> Result<(), IdentityError> {
+        let secret = ChannelSecret::generate(&mut rand::rng());
+        let claims = NodeClaims {
+            network: network.id,
+            identity: identity.node(),
+            channel_key: secret.agreement_key(),
+            addresses,
+            family: self.family.clone(),
+            validity: Validity::starting(now, self.seconds.saturating_mul(2)),
+            admission: self.admission.clone(),
+        };
+        let certificate = NodeCertificate::issue(identity.secret(), claims).verify(network, now)?;
+        let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        periods.insert(0, Period { secret, certificate });
+        periods.truncate(2);
+        Ok(())
+    }
+
+    /// The current certificate; `None` before the first rotation.
+    #[must_use]
+    pub fn certificate(&self) -> Option<NodeCertificate> {
+        let periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        periods.first().map(|p| p.certificate.clone())
+    }
+
+    /// Calls `use_key` with the key of the certificate with this digest; `None` if it is gone.
+    pub fn with_key<T>(
+        &self,
+        certificate: &[u8; 32],
+        use_key: impl FnOnce(&ChannelSecret) -> T,
+    ) -> Option<T> {
+        let periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let period = periods.iter().find(|p| p.certificate.digest() == *certificate)?;
+        Some(use_key(&period.secret))
+    }
+}

@@ -1,0 +1,224 @@
+//! Links: authenticated, encrypted streams between two ends, over libp2p (TCP, Noise, Yamux).
+//!
+//! A node opens links through the swarm of its substrate; a user agent through a disposable one
+//! ([`Links::disposable`]) with a fresh key pair that runs no Kademlia, no identify and no listener. The first
+//! byte of a stream says what it carries: one request and its answer, or the cells of one channel.
+
+mod behaviour;
+mod framing;
+mod handler;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, core::upgrade::Version,
+    identity::Keypair, multiaddr, noise, swarm::NetworkBehaviour, tcp, yamux,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use behaviour::Streams;
+pub use framing::{CellReader, CellWriter, Link};
+
+use anon::certificate::{NodeCertificate, NodeId};
+
+/// How long one link may take to come about: connection, encryption and stream.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most streams a peer may have open with us on one connection; yamux ends a connection above 512.
+pub const STREAMS_PER_CONNECTION: usize = 256;
+/// Commands that wait for the swarm before `open` itself waits.
+const COMMANDS: usize = 256;
+/// Inbound streams that wait to be served before more are dropped.
+const ACCEPTED: usize = 256;
+
+/// Why a link fails. All but [`LinkError::NoAddress`] are the network's or the peer's doing.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The certificate names no address that can be dialled.
+    #[error("the node names no address that can be dialled")]
+    NoAddress,
+    /// Nobody answers there, or somebody else does.
+    #[error("the node cannot be reached")]
+    Unreachable,
+    /// Something took too long.
+    #[error("the node does not answer in time")]
+    TimedOut,
+    /// The stream ended.
+    #[error("the link broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// A frame claims more bytes than its reader accepts.
+    #[error("a frame is longer than its limit")]
+    FrameTooLong,
+    /// The bytes are no message.
+    #[error("{0}")]
+    Wire(#[from] anon::wire::WireError),
+    /// A channel's peer broke the rules of cells.
+    #[error("{0}")]
+    Channel(#[from] anon::channel::ChannelError),
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// One request, one response.
+    Request,
+    /// The cells of a channel.
+    Channel,
+}
+
+/// The other end of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its libp2p identity: a node's own, or a user agent's disposable one.
+    pub id: PeerId,
+    /// From where it comes, or where it was dialled.
+    pub address: Multiaddr,
+}
+
+impl Peer {
+    /// The node it would be, if it is one.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        NodeId::from_peer_id(&self.id.to_bytes())
+    }
+}
+
+pub(crate) struct Open {
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+    reply: oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>,
+}
+
+/// Opens links to other nodes.
+#[derive(Clone, Debug)]
+pub struct Links {
+    commands: mpsc::Sender<Open>,
+    local: PeerId,
+}
+
+/// Inbound streams: what the peer is, and the stream.
+pub(crate) type Inbound = mpsc::Receiver<(Peer, libp2p::Stream, tokio::sync::OwnedSemaphorePermit)>;
+
+impl Links {
+    /// The behaviour for a swarm, the handle that opens links through it, and what arrives.
+    pub(crate) fn new(protocol: StreamProtocol, local: PeerId) -> (Streams, Self, Inbound) {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (accepted, inbound) = mpsc::channel(ACCEPTED);
+        let streams = Streams::new(protocol, receiver, Some(accepted));
+        (streams, Self { commands, local }, inbound)
+    }
+
+    /// Links under a fresh identity that nobody has seen before and that ends with the last clone.
+    ///
+    /// # Errors
+    /// [`LinkError::Unreachable`] if no swarm can be made, which means a broken random source.
+    pub fn disposable(network_name: &str) -> Result<Self, LinkError> {
+        let keypair = Keypair::generate_ed25519();
+        let local = keypair.public().to_peer_id();
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let streams = Streams::new(stream_protocol(network_name), receiver, None);
+        let mut swarm = build_swarm(keypair, streams, Duration::from_secs(30))?;
+        let links = Self { commands, local };
+        tokio::spawn(async move {
+            while !swarm.behaviour().is_abandoned() || swarm.behaviour().is_busy() {
+                swarm.next().await;
+            }
+        });
+        Ok(links)
+    }
+
+    /// The identity that the other ends see.
+    #[must_use]
+    pub const fn local(&self) -> PeerId {
+        self.local
+    }
+
+    /// Opens a link to the node of a certificate, at one of the addresses it names.
+    ///
+    /// # Errors
+    /// [`LinkError`], after at most [`OPEN_TIMEOUT`].
+    pub async fn open(&self, to: &NodeCertificate, carrier: Carrier) -> Result<Link, LinkError> {
+        let addresses = certified_addresses(to);
+        self.open_at(peer_id(&to.node())?, addresses, carrier).await
+    }
+
+    /// Opens a link to a peer at one of some addresses.
+    ///
+    /// # Errors
+    /// [`LinkError`], after at most [`OPEN_TIMEOUT`].
+    pub async fn open_at(
+        &self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        carrier: Carrier,
+    ) -> Result<Link, LinkError> {
+        let (reply, answer) = oneshot::channel();
+        let open = Open { peer, addresses, reply };
+        let opened = async {
+            self.commands.send(open).await.map_err(|_| LinkError::Unreachable)?;
+            answer.await.map_err(|_| LinkError::Unreachable)?
+        };
+        let (stream, address) =
+            tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(|_| LinkError::TimedOut)??;
+        Link::initiate(Peer { id: peer, address }, stream, carrier).await
+    }
+}
+
+/// The name under which a network's links are negotiated.
+#[must_use]
+pub(crate) fn stream_protocol(network_name: &str) -> StreamProtocol {
+    StreamProtocol::try_from_owned(format!("/cutout/{network_name}/link/1"))
+        .unwrap_or(StreamProtocol::new("/cutout/link/1"))
+}
+
+/// A node's libp2p peer id.
+///
+/// # Errors
+/// [`LinkError::Unreachable`], never in practice: any 32 bytes make one.
+pub fn peer_id(node: &NodeId) -> Result<PeerId, LinkError> {
+    PeerId::from_bytes(&node.peer_id()).map_err(|_| LinkError::Unreachable)
+}
+
+/// The addresses of a certificate that this transport can dial, without any peer id.
+#[must_use]
+pub fn certified_addresses(certificate: &NodeCertificate) -> Vec<Multiaddr> {
+    let addresses = certificate.claims().addresses.iter();
+    addresses.filter_map(|a| a.parse().ok()).filter(is_plain_tcp).collect()
+}
+
+/// Whether an address is an IP address and a TCP port and nothing else.
+#[must_use]
+pub(crate) fn is_plain_tcp(address: &Multiaddr) -> bool {
+    use multiaddr::Protocol::{Ip4, Ip6, Tcp};
+    let parts: Vec<_> = address.iter().collect();
+    matches!(parts.as_slice(), [Ip4(_) | Ip6(_), Tcp(_)])
+}
+
+/// A swarm over TCP, Noise and Yamux. Streams are negotiated without a round trip of their own.
+pub(crate) fn build_swarm<B: NetworkBehaviour>(
+    keypair: Keypair,
+    behaviour: B,
+    idle: Duration,
+) -> Result<Swarm<B>, LinkError> {
+    let builder = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|_| LinkError::Unreachable)?;
+    let Ok(builder) = builder.with_behaviour(|_| behaviour);
+    Ok(builder
+        .with_swarm_config(|config| {
+            config
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
+                .with_idle_connection_timeout(idle)
+                .with_max_negotiating_inbound_streams(128)
+        })
+        .with_connection_timeout(OPEN_TIMEOUT)
+        .build())
+}
+
+/// One permit for each stream that a peer may have open on a connection.
+pub(crate) fn stream_permits() -> Arc<tokio::sync::Semaphore> {
+    Arc::new(tokio::sync::Semaphore::new(STREAMS_PER_CONNECTION))
+}

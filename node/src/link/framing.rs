@@ -1,0 +1,232 @@
+//! What is said on a stream: a byte for the carrier, then frames (length, 4 bytes big-endian, and content) or
+//! cells of [`CELL`] bytes.
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    cell::{CELL, Cell},
+    request::{MAX_MESSAGE, Request, Response},
+    wire,
+};
+use futures::{
+    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _,
+    io::{BufReader, ReadHalf, WriteHalf},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Carrier, LinkError, Peer};
+
+/// How many bytes a reader asks the stream for at once.
+const READ_BUFFER: usize = 16 * CELL;
+/// How long a peer may take between two pieces of a frame.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One stream to a peer.
+#[derive(Debug)]
+pub struct Link {
+    peer: Peer,
+    reader: BufReader<ReadHalf<libp2p::Stream>>,
+    writer: WriteHalf<libp2p::Stream>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Link {
+    fn new(peer: Peer, stream: libp2p::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let (reader, writer) = stream.split();
+        Self { peer, reader: BufReader::with_capacity(READ_BUFFER, reader), writer, permit }
+    }
+
+    pub(super) async fn initiate(
+        peer: Peer,
+        stream: libp2p::Stream,
+        carrier: Carrier,
+    ) -> Result<Self, LinkError> {
+        let mut link = Self::new(peer, stream, None);
+        let byte = match carrier {
+            Carrier::Request => 0,
+            Carrier::Channel => 1,
+        };
+        link.writer.write_all(&[byte]).await?;
+        Ok(link)
+    }
+
+    /// Reads what an inbound stream carries.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn accept(
+        peer: Peer,
+        stream: libp2p::Stream,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(Self, Carrier), LinkError> {
+        let mut link = Self::new(peer, stream, Some(permit));
+        let mut byte = [0];
+        timely(link.reader.read_exact(&mut byte)).await?;
+        match byte {
+            [0] => Ok((link, Carrier::Request)),
+            [1] => Ok((link, Carrier::Channel)),
+            _ => Err(LinkError::Wire(wire::WireError::Malformed)),
+        }
+    }
+
+    /// The other end.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Sends one request and awaits its answer, at most `timeout`. The link is used up.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn request(
+        mut self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, LinkError> {
+        let exchange = async {
+            self.write_frame(&wire::encode(request)).await?;
+            let length = self.read_length().await?;
+            let frame = self.read_content(length).await?;
+            Ok(Response::decode(&frame)?)
+        };
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
+    }
+
+    /// Reads the one request of an inbound link, once `budget` (one permit a KiB) has room for it.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn read_request(
+        &mut self,
+        budget: &Arc<Semaphore>,
+    ) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
+        let read = async {
+            let length = self.read_length().await?;
+            let units = u32::try_from(length / 1024 + 1).map_err(|_| LinkError::FrameTooLong)?;
+            let held = Arc::clone(budget).acquire_many_owned(units).await.ok();
+            let frame = self.read_content(length).await?;
+            Ok((Request::decode(&frame)?, held))
+        };
+        tokio::time::timeout(PIECE_TIMEOUT * 3, read).await.map_err(|_| LinkError::TimedOut)?
+    }
+
+    /// Answers the one request of an inbound link.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn respond(mut self, response: &Response) -> Result<(), LinkError> {
+        self.write_frame(&wire::encode(response)).await?;
+        timely(self.writer.close()).await
+    }
+
+    async fn write_frame(&mut self, frame: &[u8]) -> Result<(), LinkError> {
+        let length = u32::try_from(frame.len()).map_err(|_| LinkError::FrameTooLong)?;
+        timely(self.writer.write_all(&length.to_be_bytes())).await?;
+        for piece in frame.chunks(READ_BUFFER) {
+            timely(self.writer.write_all(piece)).await?;
+        }
+        timely(self.writer.flush()).await
+    }
+
+    async fn read_length(&mut self) -> Result<usize, LinkError> {
+        let mut length = [0; 4];
+        self.reader.read_exact(&mut length).await?;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if length > MAX_MESSAGE { Err(LinkError::FrameTooLong) } else { Ok(length) }
+    }
+
+    /// Reads a frame's content; memory grows with what arrives, not with what is claimed.
+    async fn read_content(&mut self, length: usize) -> Result<Vec<u8>, LinkError> {
+        let mut frame = Vec::new();
+        while frame.len() < length {
+            let available = timely(self.reader.fill_buf()).await?;
+            if available.is_empty() {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            let taken = available.len().min(length - frame.len());
+            frame.extend(available.iter().take(taken));
+            self.reader.consume_unpin(taken);
+        }
+        Ok(frame)
+    }
+
+    /// Splits the link into its two directions, for the cells of a channel.
+    #[must_use]
+    pub fn into_cells(self) -> (CellReader, CellWriter) {
+        let reader = CellReader { reader: self.reader, _permit: self.permit };
+        (reader, CellWriter { writer: self.writer })
+    }
+}
+
+async fn timely<T>(io: impl Future<Output = std::io::Result<T>>) -> Result<T, LinkError> {
+    Ok(tokio::time::timeout(PIECE_TIMEOUT, io).await.map_err(|_| LinkError::TimedOut)??)
+}
+
+/// Receives a channel's cells.
+#[derive(Debug)]
+pub struct CellReader {
+    reader: BufReader<ReadHalf<libp2p::Stream>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl CellReader {
+    /// The next cell, however long it takes.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] when the stream ends.
+    pub async fn read(&mut self) -> Result<Cell, LinkError> {
+        let mut cell = Box::new([0; CELL]);
+        self.reader.read_exact(&mut cell[..]).await?;
+        Ok(Cell::from_bytes(cell))
+    }
+
+    /// Whether another whole cell is here already.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.reader.buffer().len() >= CELL
+    }
+}
+
+/// Sends a channel's cells.
+#[derive(Debug)]
+pub struct CellWriter {
+    writer: WriteHalf<libp2p::Stream>,
+}
+
+impl CellWriter {
+    /// Sends cells, and sees them off.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the peer may take at most ten seconds for each.
+    pub async fn write(&mut self, cells: &[Cell]) -> Result<(), LinkError> {
+        for cell in cells {
+            self.feed(cell).await?;
+        }
+        self.flush().await
+    }
+
+    /// Sends a cell that need not leave yet.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn feed(&mut self, cell: &Cell) -> Result<(), LinkError> {
+        timely(self.writer.write_all(cell.as_bytes())).await
+    }
+
+    /// Sees everything off.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn flush(&mut self) -> Result<(), LinkError> {
+        timely(self.writer.flush()).await
+    }
+
+    /// Ends this direction.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn close(&mut self) -> Result<(), LinkError> {
+        timely(self.writer.close()).await
+    }
+}

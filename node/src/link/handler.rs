@@ -1,0 +1,111 @@
+//! One connection's part of [`super::Streams`].
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, StreamProtocol,
+    core::upgrade::ReadyUpgrade,
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+        },
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{LinkError, OPEN_TIMEOUT, Open, Peer, stream_permits};
+
+type Reply = oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>;
+
+/// Opens streams on one connection and passes inbound ones on, as many as there are permits.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    protocol: StreamProtocol,
+    peer: Peer,
+    accepted: Option<mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>>,
+    permits: Arc<Semaphore>,
+    opens: VecDeque<Open>,
+}
+
+impl Handler {
+    pub(super) fn new(
+        protocol: StreamProtocol,
+        peer: Peer,
+        accepted: Option<mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>>,
+    ) -> Self {
+        Self { protocol, peer, accepted, permits: stream_permits(), opens: VecDeque::new() }
+    }
+
+    fn accept(&self, stream: libp2p::Stream) {
+        let Some(accepted) = &self.accepted else { return };
+        // Beyond its permits, or when nobody keeps up, a peer's stream is dropped: it sees it reset.
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            let _ = accepted.try_send((self.peer.clone(), stream, permit));
+        }
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = Open;
+    type ToBehaviour = std::convert::Infallible;
+    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Reply;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
+        SubstreamProtocol::new(ReadyUpgrade::new(self.protocol.clone()), ())
+    }
+
+    fn poll(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Reply, Self::ToBehaviour>> {
+        while let Some(open) = self.opens.pop_front() {
+            if open.reply.is_closed() {
+                continue;
+            }
+            let upgrade = ReadyUpgrade::new(self.protocol.clone());
+            let protocol = SubstreamProtocol::new(upgrade, open.reply).with_timeout(OPEN_TIMEOUT);
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+        }
+        Poll::Pending
+    }
+
+    fn on_behaviour_event(&mut self, open: Open) {
+        self.opens.push_back(open);
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Reply>,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol, ..
+            }) => {
+                self.accept(protocol);
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol,
+                info,
+            }) => {
+                let _ = info.send(Ok((protocol, self.peer.address.clone())));
+            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                let error = match error {
+                    StreamUpgradeError::Timeout => LinkError::TimedOut,
+                    StreamUpgradeError::Io(error) => LinkError::Io(error),
+                    _ => LinkError::Unreachable,
+                };
+                let _ = info.send(Err(error));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! A whole node: from its directory and network file to a running process of all roles.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anon::{
+    certificate::{Admission, NodeId},
+    network::Network,
+    time::Time,
+    wire,
+};
+use libp2p::Multiaddr;
+use thiserror::Error;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    channel::{ChannelContext, budget},
+    config::{ConfigError, Limits, NodeConfig},
+    directory::Directory,
+    garbage::Collector,
+    identity::{ChannelKeys, Identity, IdentityError},
+    link::{LinkError, is_plain_tcp},
+    network_file::{NetworkFile, NetworkFileError},
+    observer::Observer,
+    replay::ReplayCache,
+    server::{self, Acceptor, Parts, Server},
+    service::{Service, StandardService},
+    store::{Store, StoreError},
+    substrate::{self, Substrate},
+};
+
+/// Nodes seen that wait to be asked for their certificate.
+const SEEN: usize = 1_024;
+/// The longest admission file, bytes.
+const MAX_ADMISSION: usize = 256;
+
+/// The time by this machine's clock.
+#[must_use]
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time(since.map_or(0, |d| d.as_secs()))
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The network file.
+    #[error("{0}")]
+    Network(#[from] NetworkFileError),
+    /// The node's configuration.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The node's identity.
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
+    /// The node's store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The node has an identity, so it had a store: it will not go on without what it promised to keep.
+    #[error("the store {0} is gone, though this node has served before")]
+    StoreMissing(PathBuf),
+    /// Listening failed.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] LinkError),
+    /// No address to listen at, or none that others could dial.
+    #[error("no address to listen at")]
+    NoAddress,
+    /// The admission file is not one.
+    #[error("the admission file {0} is damaged")]
+    BadAdmission(PathBuf),
+    /// A file or directory cannot be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+type WrapService = Box<dyn FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Send>;
+type WrapAcceptor = Box<dyn FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send>;
+
+/// What a node is made of before it starts.
+pub struct Node {
+    directory: PathBuf,
+    network: NetworkFile,
+    config: NodeConfig,
+    observer: Option<Arc<dyn Observer>>,
+    wrap_service: WrapService,
+    wrap_acceptor: WrapAcceptor,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Node(..)")
+    }
+}
+
+/// A node that runs. Dropping it stops it; [`Running::shutdown`] waits for the store to close.
+#[derive(Debug)]
+pub struct Running {
+    service: Arc<StandardService>,
+    addresses: Vec<Multiaddr>,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    /// A node in `directory`, created there if it is new, in this network.
+    #[must_use]
+    pub fn new(directory: PathBuf, network: NetworkFile, config: NodeConfig) -> Self {
+        Self {
+            directory,
+            network,
+            config,
+            observer: None,
+            wrap_service: Box::new(|standard| standard),
+            wrap_acceptor: Box::new(|standard, _| standard),
+        }
+    }
+
+    /// Installs an observer at the protocol's edge.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Puts another service in front of the standard one.
+    #[must_use]
+    pub fn serving(
+        mut self,
+        wrap: impl FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Send + 'static,
+    ) -> Self {
+        self.wrap_service = Box::new(wrap);
+        self
+    }
+
+    /// Puts another acceptor in front of the standard one.
+    #[must_use]
+    pub fn accepting(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send + 'static,
+    ) -> Self {
+        self.wrap_acceptor = Box::new(wrap);
+        self
+    }
+
+    /// Starts it: opens the store, listens, enters the network.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn start(self) -> Result<Running, NodeError> {
+        let network = Arc::new(self.network.network()?);
+        let limits = self.config.limits.clone();
+        let (identity, store) = open(&self.directory, &limits)?;
+        let identity = Arc::new(identity);
+        let (sender, seen) = mpsc::channel(SEEN);
+        let bootstrap = self.network.bootstrap_peers()?;
+        let mut started = substrate::start(&identity, &network.name, bootstrap, &limits, sender)?;
+        let bound = started.driver.listen(&addresses(&self.config.listen)?).await?;
+        let addresses = match addresses(&self.config.advertise)? {
+            advertised if advertised.is_empty() => bound,
+            advertised => advertised,
+        };
+        if addresses.is_empty() {
+            return Err(NodeError::NoAddress);
+        }
+        started.driver.advertise(&addresses);
+
+        let admission = read_admission(&self.directory)?;
+        let keys = Arc::new(ChannelKeys::new(
+            self.config.family.clone(),
+            admission,
+            limits.channel_key_seconds,
+        ));
+        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        keys.rotate(&identity, &network, texts.clone(), now())?;
+
+        let directory = Arc::new(Directory::new(
+            Arc::clone(&network),
+            started.links.clone(),
+            limits.certificates,
+            limits.channel_key_seconds,
+        ));
+        let collector = Arc::new(Collector::new(
+            store.clone(),
+            started.substrate.clone(),
+            Arc::clone(&network),
+            identity.node(),
+            &limits,
+        ));
+        let service = Arc::new(StandardService {
+            network: Arc::clone(&network),
+            identity: Arc::clone(&identity),
+            keys: Arc::clone(&keys),
+            store,
+            substrate: started.substrate,
+            directory: Arc::clone(&directory),
+            links: started.links.clone(),
+            collector: Arc::clone(&collector),
+            observer: self.observer.clone(),
+            nonces: ReplayCache::new(limits.replays),
+            limits: limits.clone(),
+        });
+        let context = ChannelContext {
+            network: Arc::clone(&network),
+            keys: Arc::clone(&keys),
+            links: started.links.clone(),
+            service: (self.wrap_service)(Arc::clone(&service)),
+            observer: self.observer,
+            replays: ReplayCache::new(limits.replays),
+            budget: budget(&limits),
+            idle: Duration::from_secs(limits.channel_idle_seconds),
+        };
+
+        let parts =
+            Parts { network: Arc::clone(&network), keys: Arc::clone(&keys), links: started.links };
+        let acceptor = (self.wrap_acceptor)(Arc::new(Server::new(context, &limits)), parts);
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(started.driver.run());
+        tasks.spawn(directory.fill(seen));
+        tasks.spawn(server::accept(acceptor, started.inbound));
+        tasks.spawn(every(limits.garbage_seconds, move || {
+            let collector = Arc::clone(&collector);
+            async move {
+                collector.tidy().await;
+            }
+        }));
+        tasks.spawn(every(limits.channel_key_seconds, move || {
+            if let Err(error) = keys.rotate(&identity, &network, texts.clone(), now()) {
+                tracing::error!(%error, "the channel key was not rotated");
+            }
+            std::future::ready(())
+        }));
+        Ok(Running { service, addresses, tasks })
+    }
+}
+
+async fn every<F: Future<Output = ()>>(seconds: u64, mut work: impl FnMut() -> F) {
+    let period = Duration::from_secs(seconds.max(1));
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    loop {
+        interval.tick().await;
+        work().await;
+    }
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, ConfigError> {
+    let parse = |text: &String| {
+        let address = text.parse().ok().filter(is_plain_tcp);
+        address.ok_or_else(|| ConfigError::BadAddress(text.clone()))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Opens identity and store together: a node that has served never starts with an empty store.
+fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeError> {
+    let path = directory.join("store.redb");
+    let exists = path.try_exists().unwrap_or(false);
+    match Identity::read(directory)? {
+        Some(_) if !exists => Err(NodeError::StoreMissing(path)),
+        Some(identity) => Ok((identity, Store::open(&path, limits.store())?)),
+        None => {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| NodeError::Io { path: directory.to_owned(), source })?;
+            // The store comes first: an identity without one would not start again.
+            let store = if exists {
+                Store::open(&path, limits.store())?
+            } else {
+                Store::create(&path, limits.store())?
+            };
+            Ok((Identity::create(directory)?, store))
+        }
+    }
+}
+
+fn read_admission(directory: &Path) -> Result<Option<Admission>, NodeError> {
+    let path = directory.join("admission");
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let admission = wire::decode(&bytes, MAX_ADMISSION);
+            Ok(Some(admission.map_err(|_| NodeError::BadAdmission(path))?))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(NodeError::Io { path, source }),
+    }
+}
+
+impl Running {
+    /// Who the node is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.service.identity.node()
+    }
+
+    /// Where others dial it, each with the node's peer id at the end, as a network file wants it.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        let peer = self.service.identity.keypair().public().to_peer_id();
+        let with_id = |a: &Multiaddr| a.clone().with(libp2p::multiaddr::Protocol::P2p(peer));
+        self.addresses.iter().map(with_id).collect()
+    }
+
+    /// The node's standard service.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<StandardService> {
+        &self.service
+    }
+
+    /// What the network expects of its members.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.service.network
+    }
+
+    /// Waits until the node has entered the network.
+    pub async fn joined(&self) {
+        let mut substrate: Substrate = self.service.substrate.clone();
+        substrate.joined().await;
+    }
+
+    /// Stops serving and closes the store.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+        if let Err(error) = self.service.store.close().await {
+            tracing::error!(%error, "the store did not close cleanly");
+        }
+    }
+}

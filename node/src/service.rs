@@ -1,0 +1,108 @@
+//! What a node answers. [`StandardService`] is the honest one; tests and audits wrap it to lie.
+
+mod errand;
+mod lookup;
+mod storage;
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    network::Network,
+    request::{Request, Response},
+};
+use futures::future::BoxFuture;
+
+use crate::{
+    config::Limits,
+    directory::Directory,
+    garbage::Collector,
+    identity::{ChannelKeys, Identity},
+    link::{Links, Peer},
+    observer::{Observer, Via},
+    replay::ReplayCache,
+    store::Store,
+    substrate::Substrate,
+};
+
+/// Answers requests, however they came.
+pub trait Service: Send + Sync + 'static {
+    /// Answers `request` of `peer`.
+    fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response>;
+}
+
+/// An honest node's service: storage, lookup and errands (paper, 2.2, 2.3, 4.2).
+pub struct StandardService {
+    pub(crate) network: Arc<Network>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) keys: Arc<ChannelKeys>,
+    pub(crate) store: Store,
+    pub(crate) substrate: Substrate,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) links: Links,
+    pub(crate) collector: Arc<Collector>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) nonces: ReplayCache<[u8; 16]>,
+    pub(crate) limits: Limits,
+}
+
+impl std::fmt::Debug for StandardService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StandardService(..)")
+    }
+}
+
+impl StandardService {
+    /// The store behind this node.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The substrate behind this node.
+    #[must_use]
+    pub const fn substrate(&self) -> &Substrate {
+        &self.substrate
+    }
+
+    /// What the network expects of its members.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The node's identity, for tests and audits that make a node lie in its own name.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) const fn answer_timeout(&self) -> Duration {
+        Duration::from_secs(self.limits.answer_seconds)
+    }
+}
+
+impl Service for StandardService {
+    fn handle<'a>(&'a self, _: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
+        Box::pin(async move {
+            match request {
+                Request::Store(store) => self.store_object(store).await,
+                Request::Fetch { key } => self.fetch(key).await,
+                Request::Delete(deletion) => self.delete(&deletion).await,
+                Request::AppendInbox(append) => self.append_inbox(append).await,
+                Request::ReadInbox(proof) => self.read_inbox(&proof).await,
+                Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
+                Request::Closest { key, count } => self.closest(key, usize::from(count)).await,
+                Request::Certificate => match self.keys.certificate() {
+                    Some(own) => Response::Certificate(Box::new(own.to_unverified())),
+                    None => Response::Refused,
+                },
+                // An errand makes this node work for somebody: only for those who hide behind a channel.
+                Request::Perform { targets, request } if via == Via::Channel => {
+                    self.perform(targets, *request).await
+                }
+                // A channel's own server has dealt with `Extend` before it would come here.
+                Request::Perform { .. } | Request::Extend { .. } => Response::Refused,
+            }
+        })
+    }
+}

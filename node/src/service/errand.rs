@@ -1,0 +1,77 @@
+//! Errands (paper, 4.2): an anonymizer performs a request at the k nodes and brings back what they answer.
+
+use anon::{
+    certificate::NodeCertificate,
+    request::{Answer, MAX_MESSAGE, Request, Response, Targets},
+    wire,
+};
+use futures::future::join_all;
+
+use super::{Service as _, StandardService};
+use crate::{client::ask, link::Peer, node::now, observer::Via};
+
+/// What an answer takes besides its response, bytes, at most.
+const ANSWER_OVERHEAD: usize = 64;
+
+impl StandardService {
+    pub(super) async fn perform(&self, targets: Targets, request: Request) -> Response {
+        let (targets, nodes) = match targets {
+            Targets::Nodes(nodes) => {
+                let verified = nodes.into_iter().map(|n| n.verify(&self.network, now()));
+                let Ok(targets) = verified.collect::<Result<Vec<_>, _>>() else {
+                    return Response::Refused;
+                };
+                (targets, Vec::new())
+            }
+            Targets::Closest { key, count } => {
+                let Some(found) = self.closest_certificates(key, usize::from(count)).await else {
+                    return Response::Refused;
+                };
+                let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
+                (found, nodes)
+            }
+        };
+        let answers =
+            join_all(targets.iter().map(|target| self.perform_at(target, &request))).await;
+        Response::Performed { nodes, answers: within_one_message(answers) }
+    }
+
+    async fn perform_at(&self, target: &NodeCertificate, request: &Request) -> Answer {
+        let node = target.node();
+        if node == self.identity.node() {
+            let Ok(id) = crate::link::peer_id(&node) else {
+                return Answer { node, response: None };
+            };
+            let itself = Peer { id, address: libp2p::Multiaddr::empty() };
+            let response = Some(self.handle(&itself, Via::Direct, request.clone()).await);
+            return Answer { node, response };
+        }
+        if let Some(observer) = &self.observer {
+            observer.asked(&node, request);
+        }
+        match ask(&self.links, target, request, self.answer_timeout()).await {
+            Ok(response) => Answer { node, response: Some(response) },
+            Err(error) => {
+                tracing::debug!(%error, "a target did not answer");
+                self.directory.forget(&node);
+                Answer { node, response: None }
+            }
+        }
+    }
+}
+
+/// Drops the responses that do not fit one message any more: the sender asks again for those.
+fn within_one_message(mut answers: Vec<Answer>) -> Vec<Answer> {
+    let mut room = MAX_MESSAGE / 2 + MAX_MESSAGE / 4;
+    let mut first = true;
+    for answer in &mut answers {
+        let length = wire::encode(&answer.response).len() + ANSWER_OVERHEAD;
+        if length <= room || first {
+            room = room.saturating_sub(length);
+        } else {
+            answer.response = None;
+        }
+        first = false;
+    }
+    answers
+}

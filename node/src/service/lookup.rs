@@ -1,0 +1,42 @@
+//! The lookup service (paper, 2.1) with certificates, which is all that go-betweens, witnesses, anonymizers
+//! and verifiers are asked for before a mail is sent (4.1, 4.2).
+
+use anon::{certificate::NodeCertificate, position::Key, request::Response};
+use futures::future::join_all;
+
+use super::StandardService;
+
+/// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
+const SPARE: usize = 2;
+
+impl StandardService {
+    /// The certificates of the `count` nodes closest to `key` that are alive, closest first.
+    pub(super) async fn closest_certificates(
+        &self,
+        key: Key,
+        count: usize,
+    ) -> Option<Vec<NodeCertificate>> {
+        let found = self.substrate.closest(key, self.network.k.max(count) + SPARE).await;
+        let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
+        let own = self.identity.node();
+        let certificates = found.into_iter().map(async |(node, addresses)| {
+            if node == own {
+                return self.keys.certificate();
+            }
+            self.directory.certificate(node, addresses).await.ok()
+        });
+        let mut live: Vec<NodeCertificate> =
+            join_all(certificates).await.into_iter().flatten().collect();
+        live.truncate(count);
+        Some(live)
+    }
+
+    pub(super) async fn closest(&self, key: Key, count: usize) -> Response {
+        match self.closest_certificates(key, count).await {
+            Some(nodes) => {
+                Response::Closest(nodes.iter().map(NodeCertificate::to_unverified).collect())
+            }
+            None => Response::Refused,
+        }
+    }
+}

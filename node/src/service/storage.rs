@@ -1,0 +1,201 @@
+//! The five primitives at one node (paper, 2.2). A receipt is signed once the object is durable, never before.
+
+use anon::{
+    authorization::{Deletion, InboxOperation, InboxOwner, InboxProof},
+    certificate::{AddressCertificate, UnverifiedAddressCertificate},
+    position::Key,
+    receipt::{Receipt, ReceiptClaims, ReceiptKind},
+    request::{self, Append, DeletePermission, InboxPage, ObjectKind, Response},
+    time::Time,
+};
+use serde_bytes::ByteBuf;
+
+use super::StandardService;
+use crate::{
+    node::now,
+    store::{ObjectKind as StoredKind, StoreError, StoredObject},
+};
+
+/// How much of an inbox one answer carries, bytes.
+const PAGE: usize = 1 << 19;
+
+impl StandardService {
+    pub(super) async fn store_object(&self, store: request::Store) -> Response {
+        let current = now();
+        let Some((kind, expiry, replace)) = self.check_object(&store, current).await else {
+            return Response::Refused;
+        };
+        let Some(deleters) = self.deleters(&store.deleters, current) else {
+            return Response::Refused;
+        };
+        let digest = store.digest();
+        let claims =
+            self.claims(ReceiptKind::Stored, store.key, digest, &store.object, expiry, store.nonce);
+        let object = StoredObject {
+            kind,
+            digest: anon_digest(&store.object),
+            expiry: expiry.0,
+            deleters,
+            bytes: store.object,
+        };
+        let mut stored = self.store.store(store.key.0, object.clone(), replace).await;
+        if let Err(StoreError::Full { missing }) = stored {
+            self.collector.make_room(missing).await;
+            stored = self.store.store(store.key.0, object, replace).await;
+        }
+        self.acknowledge_write(stored.map(|_| ()), claims)
+    }
+
+    /// What a store keeps and until when; `None` if the object is not what it says it is.
+    async fn check_object(
+        &self,
+        store: &request::Store,
+        current: Time,
+    ) -> Option<(StoredKind, Time, bool)> {
+        match store.kind {
+            ObjectKind::Body => {
+                Some((StoredKind::Body, current.after(self.limits.retention_seconds), false))
+            }
+            ObjectKind::Certificate => {
+                let certificate = self.verified_certificate(&store.object, current)?;
+                if certificate.address().certificate() != store.key {
+                    return None;
+                }
+                // A later certificate takes an earlier one's place; never the other way round.
+                let held = self.store.fetch(store.key.0).await.ok()?;
+                let newer = match held.and_then(|o| self.verified_certificate(&o.bytes, current)) {
+                    Some(held) => held.newer(certificate.clone()) == certificate,
+                    None => true,
+                };
+                let expiry = certificate.claims().validity.not_after;
+                newer.then_some((StoredKind::Certificate, expiry, true))
+            }
+        }
+    }
+
+    fn verified_certificate(&self, bytes: &[u8], current: Time) -> Option<AddressCertificate> {
+        UnverifiedAddressCertificate::decode(bytes).ok()?.verify(&self.network, current).ok()
+    }
+
+    /// The keys that may delete; `None` if one of them is not acceptable.
+    fn deleters(&self, permissions: &[DeletePermission], current: Time) -> Option<Vec<Vec<u8>>> {
+        let key = |permission: &DeletePermission| match permission {
+            DeletePermission::OneTimeKey(key) => key.check().ok().map(|()| key.0.to_vec()),
+            DeletePermission::Certificate(certificate) => {
+                let certificate = (**certificate).clone().verify(&self.network, current).ok()?;
+                Some(certificate.claims().verify_key.0.to_vec())
+            }
+        };
+        permissions.iter().map(key).collect()
+    }
+
+    pub(super) async fn fetch(&self, key: Key) -> Response {
+        match self.store.fetch(key.0).await {
+            Ok(Some(object)) => Response::Object(object.bytes),
+            Ok(None) => Response::NotFound,
+            Err(error) => refuse(&error),
+        }
+    }
+
+    pub(super) async fn delete(&self, deletion: &Deletion) -> Response {
+        let Ok((key, permission)) = deletion.verify(&self.network.id, self.identity.node(), now())
+        else {
+            return Response::Refused;
+        };
+        use crate::store::Deleted;
+        match self.store.delete(key.0, &permission.0).await {
+            Ok(Deleted::Kept | Deleted::Discarded | Deleted::NotFound) => Response::Deleted,
+            Ok(Deleted::NotPermitted) => Response::Refused,
+            Err(error) => refuse(&error),
+        }
+    }
+
+    pub(super) async fn append_inbox(&self, append: Append) -> Response {
+        let expiry = now().after(self.limits.retention_seconds);
+        let digest = append.digest();
+        let claims = self.claims(
+            ReceiptKind::Appended,
+            append.inbox,
+            digest,
+            &append.notification,
+            expiry,
+            append.nonce,
+        );
+        let (key, entry) = (append.inbox.0, anon_digest(&append.notification));
+        let notification = append.notification;
+        let mut appended =
+            self.store.append_inbox(key, entry, notification.clone(), expiry.0).await;
+        if let Err(StoreError::Full { missing }) = appended {
+            self.collector.make_room(missing).await;
+            appended = self.store.append_inbox(key, entry, notification, expiry.0).await;
+        }
+        self.acknowledge_write(appended.map(|_| ()), claims)
+    }
+
+    pub(super) async fn read_inbox(&self, proof: &InboxProof) -> Response {
+        let Some(owner) = self.owner(proof, InboxOperation::Read) else { return Response::Refused };
+        match self.store.read_inbox(owner.certificate.address().inbox().0, PAGE).await {
+            Ok(page) => {
+                let notifications =
+                    page.entries.into_iter().map(|entry| ByteBuf::from(entry.bytes)).collect();
+                Response::Inbox(InboxPage { notifications, more: page.more })
+            }
+            Err(error) => refuse(&error),
+        }
+    }
+
+    pub(super) async fn acknowledge(&self, proof: &InboxProof, digests: &[[u8; 32]]) -> Response {
+        let Some(owner) = self.owner(proof, InboxOperation::Acknowledge(digests)) else {
+            return Response::Refused;
+        };
+        match self.store.acknowledge(owner.certificate.address().inbox().0, digests).await {
+            Ok(removed) => Response::Acknowledged(removed),
+            Err(error) => refuse(&error),
+        }
+    }
+
+    /// Who the owner is, if the proof is good, for this node, and new.
+    fn owner(&self, proof: &InboxProof, operation: InboxOperation<'_>) -> Option<InboxOwner> {
+        let owner = proof.verify(&self.network, operation, self.identity.node(), now()).ok()?;
+        self.nonces.insert(owner.nonce).then_some(owner)
+    }
+
+    fn claims(
+        &self,
+        kind: ReceiptKind,
+        key: Key,
+        digest: [u8; 32],
+        content: &[u8],
+        expiry: Time,
+        nonce: [u8; 16],
+    ) -> ReceiptClaims {
+        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        let (network, node) = (self.network.id, self.identity.node());
+        ReceiptClaims { network, kind, key, digest, size, expiry, node, nonce }
+    }
+
+    fn acknowledge_write(
+        &self,
+        written: Result<(), StoreError>,
+        claims: ReceiptClaims,
+    ) -> Response {
+        match written {
+            Ok(()) => Response::Receipt(Box::new(Receipt::issue(self.identity.secret(), claims))),
+            Err(error) => refuse(&error),
+        }
+    }
+}
+
+fn anon_digest(bytes: &[u8]) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).into()
+}
+
+/// What a peer is told of a failure: that there is no room, or nothing.
+fn refuse(error: &StoreError) -> Response {
+    tracing::debug!(%error, "the store refuses");
+    match error {
+        StoreError::Full { .. } | StoreError::InboxFull => Response::Full,
+        _ => Response::Refused,
+    }
+}

@@ -1,0 +1,122 @@
+//! The store's file: created where there is none, opened only as it is, verified whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase as _};
+
+use super::rows::{CHUNKS, DIGESTS, ENTRIES, EXPIRIES, FORMAT, INBOXES, META, OBJECTS, VERSION};
+use super::{Corruption, StoreError, verify};
+
+/// Memory for redb's pages, in bytes; half of it may be pages not yet written.
+const CACHE: usize = 64 << 20;
+
+/// Whether the file is open.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// It is.
+    Open(Database),
+    /// It is not, for this reason.
+    Down(StoreError),
+}
+
+/// Creates the file with its tables, and makes its name durable.
+///
+/// If the machine stops half-way, a file is left that [`open`] calls corrupt; nothing was in it.
+///
+/// # Errors
+/// [`StoreError::Exists`], [`StoreError::Io`].
+pub(super) fn create(path: &Path) -> Result<Database, StoreError> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    let file = file.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::Exists,
+        kind => StoreError::Io(kind),
+    })?;
+    let created = guarded(|| {
+        let database = builder().create_with_backend(FileBackend::new(file)?)?;
+        lay_out(&database)?;
+        sync_folder(path)?;
+        Ok(database)
+    });
+    if created.is_err() {
+        // It was made a moment ago and holds nothing; the first error is the one to tell.
+        let _ = fs::remove_file(path);
+    }
+    created
+}
+
+/// Opens the file and verifies every page that is in use.
+///
+/// # Errors
+/// [`StoreError::Missing`], [`StoreError::Locked`], [`StoreError::Corrupt`],
+/// [`StoreError::Version`], [`StoreError::Io`].
+pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+    match fs::metadata(path) {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing),
+        Err(cause) => return Err(StoreError::Io(cause.kind())),
+    }
+    guarded(|| {
+        let database = builder().open(path)?;
+        check(&database)?;
+        Ok(database)
+    })
+}
+
+/// Runs `work`, taking a panic of redb for what it is: a file that is not as redb wrote it.
+///
+/// # Errors
+/// Those of `work`; [`StoreError::Corrupt`] for a panic.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // What `work` leaves half done is dropped: the caller opens the file anew, or gives up.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(StoreError::Corrupt(Corruption::File)))
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+/// Makes every table, so that a missing one later means a file that is not ours.
+fn lay_out(database: &Database) -> Result<(), StoreError> {
+    let mut txn = database.begin_write()?;
+    txn.set_two_phase_commit(true);
+    txn.open_table(OBJECTS)?;
+    txn.open_table(CHUNKS)?;
+    txn.open_table(INBOXES)?;
+    txn.open_table(ENTRIES)?;
+    txn.open_table(DIGESTS)?;
+    txn.open_table(EXPIRIES)?;
+    txn.open_table(META)?.insert(VERSION, FORMAT)?;
+    Ok(txn.commit()?)
+}
+
+/// Checks the version and that the tables are there; in debug builds the accounts too.
+fn check(database: &Database) -> Result<(), StoreError> {
+    let txn = database.begin_read()?;
+    let version = txn.open_table(META)?.get(VERSION)?.map(|row| row.value());
+    match version.ok_or_else(|| StoreError::row("meta"))? {
+        FORMAT => {}
+        found => {
+            return Err(StoreError::Version { found, expected: FORMAT });
+        }
+    }
+    txn.open_table(OBJECTS)?;
+    txn.open_table(CHUNKS)?;
+    txn.open_table(INBOXES)?;
+    txn.open_table(ENTRIES)?;
+    txn.open_table(DIGESTS)?;
+    txn.open_table(EXPIRIES)?;
+    if cfg!(debug_assertions) { verify::verify(&txn) } else { Ok(()) }
+}
+
+/// Makes the name of a new file durable in its folder.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or_else(|| Path::new(".")));
+    folder.and_then(|folder| folder.sync_all()).map_err(|cause| StoreError::Io(cause.kind()))
+}

@@ -1,0 +1,214 @@
+//! One write transaction and what a write may do in it.
+//!
+//! **Invariant:** a write that refuses ([`StoreError::is_refusal`]) has changed nothing, so the
+//! others of its group stand. Any other error undoes the whole transaction.
+
+use redb::{ReadableTable as _, Table, WriteTransaction};
+
+use super::rows::{
+    CHUNK, CHUNKS, DIGESTS, ENTRIES, ENTRY, EXPIRIES, EntryKey, EntryRow, ExpiryKey, INBOXES,
+    InboxRow, META, OBJECT, OBJECTS, ObjectRow, payload,
+};
+use super::{StoreError, StoreLimits};
+
+/// A change to the store; it may be applied more than once, each time to another transaction.
+pub(super) trait Write: Send + 'static {
+    /// What the caller is told once the change is durable.
+    type Answer: Send + 'static;
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// A refusal, before anything was changed; or a failure of the transaction.
+    fn apply(&self, group: &mut Group<'_>) -> Result<Self::Answer, StoreError>;
+}
+
+/// What the store holds in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// Payload bytes of objects and entries.
+    pub(super) bytes: u64,
+    pub(super) objects: u64,
+    pub(super) entries: u64,
+}
+
+impl Totals {
+    /// Reads the totals; a store that was never written to has none yet.
+    pub(super) fn load(
+        meta: &impl redb::ReadableTable<&'static str, u64>,
+    ) -> Result<Self, StoreError> {
+        let row = |name: &str| meta.get(name).map(|row| row.map_or(0, |row| row.value()));
+        Ok(Self { bytes: row("bytes")?, objects: row("objects")?, entries: row("entries")? })
+    }
+
+    fn save(&self, meta: &mut Table<'_, &'static str, u64>) -> Result<(), StoreError> {
+        meta.insert("bytes", self.bytes)?;
+        meta.insert("objects", self.objects)?;
+        meta.insert("entries", self.entries)?;
+        Ok(())
+    }
+}
+
+/// The tables of one write transaction.
+pub(super) struct Group<'txn> {
+    pub(super) limits: &'txn StoreLimits,
+    pub(super) totals: Totals,
+    pub(super) objects: Table<'txn, &'static [u8; 32], &'static [u8]>,
+    pub(super) chunks: Table<'txn, (&'static [u8; 32], u32), &'static [u8]>,
+    pub(super) inboxes: Table<'txn, &'static [u8; 32], InboxRow>,
+    pub(super) entries: Table<'txn, EntryKey, &'static [u8]>,
+    pub(super) digests: Table<'txn, (&'static [u8; 32], &'static [u8; 32]), u64>,
+    pub(super) expiries: Table<'txn, ExpiryKey, ()>,
+    meta: Table<'txn, &'static str, u64>,
+    changed: bool,
+}
+
+impl<'txn> Group<'txn> {
+    /// Opens the tables in `txn`.
+    ///
+    /// # Errors
+    /// Failures of the transaction.
+    pub(super) fn open(
+        txn: &'txn WriteTransaction,
+        limits: &'txn StoreLimits,
+    ) -> Result<Self, StoreError> {
+        let meta = txn.open_table(META)?;
+        Ok(Self {
+            limits,
+            totals: Totals::load(&meta)?,
+            objects: txn.open_table(OBJECTS)?,
+            chunks: txn.open_table(CHUNKS)?,
+            inboxes: txn.open_table(INBOXES)?,
+            entries: txn.open_table(ENTRIES)?,
+            digests: txn.open_table(DIGESTS)?,
+            expiries: txn.open_table(EXPIRIES)?,
+            meta,
+            changed: false,
+        })
+    }
+
+    /// Records the totals; tells whether there is anything to commit.
+    ///
+    /// # Errors
+    /// Failures of the transaction.
+    pub(super) fn finish(mut self) -> Result<bool, StoreError> {
+        if self.changed {
+            self.totals.save(&mut self.meta)?;
+        }
+        Ok(self.changed)
+    }
+
+    /// Notes that the transaction must be committed.
+    pub(super) fn change(&mut self) {
+        self.changed = true;
+    }
+
+    /// Checks that `added` payload bytes fit once `freed` are gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub(super) fn check_room(&self, added: u64, freed: u64) -> Result<(), StoreError> {
+        let kept = self.totals.bytes.saturating_sub(freed);
+        match kept.saturating_add(added).saturating_sub(self.limits.max_bytes) {
+            0 => Ok(()),
+            missing => Err(StoreError::Full { missing }),
+        }
+    }
+
+    /// The object at `key`, without its bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and failures of the transaction.
+    pub(super) fn object(&self, key: &[u8; 32]) -> Result<Option<ObjectRow>, StoreError> {
+        self.objects.get(key)?.map(|row| ObjectRow::decode(row.value())).transpose()
+    }
+
+    /// Puts an object and its bytes where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for its delete permissions, before any change; failures of the
+    /// transaction.
+    pub(super) fn put_object(
+        &mut self,
+        key: &[u8; 32],
+        object: &ObjectRow,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let row = object.encode()?;
+        self.change();
+        self.objects.insert(key, row.as_slice())?;
+        for (number, chunk) in (0u32..).zip(bytes.chunks(CHUNK)) {
+            self.chunks.insert((key, number), chunk)?;
+        }
+        self.expiries.insert((object.expiry, OBJECT, key, 0), ())?;
+        self.totals.objects = add(self.totals.objects, 1)?;
+        self.totals.bytes = add(self.totals.bytes, object.size)?;
+        Ok(())
+    }
+
+    /// Removes `object`, which lies at `key`, and its bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and failures of the transaction.
+    pub(super) fn discard_object(
+        &mut self,
+        key: &[u8; 32],
+        object: &ObjectRow,
+    ) -> Result<(), StoreError> {
+        self.change();
+        self.objects.remove(key)?;
+        self.chunks.retain_in((key, 0)..=(key, u32::MAX), |_, _| false)?;
+        self.expiries.remove((object.expiry, OBJECT, key, 0))?;
+        self.totals.objects = sub(self.totals.objects, 1)?;
+        self.totals.bytes = sub(self.totals.bytes, object.size)?;
+        Ok(())
+    }
+
+    /// Removes the entry that arrived at `key` as number `arrival`; returns its payload bytes, if
+    /// it was there.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and failures of the transaction.
+    pub(super) fn discard_entry(
+        &mut self,
+        key: &[u8; 32],
+        arrival: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(row) = self.entries.remove((key, arrival))? else {
+            return Ok(None);
+        };
+        let EntryRow { digest, expiry, bytes } = EntryRow::decode(row.value())?;
+        let size = payload(bytes);
+        drop(row);
+        self.change();
+        self.digests.remove((key, &digest))?;
+        self.expiries.remove((expiry, ENTRY, key, arrival))?;
+        let (entries, held, next) = self.inbox(key)?;
+        let left = entries.checked_sub(1).zip(held.checked_sub(size));
+        match left.ok_or_else(|| StoreError::row("inboxes"))? {
+            (0, _) => drop(self.inboxes.remove(key)?),
+            (entries, bytes) => drop(self.inboxes.insert(key, (entries, bytes, next))?),
+        }
+        self.totals.entries = sub(self.totals.entries, 1)?;
+        self.totals.bytes = sub(self.totals.bytes, size)?;
+        Ok(Some(size))
+    }
+
+    /// The usage of the inbox at `key`, and its next arrival number; zeros if there is none.
+    ///
+    /// # Errors
+    /// Failures of the transaction.
+    pub(super) fn inbox(&self, key: &[u8; 32]) -> Result<InboxRow, StoreError> {
+        Ok(self.inboxes.get(key)?.map_or((0, 0, 0), |row| row.value()))
+    }
+}
+
+/// Adds to a total; one that overflows was never right.
+pub(super) fn add(total: u64, more: u64) -> Result<u64, StoreError> {
+    total.checked_add(more).ok_or_else(|| StoreError::row("meta"))
+}
+
+/// Subtracts from a total; one that would fall below zero was never right.
+pub(super) fn sub(total: u64, less: u64) -> Result<u64, StoreError> {
+    total.checked_sub(less).ok_or_else(|| StoreError::row("meta"))
+}

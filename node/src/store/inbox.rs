@@ -1,0 +1,238 @@
+//! Inboxes: the primitives `append_inbox` and `read_inbox`, and its acknowledgement (paper, section
+//! 2.2).
+//!
+//! Reading deletes nothing: a notification that gets lost on its way to the reader is read again,
+//! and goes when the reader acknowledges it.
+
+use std::collections::BTreeSet;
+
+use redb::{ReadTransaction, ReadableTable as _};
+
+use super::group::{Group, Write, add};
+use super::rows::{ENTRIES, ENTRY, EntryRow, INBOXES, payload};
+use super::{Store, StoreError, Stored};
+
+/// One notification in an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEntry {
+    /// Its digest, by which it is acknowledged.
+    pub digest: [u8; 32],
+    /// The payload.
+    pub bytes: Vec<u8>,
+}
+
+/// The oldest entries of an inbox, as many as were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboxPage {
+    /// Oldest first.
+    pub entries: Vec<InboxEntry>,
+    /// Whether there are younger ones.
+    pub more: bool,
+}
+
+/// How full an inbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InboxUsage {
+    /// Entries in it.
+    pub entries: u32,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Appends an entry to the inbox at `key`, unless it holds one with this digest. It is dropped
+    /// after `expiry` (unix seconds).
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], [`StoreError::InboxFull`], [`StoreError::Full`],
+    /// [`StoreError::Busy`]; faults.
+    pub async fn append_inbox(
+        &self,
+        key: [u8; 32],
+        digest: [u8; 32],
+        bytes: Vec<u8>,
+        expiry: u64,
+    ) -> Result<Stored, StoreError> {
+        self.check_size(bytes.len())?;
+        self.write(Append { key, digest, bytes, expiry }).await
+    }
+
+    /// Reads the inbox at `key`, oldest first, up to `max_bytes` of payload; always an entry if
+    /// there is one.
+    ///
+    /// # Errors
+    /// Faults.
+    pub async fn read_inbox(
+        &self,
+        key: [u8; 32],
+        max_bytes: usize,
+    ) -> Result<InboxPage, StoreError> {
+        self.read(move |txn| read_page(txn, &key, max_bytes)).await
+    }
+
+    /// Removes the entries with these digests from the inbox at `key`; returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]; faults.
+    pub async fn acknowledge(
+        &self,
+        key: [u8; 32],
+        digests: &[[u8; 32]],
+    ) -> Result<u32, StoreError> {
+        self.write(Acknowledge { key, digests: digests.iter().copied().collect() }).await
+    }
+
+    /// Tells how full the inbox at `key` is; all zero if there is none.
+    ///
+    /// # Errors
+    /// Faults.
+    pub async fn inbox_usage(&self, key: [u8; 32]) -> Result<InboxUsage, StoreError> {
+        let look = move |txn: &ReadTransaction| {
+            let row = txn.open_table(INBOXES)?.get(&key)?.map(|row| row.value());
+            Ok(row.map_or_else(InboxUsage::default, |(entries, bytes, _)| InboxUsage {
+                entries,
+                bytes,
+            }))
+        };
+        self.read(look).await
+    }
+}
+
+struct Append {
+    key: [u8; 32],
+    digest: [u8; 32],
+    bytes: Vec<u8>,
+    expiry: u64,
+}
+
+impl Write for Append {
+    type Answer = Stored;
+
+    fn apply(&self, group: &mut Group<'_>) -> Result<Stored, StoreError> {
+        let Self { key, digest, bytes, expiry } = self;
+        if group.digests.get((key, digest))?.is_some() {
+            return Ok(Stored::AlreadyHeld);
+        }
+        let size = payload(bytes);
+        let (entries, held, arrival) = group.inbox(key)?;
+        let held = held.saturating_add(size);
+        if entries >= group.limits.inbox_entries || held > group.limits.inbox_bytes {
+            return Err(StoreError::InboxFull);
+        }
+        group.check_room(size, 0)?;
+        group.change();
+        let row = EntryRow { digest: *digest, expiry: *expiry, bytes }.encode();
+        group.entries.insert((key, arrival), row.as_slice())?;
+        group.digests.insert((key, digest), arrival)?;
+        group.expiries.insert((*expiry, ENTRY, key, arrival), ())?;
+        group.inboxes.insert(key, (entries.saturating_add(1), held, add(arrival, 1)?))?;
+        group.totals.entries = add(group.totals.entries, 1)?;
+        group.totals.bytes = add(group.totals.bytes, size)?;
+        Ok(Stored::New)
+    }
+}
+
+struct Acknowledge {
+    key: [u8; 32],
+    digests: BTreeSet<[u8; 32]>,
+}
+
+impl Write for Acknowledge {
+    type Answer = u32;
+
+    fn apply(&self, group: &mut Group<'_>) -> Result<u32, StoreError> {
+        let mut removed: u32 = 0;
+        for digest in &self.digests {
+            let arrival = group.digests.get((&self.key, digest))?.map(|row| row.value());
+            let Some(arrival) = arrival else { continue };
+            let entry = group.discard_entry(&self.key, arrival)?;
+            entry.ok_or_else(|| StoreError::row("digests"))?;
+            removed = removed.saturating_add(1);
+        }
+        Ok(removed)
+    }
+}
+
+fn read_page(
+    txn: &ReadTransaction,
+    key: &[u8; 32],
+    max_bytes: usize,
+) -> Result<InboxPage, StoreError> {
+    let mut page = InboxPage::default();
+    let mut left = max_bytes;
+    for row in txn.open_table(ENTRIES)?.range((key, 0)..=(key, u64::MAX))? {
+        let (_, row) = row?;
+        let EntryRow { digest, bytes, .. } = EntryRow::decode(row.value())?;
+        if bytes.len() > left && !page.entries.is_empty() {
+            page.more = true;
+            break;
+        }
+        left = left.saturating_sub(bytes.len());
+        page.entries.push(InboxEntry { digest, bytes: bytes.to_vec() });
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StoreLimits;
+    use super::super::tests::{limits, temporary};
+    use super::*;
+
+    async fn digests(store: &Store, max_bytes: usize) -> (Vec<u8>, bool) {
+        let page = store.read_inbox([9; 32], max_bytes).await.unwrap();
+        (page.entries.iter().map(|entry| entry.digest[0]).collect(), page.more)
+    }
+
+    #[tokio::test]
+    async fn entries_keep_their_order_until_acknowledged() {
+        let (_folder, store) = temporary(limits());
+        assert_eq!(digests(&store, 100).await, (vec![], false));
+        for digest in [5, 3, 4, 1] {
+            let appended = store.append_inbox([9; 32], [digest; 32], vec![digest; 10], 1000).await;
+            assert_eq!(appended, Ok(Stored::New));
+        }
+        // A neighbour's entries are not seen.
+        store.append_inbox([8; 32], [8; 32], vec![8], 1000).await.unwrap();
+        store.append_inbox([10; 32], [10; 32], vec![10], 1000).await.unwrap();
+        let again = store.append_inbox([9; 32], [3; 32], vec![3; 10], 1000).await;
+        assert_eq!(again, Ok(Stored::AlreadyHeld));
+        assert_eq!(digests(&store, 100).await, (vec![5, 3, 4, 1], false));
+        assert_eq!(digests(&store, 40).await, (vec![5, 3, 4, 1], false));
+        assert_eq!(digests(&store, 39).await, (vec![5, 3, 4], true));
+        assert_eq!(digests(&store, 0).await, (vec![5], true));
+        let removed =
+            store.acknowledge([9; 32], &[[3; 32], [5; 32], [3; 32], [77; 32], [8; 32]]).await;
+        assert_eq!(removed, Ok(2));
+        assert_eq!(digests(&store, 100).await, (vec![4, 1], false));
+        let usage = store.inbox_usage([9; 32]).await.unwrap();
+        assert_eq!(usage, InboxUsage { entries: 2, bytes: 20 });
+        // What was acknowledged may come again, at the end.
+        store.append_inbox([9; 32], [5; 32], vec![5; 10], 1000).await.unwrap();
+        assert_eq!(digests(&store, 100).await, (vec![4, 1, 5], false));
+        assert_eq!(store.acknowledge([9; 32], &[[4; 32], [1; 32], [5; 32]]).await, Ok(3));
+        assert_eq!(store.inbox_usage([9; 32]).await, Ok(InboxUsage::default()));
+        assert!(!store.holds([9; 32]).await.unwrap());
+        store.verify().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn quotas_are_exact() {
+        let (_folder, store) =
+            temporary(StoreLimits { inbox_entries: 3, inbox_bytes: 100, ..limits() });
+        let append = |inbox: u8, digest: u8, size: usize| {
+            store.append_inbox([inbox; 32], [digest; 32], vec![0; size], 1000)
+        };
+        assert_eq!(append(1, 1, 101).await, Err(StoreError::InboxFull));
+        assert_eq!(append(1, 1, 60).await, Ok(Stored::New));
+        assert_eq!(append(1, 2, 41).await, Err(StoreError::InboxFull));
+        assert_eq!(append(1, 2, 40).await, Ok(Stored::New));
+        assert_eq!(append(1, 2, 40).await, Ok(Stored::AlreadyHeld));
+        assert_eq!(append(1, 3, 0).await, Ok(Stored::New));
+        assert_eq!(append(1, 4, 0).await, Err(StoreError::InboxFull));
+        assert_eq!(append(2, 4, 100).await, Ok(Stored::New), "another inbox");
+        assert_eq!(store.acknowledge([1; 32], &[[3; 32]]).await, Ok(1));
+        assert_eq!(append(1, 4, 0).await, Ok(Stored::New));
+        store.verify().await.unwrap();
+    }
+}

@@ -1,0 +1,217 @@
+//! The writer thread: gathers waiting writes into groups, commits each group at once, answers
+//! afterwards.
+//!
+//! ```text
+//! queue ─► group ─► transaction ─► commit durable ─► answers
+//!                       │ a row makes no sense: each write again, in a transaction of its own
+//!                       └ the file failed: the failure to all of the group; open anew; rest
+//! ```
+//! Opening anew verifies the whole file. So that a disk which stays full does not keep the thread
+//! at that, writes are refused with the same failure for four times as long as it took.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use redb::{Database, Durability};
+use tokio::sync::{mpsc, oneshot};
+
+use super::file::{self, Slot, guarded};
+use super::group::{Group, Write};
+use super::{Corruption, Shared, StoreError, StoreLimits};
+
+/// A write in the queue.
+pub(super) trait Job: Send {
+    /// Tells whether somebody still waits for the answer.
+    fn is_wanted(&self) -> bool;
+    /// Makes the change and keeps the answer back; an error is one that undoes the transaction.
+    fn apply(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Gives the answer that was kept back, or the failure that befell the group.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A write and where its answer goes.
+pub(super) struct Pending<W: Write> {
+    write: W,
+    reply: oneshot::Sender<Result<W::Answer, StoreError>>,
+    outcome: Result<W::Answer, StoreError>,
+}
+
+impl<W: Write> Pending<W> {
+    /// Pairs `write` with the sender of its answer.
+    pub(super) fn new(write: W, reply: oneshot::Sender<Result<W::Answer, StoreError>>) -> Self {
+        Self { write, reply, outcome: Err(StoreError::Closed) }
+    }
+}
+
+impl<W: Write> Job for Pending<W> {
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    fn apply(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        self.outcome = self.write.apply(group);
+        match &self.outcome {
+            Err(failure) if !failure.is_refusal() => Err(*failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        // Nobody may wait any more; what was done stays done.
+        let _ = self.reply.send(committed.and(self.outcome));
+    }
+}
+
+/// A write that changes nothing: when it is answered, the writer has seen to the file.
+pub(super) struct Probe;
+
+impl Write for Probe {
+    type Answer = ();
+
+    fn apply(&self, _group: &mut Group<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The state of the writer thread.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    queue: mpsc::Receiver<Box<dyn Job>>,
+    /// After a fault: until when writes are refused with it.
+    rest: Option<(Instant, StoreError)>,
+}
+
+impl Writer {
+    /// Prepares the writer of the file at `path`, which is open in `shared`.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        path: PathBuf,
+        queue: mpsc::Receiver<Box<dyn Job>>,
+    ) -> Self {
+        Self { shared, path, queue, rest: None }
+    }
+
+    /// Starts the thread. It ends when the queue is closed and empty, and returns how closing the
+    /// file went.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the system has no thread to give.
+    pub(super) fn spawn(self) -> Result<JoinHandle<Result<(), StoreError>>, StoreError> {
+        let thread = thread::Builder::new().name("store-writer".to_owned());
+        thread.spawn(move || self.run()).map_err(|cause| StoreError::Io(cause.kind()))
+    }
+
+    fn run(mut self) -> Result<(), StoreError> {
+        let most = self.shared.limits.group.max(1);
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < most {
+                let Ok(next) = self.queue.try_recv() else {
+                    break;
+                };
+                group.push(next);
+            }
+            group.retain(|job| job.is_wanted());
+            self.serve(group);
+        }
+        match self.take_down(StoreError::Closed) {
+            Slot::Open(database) => guarded(|| Ok(database.close()?)),
+            Slot::Down(_) => Ok(()),
+        }
+    }
+
+    /// Commits `group` and answers it.
+    fn serve(&mut self, mut group: Vec<Box<dyn Job>>) {
+        if let Some((until, fault)) = self.rest {
+            if Instant::now() < until {
+                return answer(group, Err(fault));
+            }
+            self.rest = None;
+        }
+        let mut committed = self.commit(&mut group);
+        if committed == Err(StoreError::Reopening) {
+            // Something before this group has made the file unusable.
+            self.reopen(StoreError::Reopening);
+            committed = self.commit(&mut group);
+        }
+        match committed {
+            Err(StoreError::Corrupt(Corruption::Row(_))) if group.len() > 1 => {
+                for job in group {
+                    self.serve(vec![job]);
+                }
+            }
+            Ok(()) | Err(StoreError::Corrupt(Corruption::Row(_))) => answer(group, committed),
+            Err(fault) => {
+                tracing::error!(%fault, writes = group.len(), "a commit failed");
+                answer(group, committed);
+                let began = Instant::now();
+                self.reopen(fault);
+                self.rest = Some((Instant::now() + began.elapsed().saturating_mul(4), fault));
+            }
+        }
+    }
+
+    /// Applies `group` in one transaction and makes it durable.
+    fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let committed = guarded(|| self.shared.with(|db| commit(db, &self.shared.limits, group)))?;
+        self.shared.commits.fetch_add(u64::from(committed), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Closes the file and opens it again; until that works, `fault` is what everybody is told.
+    fn reopen(&self, fault: StoreError) {
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let failed = mem::replace(&mut *slot, Slot::Down(fault));
+        // A file that has failed is left as it is, for the next line to recover.
+        let _ = guarded(|| {
+            drop(failed);
+            Ok(())
+        });
+        *slot = match file::open(&self.path) {
+            Ok(database) => Slot::Open(database),
+            Err(fault) => Slot::Down(fault),
+        };
+    }
+
+    fn take_down(&self, reason: StoreError) -> Slot {
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut *slot, Slot::Down(reason))
+    }
+}
+
+fn answer(group: Vec<Box<dyn Job>>, committed: Result<(), StoreError>) {
+    for job in group {
+        job.answer(committed);
+    }
+}
+
+/// Applies `group` in one transaction; tells whether there was anything to commit.
+///
+/// Two phases: after a failed `fsync` the file's header cannot point at pages that never reached
+/// the disk, and a damaged page is reported at the next open instead of the commit being taken
+/// back.
+fn commit(
+    database: &Database,
+    limits: &StoreLimits,
+    group: &mut [Box<dyn Job>],
+) -> Result<bool, StoreError> {
+    let mut txn = database.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    txn.set_two_phase_commit(true);
+    let mut tables = Group::open(&txn, limits)?;
+    for job in group {
+        job.apply(&mut tables)?;
+    }
+    let changed = tables.finish()?;
+    if changed {
+        txn.commit()?;
+    } else {
+        txn.abort()?;
+    }
+    Ok(changed)
+}

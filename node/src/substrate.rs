@@ -1,0 +1,397 @@
+//! The DHT substrate (paper, 2.1): libp2p's Kademlia behind one question, *which k nodes are closest?*
+//!
+//! Kademlia finds nodes here and nothing else: it stores no records. Its settings are those under which silent
+//! or lying nodes cost a lookup 1.5 seconds each at most.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anon::{
+    certificate::NodeId,
+    position::{Key, keep_closest},
+};
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm,
+    connection_limits::{self, ConnectionLimits},
+    identify, kad,
+    swarm::{NetworkBehaviour, SwarmEvent},
+};
+use thiserror::Error;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::{
+    config::Limits,
+    identity::Identity,
+    link::{Inbound, LinkError, Links, Streams, build_swarm, is_plain_tcp, stream_protocol},
+};
+
+/// Lookups that wait for the swarm.
+const COMMANDS: usize = 256;
+/// How long one node may take to answer a lookup's question.
+const STEP_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long a whole lookup may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection to another node outlives its last use.
+const IDLE: Duration = Duration::from_secs(120);
+/// How often a node without neighbours tries to enter again.
+const REENTRY: Duration = Duration::from_secs(3);
+/// Addresses taken from one peer's own description.
+const ADDRESSES_PER_PEER: usize = 4;
+
+/// Why a lookup gives nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SubstrateError {
+    /// As many lookups as allowed are under way.
+    #[error("too many lookups at once")]
+    Busy,
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Closed,
+}
+
+/// A node and where it was found.
+pub(crate) type Found = (NodeId, Vec<Multiaddr>);
+
+enum Command {
+    Closest { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
+    Neighbours { reply: oneshot::Sender<usize> },
+}
+
+/// What the substrate did since the node started.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) kademlia_requests: AtomicU64,
+    pub(crate) lookups: AtomicU64,
+}
+
+/// Asks the substrate.
+#[derive(Clone, Debug)]
+pub struct Substrate {
+    commands: mpsc::Sender<Command>,
+    local: NodeId,
+    lookups: Arc<Semaphore>,
+    counters: Arc<Counters>,
+    joined: watch::Receiver<bool>,
+}
+
+impl Substrate {
+    /// The `count` nodes closest to `key`, closest first, this node among them if it is.
+    ///
+    /// # Errors
+    /// [`SubstrateError`].
+    pub(crate) async fn closest(
+        &self,
+        key: Key,
+        count: usize,
+    ) -> Result<Vec<Found>, SubstrateError> {
+        let wanted = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        let _permit = self.lookups.try_acquire().map_err(|_| SubstrateError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Closest { key, count: wanted, reply };
+        self.commands.send(command).await.map_err(|_| SubstrateError::Closed)?;
+        let mut found = answer.await.map_err(|_| SubstrateError::Closed)?;
+        found.push((self.local, Vec::new()));
+        keep_closest(&mut found, &key, count, |(node, _)| node.position());
+        self.counters.lookups.fetch_add(1, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// How many nodes are connected.
+    ///
+    /// # Errors
+    /// [`SubstrateError::Closed`].
+    pub async fn neighbours(&self) -> Result<usize, SubstrateError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Neighbours { reply };
+        self.commands.send(command).await.map_err(|_| SubstrateError::Closed)?;
+        answer.await.map_err(|_| SubstrateError::Closed)
+    }
+
+    /// Waits until the node has entered the network (at once for the first one).
+    pub async fn joined(&mut self) {
+        let _ = self.joined.wait_for(|joined| *joined).await;
+    }
+
+    /// Kademlia requests of other nodes handled so far.
+    #[must_use]
+    pub fn kademlia_requests(&self) -> u64 {
+        self.counters.kademlia_requests.load(Ordering::Relaxed)
+    }
+
+    /// Lookups done so far.
+    #[must_use]
+    pub fn lookups(&self) -> u64 {
+        self.counters.lookups.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    limits: connection_limits::Behaviour,
+    streams: Streams,
+    kademlia: kad::Behaviour<kad::store::MemoryStore>,
+    identify: identify::Behaviour,
+}
+
+/// The swarm's side of [`Substrate`]: [`SubstrateLoop::run`] drives it for as long as the node lives.
+pub(crate) struct SubstrateLoop {
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    pending: HashMap<kad::QueryId, oneshot::Sender<Vec<Found>>>,
+    bootstrap: Vec<(PeerId, Multiaddr)>,
+    protocol: StreamProtocol,
+    seen: mpsc::Sender<Found>,
+    counters: Arc<Counters>,
+    joined: watch::Sender<bool>,
+}
+
+/// A new node's connections to the network, before it listens.
+pub(crate) struct Started {
+    pub(crate) substrate: Substrate,
+    pub(crate) links: Links,
+    pub(crate) inbound: Inbound,
+    pub(crate) driver: SubstrateLoop,
+}
+
+pub(crate) fn start(
+    identity: &Identity,
+    network_name: &str,
+    bootstrap: Vec<(PeerId, Multiaddr)>,
+    limits: &Limits,
+    seen: mpsc::Sender<Found>,
+) -> Result<Started, LinkError> {
+    let local = identity.keypair().public().to_peer_id();
+    let protocol = StreamProtocol::try_from_owned(format!("/cutout/{network_name}/kad/1"))
+        .unwrap_or(StreamProtocol::new("/cutout/kad/1"));
+    let (streams, links, inbound) = Links::new(stream_protocol(network_name), local);
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(connection_limits(limits)),
+        streams,
+        kademlia: kademlia(local, protocol.clone()),
+        identify: identify::Behaviour::new(
+            identify::Config::new("/cutout/1".to_owned(), identity.keypair().public())
+                .with_agent_version("cutout".to_owned())
+                .with_hide_listen_addrs(true)
+                .with_push_listen_addr_updates(true),
+        ),
+    };
+    let swarm = build_swarm(identity.keypair().clone(), behaviour, IDLE)?;
+    let (sender, commands) = mpsc::channel(COMMANDS);
+    let bootstrap: Vec<_> = bootstrap.into_iter().filter(|(peer, _)| *peer != local).collect();
+    let (joined, joined_receiver) = watch::channel(bootstrap.is_empty());
+    let counters = Arc::new(Counters::default());
+    let substrate = Substrate {
+        commands: sender,
+        local: identity.node(),
+        lookups: Arc::new(Semaphore::new(limits.lookups)),
+        counters: Arc::clone(&counters),
+        joined: joined_receiver,
+    };
+    let pending = HashMap::new();
+    let driver =
+        SubstrateLoop { swarm, commands, pending, bootstrap, protocol, seen, counters, joined };
+    Ok(Started { substrate, links, inbound, driver })
+}
+
+fn connection_limits(limits: &Limits) -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(limits.pending_connections))
+        .with_max_pending_outgoing(Some(limits.pending_connections))
+        .with_max_established_incoming(Some(limits.connections / 4 * 3))
+        .with_max_established(Some(limits.connections))
+        .with_max_established_per_peer(Some(limits.connections_per_peer))
+}
+
+fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<kad::store::MemoryStore> {
+    let mut config = kad::Config::new(protocol);
+    config
+        .set_parallelism(NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN))
+        .set_substreams_timeout(STEP_TIMEOUT)
+        .set_query_timeout(LOOKUP_TIMEOUT)
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .set_replication_interval(None)
+        .set_publication_interval(None)
+        .set_provider_publication_interval(None)
+        .set_caching(kad::Caching::Disabled);
+    let store = kad::store::MemoryStore::with_config(
+        local,
+        kad::store::MemoryStoreConfig {
+            max_records: 0,
+            max_provided_keys: 0,
+            ..Default::default()
+        },
+    );
+    let mut behaviour = kad::Behaviour::with_config(local, store, config);
+    behaviour.set_mode(Some(kad::Mode::Server));
+    behaviour
+}
+
+impl SubstrateLoop {
+    /// Listens at these addresses; the addresses that came of it.
+    pub(crate) async fn listen(&mut self, at: &[Multiaddr]) -> Result<Vec<Multiaddr>, LinkError> {
+        let mut waiting = 0_usize;
+        for address in at {
+            self.swarm
+                .listen_on(address.clone())
+                .map_err(|error| std::io::Error::other(error.to_string()))?;
+            waiting += 1;
+        }
+        let mut bound = Vec::new();
+        while waiting > 0 {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { address, .. } => {
+                    bound.push(address);
+                    waiting -= 1;
+                }
+                SwarmEvent::ListenerClosed { reason: Err(error), .. } => return Err(error.into()),
+                SwarmEvent::ListenerError { error, .. } => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Tells other nodes to dial these addresses.
+    pub(crate) fn advertise(&mut self, addresses: &[Multiaddr]) {
+        for address in addresses {
+            self.swarm.add_external_address(address.clone());
+        }
+    }
+
+    /// Drives the swarm until the last [`Substrate`] is gone.
+    pub(crate) async fn run(mut self) {
+        self.enter();
+        let mut reentry = tokio::time::interval(REENTRY);
+        loop {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                event = self.swarm.select_next_some() => self.on_event(event),
+                _ = reentry.tick() => {
+                    if self.swarm.network_info().num_peers() == 0 {
+                        self.enter();
+                    }
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self) {
+        for (peer, address) in &self.bootstrap {
+            self.swarm.behaviour_mut().kademlia.add_address(peer, address.clone());
+        }
+        if !self.bootstrap.is_empty() {
+            let _ = self.swarm.behaviour_mut().kademlia.bootstrap();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Closest { key, count, reply } => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                let query = kademlia.get_n_closest_peers(key.0.to_vec(), count);
+                self.pending.insert(query, reply);
+            }
+            Command::Neighbours { reply } => {
+                let _ = reply.send(self.swarm.network_info().num_peers());
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Kademlia(event)) => self.on_kademlia(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                info,
+                ..
+            })) => self.on_identified(peer_id, &info),
+            // Whom we dialled is a node: ask for its certificate while the lookup goes on.
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
+                if endpoint.is_dialer() && num_established.get() == 1 =>
+            {
+                self.has_seen(peer_id, vec![endpoint.get_remote_address().clone()]);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
+                if !matches!(error, libp2p::swarm::DialError::DialPeerConditionFalse(_))
+                    && !self.swarm.is_connected(&peer) =>
+            {
+                self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_kademlia(&mut self, event: kad::Event) {
+        match event {
+            kad::Event::InboundRequest { .. } => {
+                self.counters.kademlia_requests.fetch_add(1, Ordering::Relaxed);
+            }
+            kad::Event::OutboundQueryProgressed { id, result, step, .. } => match result {
+                kad::QueryResult::GetClosestPeers(result) => {
+                    let peers = match result {
+                        Ok(found) => found.peers,
+                        Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+                    };
+                    if let Some(reply) = self.pending.remove(&id) {
+                        let node = |p: kad::PeerInfo| Some((node_id(&p.peer_id)?, p.addrs));
+                        let _ = reply.send(peers.into_iter().filter_map(node).collect());
+                    }
+                }
+                kad::QueryResult::Bootstrap(Ok(_)) if step.last => {
+                    self.joined.send_replace(true);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
+        if !info.protocols.contains(&self.protocol) {
+            return;
+        }
+        let addresses: Vec<Multiaddr> = info
+            .listen_addrs
+            .iter()
+            .filter_map(|a| without_peer_id(a, &peer))
+            .take(ADDRESSES_PER_PEER)
+            .collect();
+        for address in &addresses {
+            self.swarm.behaviour_mut().kademlia.add_address(&peer, address.clone());
+        }
+        self.has_seen(peer, addresses);
+    }
+
+    fn has_seen(&self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if let Some(node) = node_id(&peer) {
+            let _ = self.seen.try_send((node, addresses));
+        }
+    }
+}
+
+fn node_id(peer: &PeerId) -> Option<NodeId> {
+    NodeId::from_peer_id(&peer.to_bytes())
+}
+
+fn without_peer_id(address: &Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    let mut address = address.clone();
+    if let Some(libp2p::multiaddr::Protocol::P2p(named)) = address.iter().last() {
+        if named != *peer {
+            return None;
+        }
+        address.pop();
+    }
+    is_plain_tcp(&address).then_some(address)
+}

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""Known answers for the crate `anon`, computed a second time, in another language, from its //! docs alone.
+
+    pip install PyNaCl cryptography
+    python3 tests/vectors/generate.py           # writes cutout-*.json beside this file
+    python3 tests/vectors/generate.py --check   # says whether the committed files are what it would write
+
+Curve and cipher come from libsodium (PyNaCl) and OpenSSL (cryptography), Salsa20 and the encoding from here;
+nothing is shared with the Rust side. `anon/tests/vectors.rs` compares byte for byte, making and opening.
+The other *.json files are published vectors: each names its source.
+
+Every secret is 32 times one byte. In JSON: bytes are hexadecimal; "sha256" is the hash of what is too long.
+"""
+import hashlib, json, pathlib, struct, sys
+
+import nacl.bindings, nacl.secret, nacl.signing
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+# ---- primitives -------------------------------------------------------------------------------------------
+
+sha = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
+seed = lambda byte: bytes([byte]) * 32
+label = lambda text: b"cutout/1 " + text.encode() + b"\0"
+
+
+def hkdf(salt, secret, name, context=b""):
+    return HKDF(SHA256(), 32, salt, label(name) + context).derive(secret)
+
+
+def x25519(secret, public=None):
+    key = X25519PrivateKey.from_private_bytes(secret)
+    return key.exchange(X25519PublicKey.from_public_bytes(public)) if public else key.public_key().public_bytes_raw()
+
+
+def ed25519(secret, message=None):
+    key = nacl.signing.SigningKey(secret)
+    return bytes(key.verify_key) if message is None else key.sign(message).signature
+
+
+def secretbox(key, nonce, message):
+    return nacl.secret.SecretBox(key).encrypt(message, nonce).ciphertext
+
+
+def rotl(x, n):
+    return ((x << n) & 0xFFFFFFFF) | (x >> (32 - n))
+
+
+def salsa_rounds(x):
+    x = list(x)
+    columns = [(0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)]
+    rows = [(0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)]
+    for _ in range(10):
+        for a, b, c, d in columns + rows:
+            x[b] ^= rotl((x[a] + x[d]) & 0xFFFFFFFF, 7)
+            x[c] ^= rotl((x[b] + x[a]) & 0xFFFFFFFF, 9)
+            x[d] ^= rotl((x[c] + x[b]) & 0xFFFFFFFF, 13)
+            x[a] ^= rotl((x[d] + x[c]) & 0xFFFFFFFF, 18)
+    return x
+
+
+def salsa_state(key, sixteen):
+    s, k, n = (struct.unpack("<%dI" % (len(v) // 4), v) for v in (b"expand 32-byte k", key, sixteen))
+    return [s[0], *k[:4], s[1], *n, s[2], *k[4:], s[3]]
+
+
+def xsalsa20(key, nonce, length):
+    """The first bytes of Bernstein's XSalsa20 stream ("Extending the Salsa20 nonce", 2011)."""
+    z = salsa_rounds(salsa_state(key, nonce[:16]))
+    subkey = struct.pack("<8I", *(z[i] for i in (0, 5, 10, 15, 6, 7, 8, 9)))
+    blocks = []
+    for counter in range((length + 63) // 64):
+        state = salsa_state(subkey, nonce[16:] + struct.pack("<Q", counter))
+        mixed = ((a + b) & 0xFFFFFFFF for a, b in zip(state, salsa_rounds(state)))
+        blocks.append(struct.pack("<16I", *mixed))
+    return b"".join(blocks)[:length]
+
+
+NO_NONCE = bytes(24)
+counter_nonce = lambda counter: struct.pack("<Q16x", counter)
+xor = lambda a, b: bytes(x ^ y for x, y in zip(a, b))
+assert secretbox(seed(1), NO_NONCE, bytes(99))[16:] == xsalsa20(seed(1), NO_NONCE, 131)[32:]
+
+# ---- encoding: bincode's variable-length format -----------------------------------------------------------
+
+
+def num(n):
+    for limit, prefix, form in ((251, b"", "<B"), (1 << 16, b"\xfb", "<H"), (1 << 32, b"\xfc", "<I")):
+        if n < limit:
+            return prefix + struct.pack(form, n)
+    return b"\xfd" + struct.pack("<Q", n)
+
+
+blob = lambda data: num(len(data)) + data
+text = lambda s: blob(s.encode())
+seq = lambda items: num(len(items)) + b"".join(items)
+option = lambda item: b"\0" if item is None else b"\1" + item
+span = lambda validity: num(validity[0]) + num(validity[1])
+
+
+def signed(secret, name, network, content, covered=None):
+    """The encoded content and its signature; `covered` is what is signed, where that is not the content."""
+    message = label(name) + network + (content if covered is None else covered)
+    return content + blob(ed25519(secret, message))
+
+
+def padme(length):
+    if length < 2:
+        return length
+    exponent = length.bit_length() - 1
+    last = exponent - exponent.bit_length()
+    mask = (1 << max(last, 0)) - 1
+    return (length + mask) & ~mask
+
+
+pad = lambda content, size: (struct.pack("<I", len(content)) + content).ljust(size, b"\0")
+
+# ---- the network, its members -----------------------------------------------------------------------------
+
+NAME, NOW = "vectors.alt", 1_800_000_000
+VALID = (NOW - 3_600, NOW + 82_800)
+AUTHORITY = seed(1)
+NETWORK = sha(label("network id"), NAME.encode(), b"\0", ed25519(AUTHORITY))
+base32 = lambda data: __import__("base64").b32encode(data).decode().rstrip("=").lower()
+
+
+class Node:
+    def __init__(self, byte, addresses, family, admitted):
+        self.identity, self.channel = seed(byte), seed(byte + 1)
+        self.id, self.key = ed25519(self.identity), x25519(self.channel)
+        self.position = sha(bytes.fromhex("002408011220"), self.id)
+        admission = signed(AUTHORITY, "node admission", NETWORK, span(VALID), self.id + span(VALID))
+        claims = NETWORK + self.id + self.key + seq([text(a) for a in addresses]) + text(family) + span(VALID)
+        claims += option(admission if admitted else None)
+        self.certificate = signed(self.identity, "node certificate", NETWORK, claims)
+        self.digest = sha(self.certificate)
+        self.json = dict(identity=self.identity, channel=self.channel, addresses=addresses, family=family,
+                         admitted=admitted, id=self.id, position=self.position,
+                         certificate=self.certificate, digest=self.digest)
+
+
+class Owner:
+    def __init__(self, byte, local):
+        self.secret, self.sealing = seed(byte), seed(byte + 1)
+        self.verify_key, self.sealing_key = ed25519(self.secret), x25519(self.sealing)
+        self.fingerprint = base32(sha(label("address fingerprint"), NETWORK, self.verify_key, self.sealing_key))
+        self.address = f"{local or self.fingerprint}@{NAME}"
+        self.keys = text(self.address) + self.verify_key + self.sealing_key
+        signer = AUTHORITY if local else self.secret
+        self.certificate = signed(signer, "address certificate", NETWORK, NETWORK + self.keys + span(VALID))
+        request = signed(self.secret, "signing request", NETWORK, num(0) + self.keys)
+        self.json = dict(secret=self.secret, sealing=self.sealing, local=local, address=self.address,
+                         inbox=sha(self.address.encode()), certificate_key=sha(self.address.encode() + b"-certificate"),
+                         certificate=self.certificate, signing_request=NETWORK + request)
+
+
+A = Node(0x10, ["/ip4/127.1.0.1/tcp/4001", "/ip4/127.1.0.1/tcp/4002"], "family a", False)
+B = Node(0x20, ["/ip4/127.2.0.1/tcp/4001"], "", True)
+C = Node(0x30, [], "family c", False)
+ALICE, BOB = Owner(0x40, "alice"), Owner(0x50, None)
+EXAMPLE_KEY = sha(b"an identifier")
+
+
+def names():
+    message_id = bytes(range(20))
+    message_id_text = f"<{base32(message_id)}@{NAME}>"
+    revoked = num(7) + num(NOW) + seq([B.id]) + seq([ALICE.verify_key])
+    return dict(
+        name=NAME, now=NOW, not_before=VALID[0], not_after=VALID[1], authority=AUTHORITY,
+        authority_key=ed25519(AUTHORITY), network=NETWORK,
+        network_without_authority=sha(label("network id"), NAME.encode(), b"\0"),
+        key=dict(identifier="an identifier", key=EXAMPLE_KEY, position=sha(EXAMPLE_KEY)),
+        message_id=dict(bytes=message_id, text=message_id_text, key=sha(message_id_text.encode())),
+        nodes=[A.json, B.json, C.json], owners=[ALICE.json, BOB.json],
+        node_signing_request=NETWORK + signed(A.identity, "signing request", NETWORK, num(1) + A.id),
+        revocation_list=signed(AUTHORITY, "revocation list", NETWORK, revoked))
+
+
+def encoding():
+    numbers = [0, 1, 250, 251, 252, 65_535, 65_536, (1 << 32) - 1, 1 << 32, (1 << 64) - 1]
+    return dict(numbers=[dict(number=str(n), encoded=num(n)) for n in numbers],
+                padme=[dict(length=n, padded=padme(n)) for n in [*range(40), 999, 65_537, 1_048_575]])
+
+
+# ---- storage, proofs --------------------------------------------------------------------------------------
+
+RECEIPT_NONCE, PROOF_NONCE = bytes([7]) * 16, bytes([8]) * 16
+DELETE = seed(0x60)
+OBJECT = bytes(i % 251 for i in range(5_000))
+STORED = EXAMPLE_KEY + num(0) + blob(OBJECT) + seq([num(0) + ed25519(DELETE), num(1) + ALICE.certificate])
+NOTIFICATION = bytes(i % 241 for i in range(4_144))
+APPENDED = sha(BOB.address.encode()) + blob(NOTIFICATION)
+DIGESTS = [seed(1), seed(2), seed(3)]
+
+
+def receipt(node, kind, key, digest, size):
+    claims = NETWORK + num(kind) + key + digest + num(size) + num(NOW + 86_400) + node.id + RECEIPT_NONCE
+    return signed(node.identity, "receipt", NETWORK, claims)
+
+
+def inbox_proof(owner, node, name, operation):
+    claims = text(owner.address) + node.id + num(NOW) + PROOF_NONCE + operation
+    return signed(owner.secret, name, NETWORK, owner.certificate + node.id + num(NOW) + PROOF_NONCE, claims)
+
+
+STORE_DIGEST, APPEND_DIGEST = sha(label("store digest"), STORED), sha(label("append digest"), APPENDED)
+RECEIPTS = [receipt(A, 0, EXAMPLE_KEY, STORE_DIGEST, len(OBJECT)),
+            receipt(B, 1, sha(BOB.address.encode()), APPEND_DIGEST, len(NOTIFICATION))]
+DELETION = signed(DELETE, "delete", NETWORK, EXAMPLE_KEY + ed25519(DELETE) + C.id + num(NOW))
+READ = inbox_proof(BOB, A, "read inbox", bytes(32))
+ACKNOWLEDGE = inbox_proof(ALICE, B, "acknowledge inbox", sha(seq(DIGESTS)))
+
+
+def storage():
+    return dict(nonce=RECEIPT_NONCE, expiry=NOW + 86_400, store_digest=STORE_DIGEST, append_digest=APPEND_DIGEST,
+                receipts=RECEIPTS, delete_seed=DELETE, deletion=DELETION, proof_nonce=PROOF_NONCE, read=READ,
+                digests=DIGESTS, acknowledge=ACKNOWLEDGE)
+
+
+STORE = num(0) + STORED + RECEIPT_NONCE
+FETCH = num(1) + EXAMPLE_KEY
+
+
+def messages():
+    requests = dict(
+        store=STORE, fetch=FETCH, delete=num(2) + DELETION, append=num(3) + APPENDED + RECEIPT_NONCE,
+        read=num(4) + READ, acknowledge=num(5) + ACKNOWLEDGE + seq(DIGESTS), closest=num(6) + EXAMPLE_KEY + b"\x14",
+        certificate=num(7), perform_nodes=num(8) + num(0) + seq([A.certificate, B.certificate]) + FETCH,
+        perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH)
+    answers = seq([A.id + option(num(0) + RECEIPTS[0]), B.id + option(None)])
+    responses = dict(
+        receipt=num(0) + RECEIPTS[1], object=num(1) + blob(OBJECT), deleted=num(2),
+        inbox=num(3) + seq([blob(NOTIFICATION)]) + b"\1", acknowledged=num(4) + num(300),
+        closest=num(5) + seq([C.certificate]), certificate=num(6) + C.certificate,
+        performed=num(7) + seq([B.certificate]) + answers, not_found=num(9), full=num(10), refused=num(11))
+    return dict(requests=requests, responses=responses)
+
+
+# ---- handshake, cells, channels ---------------------------------------------------------------------------
+
+
+class Handshake:
+    def __init__(self, node, early, sender_seed, node_seed):
+        e, e2 = x25519(sender_seed), x25519(node_seed)
+        h0 = sha(label("handshake"), NETWORK, node.digest, e)
+        es, ee = x25519(sender_seed, node.key), x25519(sender_seed, e2)
+        sealed = secretbox(hkdf(h0, es, "handshake early data"), NO_NONCE, pad(early, 512))
+        h1 = sha(h0, sealed, e2)
+        key = lambda name: hkdf(hkdf(h0, es, "handshake chain"), ee, name, h1)
+        self.create, self.created = node.digest + e + sealed, e2 + key("handshake confirmation")
+        self.create_encoded = node.digest + e + blob(sealed)
+        self.cells = {way: [key(f"cell {way}"), 0] for way in ("forward", "backward")}
+        self.layer = {way: [key(f"layer {way}"), 0] for way in ("forward", "backward")}
+
+
+def count(pair):
+    pair[1] += 1
+    return pair[0], counter_nonce(pair[1] - 1)
+
+
+def carry(path, way, message):
+    """The cells of one message on each link, from the sender's to the far end's."""
+    framed = struct.pack("<I", len(message)) + message
+    pieces = [framed[i:i + 4_080].ljust(4_080, b"\0") for i in range(0, len(framed), 4_080)]
+    links = [[secretbox(*count(path[-1].cells[way]), piece) for piece in pieces]]
+    for hop in reversed(path[:-1]):
+        stream = [xsalsa20(*count(hop.layer[way]), 4_096) for _ in pieces]
+        links.insert(0, [xor(cell, s) for cell, s in zip(links[0], stream)])
+    assert all(len(cell) == 4_096 for link in links for cell in link)
+    return dict(way=way, message=message, links=[[sha(cell) for cell in link] for link in links],
+                first_cell=links[0][0])
+
+
+def channel():
+    steps, path = [], []
+    for number, (node, early) in enumerate([(A, num(6) + EXAMPLE_KEY + b"\x03"), (B, b""), (C, num(7))]):
+        hop = Handshake(node, early, seed(0x70 + number), seed(0x78 + number))
+        if path:
+            steps.append(carry(path, "forward", num(9) + node.certificate + hop.create_encoded))
+            steps.append(carry(path, "backward", num(8) + hop.created))
+        path.append(hop)
+        steps += [dict(extended_to=number, early=early, create=hop.create, created=hop.created),
+                  carry(path, "forward", FETCH), carry(path, "backward", num(1) + blob(OBJECT)),
+                  carry(path, "forward", STORE), carry(path, "backward", num(0) + RECEIPTS[0])]
+    for step in steps:
+        if len(step.get("message", b"")) > 512:
+            step["message_sha256"] = sha(step.pop("message"))
+        if "way" in step and len(steps[0]["create"]) and step is not steps[1] and step is not steps[2]:
+            step.pop("first_cell")
+    return dict(sender_seeds=[seed(0x70 + i) for i in range(3)], node_seeds=[seed(0x78 + i) for i in range(3)],
+                steps=steps)
+
+
+# ---- mail -------------------------------------------------------------------------------------------------
+
+
+def mail():
+    content, key, message_id = bytes(i % 239 for i in range(1_000)), seed(0x80), bytes([0x81]) * 20
+    sealed = secretbox(key, NO_NONCE, pad(content, padme(1_004)))
+    part = message_id + sha(sealed) + key
+    date, subject, ephemeral = NOW - 60, "Grüße", seed(0x82)
+    covered = text(BOB.address) + num(date) + seq([sha(sealed)])
+    sender = signed(ALICE.secret, "mail signature", NETWORK, ALICE.certificate, covered)
+    headers = text(BOB.address) + num(date) + text(subject) + num(len(content)) + seq([part]) + DELETE + option(sender)
+    e = x25519(ephemeral)
+    k = hkdf(e + BOB.sealing_key, x25519(ephemeral, BOB.sealing_key), "notification", NETWORK + BOB.address.encode())
+    return dict(content=content, body_key=key, message_id=message_id, object=sealed, date=date, subject=subject,
+                delete_seed=DELETE, ephemeral=ephemeral, headers=headers,
+                notification=e + secretbox(k, NO_NONCE, pad(headers, 4_096)))
+
+
+def plain(value):
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def main():
+    here, good = pathlib.Path(__file__).parent, True
+    for make in (names, encoding, storage, messages, channel, mail):
+        file = here / f"cutout-{make.__name__}.json"
+        content = json.dumps(dict(source="tests/vectors/generate.py", **plain(make())), indent=1) + "\n"
+        if "--check" not in sys.argv:
+            file.write_text(content)
+        elif file.read_text() != content:
+            good = False
+            print(f"{file.name} is not what generate.py writes")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
