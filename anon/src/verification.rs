@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
-    network::Network,
+    network::{MAX_K, Network},
     position::{Key, keep_closest},
     time::Time,
 };
@@ -71,8 +71,12 @@ pub fn verify_list(
     let mut nodes =
         answer.into_iter().map(|c| c.verify(network, now)).collect::<Result<Vec<_>, _>>()?;
     keep_closest(&mut nodes, key, count, |n| n.node().position());
-    let distinct = nodes.windows(2).all(|pair| matches!(pair, [a, b] if a.node() != b.node()));
-    if distinct { Ok(nodes) } else { Err(Disagreement::BadList) }
+    if are_distinct(&nodes) { Ok(nodes) } else { Err(Disagreement::BadList) }
+}
+
+/// Whether no node of a sorted list is in it twice.
+fn are_distinct(nodes: &[NodeCertificate]) -> bool {
+    nodes.windows(2).all(|pair| matches!(pair, [a, b] if a.node() != b.node()))
 }
 
 /// Compares what two independent nodes say is closest to a key.
@@ -103,7 +107,8 @@ impl ReplicaSet {
     /// Compares the anonymizer's list with the verifier's: the same nodes, however fresh their certificates.
     ///
     /// # Errors
-    /// [`Disagreement::Lists`] if a node is in one of them only.
+    /// [`Disagreement::Lists`] if a node is in one of them only; [`Disagreement::BadList`] if they agree on
+    /// nobody, on more than [`MAX_K`], or on somebody twice.
     pub fn agree(
         key: Key,
         anonymizer: Vec<NodeCertificate>,
@@ -127,7 +132,11 @@ impl ReplicaSet {
         }
         let count = nodes.len();
         keep_closest(&mut nodes, &key, count, |n| n.node().position());
-        Ok(Self { key, nodes })
+        if (1..=MAX_K).contains(&count) && are_distinct(&nodes) {
+            Ok(Self { key, nodes })
+        } else {
+            Err(Disagreement::BadList)
+        }
     }
 
     /// The key they are closest to.

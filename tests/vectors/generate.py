@@ -5,116 +5,19 @@
     python3 tests/vectors/generate.py           # writes cutout-*.json beside this file
     python3 tests/vectors/generate.py --check   # says whether the committed files are what it would write
 
-Curve and cipher come from libsodium (PyNaCl) and OpenSSL (cryptography), Salsa20 and the encoding from here;
-nothing is shared with the Rust side. `anon/tests/vectors.rs` compares byte for byte, making and opening.
+Curves and secretbox come from libsodium (PyNaCl) and OpenSSL (cryptography), Salsa20 and the encoding from
+primitives.py; nothing is shared with the Rust side. `anon/tests/vectors.rs` compares byte for byte, making and opening.
 The other *.json files are published vectors: each names its source.
 
 Every secret is 32 times one byte. In JSON: bytes are hexadecimal; "sha256" is the hash of what is too long.
 """
-import hashlib, json, pathlib, struct, sys
+import json
+import pathlib
+import struct
+import sys
 
-import nacl.bindings, nacl.secret, nacl.signing
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-# ---- primitives -------------------------------------------------------------------------------------------
-
-sha = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
-seed = lambda byte: bytes([byte]) * 32
-label = lambda text: b"cutout/1 " + text.encode() + b"\0"
-
-
-def hkdf(salt, secret, name, context=b""):
-    return HKDF(SHA256(), 32, salt, label(name) + context).derive(secret)
-
-
-def x25519(secret, public=None):
-    key = X25519PrivateKey.from_private_bytes(secret)
-    return key.exchange(X25519PublicKey.from_public_bytes(public)) if public else key.public_key().public_bytes_raw()
-
-
-def ed25519(secret, message=None):
-    key = nacl.signing.SigningKey(secret)
-    return bytes(key.verify_key) if message is None else key.sign(message).signature
-
-
-def secretbox(key, nonce, message):
-    return nacl.secret.SecretBox(key).encrypt(message, nonce).ciphertext
-
-
-def rotl(x, n):
-    return ((x << n) & 0xFFFFFFFF) | (x >> (32 - n))
-
-
-def salsa_rounds(x):
-    x = list(x)
-    columns = [(0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)]
-    rows = [(0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)]
-    for _ in range(10):
-        for a, b, c, d in columns + rows:
-            x[b] ^= rotl((x[a] + x[d]) & 0xFFFFFFFF, 7)
-            x[c] ^= rotl((x[b] + x[a]) & 0xFFFFFFFF, 9)
-            x[d] ^= rotl((x[c] + x[b]) & 0xFFFFFFFF, 13)
-            x[a] ^= rotl((x[d] + x[c]) & 0xFFFFFFFF, 18)
-    return x
-
-
-def salsa_state(key, sixteen):
-    s, k, n = (struct.unpack("<%dI" % (len(v) // 4), v) for v in (b"expand 32-byte k", key, sixteen))
-    return [s[0], *k[:4], s[1], *n, s[2], *k[4:], s[3]]
-
-
-def xsalsa20(key, nonce, length):
-    """The first bytes of Bernstein's XSalsa20 stream ("Extending the Salsa20 nonce", 2011)."""
-    z = salsa_rounds(salsa_state(key, nonce[:16]))
-    subkey = struct.pack("<8I", *(z[i] for i in (0, 5, 10, 15, 6, 7, 8, 9)))
-    blocks = []
-    for counter in range((length + 63) // 64):
-        state = salsa_state(subkey, nonce[16:] + struct.pack("<Q", counter))
-        mixed = ((a + b) & 0xFFFFFFFF for a, b in zip(state, salsa_rounds(state)))
-        blocks.append(struct.pack("<16I", *mixed))
-    return b"".join(blocks)[:length]
-
-
-NO_NONCE = bytes(24)
-counter_nonce = lambda counter: struct.pack("<Q16x", counter)
-xor = lambda a, b: bytes(x ^ y for x, y in zip(a, b))
-assert secretbox(seed(1), NO_NONCE, bytes(99))[16:] == xsalsa20(seed(1), NO_NONCE, 131)[32:]
-
-# ---- encoding: bincode's variable-length format -----------------------------------------------------------
-
-
-def num(n):
-    for limit, prefix, form in ((251, b"", "<B"), (1 << 16, b"\xfb", "<H"), (1 << 32, b"\xfc", "<I")):
-        if n < limit:
-            return prefix + struct.pack(form, n)
-    return b"\xfd" + struct.pack("<Q", n)
-
-
-blob = lambda data: num(len(data)) + data
-text = lambda s: blob(s.encode())
-seq = lambda items: num(len(items)) + b"".join(items)
-option = lambda item: b"\0" if item is None else b"\1" + item
-span = lambda validity: num(validity[0]) + num(validity[1])
-
-
-def signed(secret, name, network, content, covered=None):
-    """The encoded content and its signature; `covered` is what is signed, where that is not the content."""
-    message = label(name) + network + (content if covered is None else covered)
-    return content + blob(ed25519(secret, message))
-
-
-def padme(length):
-    if length < 2:
-        return length
-    exponent = length.bit_length() - 1
-    last = exponent - exponent.bit_length()
-    mask = (1 << max(last, 0)) - 1
-    return (length + mask) & ~mask
-
-
-pad = lambda content, size: (struct.pack("<I", len(content)) + content).ljust(size, b"\0")
+from primitives import (NO_NONCE, base32, blob, counter_nonce, ed25519, hkdf, label, num, option, pad, padme, secretbox,
+                        seed, seq, sha, signed, span, text, x25519, xor, xsalsa20)
 
 # ---- the network, its members -----------------------------------------------------------------------------
 
@@ -122,7 +25,6 @@ NAME, NOW = "vectors.alt", 1_800_000_000
 VALID = (NOW - 3_600, NOW + 82_800)
 AUTHORITY = seed(1)
 NETWORK = sha(label("network id"), NAME.encode(), b"\0", ed25519(AUTHORITY))
-base32 = lambda data: __import__("base64").b32encode(data).decode().rstrip("=").lower()
 
 
 class Node:
@@ -268,7 +170,7 @@ def carry(path, way, message):
         stream = [xsalsa20(*count(hop.layer[way]), 4_096) for _ in pieces]
         links.insert(0, [xor(cell, s) for cell, s in zip(links[0], stream)])
     assert all(len(cell) == 4_096 for link in links for cell in link)
-    return dict(way=way, message=message, links=[[sha(cell) for cell in link] for link in links],
+    return dict(way=way, message_sha256=sha(message), links=[[sha(cell) for cell in link] for link in links],
                 first_cell=links[0][0])
 
 
@@ -276,18 +178,15 @@ def channel():
     steps, path = [], []
     for number, (node, early) in enumerate([(A, num(6) + EXAMPLE_KEY + b"\x03"), (B, b""), (C, num(7))]):
         hop = Handshake(node, early, seed(0x70 + number), seed(0x78 + number))
+        steps.append(dict(extended_to=number, early=early, create=hop.create, created=hop.created))
         if path:
             steps.append(carry(path, "forward", num(9) + node.certificate + hop.create_encoded))
             steps.append(carry(path, "backward", num(8) + hop.created))
         path.append(hop)
-        steps += [dict(extended_to=number, early=early, create=hop.create, created=hop.created),
-                  carry(path, "forward", FETCH), carry(path, "backward", num(1) + blob(OBJECT)),
+        steps += [carry(path, "forward", FETCH), carry(path, "backward", num(1) + blob(OBJECT)),
                   carry(path, "forward", STORE), carry(path, "backward", num(0) + RECEIPTS[0])]
-    for step in steps:
-        if len(step.get("message", b"")) > 512:
-            step["message_sha256"] = sha(step.pop("message"))
-        if "way" in step and len(steps[0]["create"]) and step is not steps[1] and step is not steps[2]:
-            step.pop("first_cell")
+    for step in steps[3:]:
+        step.pop("first_cell", None)
     return dict(sender_seeds=[seed(0x70 + i) for i in range(3)], node_seeds=[seed(0x78 + i) for i in range(3)],
                 steps=steps)
 

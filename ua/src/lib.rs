@@ -1,0 +1,24 @@
+//! The user agent of cutout: sends, fetches and reads anonymous mail; also the commands that run a node, keep
+//! the certificate authority and show the whole thing at work.
+//!
+//! ```text
+//! command ─► send ────► courier (anonymous │ direct) ─► scheme (paper) ─► node::Channel
+//!        └─► receive ─► entrance: the nodes an agent knows, asked two at a time and compared
+//! home, vault, account, outbox: what is kept, sealed          maildir: where mail ends up
+//! ```
+
+pub mod account;
+pub mod certificates;
+pub mod compose;
+pub mod courier;
+pub mod delay;
+pub mod entrance;
+pub mod error;
+pub mod event;
+pub mod home;
+pub mod maildir;
+pub mod outbox;
+pub mod receive;
+pub mod scheme;
+pub mod send;
+pub mod vault;

@@ -34,7 +34,7 @@ impl MessageId {
 
     /// Where the body belongs (Table 1: the Message-ID).
     #[must_use]
-    pub fn position(&self, network: &str) -> Key {
+    pub fn key(&self, network: &str) -> Key {
         Key::of_identifier(&self.to_text(network))
     }
 }

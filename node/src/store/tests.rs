@@ -260,7 +260,7 @@ async fn a_file_that_went_away_is_missed_and_not_made_anew() {
 
 /// Appends, patiently: after a fault the writer rests for a moment.
 async fn again(store: &Store, numbers: std::ops::Range<u64>) {
-    for _ in 0..200 {
+    for _ in 0..2000 {
         let appended = append(store, numbers.clone()).await.join_all().await;
         if appended.iter().all(|stored| stored.is_ok()) {
             return;

@@ -38,13 +38,16 @@ async fn a_full_disk_is_told_and_survived() {
     let full = StoreError::Io(std::io::ErrorKind::StorageFull);
     let mut held = Vec::new();
     let mut refused = 0;
-    for number in 0..120 {
+    for number in 0..100 {
         match store.append_inbox([9; 32], digest(number), vec![7; 50_000], 1).await {
             Ok(_) => held.push(digest(number)),
             Err(failure) => {
                 assert_eq!(failure, full);
                 refused += 1;
             }
+        }
+        if number % 10 != 9 {
+            continue;
         }
         let page = store.read_inbox([9; 32], usize::MAX).await.unwrap();
         let read: Vec<_> = page.entries.iter().map(|entry| entry.digest).collect();

@@ -1,0 +1,127 @@
+//! Counts and sizes just within and just beyond their bounds.
+
+use anon::{
+    certificate::{CertificateError, UnverifiedAddressCertificate},
+    keys::VerifyKey,
+    mail::NOTIFICATION,
+    network::MAX_K,
+    request::{
+        Append, DeletePermission, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE, MAX_OBJECT, Request,
+        Response, Store, Targets,
+    },
+    wire::{self, WireError},
+};
+use proptest::prelude::*;
+
+use super::specimens::{KEY, append, certificate, inbox_proof, requests, store};
+
+/// That a request is read if, and only if, it is in bounds.
+fn assert_bound(request: &Request, good: bool) {
+    let expected = if good { Ok(request) } else { Err(&WireError::Malformed) };
+    assert_eq!(request.is_in_bounds(), good);
+    assert_eq!(Request::decode(&wire::encode(request)).as_ref(), expected);
+}
+
+#[test]
+fn a_store_has_bounds() {
+    let with = |object, deleters| {
+        let permission = DeletePermission::OneTimeKey(VerifyKey([1; 32]));
+        let deleters = vec![permission; deleters];
+        Request::Store(Store { object: vec![1; object], deleters, ..store() })
+    };
+    assert_bound(&with(MAX_OBJECT, MAX_DELETERS), true);
+    assert_bound(&with(MAX_OBJECT + 1, MAX_DELETERS), false);
+    assert_bound(&with(MAX_OBJECT, MAX_DELETERS + 1), false);
+    assert_bound(&with(0, 0), true);
+}
+
+#[test]
+fn a_notification_has_one_size() {
+    for (size, good) in
+        [(NOTIFICATION, true), (NOTIFICATION - 1, false), (NOTIFICATION + 1, false), (0, false)]
+    {
+        let notification = vec![1; size];
+        assert_bound(&Request::AppendInbox(Append { notification, ..append() }), good);
+    }
+}
+
+#[test]
+fn an_acknowledgement_has_bounds() {
+    for (count, good) in [(0, true), (MAX_ACKNOWLEDGED, true), (MAX_ACKNOWLEDGED + 1, false)] {
+        let digests = vec![[1; 32]; count];
+        assert_bound(&Request::Acknowledge { proof: inbox_proof(), digests }, good);
+    }
+}
+
+#[test]
+fn a_lookup_asks_for_one_to_twenty() {
+    for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
+        assert_bound(&Request::Closest { key: KEY, count }, good);
+        let targets = Targets::Closest { key: KEY, count };
+        assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
+    }
+}
+
+#[test]
+fn an_errand_has_few_targets() {
+    for (count, good) in [(MAX_K, true), (MAX_K + 1, false)] {
+        let targets = Targets::Nodes(vec![certificate(); count]);
+        assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
+    }
+}
+
+#[test]
+fn no_errand_or_extension_inside_an_errand() {
+    for (name, request) in requests() {
+        let plain = !name.starts_with("perform") && name != "extend";
+        let targets = Targets::Nodes(vec![certificate()]);
+        assert_bound(&Request::Perform { targets, request: Box::new(request) }, plain);
+    }
+}
+
+#[test]
+fn what_changes_state_goes_to_named_nodes_only() {
+    for (name, request) in requests() {
+        let reads = ["fetch", "closest", "certificate"].contains(&name);
+        let carried = reads || name.starts_with("perform");
+        assert_eq!(request.changes_state(), !carried, "{name}");
+        let targets = Targets::Closest { key: KEY, count: 8 };
+        assert_bound(&Request::Perform { targets, request: Box::new(request) }, reads);
+    }
+}
+
+#[test]
+fn the_bounds_inside_an_errand_are_the_same() {
+    let request = Box::new(Request::Closest { key: KEY, count: 21 });
+    let targets = Targets::Nodes(vec![certificate()]);
+    assert_bound(&Request::Perform { targets, request }, false);
+}
+
+#[test]
+fn longer_than_a_message_is_refused_unread() {
+    let too_long = Err(WireError::TooLong { limit: MAX_MESSAGE });
+    let frame = vec![0; MAX_MESSAGE + 1];
+    assert_eq!(Request::decode(&frame), too_long.clone());
+    assert_eq!(Response::decode(&frame).map(|_| ()), too_long.map(|_: Request| ()));
+    let limit = UnverifiedAddressCertificate::MAX;
+    assert_eq!(
+        UnverifiedAddressCertificate::decode(&vec![0; limit + 1]),
+        Err(CertificateError::Wire(WireError::TooLong { limit }))
+    );
+}
+
+proptest! {
+    #[test]
+    fn stores_come_out_as_they_went_in(
+        key: [u8; 32],
+        nonce: [u8; 16],
+        object: Vec<u8>,
+        deleters in prop::collection::vec(any::<[u8; 32]>(), 0..=MAX_DELETERS),
+    ) {
+        let one_time = |key| DeletePermission::OneTimeKey(VerifyKey(key));
+        let deleters = deleters.into_iter().map(one_time).collect();
+        let key = anon::position::Key(key);
+        let request = Request::Store(Store { key, object, deleters, nonce, ..store() });
+        prop_assert_eq!(Request::decode(&wire::encode(&request)), Ok(request));
+    }
+}

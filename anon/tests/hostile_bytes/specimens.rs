@@ -1,0 +1,199 @@
+//! One good encoding of everything that comes from outside, with its decoder.
+
+use anon::{
+    authorization::{Deletion, InboxOperation, InboxProof},
+    certificate::{
+        NodeCertificate, SigningRequest, UnverifiedAddressCertificate, UnverifiedNodeCertificate,
+    },
+    handshake::{Create, Created, Initiator, respond},
+    keys::{DeleteSecret, SigningSecret as _},
+    mail::NOTIFICATION,
+    network::{Revoked, UnverifiedRevocationList},
+    position::Key,
+    receipt::{Receipt, ReceiptClaims, ReceiptKind},
+    request::{
+        Answer, Append, DeletePermission, InboxPage, ObjectKind, Request, Response, Store, Targets,
+    },
+    wire,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
+
+use crate::world::{NOW, Node, Owner, TODAY, authority, network, rng};
+
+/// The limit of those decoders that leave it to their caller.
+pub(crate) const LIMIT: usize = 1_000;
+
+/// Bytes, and what reading and writing them again makes of them.
+pub(crate) struct Specimen {
+    pub(crate) name: String,
+    pub(crate) good: Vec<u8>,
+    pub(crate) reread: fn(&[u8]) -> Option<Vec<u8>>,
+}
+
+impl Specimen {
+    fn new(name: &str, good: Vec<u8>, reread: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
+        assert_eq!(reread(&good).as_ref(), Some(&good), "{name}");
+        Self { name: name.into(), good, reread }
+    }
+
+    fn plain<T: Serialize + DeserializeOwned>(name: &str, value: &T) -> Self {
+        Self::new(name, wire::encode(value), |bytes| {
+            wire::decode::<T>(bytes, LIMIT).ok().map(|value| wire::encode(&value))
+        })
+    }
+}
+
+pub(crate) const KEY: Key = Key([7; 32]);
+const NONCE: [u8; 16] = [9; 16];
+
+pub(crate) fn reread_request(bytes: &[u8]) -> Option<Vec<u8>> {
+    Request::decode(bytes).ok().map(|request| wire::encode(&request))
+}
+
+pub(crate) fn reread_response(bytes: &[u8]) -> Option<Vec<u8>> {
+    Response::decode(bytes).ok().map(|response| wire::encode(&response))
+}
+
+fn handshake() -> (Create, Created) {
+    let node = Node::new(1);
+    let early = Some(&Request::Certificate);
+    let (_, create) = Initiator::start(&node.certificate, early, &mut rng(1)).unwrap();
+    let (_, created, _) = respond(&create, &node.channel, &network().id, &mut rng(2)).unwrap();
+    (create, created)
+}
+
+pub(crate) fn store() -> Store {
+    let deleter = DeleteSecret::from_seed(&[5; 32]).verify_key();
+    let owner = Box::new(Owner::named("alice", 3).certificate.to_unverified());
+    Store {
+        key: KEY,
+        kind: ObjectKind::Body,
+        object: vec![0xAB; 300],
+        deleters: vec![DeletePermission::OneTimeKey(deleter), DeletePermission::Certificate(owner)],
+        nonce: NONCE,
+    }
+}
+
+pub(crate) fn append() -> Append {
+    Append { inbox: KEY, notification: vec![0xCD; NOTIFICATION], nonce: NONCE }
+}
+
+pub(crate) fn inbox_proof() -> InboxProof {
+    let owner = Owner::self_certifying(4);
+    let (node, operation) = (Node::new(1).id(), InboxOperation::Read);
+    InboxProof::sign(&owner.secret, &owner.certificate, operation, node, NOW, NONCE)
+}
+
+fn receipt() -> Receipt {
+    let node = Node::new(1);
+    let claims = ReceiptClaims {
+        network: network().id,
+        kind: ReceiptKind::Stored,
+        key: KEY,
+        digest: [1; 32],
+        size: 300,
+        expiry: NOW,
+        node: node.id(),
+        nonce: NONCE,
+    };
+    Receipt::issue(&node.identity, claims)
+}
+
+pub(crate) fn certificate() -> UnverifiedNodeCertificate {
+    let node = Node::new(1);
+    let admission = node.admission(TODAY);
+    NodeCertificate::issue(&node.identity, {
+        let mut claims = node.certificate.claims().clone();
+        claims.admission = Some(admission);
+        claims
+    })
+}
+
+pub(crate) fn requests() -> Vec<(&'static str, Request)> {
+    let (node, create) = (Node::new(1), Box::new(handshake().0));
+    let delete = DeleteSecret::from_seed(&[5; 32]);
+    let deletion = Deletion::sign(&delete, &network().id, KEY, node.id(), NOW);
+    let fetch = || Box::new(Request::Fetch { key: KEY });
+    let next = || Box::new(Node::new(1).certificate.to_unverified());
+    let nodes = Targets::Nodes(vec![*next(), certificate()]);
+    let closest = Targets::Closest { key: KEY, count: 8 };
+    vec![
+        ("store", Request::Store(store())),
+        ("fetch", *fetch()),
+        ("delete", Request::Delete(deletion)),
+        ("append", Request::AppendInbox(append())),
+        ("read", Request::ReadInbox(inbox_proof())),
+        ("acknowledge", Request::Acknowledge { proof: inbox_proof(), digests: vec![[3; 32]; 2] }),
+        ("closest", Request::Closest { key: KEY, count: 20 }),
+        ("certificate", Request::Certificate),
+        ("perform at nodes", Request::Perform { targets: nodes, request: fetch() }),
+        ("perform at the closest", Request::Perform { targets: closest, request: fetch() }),
+        ("extend", Request::Extend { next: next(), create }),
+    ]
+}
+
+fn responses() -> Vec<(&'static str, Response)> {
+    let node = Node::new(1);
+    let answers = vec![
+        Answer { node: node.id(), response: Some(Response::Object(vec![1; 20])) },
+        Answer { node: node.id(), response: None },
+    ];
+    let notifications = vec![ByteBuf::from(vec![1; 40]), ByteBuf::from(vec![2; 40])];
+    vec![
+        ("receipt", Response::Receipt(Box::new(receipt()))),
+        ("object", Response::Object(vec![0xEF; 300])),
+        ("deleted", Response::Deleted),
+        ("inbox", Response::Inbox(InboxPage { notifications, more: true })),
+        ("acknowledged", Response::Acknowledged(70_000)),
+        ("closest", Response::Closest(vec![certificate(), certificate()])),
+        ("certificate", Response::Certificate(Box::new(certificate()))),
+        ("performed", Response::Performed { nodes: vec![certificate()], answers }),
+        ("extended", Response::Extended(Box::new(handshake().1))),
+        ("not found", Response::NotFound),
+        ("full", Response::Full),
+        ("refused", Response::Refused),
+    ]
+}
+
+/// Everything.
+pub(crate) fn specimens() -> Vec<Specimen> {
+    let (alice, node) = (Owner::named("alice", 3), Node::new(1));
+    let (create, created) = handshake();
+    let id = network().id;
+    let revoked = Revoked {
+        nodes: [node.id()].into(),
+        addresses: [alice.secret.verify_key()].into(),
+    };
+    let list = UnverifiedRevocationList::issue(&authority(), &id, 700, NOW, &revoked);
+    let (address, sealing) = (alice.certificate.address().clone(), alice.sealing.agreement_key());
+    let mut all = vec![
+        Specimen::plain("node certificate", &certificate()),
+        Specimen::new("address certificate", alice.certificate.encode(), |bytes| {
+            UnverifiedAddressCertificate::decode(bytes).ok().map(|c| wire::encode(&c))
+        }),
+        Specimen::plain(
+            "signing request, address",
+            &SigningRequest::for_address(&id, &alice.secret, address, sealing),
+        ),
+        Specimen::plain("signing request, node", &SigningRequest::for_node(&id, &node.identity)),
+        Specimen::plain("receipt", &receipt()),
+        Specimen::plain("revocation list", &list),
+        Specimen::new("create", create.to_bytes(), |bytes| {
+            let padded = [Create::from_padded(bytes)?.to_bytes(), vec![0; bytes.len()]].concat();
+            Some(padded[..bytes.len()].to_vec())
+        }),
+        Specimen::new("created", created.to_bytes(), |bytes| {
+            let padded = [Created::from_padded(bytes)?.to_bytes(), vec![0; bytes.len()]].concat();
+            Some(padded[..bytes.len()].to_vec())
+        }),
+    ];
+    for (name, request) in requests() {
+        all.push(Specimen::new(&format!("request {name}"), wire::encode(&request), reread_request));
+    }
+    for (name, response) in responses() {
+        let name = format!("response {name}");
+        all.push(Specimen::new(&name, wire::encode(&response), reread_response));
+    }
+    all
+}

@@ -1,0 +1,215 @@
+//! Our own known answers: requests, responses, receipts, proofs.
+
+use anon::{
+    authorization::{Deletion, InboxOperation, InboxProof},
+    keys::{DeleteSecret, SigningSecret as _},
+    position::Key,
+    receipt::{Receipt, ReceiptClaims, ReceiptKind},
+    request::{
+        Answer, Append, DeletePermission, InboxPage, ObjectKind, Request, Response, Store, Targets,
+    },
+    time::Time,
+    wire,
+};
+use serde_bytes::ByteBuf;
+use serde_json::Value;
+
+use super::names::Members;
+use crate::vector::{Vector, known_answers};
+
+pub(crate) fn key() -> Key {
+    Key::of_identifier("an identifier")
+}
+
+fn ramp(length: u64, modulus: u64) -> Vec<u8> {
+    (0..length).map(|i| u8::try_from(i % modulus).unwrap()).collect()
+}
+
+pub(crate) fn object() -> Vec<u8> {
+    ramp(5_000, 251)
+}
+
+/// What `generate.py` stores, and what it appends.
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    pub(crate) append: Append,
+    pub(crate) receipts: [Receipt; 2],
+    delete: DeleteSecret,
+}
+
+impl Stored {
+    pub(crate) fn new(members: &Members) -> Self {
+        Self::from_file(members, &known_answers!("cutout-storage"))
+    }
+
+    fn from_file(members: &Members, file: &Value) -> Self {
+        let expected = Vector(file);
+        let nonce = expected.array("/nonce");
+        let delete = DeleteSecret::from_seed(&expected.array("/delete_seed"));
+        let certificate = members.owners[0].certificate.to_unverified();
+        let store = Store {
+            key: key(),
+            kind: ObjectKind::Body,
+            object: object(),
+            deleters: vec![
+                DeletePermission::OneTimeKey(delete.verify_key()),
+                DeletePermission::Certificate(Box::new(certificate)),
+            ],
+            nonce,
+        };
+        let inbox = members.owners[1].certificate.address().inbox();
+        let append = Append { inbox, notification: ramp(4_144, 241), nonce };
+        let claims = ReceiptClaims {
+            network: members.network.id,
+            kind: ReceiptKind::Stored,
+            key: key(),
+            digest: store.digest(),
+            size: 5_000,
+            expiry: Time(expected.number("/expiry")),
+            node: members.nodes[0].id(),
+            nonce,
+        };
+        let appended = ReceiptClaims {
+            kind: ReceiptKind::Appended,
+            key: inbox,
+            digest: append.digest(),
+            size: 4_144,
+            node: members.nodes[1].id(),
+            ..claims
+        };
+        let receipts = [
+            Receipt::issue(&members.nodes[0].identity, claims),
+            Receipt::issue(&members.nodes[1].identity, appended),
+        ];
+        Self { store, append, receipts, delete }
+    }
+}
+
+struct Proofs {
+    deletion: Deletion,
+    read: InboxProof,
+    acknowledge: InboxProof,
+    digests: Vec<[u8; 32]>,
+}
+
+impl Proofs {
+    fn new(members: &Members, stored: &Stored) -> Self {
+        let (alice, bob) = (&members.owners[0], &members.owners[1]);
+        let [a, b, c] = [0, 1, 2].map(|i| members.nodes[i].id());
+        let (now, nonce) = (members.now, [8; 16]);
+        let digests = vec![[1; 32], [2; 32], [3; 32]];
+        let acknowledge = InboxOperation::Acknowledge(&digests);
+        let read = InboxOperation::Read;
+        Self {
+            deletion: Deletion::sign(&stored.delete, &members.network.id, key(), c, now),
+            read: InboxProof::sign(&bob.secret, &bob.certificate, read, a, now, nonce),
+            acknowledge: InboxProof::sign(
+                &alice.secret,
+                &alice.certificate,
+                acknowledge,
+                b,
+                now,
+                nonce,
+            ),
+            digests,
+        }
+    }
+}
+
+#[test]
+fn digests_and_receipts() {
+    let file = known_answers!("cutout-storage");
+    let expected = Vector(&file);
+    let members = Members::read();
+    let stored = Stored::from_file(&members, &file);
+    assert_eq!(stored.store.digest(), expected.array("/store_digest"));
+    assert_eq!(stored.append.digest(), expected.array("/append_digest"));
+    for (number, receipt) in stored.receipts.iter().enumerate() {
+        assert_eq!(wire::encode(receipt), expected.bytes(&format!("/receipts/{number}")));
+    }
+}
+
+#[test]
+fn proofs_of_permission() {
+    let file = known_answers!("cutout-storage");
+    let expected = Vector(&file);
+    let members = Members::read();
+    let stored = Stored::from_file(&members, &file);
+    let proofs = Proofs::new(&members, &stored);
+    for (proof, name) in [
+        (wire::encode(&proofs.deletion), "/deletion"),
+        (wire::encode(&proofs.read), "/read"),
+        (wire::encode(&proofs.acknowledge), "/acknowledge"),
+    ] {
+        assert_eq!(proof, expected.bytes(name), "{name}");
+    }
+    let (network, now) = (&members.network, members.now);
+    let read: InboxProof = wire::decode(&expected.bytes("/read"), 1_024).unwrap();
+    let owner = read.verify(network, InboxOperation::Read, members.nodes[0].id(), now).unwrap();
+    assert_eq!(owner.certificate, members.owners[1].certificate);
+    let proof: InboxProof = wire::decode(&expected.bytes("/acknowledge"), 1_024).unwrap();
+    let operation = InboxOperation::Acknowledge(&proofs.digests);
+    assert!(proof.verify(network, operation, members.nodes[1].id(), now).is_ok());
+    let deletion: Deletion = wire::decode(&expected.bytes("/deletion"), 1_024).unwrap();
+    let permitted = deletion.verify(&network.id, members.nodes[2].id(), now);
+    assert_eq!(permitted, Ok((key(), stored.delete.verify_key())));
+}
+
+#[test]
+fn requests() {
+    let members = Members::read();
+    let stored = Stored::new(&members);
+    let Proofs { deletion, read, acknowledge, digests } = Proofs::new(&members, &stored);
+    let certificate = |i: usize| members.nodes[i].certificate.to_unverified();
+    let fetch = || Box::new(Request::Fetch { key: key() });
+    let closest = Targets::Closest { key: key(), count: 8 };
+    let nodes = Targets::Nodes(vec![certificate(0), certificate(1)]);
+    let file = known_answers!("cutout-messages");
+    for (name, request) in [
+        ("store", Request::Store(stored.store)),
+        ("fetch", *fetch()),
+        ("delete", Request::Delete(deletion)),
+        ("append", Request::AppendInbox(stored.append)),
+        ("read", Request::ReadInbox(read)),
+        ("acknowledge", Request::Acknowledge { proof: acknowledge, digests }),
+        ("closest", Request::Closest { key: key(), count: 20 }),
+        ("certificate", Request::Certificate),
+        ("perform_nodes", Request::Perform { targets: nodes, request: fetch() }),
+        ("perform_closest", Request::Perform { targets: closest, request: fetch() }),
+    ] {
+        let bytes = Vector(&file).bytes(&format!("/requests/{name}"));
+        assert_eq!(wire::encode(&request), bytes, "{name}");
+        assert_eq!(Request::decode(&bytes).as_ref(), Ok(&request), "{name}");
+    }
+}
+
+#[test]
+fn responses() {
+    let members = Members::read();
+    let stored = Stored::new(&members);
+    let certificate = |i: usize| members.nodes[i].certificate.to_unverified();
+    let notifications = vec![ByteBuf::from(stored.append.notification)];
+    let [first, second] = stored.receipts.map(|r| Response::Receipt(Box::new(r)));
+    let answers = vec![
+        Answer { node: members.nodes[0].id(), response: Some(first) },
+        Answer { node: members.nodes[1].id(), response: None },
+    ];
+    let file = known_answers!("cutout-messages");
+    for (name, response) in [
+        ("receipt", second),
+        ("object", Response::Object(object())),
+        ("deleted", Response::Deleted),
+        ("inbox", Response::Inbox(InboxPage { notifications, more: true })),
+        ("acknowledged", Response::Acknowledged(300)),
+        ("closest", Response::Closest(vec![certificate(2)])),
+        ("certificate", Response::Certificate(Box::new(certificate(2)))),
+        ("performed", Response::Performed { nodes: vec![certificate(1)], answers }),
+        ("not_found", Response::NotFound),
+        ("full", Response::Full),
+        ("refused", Response::Refused),
+    ] {
+        let bytes = Vector(&file).bytes(&format!("/responses/{name}"));
+        assert_eq!(wire::encode(&response), bytes, "{name}");
+        assert_eq!(Response::decode(&bytes).as_ref(), Ok(&response), "{name}");
+    }
+}

@@ -1,0 +1,199 @@
+//! An account: one address, its keys and its certificate, kept in the vault.
+
+use anon::{
+    certificate::{
+        Address, AddressCertificate, AddressClaims, CertificateError, SigningRequest,
+        UnverifiedAddressCertificate,
+    },
+    keys::{AddressSecret, SealingSecret, SigningSecret as _},
+    network::Network,
+    time::{Time, Validity},
+    wire,
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::vault::{Vault, VaultError};
+
+/// Name of the sealed file.
+const FILE: &str = "account";
+/// Its greatest length, bytes.
+const MAX: usize = 4096;
+/// How long a self-certifying certificate holds, seconds; `cutout fetch` renews it in its last quarter.
+pub const VALIDITY: u64 = 365 * 86_400;
+
+/// Why an account cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The vault.
+    #[error("{0}")]
+    Vault(#[from] VaultError),
+    /// The sealed file does not hold an account.
+    #[error("the sealed account is damaged")]
+    Damaged,
+    /// The certificate in it does not verify.
+    #[error("this account's certificate is not accepted by its network: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The authority has not signed for the address yet.
+    #[error("the address {0} has no certificate yet")]
+    Uncertified(Address),
+    /// A certificate for other keys or another address.
+    #[error("the certificate is not for this account")]
+    ForeignCertificate,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Stored {
+    #[zeroize(skip)]
+    address: Address,
+    signing_seed: [u8; 32],
+    sealing_seed: [u8; 32],
+    #[zeroize(skip)]
+    certificate: Option<UnverifiedAddressCertificate>,
+}
+
+/// One address and its secrets.
+#[derive(Debug)]
+pub struct Account {
+    address: Address,
+    signing: AddressSecret,
+    sealing: SealingSecret,
+    certificate: Option<UnverifiedAddressCertificate>,
+}
+
+impl Account {
+    /// A new account with an address that certifies itself.
+    #[must_use]
+    pub fn self_certifying(network: &Network, now: Time) -> Self {
+        let mut rng = rand::rng();
+        let (signing, sealing) =
+            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        let address =
+            Address::self_certifying(network, &signing.verify_key(), &sealing.agreement_key());
+        let mut account = Self { address, signing, sealing, certificate: None };
+        account.renew(network, now);
+        account
+    }
+
+    /// A new account with an address of one's choice, for which the authority has yet to sign.
+    #[must_use]
+    pub fn uncertified(address: Address) -> Self {
+        let mut rng = rand::rng();
+        let (signing, sealing) =
+            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        Self { address, signing, sealing, certificate: None }
+    }
+
+    /// Signs a self-certifying account's certificate anew.
+    pub fn renew(&mut self, network: &Network, now: Time) {
+        let claims = AddressClaims {
+            network: network.id,
+            address: self.address.clone(),
+            verify_key: self.signing.verify_key(),
+            sealing_key: self.sealing.agreement_key(),
+            validity: Validity::starting(now, VALIDITY),
+        };
+        self.certificate = Some(UnverifiedAddressCertificate::self_signed(&self.signing, claims));
+    }
+
+    /// Reads the account from the vault.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn read(vault: &Vault) -> Result<Self, AccountError> {
+        let bytes = vault.read(FILE)?;
+        let stored: Stored = wire::decode(&bytes, MAX).map_err(|_| AccountError::Damaged)?;
+        Ok(Self {
+            address: stored.address.clone(),
+            signing: AddressSecret::from_seed(&stored.signing_seed),
+            sealing: SealingSecret::from_seed(&stored.sealing_seed),
+            certificate: stored.certificate.clone(),
+        })
+    }
+
+    /// Writes the account to the vault.
+    ///
+    /// # Errors
+    /// [`AccountError::Vault`].
+    pub fn write(&self, vault: &Vault) -> Result<(), AccountError> {
+        let stored = Stored {
+            address: self.address.clone(),
+            signing_seed: self.signing.expose_seed(),
+            sealing_seed: self.sealing.expose_seed(),
+            certificate: self.certificate.clone(),
+        };
+        let bytes = Zeroizing::new(wire::encode(&stored));
+        Ok(vault.write(FILE, &bytes)?)
+    }
+
+    /// Takes in the certificate that the authority made.
+    ///
+    /// # Errors
+    /// [`AccountError`] if it does not verify or is somebody else's.
+    pub fn certify(
+        &mut self,
+        certificate: UnverifiedAddressCertificate,
+        network: &Network,
+        now: Time,
+    ) -> Result<(), AccountError> {
+        let verified = certificate.clone().verify(network, now)?;
+        let claims = verified.claims();
+        let mine = claims.address == self.address
+            && claims.verify_key == self.signing.verify_key()
+            && claims.sealing_key == self.sealing.agreement_key();
+        if !mine {
+            return Err(AccountError::ForeignCertificate);
+        }
+        self.certificate = Some(certificate);
+        Ok(())
+    }
+
+    /// What to hand to the authority.
+    #[must_use]
+    pub fn signing_request(&self, network: &Network) -> SigningRequest {
+        let sealing = self.sealing.agreement_key();
+        SigningRequest::for_address(&network.id, &self.signing, self.address.clone(), sealing)
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The signing secret.
+    #[must_use]
+    pub const fn signing(&self) -> &AddressSecret {
+        &self.signing
+    }
+
+    /// The sealing secret.
+    #[must_use]
+    pub const fn sealing(&self) -> &SealingSecret {
+        &self.sealing
+    }
+
+    /// The certificate, verified now.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is none or it does not hold any more.
+    pub fn certificate(
+        &self,
+        network: &Network,
+        now: Time,
+    ) -> Result<AddressCertificate, AccountError> {
+        match &self.certificate {
+            Some(certificate) => Ok(certificate.clone().verify(network, now)?),
+            None => Err(AccountError::Uncertified(self.address.clone())),
+        }
+    }
+
+    /// Whether a self-certifying certificate is in its last quarter, or over.
+    #[must_use]
+    pub fn wants_renewal(&self, network: &Network, now: Time) -> bool {
+        self.address.is_self_certifying()
+            && self.certificate(network, now.after(VALIDITY / 4)).is_err()
+    }
+}

@@ -1,0 +1,156 @@
+//! Recipients' certificates: found, checked, and put back where a replica has lost its copy (paper, 2.4, 3.1).
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
+    receipt::{Expected, ReceiptKind, Tally},
+    request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
+    verification::verify_list,
+};
+use node::now;
+
+use crate::{
+    courier::{Courier, DirectCourier, deposit},
+    entrance::Entrance,
+    error::AgentError,
+    event::{Event, Purpose},
+    scheme::{OpenChannel, Scheme},
+};
+
+/// How many independent far ends must find nothing before an address is said not to exist.
+const WITNESSES_OF_ABSENCE: usize = 2;
+/// How long putting a certificate back may take; nobody waits for more.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The request that keeps a certificate in the network; its owner may delete it.
+#[must_use]
+pub fn store_request(certificate: &AddressCertificate) -> Store {
+    Store {
+        key: certificate.address().certificate(),
+        kind: ObjectKind::Certificate,
+        object: certificate.encode(),
+        deleters: vec![DeletePermission::Certificate(Box::new(certificate.to_unverified()))],
+        nonce: rand::random(),
+    }
+}
+
+/// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
+///
+/// # Errors
+/// [`AgentError::NoSuchRecipient`] if two independent far ends find none.
+pub async fn fetch_anonymously(
+    scheme: &Arc<dyn Scheme>,
+    entrance: &Entrance,
+    address: &Address,
+) -> Result<AddressCertificate, AgentError> {
+    let key = address.certificate();
+    let network = entrance.network();
+    let count = u8::try_from(network.k).unwrap_or(u8::MAX);
+    let early = Request::Perform {
+        targets: Targets::Closest { key, count },
+        request: Box::new(Request::Fetch { key }),
+    };
+    for _ in 0..WITNESSES_OF_ABSENCE {
+        let OpenChannel { mut channel, answer, .. } =
+            scheme.open(Purpose::Certificate, &early).await?;
+        let Response::Performed { nodes, answers } = answer else { continue };
+        let Ok(nodes) = verify_list(nodes, &key, network.k, network, now()) else { continue };
+        entrance.remember(&nodes);
+        if let Some(certificate) = newest(entrance, address, &answers) {
+            let lacking = lacking(&nodes, &answers);
+            if !lacking.is_empty() {
+                let restore = Request::Perform {
+                    targets: Targets::Nodes(
+                        lacking.iter().map(NodeCertificate::to_unverified).collect(),
+                    ),
+                    request: Box::new(Request::Store(store_request(&certificate))),
+                };
+                // Nobody waits for it, but the channel must live until it is done.
+                tokio::spawn(async move { channel.request(&restore, RESTORE_TIMEOUT).await });
+            }
+            return Ok(certificate);
+        }
+        let reason = "no certificate found; asking through another channel".to_owned();
+        entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
+    }
+    Err(AgentError::NoSuchRecipient)
+}
+
+/// Fetches the certificate of `address` directly, and puts it back at replicas that lack it (paper, 2.4).
+///
+/// # Errors
+/// [`AgentError::NoSuchRecipient`] if none of the replicas has one.
+pub async fn fetch_directly(
+    entrance: &Arc<Entrance>,
+    address: &Address,
+) -> Result<AddressCertificate, AgentError> {
+    let key = address.certificate();
+    let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
+    let set = courier.replicas().await?;
+    let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
+    let certificate = newest(entrance, address, &answers).ok_or(AgentError::NoSuchRecipient)?;
+    let lacking = lacking(set.nodes(), &answers);
+    if !lacking.is_empty() {
+        let restore = Request::Store(store_request(&certificate));
+        courier.perform(&lacking, &restore).await?;
+    }
+    Ok(certificate)
+}
+
+/// Sees to it that all k replicas hold one's own certificate (paper, 2.4): how many had lost theirs.
+///
+/// # Errors
+/// [`AgentError`] if not even a quorum could be brought to hold it.
+pub async fn publish(
+    entrance: &Arc<Entrance>,
+    certificate: &AddressCertificate,
+) -> Result<usize, AgentError> {
+    let key = certificate.address().certificate();
+    let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
+    let set = courier.replicas().await?;
+    let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
+    let holds = |answer: &Answer| matches!(&answer.response, Some(Response::Object(bytes)) if *bytes == certificate.encode());
+    let lacking = answers.iter().filter(|answer| !holds(answer)).count();
+    if lacking > 0 {
+        let store = store_request(certificate);
+        let network = entrance.network();
+        let mut tally = Tally::new(Expected {
+            network: network.id,
+            kind: ReceiptKind::Stored,
+            key,
+            digest: store.digest(),
+            size: u64::try_from(store.object.len()).unwrap_or(u64::MAX),
+            nonce: store.nonce,
+            keep_until: now(),
+        });
+        let request = Request::Store(store);
+        deposit(&mut courier, &request, &mut tally, network.quorum, entrance.listener()).await?;
+    }
+    Ok(lacking)
+}
+
+/// The newest valid certificate of `address` among the answers.
+fn newest(
+    entrance: &Entrance,
+    address: &Address,
+    answers: &[Answer],
+) -> Option<AddressCertificate> {
+    let valid = answers.iter().filter_map(|answer| match &answer.response {
+        Some(Response::Object(bytes)) => {
+            let certificate = UnverifiedAddressCertificate::decode(bytes).ok()?;
+            certificate.verify(entrance.network(), now()).ok()
+        }
+        _ => None,
+    });
+    valid.filter(|certificate| certificate.address() == address).reduce(AddressCertificate::newer)
+}
+
+/// The replicas that are there and have no copy.
+fn lacking(nodes: &[NodeCertificate], answers: &[Answer]) -> Vec<NodeCertificate> {
+    let lacks = |node: &&NodeCertificate| {
+        let answer = answers.iter().find(|answer| answer.node == node.node());
+        matches!(answer, Some(Answer { response: Some(Response::NotFound), .. }))
+    };
+    nodes.iter().filter(lacks).cloned().collect()
+}

@@ -1,0 +1,103 @@
+//! Couriers carry a request to the k replicas of a key: directly (paper, 3), or through an anonymizer whose
+//! list a verifier has confirmed (paper, 4.2). What happens at the replicas is the same.
+
+mod anonymous;
+mod direct;
+
+use anon::{
+    certificate::NodeCertificate,
+    position::Key,
+    receipt::Tally,
+    request::{Answer, Request, Response},
+    verification::ReplicaSet,
+};
+use futures::future::BoxFuture;
+use std::time::Duration;
+
+use crate::{
+    error::AgentError,
+    event::{Event, Purpose, SharedListener},
+};
+
+pub use anonymous::AnonymousCourier;
+pub use direct::DirectCourier;
+
+/// Rounds of fresh nodes before a deposit is given up for now.
+const ROUNDS: u32 = 4;
+
+/// Carries requests to replicas.
+pub trait Courier: Send {
+    /// The replicas of the courier's key, found anew by two parties that agree.
+    fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>>;
+
+    /// Performs a request at these nodes and brings back their answers.
+    fn perform<'a>(
+        &'a mut self,
+        targets: &'a [NodeCertificate],
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, AgentError>>;
+
+    /// What it is used for.
+    fn purpose(&self) -> Purpose;
+
+    /// The key whose replicas it serves.
+    fn key(&self) -> Key;
+}
+
+/// Stores or appends at the k replicas until all have given a valid receipt, with fresh nodes for those that
+/// fail (paper, 3.1 step 6). Enough is a quorum.
+///
+/// # Errors
+/// [`AgentError::NotEnoughReceipts`], or what kept the replicas from being found.
+pub async fn deposit(
+    courier: &mut dyn Courier,
+    request: &Request,
+    tally: &mut Tally,
+    quorum: usize,
+    listener: &SharedListener,
+) -> Result<(), AgentError> {
+    let purpose = courier.purpose();
+    let mut full = false;
+    for round in 0..ROUNDS {
+        let set = match courier.replicas().await {
+            Ok(set) if set.nodes().len() >= quorum => set,
+            Ok(set) => {
+                return Err(AgentError::TooFewReplicas {
+                    found: set.nodes().len(),
+                    wanted: quorum,
+                });
+            }
+            Err(_) if tally.len() >= quorum => break,
+            Err(error) => return Err(error),
+        };
+        let missing = tally.missing(&set);
+        if missing.is_empty() {
+            break;
+        }
+        for answer in courier.perform(&missing, request).await? {
+            match answer.response {
+                Some(Response::Receipt(receipt)) if receipt.claims.node == answer.node => {
+                    if let Err(error) = tally.count(&set, *receipt) {
+                        let reason = format!("a receipt does not count: {error}");
+                        listener.on(&Event::Retry { purpose, reason });
+                    }
+                }
+                Some(Response::Full) => full = true,
+                _ => {}
+            }
+        }
+        let valid = tally.len();
+        listener.on(&Event::Receipts { purpose, valid, wanted: set.nodes().len() });
+        if tally.missing(&set).is_empty() {
+            break;
+        }
+        let reason = format!("{} replicas gave no receipt", tally.missing(&set).len());
+        listener.on(&Event::Retry { purpose, reason });
+        tokio::time::sleep(Duration::from_millis(300) * (round + 1)).await;
+    }
+    if tally.len() >= quorum {
+        Ok(())
+    } else {
+        Err(AgentError::NotEnoughReceipts { valid: tally.len(), wanted: quorum, full })
+    }
+}

@@ -1,0 +1,67 @@
+//! The direct courier (paper, 3): the agent itself goes to the replicas, which see its address.
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    certificate::NodeCertificate,
+    position::Key,
+    request::{Answer, Request},
+    verification::ReplicaSet,
+};
+use futures::future::{BoxFuture, join_all};
+use node::{Links, ask};
+
+use super::Courier;
+use crate::{entrance::Entrance, error::AgentError, event::Purpose};
+
+/// How long a replica may take for its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Goes to the replicas itself.
+#[derive(Debug)]
+pub struct DirectCourier {
+    entrance: Arc<Entrance>,
+    links: Links,
+    key: Key,
+    purpose: Purpose,
+}
+
+impl DirectCourier {
+    /// A courier to the replicas of `key`.
+    ///
+    /// # Errors
+    /// [`AgentError::Link`] if this machine gives no randomness.
+    pub fn new(entrance: Arc<Entrance>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
+        let links = Links::disposable(&entrance.network().name)?;
+        Ok(Self { entrance, links, key, purpose })
+    }
+}
+
+impl Courier for DirectCourier {
+    fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
+        Box::pin(self.entrance.replicas(self.key, self.purpose))
+    }
+
+    fn perform<'a>(
+        &'a mut self,
+        targets: &'a [NodeCertificate],
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, AgentError>> {
+        let links = &self.links;
+        Box::pin(async move {
+            let asked = targets.iter().map(async |target| {
+                let response = ask(links, target, request, ANSWER_TIMEOUT).await.ok();
+                Answer { node: target.node(), response }
+            });
+            Ok(join_all(asked).await)
+        })
+    }
+
+    fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    fn key(&self) -> Key {
+        self.key
+    }
+}

@@ -1,0 +1,230 @@
+//! The way into the network: the nodes an agent knows, asked two at a time and compared.
+//!
+//! The agent is no member of the DHT (paper, 2.1: "the user agent must have the IP address of at least one of
+//! the system nodes"). What is closest to a key it asks of two nodes it knows, each under an identity of its
+//! own, and it believes them where they agree.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anon::{
+    certificate::NodeCertificate,
+    network::Network,
+    position::Key,
+    request::{Request, Response},
+    verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
+};
+use futures::future::join_all;
+use libp2p::{Multiaddr, PeerId};
+use node::{Carrier, Links, Peer, certified_addresses, now, peer_id};
+use rand::seq::SliceRandom as _;
+
+use crate::{
+    error::AgentError,
+    event::{Event, Purpose, SharedListener},
+};
+
+/// How long a node may take for a lookup.
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often two answers that disagree are asked for again.
+const ATTEMPTS: usize = 4;
+/// The most nodes that an agent remembers.
+const KNOWN: usize = 256;
+/// How many nodes an agent with one bootstrap node asks that one for.
+const MORE: u8 = 8;
+
+/// The nodes an agent knows.
+pub struct Entrance {
+    network: Arc<Network>,
+    listener: SharedListener,
+    nodes: Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>,
+    links: Mutex<BTreeMap<PeerId, Links>>,
+}
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entrance(..)")
+    }
+}
+
+impl Entrance {
+    /// An entrance by these nodes.
+    #[must_use]
+    pub fn new(
+        network: Arc<Network>,
+        listener: SharedListener,
+        nodes: Vec<(PeerId, Multiaddr)>,
+    ) -> Self {
+        let mut known: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
+        for (peer, address) in nodes {
+            known.entry(peer).or_default().push(address);
+        }
+        Self { network, listener, nodes: Mutex::new(known), links: Mutex::default() }
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// Who is told what happens.
+    #[must_use]
+    pub const fn listener(&self) -> &SharedListener {
+        &self.listener
+    }
+
+    /// Remembers nodes whose certificates were seen, for the next time.
+    pub fn remember(&self, certificates: &[NodeCertificate]) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        for certificate in certificates {
+            if nodes.len() < KNOWN
+                && let Ok(peer) = peer_id(&certificate.node())
+            {
+                nodes.insert(peer, certified_addresses(certificate));
+            }
+        }
+    }
+
+    /// The nodes known now.
+    #[must_use]
+    pub fn known(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.iter().map(|(peer, addresses)| (*peer, addresses.clone())).collect()
+    }
+
+    /// The node closest to a key, as two nodes agree.
+    ///
+    /// # Errors
+    /// [`AgentError`] if too few nodes answer, or they go on disagreeing.
+    pub async fn nearest(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
+        let agree = |first: Vec<NodeCertificate>, second: Vec<NodeCertificate>| {
+            let nearest = |list: Vec<NodeCertificate>| list.into_iter().next();
+            match (nearest(first), nearest(second)) {
+                (Some(first), Some(second)) => cross_verify(first, second),
+                _ => Err(Disagreement::BadList),
+            }
+        };
+        self.agreed(key, 1, purpose, agree).await
+    }
+
+    /// The k nodes closest to a key, as two nodes agree.
+    ///
+    /// # Errors
+    /// As [`Self::nearest`].
+    pub async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
+        let agree = |first, second| ReplicaSet::agree(key, first, second);
+        let set = self.agreed(key, self.network.k, purpose, agree).await?;
+        self.remember(set.nodes());
+        let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
+        self.listener.on(&Event::Agreed { purpose, replicas });
+        Ok(set)
+    }
+
+    /// Whatever nodes either of two nodes lists as closest to a key: what a reader asks, who would rather
+    /// ask one node too many.
+    ///
+    /// # Errors
+    /// [`AgentError`] if no node answers.
+    pub async fn all_candidates(&self, key: Key) -> Result<Vec<NodeCertificate>, AgentError> {
+        let mut all: Vec<NodeCertificate> = Vec::new();
+        for candidate in self.two_answers(key, self.network.k).await?.into_iter().flatten() {
+            match all.iter_mut().find(|known| known.node() == candidate.node()) {
+                Some(known) => *known = known.clone().newer(candidate),
+                None => all.push(candidate),
+            }
+        }
+        self.remember(&all);
+        anon::position::keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
+        Ok(all)
+    }
+
+    async fn agreed<T>(
+        &self,
+        key: Key,
+        count: usize,
+        purpose: Purpose,
+        agree: impl Fn(Vec<NodeCertificate>, Vec<NodeCertificate>) -> Result<T, Disagreement>,
+    ) -> Result<T, AgentError> {
+        let mut attempt = 1;
+        loop {
+            let mut answers = self.two_answers(key, count).await?.into_iter();
+            let (Some(first), Some(second)) = (answers.next(), answers.next()) else {
+                return Err(AgentError::OneNode);
+            };
+            match agree(first, second) {
+                Ok(agreed) => return Ok(agreed),
+                Err(disagreement) if attempt == ATTEMPTS => return Err(disagreement.into()),
+                Err(disagreement) => {
+                    self.listener.on(&Event::Disagreed { purpose, disagreement });
+                    attempt += 1;
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+            }
+        }
+    }
+
+    /// Asks two nodes; where one fails, a third takes its place, and so on. At least one answer.
+    async fn two_answers(
+        &self,
+        key: Key,
+        count: usize,
+    ) -> Result<Vec<Vec<NodeCertificate>>, AgentError> {
+        let mut nodes = self.known();
+        if nodes.len() < 2 {
+            self.meet_more(&nodes).await?;
+            nodes = self.known();
+        }
+        nodes.shuffle(&mut rand::rng());
+        let mut answers = Vec::new();
+        let mut rest = nodes.as_slice();
+        while answers.len() < 2 && !rest.is_empty() {
+            let (now_asked, later) = rest.split_at(rest.len().min(2 - answers.len()));
+            rest = later;
+            let asked =
+                now_asked.iter().map(|(peer, addresses)| self.ask(*peer, addresses, key, count));
+            answers.extend(join_all(asked).await.into_iter().flatten());
+        }
+        if answers.is_empty() { Err(AgentError::NoNode) } else { Ok(answers) }
+    }
+
+    async fn meet_more(&self, nodes: &[(PeerId, Vec<Multiaddr>)]) -> Result<(), AgentError> {
+        let Some((peer, addresses)) = nodes.first() else { return Err(AgentError::NoNode) };
+        let random = Key(rand::random());
+        let more = self.ask(*peer, addresses, random, usize::from(MORE)).await;
+        self.remember(&more.ok_or(AgentError::NoNode)?);
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        peer: PeerId,
+        addresses: &[Multiaddr],
+        key: Key,
+        count: usize,
+    ) -> Option<Vec<NodeCertificate>> {
+        let links = self.links(peer, addresses)?;
+        let request = Request::Closest { key, count: u8::try_from(count).ok()? };
+        let link = links.open_at(peer, addresses.to_vec(), Carrier::Request).await.ok()?;
+        match link.request(&request, LOOKUP_TIMEOUT).await.ok()? {
+            Response::Closest(list) => verify_list(list, &key, count, &self.network, now()).ok(),
+            _ => None,
+        }
+    }
+
+    /// The identity under which this node is asked, always the same one while the agent runs.
+    fn links(&self, peer: PeerId, addresses: &[Multiaddr]) -> Option<Links> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = links.get(&peer) {
+            return Some(known.clone());
+        }
+        let fresh = Links::disposable(&self.network.name).ok()?;
+        let address = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
+        self.listener.on(&Event::Identity(Peer { id: fresh.local(), address }));
+        links.insert(peer, fresh.clone());
+        Some(fresh)
+    }
+}

@@ -1,0 +1,123 @@
+//! What happens while an agent works, for whoever shows it: the terminal, the demo, a test.
+
+use std::sync::Arc;
+
+use anon::certificate::NodeId;
+use node::Peer;
+
+/// What a channel or a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Fetching the recipient's certificate.
+    Certificate,
+    /// Storing a body: through the anonymizer.
+    Body,
+    /// Checking a body's replica list: the verifier.
+    BodyCheck,
+    /// Appending to an inbox: through the anonymizer.
+    Inbox,
+    /// Checking an inbox's replica list: the verifier.
+    InboxCheck,
+}
+
+impl Purpose {
+    /// The verifier's purpose beside an anonymizer's.
+    #[must_use]
+    pub const fn check(self) -> Self {
+        match self {
+            Self::Body | Self::BodyCheck => Self::BodyCheck,
+            Self::Inbox | Self::InboxCheck => Self::InboxCheck,
+            Self::Certificate => Self::Certificate,
+        }
+    }
+
+    /// A few words for people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Body => "body",
+            Self::BodyCheck => "body check",
+            Self::Inbox => "inbox",
+            Self::InboxCheck => "inbox check",
+        }
+    }
+}
+
+/// The nodes of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// X.
+    pub go_between: NodeId,
+    /// Y, which confirmed the far end.
+    pub witness: NodeId,
+    /// Z, or W.
+    pub far_end: NodeId,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Two nodes that know the network were asked for the nodes closest to a random key.
+    Entered {
+        /// Those two.
+        nodes: Vec<NodeId>,
+    },
+    /// A channel stands.
+    Channel {
+        /// What for.
+        purpose: Purpose,
+        /// Its nodes.
+        path: Path,
+    },
+    /// A disposable identity was used towards a node.
+    Identity(Peer),
+    /// Two answers that should agree do not.
+    Disagreed {
+        /// What for.
+        purpose: Purpose,
+        /// How they differ.
+        disagreement: anon::verification::Disagreement,
+    },
+    /// Anonymizer and verifier agree on the replicas.
+    Agreed {
+        /// What for.
+        purpose: Purpose,
+        /// The replicas, closest first.
+        replicas: Vec<NodeId>,
+    },
+    /// Receipts were verified.
+    Receipts {
+        /// What for.
+        purpose: Purpose,
+        /// How many so far, from distinct replicas.
+        valid: usize,
+        /// How many were hoped for.
+        wanted: usize,
+    },
+    /// Something failed and is tried again with other nodes.
+    Retry {
+        /// What for.
+        purpose: Purpose,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Is told what happens.
+pub trait Listener: Send + Sync {
+    /// Something happened.
+    fn on(&self, event: &Event);
+}
+
+/// Nobody listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Listener for Silent {
+    fn on(&self, _: &Event) {}
+}
+
+/// A listener that several tasks share.
+pub type SharedListener = Arc<dyn Listener>;

@@ -1,0 +1,153 @@
+//! The `paper` scheme: section 4.1 to the letter.
+//!
+//! ```text
+//! A ─► two known nodes    who is closest to keyX, to keyY?            (compared)
+//! A ─► X  handshake, and with it: who is closest to keyZ?
+//! A ─► Y  who is closest to keyZ?                                     (compared with X's answer)
+//! A ─► X ─► Z  handshake, and with it the first request
+//! ```
+//! It leaks what `THREATMODEL.md` says it leaks. It is here to be measured, and to be bettered.
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{
+    certificate::NodeCertificate,
+    position::Key,
+    request::{Request, Response},
+    selection::{Paper, Selection as _},
+    verification::{CrossVerified, Disagreement, cross_verify, verify_list},
+};
+use futures::future::BoxFuture;
+use node::{Channel, Links, Peer, ask, certified_addresses, now};
+
+use super::{OpenChannel, Scheme};
+use crate::{
+    entrance::{Entrance, LOOKUP_TIMEOUT},
+    error::AgentError,
+    event::{Event, Path, Purpose},
+};
+
+/// How often new keys are drawn before a channel is given up.
+const ATTEMPTS: usize = 5;
+/// How long a handshake may take, hop by hop.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the far end may take for the request that rides along.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Section 4.1 to the letter.
+#[derive(Debug)]
+pub struct PaperScheme {
+    entrance: Arc<Entrance>,
+}
+
+impl PaperScheme {
+    /// The scheme over what an agent knows of the network.
+    #[must_use]
+    pub const fn new(entrance: Arc<Entrance>) -> Self {
+        Self { entrance }
+    }
+
+    async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
+        let (keys, go_between, witness) = loop {
+            let draw = Paper.draw(&mut rand::rng());
+            let (x, y) = tokio::try_join!(
+                self.entrance.nearest(draw.go_between, purpose),
+                self.entrance.nearest(draw.witness, purpose),
+            )?;
+            // In a small network keyX and keyY may name one node, which could not confirm itself.
+            if x.certificate().node() != y.certificate().node() {
+                break (draw, x, y);
+            }
+        };
+        let (channel, far_end) =
+            self.cross_verified_far_end(keys.far_end, &go_between, &witness).await?;
+        let path = Path {
+            go_between: go_between.certificate().node(),
+            witness: witness.certificate().node(),
+            far_end: far_end.certificate().node(),
+        };
+        if path.far_end == path.go_between || path.far_end == path.witness {
+            return Err(AgentError::BadAnswer);
+        }
+        let mut channel = channel.extend(&far_end, Some(early), HANDSHAKE_TIMEOUT).await?;
+        let answer = channel.response(ANSWER_TIMEOUT).await?;
+        self.entrance.remember(&[
+            go_between.certificate().clone(),
+            witness.certificate().clone(),
+            far_end.certificate().clone(),
+        ]);
+        self.entrance.listener().on(&Event::Channel { purpose, path });
+        Ok(OpenChannel { channel, answer, path })
+    }
+
+    /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares.
+    async fn cross_verified_far_end(
+        &self,
+        key: Key,
+        go_between: &CrossVerified,
+        witness: &CrossVerified,
+    ) -> Result<(Channel, CrossVerified), AgentError> {
+        let closest = Request::Closest { key, count: 1 };
+        let via_x = async {
+            let links = self.disposable(go_between.certificate())?;
+            let mut channel =
+                Channel::open(&links, go_between, Some(&closest), HANDSHAKE_TIMEOUT).await?;
+            let answer = channel.response(LOOKUP_TIMEOUT).await?;
+            Ok::<_, AgentError>((channel, self.nearest_of(answer, key)?))
+        };
+        let via_y = async {
+            let links = self.disposable(witness.certificate())?;
+            let answer = ask(&links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?;
+            self.nearest_of(answer, key)
+        };
+        let ((channel, from_x), from_y) = tokio::try_join!(via_x, via_y)?;
+        Ok((channel, cross_verify(from_x, from_y)?))
+    }
+
+    /// A fresh identity for one link to this node.
+    fn disposable(&self, towards: &NodeCertificate) -> Result<Links, AgentError> {
+        let links = Links::disposable(&self.entrance.network().name)?;
+        if let Some(address) = certified_addresses(towards).into_iter().next() {
+            self.entrance.listener().on(&Event::Identity(Peer { id: links.local(), address }));
+        }
+        Ok(links)
+    }
+
+    fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
+        let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+        let list = verify_list(list, &key, 1, self.entrance.network(), now())?;
+        list.into_iter().next().ok_or(AgentError::Disagreement(Disagreement::BadList))
+    }
+}
+
+impl Scheme for PaperScheme {
+    fn name(&self) -> &'static str {
+        "paper"
+    }
+
+    fn open<'a>(
+        &'a self,
+        purpose: Purpose,
+        early: &'a Request,
+    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+        Box::pin(async move {
+            let mut attempt = 1;
+            loop {
+                let error = match self.try_open(purpose, early).await {
+                    Ok(open) => return Ok(open),
+                    Err(error @ (AgentError::NoNode | AgentError::OneNode)) => return Err(error),
+                    Err(error) if attempt == ATTEMPTS => return Err(error),
+                    Err(error) => error,
+                };
+                attempt += 1;
+                let event = match error {
+                    AgentError::Disagreement(disagreement) => {
+                        Event::Disagreed { purpose, disagreement }
+                    }
+                    error => Event::Retry { purpose, reason: error.to_string() },
+                };
+                self.entrance.listener().on(&event);
+            }
+        })
+    }
+}

@@ -1,0 +1,418 @@
+//! Sending a mail (paper, 3.1 and 4.2): bodies to their k nodes, then a notification to each recipient's k
+//! inboxes, picking up wherever an earlier attempt stopped.
+//!
+//! Everything that does not wait for something else runs at once: the channels for the bodies, for the
+//! certificates and for the inboxes. Notifications wait for the bodies, so that whoever reads one finds it.
+
+use std::sync::Arc;
+
+use anon::{
+    certificate::{Address, AddressCertificate},
+    keys::{DeleteSecret, SigningSecret as _},
+    mail::{Headers, seal_body, seal_notification},
+    receipt::{Expected, ReceiptKind, Tally},
+    request::{Append, DeletePermission, MAX_DELETERS, ObjectKind, Request, Store},
+};
+use futures::{StreamExt as _, future, stream};
+use node::now;
+use serde_bytes::ByteBuf;
+use tokio::sync::Mutex;
+
+use crate::{
+    account::Account,
+    certificates::{fetch_anonymously, fetch_directly},
+    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
+    entrance::Entrance,
+    error::AgentError,
+    event::Purpose,
+    outbox::{Outbox, OutgoingPart, OutgoingRecipient, Progress, State},
+    scheme::Scheme,
+};
+
+/// Parts of one mail stored at once.
+const PARTS_AT_ONCE: usize = 4;
+/// Recipients of one mail served at once.
+const RECIPIENTS_AT_ONCE: usize = 8;
+/// How long a replica must promise to keep what it took, seconds.
+const KEEP: u64 = 7 * 86_400;
+
+/// A mail to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Mail<'a> {
+    /// The message, byte for byte.
+    pub bytes: &'a [u8],
+    /// Its subject.
+    pub subject: &'a str,
+    /// Whom it goes to; at most 64.
+    pub recipients: &'a [Address],
+    /// Whether the recipients learn who sent it.
+    pub signed: bool,
+    /// Whether it travels directly (paper, 3) instead of anonymously (paper, 4).
+    pub direct: bool,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Recipients whose quorum of receipts is in.
+    pub delivered: Vec<Address>,
+    /// Recipients whom the network does not know.
+    pub unknown: Vec<Address>,
+    /// Recipients for whom the mail waits in the outbox.
+    pub waiting: Vec<Address>,
+    /// Valid receipts for the bodies, the fewest of all parts.
+    pub body_receipts: usize,
+    /// Valid receipts of the inboxes, the fewest of all recipients served.
+    pub inbox_receipts: usize,
+    /// Why some are waiting.
+    pub error: Option<AgentError>,
+}
+
+/// Sends mails of one account, or of nobody.
+pub struct Sender<'a> {
+    /// The way into the network.
+    pub entrance: Arc<Entrance>,
+    /// How channels are chosen.
+    pub scheme: Arc<dyn Scheme>,
+    /// Where mails wait.
+    pub outbox: Outbox<'a>,
+    /// Who signs, if a mail is signed.
+    pub account: &'a Account,
+}
+
+impl std::fmt::Debug for Sender<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sender(..)")
+    }
+}
+
+/// One attempt at one mail.
+struct Attempt<'a> {
+    sender: &'a Sender<'a>,
+    id: &'a str,
+    parts: &'a [OutgoingPart],
+    state: Mutex<State>,
+}
+
+impl Sender<'_> {
+    /// Seals a mail and puts it into the outbox, durably: its id. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`AgentError::Mail`] if it is too long; [`AgentError::Vault`].
+    pub fn prepare(&self, mail: &Mail<'_>) -> Result<String, AgentError> {
+        if mail.recipients.len() > MAX_DELETERS {
+            return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
+        }
+        let sealed = seal_body(mail.bytes, &mut rand::rng())?;
+        let parts: Vec<OutgoingPart> = sealed
+            .into_iter()
+            .map(|s| OutgoingPart { part: s.part, object: s.object, nonce: rand::random() })
+            .collect();
+        let recipient = |address: &Address| OutgoingRecipient {
+            address: address.clone(),
+            delete_seed: rand::random(),
+            nonce: rand::random(),
+            progress: Progress::Waiting,
+        };
+        let state = State {
+            created: now(),
+            subject: mail.subject.to_owned(),
+            size: u64::try_from(mail.bytes.len()).unwrap_or(u64::MAX),
+            signed: mail.signed,
+            direct: mail.direct,
+            stored: vec![false; parts.len()],
+            recipients: mail.recipients.iter().map(recipient).collect(),
+            attempts: 0,
+            last_error: String::new(),
+        };
+        self.outbox.add(&parts, &state)
+    }
+
+    /// Tries to deliver a mail of the outbox; what is delivered in full leaves it.
+    ///
+    /// # Errors
+    /// [`AgentError`] if the outbox itself fails; failures on the way are in the [`Outcome`].
+    pub async fn deliver(&self, id: &str) -> Result<Outcome, AgentError> {
+        let mut state = self.outbox.state(id)?;
+        let parts = self.outbox.parts(id)?;
+        state.attempts += 1;
+        self.outbox.update(id, &state)?;
+        let attempt = Attempt { sender: self, id, parts: &parts, state: Mutex::new(state) };
+        let mut outcome = attempt.run().await?;
+        let mut state = attempt.state.into_inner();
+        for recipient in &state.recipients {
+            let list = match recipient.progress {
+                Progress::Delivered => &mut outcome.delivered,
+                Progress::NoSuchRecipient => &mut outcome.unknown,
+                Progress::Waiting | Progress::Sealed(_) => &mut outcome.waiting,
+            };
+            list.push(recipient.address.clone());
+        }
+        if state.is_done() {
+            self.outbox.remove(id)?;
+        } else {
+            state.last_error = outcome.error.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.outbox.update(id, &state)?;
+        }
+        Ok(outcome)
+    }
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<Outcome, AgentError> {
+        let (direct, recipients) = {
+            let state = self.state.lock().await;
+            (state.direct, state.recipients.clone())
+        };
+        let waiting: Vec<(usize, OutgoingRecipient)> = recipients
+            .iter()
+            .cloned()
+            .enumerate()
+            .filter(|(_, r)| matches!(r.progress, Progress::Waiting | Progress::Sealed(_)))
+            .collect();
+        // In a direct send the certificates are the delete permissions, so they come first.
+        let permissions = if direct {
+            self.certificates_as_permissions(&recipients).await
+        } else {
+            Ok(one_time_permissions(&recipients))
+        };
+        let mut outcome = Outcome::default();
+        let permissions = match permissions {
+            Ok(permissions) => permissions,
+            Err(error) => {
+                outcome.error = Some(error);
+                return Ok(outcome);
+            }
+        };
+        let bodies = self.store_parts(&permissions, direct);
+        let prepared = stream::iter(waiting)
+            .map(async |(index, r)| (index, self.prepare_recipient(&r, direct).await))
+            .buffer_unordered(RECIPIENTS_AT_ONCE)
+            .collect::<Vec<_>>();
+        let (bodies, prepared) = future::join(bodies, prepared).await;
+        match bodies {
+            Ok(receipts) => outcome.body_receipts = receipts,
+            Err(error) => {
+                outcome.error = Some(error);
+                return Ok(outcome);
+            }
+        }
+        let appended = stream::iter(prepared)
+            .map(async |(index, prepared)| match prepared {
+                Ok((certificate, mut courier)) => {
+                    self.append(index, &certificate, &mut *courier).await
+                }
+                Err(AgentError::NoSuchRecipient) => {
+                    self.record(index, Progress::NoSuchRecipient).await?;
+                    Err(AgentError::NoSuchRecipient)
+                }
+                Err(error) => Err(error),
+            })
+            .buffer_unordered(RECIPIENTS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let mut fewest = None;
+        for result in appended {
+            match result {
+                Ok(receipts) => {
+                    fewest = Some(fewest.map_or(receipts, |f: usize| f.min(receipts)));
+                }
+                Err(error @ AgentError::Vault(_)) => return Err(error),
+                Err(AgentError::NoSuchRecipient) => {}
+                Err(error) => outcome.error = Some(error),
+            }
+        }
+        outcome.inbox_receipts = fewest.unwrap_or(0);
+        Ok(outcome)
+    }
+
+    async fn certificates_as_permissions(
+        &self,
+        recipients: &[OutgoingRecipient],
+    ) -> Result<Vec<DeletePermission>, AgentError> {
+        let mut permissions = Vec::new();
+        for recipient in recipients {
+            match fetch_directly(&self.sender.entrance, &recipient.address).await {
+                Ok(certificate) => {
+                    let certificate = Box::new(certificate.to_unverified());
+                    permissions.push(DeletePermission::Certificate(certificate));
+                }
+                Err(AgentError::NoSuchRecipient) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(permissions)
+    }
+
+    async fn courier(
+        &self,
+        key: anon::position::Key,
+        purpose: Purpose,
+        direct: bool,
+    ) -> Result<Box<dyn Courier>, AgentError> {
+        let entrance = Arc::clone(&self.sender.entrance);
+        if direct {
+            return Ok(Box::new(DirectCourier::new(entrance, key, purpose)?));
+        }
+        let scheme = Arc::clone(&self.sender.scheme);
+        Ok(Box::new(AnonymousCourier::open(scheme, entrance, key, purpose).await?))
+    }
+
+    /// Stores every part that has no quorum yet: the fewest receipts that one got.
+    async fn store_parts(
+        &self,
+        permissions: &[DeletePermission],
+        direct: bool,
+    ) -> Result<usize, AgentError> {
+        let stored = self.state.lock().await.stored.clone();
+        let quorum = self.sender.entrance.network().quorum;
+        let results: Vec<Result<usize, AgentError>> = stream::iter(self.parts.iter().enumerate())
+            .map(async |(index, part)| {
+                if stored.get(index).copied().unwrap_or(false) {
+                    return Ok(quorum);
+                }
+                self.store_part(index, part, permissions, direct).await
+            })
+            .buffer_unordered(PARTS_AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().try_fold(usize::MAX, |fewest, r| Ok(fewest.min(r?)))
+    }
+
+    async fn store_part(
+        &self,
+        index: usize,
+        part: &OutgoingPart,
+        permissions: &[DeletePermission],
+        direct: bool,
+    ) -> Result<usize, AgentError> {
+        let network = self.sender.entrance.network();
+        let key = part.part.message_id.key(&network.name);
+        let mut courier = self.courier(key, Purpose::Body, direct).await?;
+        let store = Store {
+            key,
+            kind: ObjectKind::Body,
+            object: part.object.clone(),
+            deleters: permissions.to_vec(),
+            nonce: part.nonce,
+        };
+        let mut tally =
+            self.tally(ReceiptKind::Stored, key, store.digest(), store.object.len(), part.nonce);
+        let listener = self.sender.entrance.listener();
+        deposit(&mut *courier, &Request::Store(store), &mut tally, network.quorum, listener)
+            .await?;
+        let mut state = self.state.lock().await;
+        if let Some(stored) = state.stored.get_mut(index) {
+            *stored = true;
+        }
+        self.sender.outbox.update(self.id, &state)?;
+        Ok(tally.len())
+    }
+
+    fn tally(
+        &self,
+        kind: ReceiptKind,
+        key: anon::position::Key,
+        digest: [u8; 32],
+        size: usize,
+        nonce: [u8; 16],
+    ) -> Tally {
+        let network = self.sender.entrance.network().id;
+        let size = u64::try_from(size).unwrap_or(u64::MAX);
+        Tally::new(Expected {
+            network,
+            kind,
+            key,
+            digest,
+            size,
+            nonce,
+            keep_until: now().after(KEEP),
+        })
+    }
+
+    /// What a recipient needs before the bodies are stored: a certificate, and a way to the inboxes.
+    async fn prepare_recipient(
+        &self,
+        recipient: &OutgoingRecipient,
+        direct: bool,
+    ) -> Result<(AddressCertificate, Box<dyn Courier>), AgentError> {
+        let address = &recipient.address;
+        let certificate = async {
+            if direct {
+                fetch_directly(&self.sender.entrance, address).await
+            } else {
+                fetch_anonymously(&self.sender.scheme, &self.sender.entrance, address).await
+            }
+        };
+        let courier = self.courier(address.inbox(), Purpose::Inbox, direct);
+        let (certificate, courier) = future::join(certificate, courier).await;
+        Ok((certificate?, courier?))
+    }
+
+    /// Appends one recipient's notification; it is sealed once and for all, on disk before it is sent.
+    async fn append(
+        &self,
+        index: usize,
+        certificate: &AddressCertificate,
+        courier: &mut dyn Courier,
+    ) -> Result<usize, AgentError> {
+        let recipient = self.state.lock().await.recipients.get(index).cloned();
+        let Some(recipient) = recipient else { return Ok(0) };
+        let notification = match recipient.progress {
+            Progress::Sealed(notification) => notification.into_vec(),
+            _ => {
+                let sealed = self.seal(&recipient, certificate).await?;
+                self.record(index, Progress::Sealed(ByteBuf::from(sealed.clone()))).await?;
+                sealed
+            }
+        };
+        let append =
+            Append { inbox: recipient.address.inbox(), notification, nonce: recipient.nonce };
+        let size = append.notification.len();
+        let mut tally =
+            self.tally(ReceiptKind::Appended, append.inbox, append.digest(), size, recipient.nonce);
+        let quorum = self.sender.entrance.network().quorum;
+        let listener = self.sender.entrance.listener();
+        deposit(courier, &Request::AppendInbox(append), &mut tally, quorum, listener).await?;
+        self.record(index, Progress::Delivered).await?;
+        Ok(tally.len())
+    }
+
+    async fn seal(
+        &self,
+        recipient: &OutgoingRecipient,
+        certificate: &AddressCertificate,
+    ) -> Result<Vec<u8>, AgentError> {
+        let state = self.state.lock().await;
+        let delete = DeleteSecret::from_seed(&recipient.delete_seed);
+        let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
+        let to = recipient.address.clone();
+        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, &delete);
+        let headers = if state.signed {
+            let network = self.sender.entrance.network();
+            let own = self.sender.account.certificate(network, now());
+            let own = own.map_err(|_| AgentError::Mail(anon::mail::MailError::BadSignature))?;
+            headers.signed(self.sender.account.signing(), &own)
+        } else {
+            headers
+        };
+        Ok(seal_notification(&headers, certificate, &mut rand::rng())?)
+    }
+
+    async fn record(&self, index: usize, progress: Progress) -> Result<(), AgentError> {
+        let mut state = self.state.lock().await;
+        if let Some(recipient) = state.recipients.get_mut(index) {
+            recipient.progress = progress;
+        }
+        self.sender.outbox.update(self.id, &state)
+    }
+}
+
+/// One key a recipient: whoever stores the body learns nothing of them.
+fn one_time_permissions(recipients: &[OutgoingRecipient]) -> Vec<DeletePermission> {
+    let permission = |recipient: &OutgoingRecipient| {
+        let secret = DeleteSecret::from_seed(&recipient.delete_seed);
+        DeletePermission::OneTimeKey(secret.verify_key())
+    };
+    recipients.iter().map(permission).collect()
+}

@@ -1,0 +1,374 @@
+//! The vault: everything that the user agent keeps on disk, sealed under a passphrase.
+//!
+//! ```text
+//! dir/           mode 700
+//!   vault        argon2id cost and salt, the sealed master key     (vault/header.rs)
+//!   <name>       a sealed file: [a-z0-9._-]{1,80}, no leading dot  (vault/seal.rs)
+//!   .lock        held by the process that works here               (vault/disk.rs)
+//!   .tmp-*       a write under way, or what a crash left of one
+//! ```
+//!
+//! What a thief of the disk learns: the names, sizes and times of the files, never a byte of their
+//! contents. What someone who can write to it can do: delete files and put back older versions of
+//! a file under its own name; nothing else opens.
+//!
+//! Invariants:
+//! - No plaintext and no unsealed key is written to the disk, temporary files included.
+//! - A file opens only under the name that it was written under.
+//! - After a crash a name shows its old contents or its new ones.
+//! - The master key never changes: someone who has an old `vault` file *and* the passphrase of
+//!   that time opens later files too. After such a loss make a new vault.
+
+mod cost;
+mod disk;
+mod error;
+mod header;
+mod seal;
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+pub use cost::{KdfCost, MAX_MEMORY_KIB, MAX_PASSES, MIN_MEMORY_KIB, MIN_PASSES, Passphrase};
+pub use error::VaultError;
+
+use header::{HEADER_BYTES, Header};
+use seal::{MasterKey, OVERHEAD_BYTES};
+
+/// Most bytes that one sealed file may hold.
+pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
+/// Most characters in the name of a sealed file.
+pub const MAX_NAME_CHARS: usize = 80;
+
+/// The file with the sealed master key; no sealed file may have its name.
+const VAULT_FILE: &str = "vault";
+
+/// An open vault: the directory and its unsealed master key.
+pub struct Vault {
+    dir: PathBuf,
+    master: MasterKey,
+}
+
+impl Vault {
+    /// Makes a vault in `dir`, which is created (mode 700) if missing, and opens it.
+    ///
+    /// # Errors
+    /// [`VaultError::AlreadyExists`], also if another process is faster; [`VaultError::Io`],
+    /// [`VaultError::OutOfMemory`], [`VaultError::Randomness`].
+    pub fn create(dir: &Path, passphrase: &Passphrase, cost: KdfCost) -> Result<Self, VaultError> {
+        disk::prepare_dir(dir).map_err(VaultError::io("create the vault's directory"))?;
+        let master = MasterKey::generate()?;
+        let bytes = Header::seal(&master, passphrase, cost)?.encode();
+        match disk::create_new(dir, VAULT_FILE, &bytes) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(VaultError::AlreadyExists),
+            outcome => outcome.map_err(VaultError::io("write the vault file")),
+        }?;
+        Ok(Self { dir: dir.to_owned(), master })
+    }
+
+    /// Opens the vault in `dir`; takes as long as its [`KdfCost`] says.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVault`]; [`VaultError::WrongPassphrase`]; [`VaultError::Corrupt`] if no
+    /// passphrase would open it; [`VaultError::UnsupportedVersion`];
+    /// [`VaultError::CostOutOfBounds`] for a cost that no honest vault has.
+    pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
+        let bytes =
+            disk::read_capped(&dir.join(VAULT_FILE), HEADER_BYTES).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => VaultError::NoVault,
+                io::ErrorKind::FileTooLarge => VaultError::Corrupt,
+                _ => VaultError::io("read the vault file")(e),
+            })?;
+        disk::tighten(dir).map_err(VaultError::io("make the vault's directory private"))?;
+        let master = Header::decode(&bytes)?.open(passphrase)?;
+        Ok(Self { dir: dir.to_owned(), master })
+    }
+
+    /// Seals the master key under another passphrase, in one step. The sealed files stay as they
+    /// are; a copy of the old `vault` file still opens under the old passphrase.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`], [`VaultError::OutOfMemory`], [`VaultError::Randomness`]; the old
+    /// passphrase then still holds.
+    pub fn change_passphrase(&self, new: &Passphrase, cost: KdfCost) -> Result<(), VaultError> {
+        let bytes = Header::seal(&self.master, new, cost)?.encode();
+        disk::replace(&self.dir, VAULT_FILE, &bytes).map_err(VaultError::io("write the vault file"))
+    }
+
+    /// Writes a sealed file of up to [`MAX_FILE_BYTES`] bytes, replacing the one of that name.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VaultError::InvalidName`], [`VaultError::TooLarge`], [`VaultError::Io`],
+    /// [`VaultError::Randomness`]; the old contents then remain.
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), VaultError> {
+        check_name(name)?;
+        let sealed = self.master.file_key(name)?.seal(contents)?;
+        disk::replace(&self.dir, name, &sealed).map_err(VaultError::io("write a sealed file"))
+    }
+
+    /// Reads and opens a sealed file.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::Damaged`] if it was changed or belongs to another
+    /// name; [`VaultError::InvalidName`], [`VaultError::TooLarge`], [`VaultError::Io`].
+    pub fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        check_name(name)?;
+        let limit = MAX_FILE_BYTES.saturating_add(OVERHEAD_BYTES);
+        let sealed = disk::read_capped(&self.dir.join(name), limit)
+            .map_err(file_error("read a sealed file"))?;
+        self.master.file_key(name)?.open(&sealed)
+    }
+
+    /// Removes a sealed file, for good also after a crash. (What the disk keeps of it is sealed.)
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::InvalidName`], [`VaultError::Io`].
+    pub fn remove(&self, name: &str) -> Result<(), VaultError> {
+        check_name(name)?;
+        disk::remove(&self.dir, name).map_err(file_error("remove a sealed file"))
+    }
+
+    /// Lists the names of the sealed files that begin with `prefix`, in byte order.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`].
+    pub fn list(&self, prefix: &str) -> Result<Vec<String>, VaultError> {
+        let failed = || VaultError::io("list the vault's directory");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let is_file = entry.file_type().map_err(failed())?.is_file();
+            if is_file && name.starts_with(prefix) && check_name(&name).is_ok() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Takes the directory for this process until the guard is dropped. Whoever writes holds it:
+    /// taking it also sweeps away the temporary files of writers that crashed.
+    ///
+    /// # Errors
+    /// [`VaultError::InUse`] at once if it is taken; [`VaultError::Io`].
+    pub fn lock(&self) -> Result<VaultLock, VaultError> {
+        match disk::lock_dir(&self.dir) {
+            Ok(file) => Ok(VaultLock { _file: file }),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(VaultError::InUse),
+            Err(e) => Err(VaultError::io("lock the vault's directory")(e)),
+        }
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault([scrubbed])")
+    }
+}
+
+/// The exclusive use of a vault's directory; dropping it, or the end of the process, gives it up.
+#[derive(Debug)]
+#[must_use = "the lock is given up when the guard is dropped"]
+pub struct VaultLock {
+    _file: File,
+}
+
+/// Accepts `[a-z0-9._-]{1,80}` without a leading dot, except the name of the vault file.
+fn check_name(name: &str) -> Result<(), VaultError> {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let valid = (1..=MAX_NAME_CHARS).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !name.starts_with('.')
+        && name != VAULT_FILE;
+    valid.then_some(()).ok_or(VaultError::InvalidName)
+}
+
+/// Makes the adaptor for errors on a sealed file.
+fn file_error(action: &'static str) -> impl FnOnce(io::Error) -> VaultError {
+    move |e| match e.kind() {
+        io::ErrorKind::NotFound => VaultError::NotFound,
+        io::ErrorKind::FileTooLarge => VaultError::TooLarge { limit: MAX_FILE_BYTES },
+        _ => VaultError::io(action)(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(text.to_owned()).unwrap()
+    }
+
+    fn cheap() -> KdfCost {
+        KdfCost::new(8, 1).unwrap()
+    }
+
+    fn vault() -> (TempDir, Vault) {
+        let root = tempfile::tempdir().unwrap();
+        let vault = Vault::create(root.path(), &passphrase("right"), cheap()).unwrap();
+        (root, vault)
+    }
+
+    #[test]
+    fn what_is_written_is_read_after_reopening() {
+        let (root, vault) = vault();
+        vault.write("identity", b"secret key").unwrap();
+        vault.write("identity", b"another secret key").unwrap();
+        let on_disk = fs::read(root.path().join("identity")).unwrap();
+        assert!(!on_disk.windows(6).any(|window| window == b"secret"));
+        let reopened = Vault::open(root.path(), &passphrase("right")).unwrap();
+        assert_eq!(reopened.read("identity").unwrap().as_slice(), b"another secret key");
+    }
+
+    /// Made by the reference argon2 (argon2-cffi), libsodium (PyNaCl) and Python's hmac: the
+    /// formulas of `vault/header.rs` and `vault/seal.rs`, computed by nobody's code of ours.
+    #[test]
+    fn a_vault_made_by_other_implementations_opens() {
+        let root = tempfile::tempdir().unwrap();
+        let plant = |name: &str, hex: &str| {
+            let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
+            fs::write(root.path().join(name), bytes).unwrap();
+        };
+        plant(
+            VAULT_FILE,
+            "6375747661756c74010000010000000002736f6d6573616c74736f6d6573616c74\
+             0909090909090909090909090909090909090909090909098eb43a8b1c824eda64\
+             0f0dd28c4dc3d69601d29797b491ee38ea0b146444b753980a3ee4da849614ae33\
+             68bc55eca8da61a11638182156f175b1e09fc4fba09d1d77d1bfaad36014596388\
+             2ec627fed2",
+        );
+        plant(
+            "identity",
+            "0109090909090909090909090909090909090909090909090989dc9310c07beee9\
+             f098550d020292c41dccb71afd3fb348",
+        );
+        let vault = Vault::open(root.path(), &passphrase("password")).unwrap();
+        assert_eq!(vault.read("identity").unwrap().as_slice(), b"contents");
+    }
+
+    #[test]
+    fn the_failures_of_opening_are_told_apart() {
+        let (root, _) = vault();
+        let open = |text: &str| Vault::open(root.path(), &passphrase(text));
+        assert!(matches!(open("wrong"), Err(VaultError::WrongPassphrase)));
+        let path = root.path().join(VAULT_FILE);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[1..]).unwrap();
+        assert!(matches!(open("right"), Err(VaultError::Corrupt)));
+        fs::write(&path, [bytes, vec![0]].concat()).unwrap();
+        assert!(matches!(open("right"), Err(VaultError::Corrupt)));
+        // A sparse file: read whole, it would not fit into the memory.
+        File::create(&path).unwrap().set_len(1 << 42).unwrap();
+        assert!(matches!(open("right"), Err(VaultError::Corrupt)));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(open("right"), Err(VaultError::NoVault)));
+    }
+
+    #[test]
+    fn a_vault_is_never_made_over_another() {
+        let (root, vault) = vault();
+        vault.write("identity", b"kept").unwrap();
+        let refused = Vault::create(root.path(), &passphrase("other"), cheap());
+        assert!(matches!(refused, Err(VaultError::AlreadyExists)));
+        assert!(Vault::open(root.path(), &passphrase("right")).unwrap().read("identity").is_ok());
+    }
+
+    #[test]
+    fn a_changed_passphrase_replaces_the_old_one() {
+        let (root, vault) = vault();
+        vault.write("identity", b"kept").unwrap();
+        vault.change_passphrase(&passphrase("new"), cheap()).unwrap();
+        let refused = Vault::open(root.path(), &passphrase("right"));
+        assert!(matches!(refused, Err(VaultError::WrongPassphrase)));
+        let reopened = Vault::open(root.path(), &passphrase("new")).unwrap();
+        assert_eq!(reopened.read("identity").unwrap().as_slice(), b"kept");
+    }
+
+    #[test]
+    fn a_file_opens_under_its_own_name_and_vault_only() {
+        let (root, vault) = vault();
+        vault.write("alice", b"a").unwrap();
+        fs::copy(root.path().join("alice"), root.path().join("bob")).unwrap();
+        assert!(matches!(vault.read("bob"), Err(VaultError::Damaged)));
+        let (elsewhere, other) = self::vault();
+        fs::copy(root.path().join("alice"), elsewhere.path().join("alice")).unwrap();
+        assert!(matches!(other.read("alice"), Err(VaultError::Damaged)));
+    }
+
+    #[test]
+    fn names_stay_in_the_directory_and_off_the_vault_file() {
+        let (root, vault) = vault();
+        let long = "a".repeat(MAX_NAME_CHARS + 1);
+        for name in ["", ".", "..", ".lock", "../x", "a/b", "A", "ä", "a b", "a\0", "vault", &long]
+        {
+            assert!(matches!(vault.write(name, b""), Err(VaultError::InvalidName)), "{name:?}");
+            assert!(matches!(vault.read(name), Err(VaultError::InvalidName)), "{name:?}");
+            assert!(matches!(vault.remove(name), Err(VaultError::InvalidName)), "{name:?}");
+        }
+        vault.write(&"a".repeat(MAX_NAME_CHARS), b"").unwrap();
+        vault.write("a-b_c.9", b"").unwrap();
+        assert!(Vault::open(root.path(), &passphrase("right")).is_ok());
+    }
+
+    #[test]
+    fn sizes_are_capped_both_ways() {
+        let (root, vault) = vault();
+        vault.write("big", b"old").unwrap();
+        let refused = vault.write("big", &vec![0; MAX_FILE_BYTES + 1]);
+        assert!(matches!(refused, Err(VaultError::TooLarge { limit: MAX_FILE_BYTES })));
+        assert_eq!(vault.read("big").unwrap().as_slice(), b"old");
+        // A sparse file: nothing is written, only claimed.
+        let file = File::create(root.path().join("big")).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert!(matches!(vault.read("big"), Err(VaultError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn removal_and_listing() {
+        let (root, vault) = vault();
+        for name in ["peer.b", "peer.a", "outbox"] {
+            vault.write(name, b"").unwrap();
+        }
+        let _lock = vault.lock().unwrap();
+        fs::write(root.path().join("Foreign"), b"").unwrap();
+        fs::create_dir(root.path().join("folder")).unwrap();
+        assert_eq!(vault.list("").unwrap(), ["outbox", "peer.a", "peer.b"]);
+        assert_eq!(vault.list("peer.").unwrap(), ["peer.a", "peer.b"]);
+        vault.remove("peer.a").unwrap();
+        assert!(matches!(vault.remove("peer.a"), Err(VaultError::NotFound)));
+        assert!(matches!(vault.read("peer.a"), Err(VaultError::NotFound)));
+        assert_eq!(vault.list("peer.").unwrap(), ["peer.b"]);
+    }
+
+    #[test]
+    fn a_second_user_is_kept_out() {
+        let (root, vault) = vault();
+        let held = vault.lock().unwrap();
+        let second = Vault::open(root.path(), &passphrase("right")).unwrap();
+        assert!(matches!(second.lock(), Err(VaultError::InUse)));
+        drop(held);
+        assert!(second.lock().is_ok());
+    }
+
+    #[test]
+    fn an_opened_directory_is_made_private_and_printed_never() {
+        let (root, _) = vault();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let vault = Vault::open(root.path(), &passphrase("right")).unwrap();
+        let mode = fs::metadata(root.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(format!("{vault:?}"), "Vault([scrubbed])");
+    }
+}

@@ -1,0 +1,172 @@
+//! Files that are there whole or not at all, and that nobody else reads.
+//!
+//! A write goes to a temporary file in the same directory, is flushed to the disk, takes its name
+//! by one rename, and the directory is flushed: after a crash a name shows the old bytes or the
+//! new ones. Files have mode 600, the directory 700.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Prefix of temporary files. A valid name has no leading dot, so none collides.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+/// The file that [`lock_dir`] locks.
+const LOCK_FILE: &str = ".lock";
+
+/// Creates `dir` (and its parents) if missing and takes it from group and others.
+pub(super) fn prepare_dir(dir: &Path) -> io::Result<()> {
+    if !dir.try_exists()? {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
+            _ => sync_dir(Path::new("."))?,
+        }
+    }
+    tighten(dir)
+}
+
+/// Sets mode 700 on a directory that group or others can enter.
+pub(super) fn tighten(dir: &Path) -> io::Result<()> {
+    if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Writes `dir/name`, replacing what was there in one step.
+pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    temporary(dir, bytes)?.persist(dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Writes `dir/name`; `AlreadyExists` if it is there, also when another process was faster.
+pub(super) fn create_new(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    temporary(dir, bytes)?.persist_noclobber(dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Reads a whole file, or `FileTooLarge` beyond `limit` bytes.
+pub(super) fn read_capped(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let file = File::open(path)?;
+    if file.metadata()?.len() > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    // The file may grow between the two calls; `take` holds all the same.
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Removes `dir/name`, for good also after a crash.
+pub(super) fn remove(dir: &Path, name: &str) -> io::Result<()> {
+    fs::remove_file(dir.join(name))?;
+    sync_dir(dir)
+}
+
+/// Locks `dir` against other processes until the file is dropped, and sweeps away the temporary
+/// files that a crash left behind. `WouldBlock` if another holds the lock.
+pub(super) fn lock_dir(dir: &Path) -> io::Result<File> {
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(dir.join(LOCK_FILE))?;
+    lock.try_lock()?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(lock)
+}
+
+/// A flushed temporary file of mode 600 in `dir`; removed again if it is not persisted.
+fn temporary(dir: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_and_its_files_are_private() {
+        let root = tempfile::tempdir().unwrap();
+        let made = root.path().join("a/b");
+        prepare_dir(&made).unwrap();
+        assert_eq!((mode(&made), mode(&root.path().join("a"))), (0o700, 0o700));
+        let found = root.path().join("c");
+        fs::create_dir(&found).unwrap();
+        fs::set_permissions(&found, Permissions::from_mode(0o755)).unwrap();
+        prepare_dir(&found).unwrap();
+        assert_eq!(mode(&found), 0o700);
+        replace(&found, "file", b"x").unwrap();
+        drop(lock_dir(&found).unwrap());
+        assert_eq!((mode(&found.join("file")), mode(&found.join(LOCK_FILE))), (0o600, 0o600));
+    }
+
+    #[test]
+    fn a_write_takes_effect_by_rename() {
+        let root = tempfile::tempdir().unwrap();
+        replace(root.path(), "file", b"old").unwrap();
+        // A second link to the old bytes: writing in place would change it too.
+        let witness = root.path().join("witness");
+        fs::hard_link(root.path().join("file"), &witness).unwrap();
+        replace(root.path(), "file", b"new").unwrap();
+        assert_eq!(fs::read(root.path().join("file")).unwrap(), b"new");
+        assert_eq!(fs::read(witness).unwrap(), b"old");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn create_new_never_replaces() {
+        let root = tempfile::tempdir().unwrap();
+        create_new(root.path(), "file", b"first").unwrap();
+        let refused = create_new(root.path(), "file", b"second").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(root.path().join("file")).unwrap(), b"first");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn reading_stops_at_the_limit() {
+        let root = tempfile::tempdir().unwrap();
+        replace(root.path(), "file", b"12345").unwrap();
+        let path = root.path().join("file");
+        assert_eq!(read_capped(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_capped(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_lock_excludes_and_sweeps() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(".tmp-left"), b"half").unwrap();
+        fs::write(root.path().join("kept"), b"whole").unwrap();
+        let held = lock_dir(root.path()).unwrap();
+        assert!(!root.path().join(".tmp-left").exists());
+        assert!(root.path().join("kept").exists());
+        assert_eq!(lock_dir(root.path()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(lock_dir(root.path()).is_ok());
+    }
+}
