@@ -200,3 +200,51 @@ impl Layer {
         self.counter += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Sealer, Opener) {
+        (Sealer::new(DerivedKey([1; 32])), Opener::new(DerivedKey([1; 32])))
+    }
+
+    /// What an opener says to cells with these contents, sealed by somebody who holds the key.
+    fn opened(pieces: &[&[u8]]) -> Result<Option<Vec<u8>>, CellError> {
+        let (mut sealer, mut opener) = pair();
+        let mut last = Ok(None);
+        for piece in pieces {
+            last = opener.open(sealer.seal_cell(piece));
+        }
+        last
+    }
+
+    fn claim(length: usize) -> [u8; LENGTH] {
+        u32::try_from(length).unwrap().to_le_bytes()
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_it_says() {
+        assert_eq!(opened(&[&[2, 0, 0, 0, 7, 8]]), Ok(Some(vec![7, 8])));
+        assert_eq!(opened(&[&[2, 0, 0, 0, 7, 8, 9]]), Err(CellError));
+        let longer = claim(PAYLOAD - LENGTH + 1);
+        assert_eq!(opened(&[&longer]), Ok(None));
+        let message = [vec![0; PAYLOAD - LENGTH], vec![5]].concat();
+        assert_eq!(opened(&[&longer, &[5]]), Ok(Some(message)));
+        assert_eq!(opened(&[&longer, &[5, 6]]), Err(CellError));
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_is_refused_at_its_first_cell() {
+        assert_eq!(opened(&[&claim(MAX_MESSAGE)]), Ok(None));
+        assert_eq!(opened(&[&claim(MAX_MESSAGE + 1)]), Err(CellError));
+        assert_eq!(opened(&[&[255; LENGTH]]), Err(CellError));
+    }
+
+    #[test]
+    fn empty_messages_are_padding() {
+        assert_eq!(opened(&[&claim(0), &claim(0)]), Ok(None));
+        assert_eq!(opened(&[&claim(0), &[1, 0, 0, 0, 7]]), Ok(Some(vec![7])));
+        assert_eq!(opened(&[&[0, 0, 0, 0, 1]]), Err(CellError));
+    }
+}

@@ -61,3 +61,47 @@ pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");
 pub const LAYER_BACKWARD: Label = Label("cutout/1 layer backward");
 /// Key: a notification sealed to its recipient.
 pub const NOTIFICATION: Label = Label("cutout/1 notification");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_with_its_terminator_begins_another() {
+        // Every constant of this file: the count says when one was added here and not below.
+        let all = [
+            NETWORK_ID,
+            NODE_CERTIFICATE,
+            ADMISSION,
+            ADDRESS_CERTIFICATE,
+            FINGERPRINT,
+            REVOCATION_LIST,
+            SIGNING_REQUEST,
+            STORE_DIGEST,
+            APPEND_DIGEST,
+            RECEIPT,
+            DELETE,
+            READ_INBOX,
+            ACKNOWLEDGE,
+            MAIL_SIGNATURE,
+            HANDSHAKE,
+            HANDSHAKE_EARLY,
+            HANDSHAKE_CHAIN,
+            HANDSHAKE_CONFIRM,
+            CELL_FORWARD,
+            CELL_BACKWARD,
+            LAYER_FORWARD,
+            LAYER_BACKWARD,
+            NOTIFICATION,
+        ];
+        assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
+        let terminated = |label: Label| [label.as_bytes(), &[0]].concat();
+        for (i, one) in all.iter().enumerate() {
+            assert!(!one.as_bytes().contains(&0));
+            for other in all.iter().skip(i + 1) {
+                let (one, other) = (terminated(*one), terminated(*other));
+                assert!(!one.starts_with(&other) && !other.starts_with(&one), "{one:?}");
+            }
+        }
+    }
+}

@@ -38,3 +38,19 @@ impl Selection for Paper {
         Draw { go_between: key(), witness: key(), far_end: key() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_channel_draws_three_keys_of_its_own() {
+        let mut keys = BTreeSet::new();
+        for _ in 0..100 {
+            let Draw { go_between, witness, far_end } = Paper.draw(&mut rand::rng());
+            keys.extend([go_between, witness, far_end]);
+        }
+        assert_eq!(keys.len(), 300);
+    }
+}

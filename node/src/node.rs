@@ -150,6 +150,36 @@ impl Node {
         self
     }
 
+    /// Makes the node's identity and store without starting it.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn initialise(&self) -> Result<Identity, NodeError> {
+        Ok(open(&self.directory, &self.config.limits)?.0)
+    }
+
+    /// Checks that the network would accept this node's certificate.
+    ///
+    /// # Errors
+    /// [`NodeError`] saying why not.
+    pub fn check_admission(&self) -> Result<(), NodeError> {
+        let Some(identity) = Identity::read(&self.directory)? else { return Ok(()) };
+        let admission = read_admission(&self.directory)?;
+        let keys = ChannelKeys::new(self.config.family.clone(), admission, 1);
+        Ok(keys.rotate(&identity, &self.network.network()?, Vec::new(), now())?)
+    }
+
+    /// Checks that the store opens.
+    ///
+    /// # Errors
+    /// [`NodeError`] saying why not.
+    pub fn check_store(&self) -> Result<(), NodeError> {
+        match Identity::read(&self.directory)? {
+            Some(_) => open(&self.directory, &self.config.limits).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Starts it: opens the store, listens, enters the network.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anon::certificate::NodeId;
+use anon::{certificate::NodeId, selection::Draw};
 use node::Peer;
 
 /// What a channel or a step is for.
@@ -59,17 +59,14 @@ pub struct Path {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Two nodes that know the network were asked for the nodes closest to a random key.
-    Entered {
-        /// Those two.
-        nodes: Vec<NodeId>,
-    },
     /// A channel stands.
     Channel {
         /// What for.
         purpose: Purpose,
         /// Its nodes.
         path: Path,
+        /// The keys that were drawn for it.
+        keys: Draw,
     },
     /// A disposable identity was used towards a node.
     Identity(Peer),

@@ -9,9 +9,13 @@
 
 pub mod account;
 pub mod certificates;
+pub mod cli;
+pub mod cluster;
+pub mod command;
 pub mod compose;
 pub mod courier;
 pub mod delay;
+pub mod demo;
 pub mod entrance;
 pub mod error;
 pub mod event;
@@ -21,4 +25,5 @@ pub mod outbox;
 pub mod receive;
 pub mod scheme;
 pub mod send;
+pub mod terminal;
 pub mod vault;

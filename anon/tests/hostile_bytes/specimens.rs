@@ -161,10 +161,8 @@ pub(crate) fn specimens() -> Vec<Specimen> {
     let (alice, node) = (Owner::named("alice", 3), Node::new(1));
     let (create, created) = handshake();
     let id = network().id;
-    let revoked = Revoked {
-        nodes: [node.id()].into(),
-        addresses: [alice.secret.verify_key()].into(),
-    };
+    let revoked =
+        Revoked { nodes: [node.id()].into(), addresses: [alice.secret.verify_key()].into() };
     let list = UnverifiedRevocationList::issue(&authority(), &id, 700, NOW, &revoked);
     let (address, sealing) = (alice.certificate.address().clone(), alice.sealing.agreement_key());
     let mut all = vec![

@@ -66,11 +66,9 @@ fn numbers_that_could_be_shorter_are_refused() {
     for specimen in specimens() {
         for at in positions(&specimen) {
             let byte = specimen.good[at];
-            for longer in [
-                &[251, byte, 0][..],
-                &[252, byte, 0, 0, 0],
-                &[253, byte, 0, 0, 0, 0, 0, 0, 0],
-            ] {
+            for longer in
+                [&[251, byte, 0][..], &[252, byte, 0, 0, 0], &[253, byte, 0, 0, 0, 0, 0, 0, 0]]
+            {
                 let bytes = splice(&specimen.good, at, longer);
                 assert_faithful(&specimen, &bytes, &format!("byte {at} as a longer number"));
             }
@@ -113,14 +111,14 @@ fn unknown_variants_are_refused() {
     let admission = wire::encode(&certificate()).len() - 65 - 76;
     let permission = 1 + 32 + 1 + 3 + 300 + 1;
     for (name, at) in [
-        ("request store", 33),                // the object's kind
-        ("request store", permission),        // a delete permission
-        ("request perform at nodes", 1),      // the targets
+        ("request store", 33),           // the object's kind
+        ("request store", permission),   // a delete permission
+        ("request perform at nodes", 1), // the targets
         ("request perform at the closest", 1),
-        ("response inbox", 1 + 1 + 2 * 41),   // whether there is more
-        ("receipt", 32),                      // the receipt's kind
-        ("signing request, node", 32),        // the subject
-        ("node certificate", admission),      // whether there is an admission
+        ("response inbox", 1 + 1 + 2 * 41), // whether there is more
+        ("receipt", 32),                    // the receipt's kind
+        ("signing request, node", 32),      // the subject
+        ("node certificate", admission),    // whether there is an admission
     ] {
         let specimen = whole(name);
         assert!(specimen.good[at] < 2, "{name}: {at} is no variant");

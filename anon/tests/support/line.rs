@@ -78,13 +78,7 @@ impl Line {
         self.extensions.push(links);
         self.go_betweens.push(go_between);
         let Self { go_betweens, extensions, .. } = self;
-        Self {
-            sender,
-            go_betweens,
-            far_end: accepted.far_end,
-            extensions,
-            early: accepted.early,
-        }
+        Self { sender, go_betweens, far_end: accepted.far_end, extensions, early: accepted.early }
     }
 
     /// Sends a request: its cells on each link, not yet received by the far end.
@@ -100,7 +94,10 @@ impl Line {
     }
 
     /// What the far end makes of the cells that came in over its link.
-    pub(crate) fn receive_requests(&mut self, cells: &[Cell]) -> Result<Vec<Request>, ChannelError> {
+    pub(crate) fn receive_requests(
+        &mut self,
+        cells: &[Cell],
+    ) -> Result<Vec<Request>, ChannelError> {
         receive_at(&mut self.far_end, cells)
     }
 

@@ -95,7 +95,10 @@ impl Node {
     }
 
     /// A certificate of this node with some claims changed, signed by this node.
-    pub(crate) fn certify(&self, change: impl FnOnce(&mut NodeClaims)) -> UnverifiedNodeCertificate {
+    pub(crate) fn certify(
+        &self,
+        change: impl FnOnce(&mut NodeClaims),
+    ) -> UnverifiedNodeCertificate {
         let mut claims = self.certificate.claims().clone();
         change(&mut claims);
         NodeCertificate::issue(&self.identity, claims)
@@ -142,11 +145,8 @@ impl Owner {
     pub(crate) fn self_certifying(seed: u8) -> Self {
         let secret = AddressSecret::from_seed(&[seed; 32]);
         let sealing = SealingSecret::from_seed(&[seed ^ 0x80; 32]);
-        let address = Address::self_certifying(
-            &network(),
-            &secret.verify_key(),
-            &sealing.agreement_key(),
-        );
+        let address =
+            Address::self_certifying(&network(), &secret.verify_key(), &sealing.agreement_key());
         let claims = address_claims(address, &secret, &sealing);
         let certificate = UnverifiedAddressCertificate::self_signed(&secret, claims)
             .verify(&network(), NOW)

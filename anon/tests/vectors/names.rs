@@ -103,7 +103,8 @@ impl Members {
 fn numbers_and_padded_lengths() {
     let file = known_answers!("cutout-encoding");
     for case in Vector(&file).list("/numbers") {
-        let (number, encoded) = (case.text("/number").parse::<u64>().unwrap(), case.bytes("/encoded"));
+        let (number, encoded) =
+            (case.text("/number").parse::<u64>().unwrap(), case.bytes("/encoded"));
         assert_eq!(wire::encode(&number), encoded);
         assert_eq!(wire::decode(&encoded, 9), Ok(number));
     }

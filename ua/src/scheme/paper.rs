@@ -48,7 +48,7 @@ impl PaperScheme {
     }
 
     async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
-        let (keys, go_between, witness) = loop {
+        let (mut keys, go_between, witness) = loop {
             let draw = Paper.draw(&mut rand::rng());
             let (x, y) = tokio::try_join!(
                 self.entrance.nearest(draw.go_between, purpose),
@@ -59,16 +59,14 @@ impl PaperScheme {
                 break (draw, x, y);
             }
         };
-        let (channel, far_end) =
+        let (channel, far_end, key) =
             self.cross_verified_far_end(keys.far_end, &go_between, &witness).await?;
+        keys.far_end = key;
         let path = Path {
             go_between: go_between.certificate().node(),
             witness: witness.certificate().node(),
             far_end: far_end.certificate().node(),
         };
-        if path.far_end == path.go_between || path.far_end == path.witness {
-            return Err(AgentError::BadAnswer);
-        }
         let mut channel = channel.extend(&far_end, Some(early), HANDSHAKE_TIMEOUT).await?;
         let answer = channel.response(ANSWER_TIMEOUT).await?;
         self.entrance.remember(&[
@@ -76,32 +74,52 @@ impl PaperScheme {
             witness.certificate().clone(),
             far_end.certificate().clone(),
         ]);
-        self.entrance.listener().on(&Event::Channel { purpose, path });
+        self.entrance.listener().on(&Event::Channel { purpose, path, keys });
         Ok(OpenChannel { channel, answer, path })
     }
 
-    /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares.
+    /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares. In a small
+    /// network that may be X or Y itself: then they are asked for another key.
     async fn cross_verified_far_end(
         &self,
-        key: Key,
+        mut key: Key,
         go_between: &CrossVerified,
         witness: &CrossVerified,
-    ) -> Result<(Channel, CrossVerified), AgentError> {
-        let closest = Request::Closest { key, count: 1 };
+    ) -> Result<(Channel, CrossVerified, Key), AgentError> {
         let via_x = async {
             let links = self.disposable(go_between.certificate())?;
+            let early = Request::Closest { key, count: 1 };
             let mut channel =
-                Channel::open(&links, go_between, Some(&closest), HANDSHAKE_TIMEOUT).await?;
+                Channel::open(&links, go_between, Some(&early), HANDSHAKE_TIMEOUT).await?;
             let answer = channel.response(LOOKUP_TIMEOUT).await?;
-            Ok::<_, AgentError>((channel, self.nearest_of(answer, key)?))
+            Ok::<_, AgentError>((channel, answer))
         };
-        let via_y = async {
-            let links = self.disposable(witness.certificate())?;
-            let answer = ask(&links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?;
-            self.nearest_of(answer, key)
-        };
-        let ((channel, from_x), from_y) = tokio::try_join!(via_x, via_y)?;
-        Ok((channel, cross_verify(from_x, from_y)?))
+        let links = self.disposable(witness.certificate())?;
+        let via_y = self.ask_witness(&links, witness, key);
+        let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
+        for _ in 0..ATTEMPTS {
+            let far_end =
+                cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
+            let node = far_end.certificate().node();
+            if node != go_between.certificate().node() && node != witness.certificate().node() {
+                return Ok((channel, far_end, key));
+            }
+            key = Paper.draw(&mut rand::rng()).far_end;
+            let again = Request::Closest { key, count: 1 };
+            let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
+            (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
+        }
+        Err(AgentError::OneNode)
+    }
+
+    async fn ask_witness(
+        &self,
+        links: &Links,
+        witness: &CrossVerified,
+        key: Key,
+    ) -> Result<Response, AgentError> {
+        let closest = Request::Closest { key, count: 1 };
+        Ok(ask(links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?)
     }
 
     /// A fresh identity for one link to this node.

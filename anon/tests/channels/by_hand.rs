@@ -1,0 +1,61 @@
+//! The handshake's formulas computed step by step, for whoever wants to deviate from them.
+
+use anon::{
+    handshake::{Create, Created},
+    labels::{self, Label},
+    network::NetworkId,
+    padding, secretbox,
+};
+use hkdf::Hkdf;
+use sha2::{Digest as _, Sha256};
+
+/// What both sides know after the first Diffie-Hellman.
+pub(crate) struct ByHand {
+    h0: [u8; 32],
+    es: [u8; 32],
+}
+
+fn derive(salt: &[u8], secret: &[u8; 32], label: Label, context: &[u8]) -> [u8; 32] {
+    let mut key = [0; 32];
+    let info = [label.as_bytes(), &[0], context].concat();
+    Hkdf::<Sha256>::new(Some(salt), secret).expand(&info, &mut key).unwrap();
+    key
+}
+
+impl ByHand {
+    pub(crate) fn new(
+        network: NetworkId,
+        certificate: [u8; 32],
+        e: [u8; 32],
+        es: [u8; 32],
+    ) -> Self {
+        let parts = [labels::HANDSHAKE.as_bytes(), &[0], &network.0, &certificate, &e].concat();
+        Self { h0: Sha256::digest(parts).into(), es }
+    }
+
+    /// The first message, with `early` as the early request's bytes.
+    pub(crate) fn create(&self, certificate: [u8; 32], e: [u8; 32], early: &[u8]) -> Create {
+        self.create_padded(certificate, e, &padding::pad(early, 512).unwrap())
+    }
+
+    /// The first message, with `padded` as what is sealed in it.
+    pub(crate) fn create_padded(
+        &self,
+        certificate: [u8; 32],
+        e: [u8; 32],
+        padded: &[u8],
+    ) -> Create {
+        let key = derive(&self.h0, &self.es, labels::HANDSHAKE_EARLY, &[]);
+        let sealed = secretbox::seal(&key, &[0; 24], padded);
+        Create::from_padded(&[&certificate[..], &e, &sealed].concat()).unwrap()
+    }
+
+    /// The answer to `create`.
+    pub(crate) fn created(&self, create: &Create, e2: [u8; 32], ee: [u8; 32]) -> Created {
+        let chain = derive(&self.h0, &self.es, labels::HANDSHAKE_CHAIN, &[]);
+        let sealed = &create.to_bytes()[64..];
+        let h1: [u8; 32] = Sha256::digest([&self.h0[..], sealed, &e2].concat()).into();
+        let confirmation = derive(&chain, &ee, labels::HANDSHAKE_CONFIRM, &h1);
+        Created::from_padded(&[e2, confirmation].concat()).unwrap()
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line: what there is to type, and where it goes.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use node::Sensitive;
+
+use crate::{command, demo, terminal::Failure};
+
+/// Anonymous peer-to-peer e-mail: no server, no operator, and nobody but the recipient knows who wrote.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cutout",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 67 no such recipient, 69 no node reachable,\n73 disk, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Where this user's keys and mail are kept [default: the platform's data directory]
+    #[arg(long, global = true, env = "CUTOUT_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Read the passphrase from this file's first line instead of asking (or set CUTOUT_PASSPHRASE)
+    #[arg(long, global = true, env = "CUTOUT_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Tell each step on stderr; twice: log what happens inside, addresses scrubbed
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Let the log show addresses and identities: only for debugging a network of one's own
+    #[arg(long, global = true, hide = true)]
+    pub log_sensitive: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show one anonymous mail crossing a network of real node processes on this machine
+    Demo(demo::DemoArgs),
+    /// Keep a network's certificate authority (offline: files in, files out)
+    #[command(subcommand)]
+    Ca(command::ca::CaCommand),
+    /// Become a user of a network: make keys, an address and its certificate
+    Init(command::init::InitArgs),
+    /// Run or check a node
+    #[command(subcommand)]
+    Node(command::node::NodeCommand),
+    /// Send a mail, anonymously unless told otherwise
+    Send(command::send::SendArgs),
+    /// Fetch new mail into a Maildir
+    Fetch(command::fetch::FetchArgs),
+    /// List the mail in the Maildir
+    List(command::read::ListArgs),
+    /// Show one mail of the list
+    Read(command::read::ReadArgs),
+    /// List the mails that wait to be delivered, or try them again
+    Outbox(command::outbox::OutboxArgs),
+    #[command(hide = true)]
+    DemoNode(demo::DemoNodeArgs),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    start_log(&cli.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(Failure::new(71, "the program cannot start", error, "")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo(args) => demo::run(&args).await,
+        Command::DemoNode(args) => demo::run_node(args).await,
+        Command::Ca(ca) => command::ca::run(global, ca),
+        Command::Init(args) => command::init::run(global, args).await,
+        Command::Node(node) => command::node::run(node).await,
+        Command::Send(args) => command::send::run(global, args).await,
+        Command::Fetch(args) => command::fetch::run(global, args).await,
+        Command::List(args) => command::read::list(global, &args),
+        Command::Read(args) => command::read::read(global, &args),
+        Command::Outbox(args) => command::outbox::run(global, args).await,
+    }
+}
+
+fn start_log(global: &Global) {
+    use std::io::IsTerminal as _;
+    if global.log_sensitive {
+        Sensitive::reveal_all();
+    }
+    let level = match global.verbose {
+        0 | 1 => "warn",
+        2 => "warn,node=debug,cutout=debug,ua=debug,anon=debug",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOUT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,115 @@
+//! The commands, one file each, and what they share.
+
+pub mod ca;
+pub mod fetch;
+pub mod init;
+pub mod node;
+pub mod outbox;
+pub mod read;
+pub mod send;
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    cli::Global,
+    home::Home,
+    terminal::Failure,
+    vault::{Passphrase, VaultError},
+};
+
+/// The longest file that a command reads whole, bytes: a mail and some.
+const MAX_FILE: u64 = 64 << 20;
+
+impl Global {
+    /// The user's directory.
+    ///
+    /// # Errors
+    /// [`Failure`] if none is named and the platform has none.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        match &self.home {
+            Some(directory) => Ok(directory.clone()),
+            None => Ok(Home::default_directory()?),
+        }
+    }
+
+    /// The user's home, unlocked.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn open_home(&self) -> Result<Home, Failure> {
+        let directory = self.directory()?;
+        if !Home::exists(&directory) {
+            return Err(crate::home::HomeError::NotInitialised(directory).into());
+        }
+        Ok(Home::open(&directory, &self.passphrase("Passphrase: ")?)?)
+    }
+
+    /// The passphrase: from the file, from the environment, or from the person.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is none to be had.
+    pub fn passphrase(&self, prompt: &str) -> Result<Passphrase, Failure> {
+        let text = if let Some(path) = &self.passphrase_file {
+            let text = read_file(path)?;
+            let text = String::from_utf8_lossy(&text);
+            text.lines().next().unwrap_or_default().to_owned()
+        } else if let Ok(text) = std::env::var("CUTOUT_PASSPHRASE") {
+            text
+        } else if std::io::stdin().is_terminal() {
+            rpassword::prompt_password(prompt)
+                .map_err(|error| Failure::new(77, "the passphrase cannot be read", error, ""))?
+        } else {
+            let remedy = "set CUTOUT_PASSPHRASE or --passphrase-file, or run in a terminal";
+            return Err(Failure::new(77, "no passphrase", "standard input is no terminal", remedy));
+        };
+        Ok(Passphrase::new(text)?)
+    }
+
+    /// A new passphrase, typed twice where a person types it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn new_passphrase(&self) -> Result<Passphrase, Failure> {
+        let given = self.passphrase_file.is_some() || std::env::var("CUTOUT_PASSPHRASE").is_ok();
+        if given || !std::io::stdin().is_terminal() {
+            return self.passphrase("");
+        }
+        let ask = |prompt| {
+            rpassword::prompt_password(prompt)
+                .map_err(|error| Failure::new(77, "the passphrase cannot be read", error, ""))
+        };
+        let (first, second) = (ask("New passphrase: ")?, ask("Again: ")?);
+        if first != second {
+            return Err(Failure::new(77, "the passphrases differ", "", "type the same one twice"));
+        }
+        Passphrase::new(first).map_err(|error: VaultError| error.into())
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`Failure`] with 66 if it cannot be read.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let fail = |error: std::io::Error| {
+        Failure::new(66, &format!("cannot read {}", path.display()), error, "check the path")
+    };
+    let length = std::fs::metadata(path).map_err(fail)?.len();
+    if length > MAX_FILE {
+        return Err(Failure::new(65, &format!("{} is too long", path.display()), "", ""));
+    }
+    std::fs::read(path).map_err(fail)
+}
+
+/// Writes a whole file.
+///
+/// # Errors
+/// [`Failure`] with 73 if it cannot be written.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, content).map_err(|error| {
+        Failure::new(73, &format!("cannot write {}", path.display()), error, "check the path")
+    })
+}

@@ -1,0 +1,128 @@
+//! `cutout init`: a user's keys, address and certificate.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anon::{
+    certificate::{Address, UnverifiedAddressCertificate},
+    wire,
+};
+use clap::Args;
+use node::now;
+
+use super::{read_file, write_file};
+use crate::{
+    account::Account,
+    certificates::publish,
+    cli::Global,
+    home::Home,
+    terminal::{Failure, Progress, say, tell},
+    vault::KdfCost,
+};
+
+/// Arguments of `cutout init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed"
+)]
+pub struct InitArgs {
+    /// The network file, from whoever runs the network
+    #[arg(long, value_name = "FILE", required_unless_present = "certificate")]
+    network: Option<PathBuf>,
+    /// An address of your choice, for which the network's authority must sign
+    #[arg(long, value_name = "ADDR", requires = "request")]
+    address: Option<String>,
+    /// Where to write the request for the authority
+    #[arg(long, value_name = "FILE", requires = "address")]
+    request: Option<PathBuf>,
+    /// Install the certificate that the authority made
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["network", "address"])]
+    certificate: Option<PathBuf>,
+    /// Do not publish the certificate now; `cutout fetch` will
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Runs `cutout init`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
+    let (home, account) = match (&args.network, &args.certificate) {
+        (_, Some(path)) => install(global, path)?,
+        (Some(path), None) => create(global, path, &args)?,
+        (None, None) => return Err(Failure::new(64, "no network file", "", "give --network FILE")),
+    };
+    say(account.address().to_string())?;
+    let network = home.network().network().map_err(crate::home::HomeError::from)?;
+    let Ok(certificate) = account.certificate(&network, now()) else {
+        tell("Hand the request to the network's authority, then: cutout init --certificate FILE");
+        return Ok(());
+    };
+    if args.offline {
+        return Ok(());
+    }
+    let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
+    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+    let published = publish(&entrance, &certificate).await;
+    progress.finish();
+    match published {
+        Ok(_) => {
+            home.remember(&entrance)?;
+            tell("Your certificate is published: others can write to you now.");
+        }
+        Err(error) => {
+            tell(format!(
+                "Your certificate is not published yet ({error}); `cutout fetch` will do it."
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Account), Failure> {
+    let directory = global.directory()?;
+    let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
+    let file = node::NetworkFile::parse(&text).map_err(crate::home::HomeError::from)?;
+    let parameters = file.network().map_err(crate::home::HomeError::from)?;
+    let account = match &args.address {
+        None => Account::self_certifying(&parameters, now()),
+        Some(text) => {
+            let address = Address::parse(text).map_err(|error| {
+                Failure::new(64, "this is no address", error, "give one such as bob@demo.alt")
+            })?;
+            if address.domain() != parameters.name || address.is_self_certifying() {
+                let cause = format!("addresses of this network end in @{}", parameters.name);
+                return Err(Failure::new(64, "this address cannot be had here", cause, ""));
+            }
+            Account::uncertified(address)
+        }
+    };
+    let passphrase = global.new_passphrase()?;
+    let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
+    account.write(home.vault())?;
+    if let Some(path) = &args.request {
+        write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
+    }
+    Ok((home, account))
+}
+
+fn install(global: &Global, path: &Path) -> Result<(Home, Account), Failure> {
+    let bytes = read_file(path)?;
+    let home = global.open_home()?;
+    let network = home.network().network().map_err(crate::home::HomeError::from)?;
+    let mut account = Account::read(home.vault())?;
+    let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
+        Failure::new(
+            65,
+            "this is no address certificate",
+            error,
+            "ask the authority for the file again",
+        )
+    })?;
+    account.certify(certificate, &network, now())?;
+    account.write(home.vault())?;
+    Ok((home, account))
+}

@@ -1,0 +1,313 @@
+//! `cutout node`: run a node, check one, ask for its admission.
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anon::{
+    certificate::SigningRequest,
+    request::{Request, Response},
+    wire,
+};
+use clap::{Args, Subcommand};
+use node::{Carrier, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, now};
+use tokio::signal;
+
+use super::write_file;
+use crate::terminal::{Failure, say, tell};
+
+/// The `node` commands.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Run a node: storage, go-between, witness, anonymizer and verifier for the others
+    #[command(
+        after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001 \\\n      --advertise /ip4/192.0.2.1/tcp/4001\n  cutout node run --network demo.toml --dir node2 --listen /ip4/127.0.0.1/tcp/0 --json\n\nPrints where it listens, as a network file's bootstrap list wants it. Limits: node.toml in --dir."
+    )]
+    Run(RunArgs),
+    /// Check a node's directory, configuration, admission and way into the network
+    #[command(after_help = "Example:\n  cutout node check --network demo.toml --dir node1")]
+    Check(CheckArgs),
+    /// Write a request for the authority's admission; put what it signs into --dir as `admission`
+    #[command(
+        after_help = "Example:\n  cutout node request --network demo.toml --dir node1 --out node1.request"
+    )]
+    Request(RequestArgs),
+}
+
+/// Arguments of `cutout node run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory, made if it is missing
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to listen; may be repeated [default: node.toml, or /ip4/0.0.0.0/tcp/4001]
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<String>,
+    /// What others should dial, where that differs
+    #[arg(long, value_name = "MULTIADDR")]
+    advertise: Vec<String>,
+    /// Who operates it; nodes of one family are never chosen for one path
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
+    /// Report in JSON lines on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `cutout node check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// One JSON object a finding
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `cutout node request`.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory, made if it is missing
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to write the request
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let (code, remedy) = match &error {
+            NodeError::Network(_) | NodeError::Config(_) | NodeError::BadAdmission(_) => {
+                (78, "check the file")
+            }
+            NodeError::Identity(_) => (
+                78,
+                "check the node's directory; if the network wants admission, see `cutout node request`",
+            ),
+            NodeError::Store(node::StoreError::Locked) => {
+                (75, "stop the other node that uses this directory")
+            }
+            NodeError::StoreMissing(_) => {
+                (74, "restore store.redb, or start a new node in an empty directory")
+            }
+            NodeError::Store(_) | NodeError::Io { .. } => {
+                (74, "check the disk; restore the directory from a copy")
+            }
+            NodeError::Listen(_) | NodeError::NoAddress => {
+                (69, "give a free address with --listen")
+            }
+            _ => (70, ""),
+        };
+        Self::new(code, "the node does not start", &error, remedy)
+    }
+}
+
+/// Runs a `node` command.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(command: NodeCommand) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Run(args) => serve(args).await,
+        NodeCommand::Check(args) => check(&args).await,
+        NodeCommand::Request(args) => request(&args),
+    }
+}
+
+/// The node that these arguments describe.
+///
+/// # Errors
+/// [`Failure`].
+fn configured(args: &RunArgs) -> Result<Node, Failure> {
+    let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let mut config =
+        NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
+    if !args.listen.is_empty() {
+        config.listen.clone_from(&args.listen);
+    }
+    if config.listen.is_empty() {
+        config.listen.push("/ip4/0.0.0.0/tcp/4001".to_owned());
+    }
+    if !args.advertise.is_empty() {
+        config.advertise.clone_from(&args.advertise);
+    }
+    if let Some(family) = &args.family {
+        config.family.clone_from(family);
+    }
+    Ok(Node::new(args.dir.clone(), network, config))
+}
+
+async fn serve(args: RunArgs) -> Result<(), Failure> {
+    let running = configured(&args)?.start().await?;
+    let id = data_encoding::HEXLOWER.encode(&running.id().0);
+    for address in running.addresses() {
+        if args.json {
+            let line = serde_json::json!({ "event": "listening", "address": address.to_string(), "node": id });
+            say(line.to_string())?;
+        } else {
+            say(format!("listening {address}"))?;
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        tell(format!("Node {id} serves. Ctrl-C stops it."));
+    }
+    tokio::select! {
+        () = stop_signal() => {}
+        result = async {
+            running.joined().await;
+            let line = if args.json { r#"{"event":"joined"}"# } else { "joined" };
+            let said = say(line);
+            if said.is_ok() {
+                std::future::pending::<()>().await;
+            }
+            said
+        } => result?,
+    }
+    tell("Stopping.");
+    running.shutdown().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C or a service manager's SIGTERM.
+async fn stop_signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = signal::ctrl_c().await;
+}
+
+fn request(args: &RequestArgs) -> Result<(), Failure> {
+    let file = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let network = file.network().map_err(NodeError::from)?;
+    // A node's first start makes identity and store together; so does asking for its admission.
+    let identity = match Identity::read(&args.dir).map_err(NodeError::from)? {
+        Some(identity) => identity,
+        None => {
+            let config = NodeConfig::read_or_default(&args.dir.join("node.toml"))
+                .map_err(NodeError::from)?;
+            Node::new(args.dir.clone(), file, config).initialise()?
+        }
+    };
+    write_file(
+        &args.out,
+        &wire::encode(&SigningRequest::for_node(&network.id, identity.secret())),
+    )?;
+    say(args.out.display().to_string())
+}
+
+/// One line of `node check`.
+struct Finding {
+    what: &'static str,
+    good: bool,
+    detail: String,
+}
+
+async fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let mut findings = Vec::new();
+    let mut find = |what, result: Result<String, String>| {
+        let good = result.is_ok();
+        findings.push(Finding { what, good, detail: result.unwrap_or_else(|error| error) });
+    };
+    let file = NetworkFile::read(&args.network);
+    find(
+        "network file",
+        file.as_ref().map(|f| format!("{}, k = {}", f.name, f.k)).map_err(ToString::to_string),
+    );
+    let config = NodeConfig::read_or_default(&args.dir.join("node.toml"));
+    find("node.toml", config.as_ref().map(|_| "valid".to_owned()).map_err(ToString::to_string));
+    let identity = Identity::read(&args.dir);
+    find(
+        "identity",
+        match &identity {
+            Ok(Some(identity)) => Ok(data_encoding::HEXLOWER.encode(&identity.node().0)),
+            Ok(None) => Err("none yet: `cutout node run` makes one".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    find("private files", private(&args.dir));
+    if let (Ok(file), Ok(config)) = (&file, &config) {
+        let node = Node::new(args.dir.clone(), file.clone(), config.clone());
+        find(
+            "admission",
+            node.check_admission()
+                .map(|()| "as the network wants it".to_owned())
+                .map_err(|e| e.to_string()),
+        );
+        find(
+            "store",
+            match node.check_store() {
+                Ok(()) => Ok("opens".to_owned()),
+                Err(NodeError::Store(node::StoreError::Locked)) => {
+                    Ok("in use by a running node".to_owned())
+                }
+                Err(error) => Err(error.to_string()),
+            },
+        );
+        find("bootstrap", reach(file).await);
+    }
+    for finding in &findings {
+        if args.json {
+            let Finding { what, good, detail } = finding;
+            say(serde_json::json!({ "check": what, "good": good, "detail": detail }).to_string())?;
+        } else {
+            let mark = if finding.good { "ok " } else { "BAD" };
+            say(format!("{mark}  {:14} {}", finding.what, finding.detail))?;
+        }
+    }
+    match findings.iter().filter(|f| !f.good).count() {
+        0 => Ok(()),
+        bad => {
+            Err(Failure::new(78, &format!("{bad} checks failed"), "", "see the lines marked BAD"))
+        }
+    }
+}
+
+fn private(dir: &Path) -> Result<String, String> {
+    #[cfg(unix)]
+    for name in ["identity.key", "store.redb"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        if let Ok(metadata) = std::fs::metadata(dir.join(name))
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            return Err(format!("{name} is readable by others: chmod 600"));
+        }
+    }
+    Ok("readable by this user only".to_owned())
+}
+
+async fn reach(file: &NetworkFile) -> Result<String, String> {
+    let network = file.network().map_err(|e| e.to_string())?;
+    let peers = file.bootstrap_peers().map_err(|e| e.to_string())?;
+    let (mut reached, all) = (0, peers.len());
+    for (peer, address) in peers {
+        let links = Links::disposable(&network.name).map_err(|e| e.to_string())?;
+        let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else { continue };
+        let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await;
+        if let Ok(Response::Certificate(certificate)) = answer {
+            certificate
+                .verify(&network, now())
+                .map_err(|e| format!("a bootstrap node's certificate is {e}"))?;
+            reached += 1;
+        }
+    }
+    let text = format!("{reached} of {all} bootstrap nodes answer");
+    if all == 0 || reached > 0 { Ok(text) } else { Err(text) }
+}

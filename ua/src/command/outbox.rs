@@ -1,0 +1,131 @@
+//! `cutout outbox`: what waits to be delivered.
+
+use std::sync::Arc;
+
+use clap::Args;
+use comfy_table::{Table, presets::NOTHING};
+
+use super::send::{SchemeName, report};
+use crate::{
+    account::Account,
+    cli::Global,
+    outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
+    send::Sender,
+    terminal::{Failure, Progress, say, tell},
+};
+
+/// Arguments of `cutout outbox`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout outbox                 what waits, and why\n  cutout outbox --retry         try everything again; nothing arrives twice\n  cutout outbox --drop ID       give a mail up"
+)]
+pub struct OutboxArgs {
+    /// Try to deliver what waits
+    #[arg(long, conflicts_with = "drop")]
+    retry: bool,
+    /// Give up one mail
+    #[arg(long, value_name = "ID")]
+    drop: Option<String>,
+    /// How the nodes of a channel are chosen
+    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
+    scheme: SchemeName,
+    /// Report in JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `cutout outbox`.
+///
+/// # Errors
+/// [`Failure`], 75 if something still waits after a retry.
+pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
+    let home = global.open_home()?;
+    let outbox = Outbox::new(home.vault());
+    let ids = outbox.ids()?;
+    if let Some(id) = &args.drop {
+        if !ids.contains(id) {
+            return Err(Failure::new(
+                64,
+                &format!("nothing waits as {id}"),
+                "",
+                "see `cutout outbox`",
+            ));
+        }
+        return Ok(outbox.remove(id)?);
+    }
+    if !args.retry {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY"]);
+        for id in &ids {
+            let state = outbox.state(id)?;
+            if args.json {
+                say(describe(id, &state).to_string())?;
+                continue;
+            }
+            let waiting = waiting(&state).join(" ");
+            let (size, tried) = (state.size.to_string(), state.attempts.to_string());
+            table.add_row([
+                id.as_str(),
+                &size,
+                &waiting,
+                &state.subject,
+                &tried,
+                &state.last_error,
+            ]);
+        }
+        return match (args.json, ids.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                tell("Nothing waits.");
+                Ok(())
+            }
+            (false, false) => say(table.to_string()),
+        };
+    }
+    let account = Account::read(home.vault())?;
+    let mut last = Ok(());
+    for id in ids {
+        let state = outbox.state(&id)?;
+        if state.attempts >= MAX_ATTEMPTS {
+            tell(format!(
+                "{id} was tried {} times ({}); drop it with --drop {id}, or send it anew.",
+                state.attempts, state.last_error
+            ));
+            last = Err(Failure::new(75, "a mail waits for you", state.last_error, ""));
+            continue;
+        }
+        let progress = Arc::new(Progress::start(&format!("delivering {id}"), global.verbose > 0));
+        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+        let sender = Sender {
+            scheme: args.scheme.scheme(&entrance),
+            entrance: Arc::clone(&entrance),
+            outbox: Outbox::new(home.vault()),
+            account: &account,
+        };
+        let outcome = sender.deliver(&id).await;
+        progress.finish();
+        home.remember(&entrance)?;
+        if let Err(failure) = report(&id, &outcome?, args.json) {
+            last = Err(failure);
+        }
+    }
+    last
+}
+
+fn waiting(state: &State) -> Vec<String> {
+    let waits = |p: &Delivery| matches!(p, Delivery::Waiting | Delivery::Sealed(_));
+    let recipients = state.recipients.iter().filter(|r| waits(&r.progress));
+    recipients.map(|r| r.address.to_string()).collect()
+}
+
+fn describe(id: &str, state: &State) -> serde_json::Value {
+    serde_json::json!({
+        "id": id,
+        "bytes": state.size,
+        "subject": state.subject,
+        "created": state.created.0,
+        "waiting": waiting(state),
+        "attempts": state.attempts,
+        "error": state.last_error,
+    })
+}

@@ -1,0 +1,195 @@
+//! `cutout send`.
+
+use std::{
+    io::{IsTerminal as _, Read as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anon::{certificate::Address, mail::BODY_MAX};
+use clap::{Args, ValueEnum};
+use node::now;
+
+use super::read_file;
+use crate::{
+    account::Account,
+    cli::Global,
+    compose::{ComposeError, Message},
+    entrance::Entrance,
+    outbox::Outbox,
+    scheme::{PaperScheme, Scheme},
+    send::{Mail, Outcome, Sender},
+    terminal::{Failure, Progress, say, tell},
+};
+
+/// Arguments of `cutout send`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout send --to bob@demo.alt letter.eml             a finished message, byte for byte\n  echo 'at noon' | cutout send --to bob@demo.alt -s when\n  cutout send --to bob@demo.alt --to eve@demo.alt -s hello -   one body, two recipients\n\nSent anonymously: everything goes through channels to random nodes, and your address is not in it\nunless you write it there or --sign. What that hides, and what not: THREATMODEL.md."
+)]
+pub struct SendArgs {
+    /// Whom to send to; may be repeated
+    #[arg(long, value_name = "ADDR", required = true)]
+    to: Vec<String>,
+    /// The subject, for a text; a finished message has its own
+    #[arg(short, long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// The message (RFC 5322) or, with -s, the text; `-` or nothing: standard input
+    #[arg(value_name = "FILE.eml")]
+    file: Option<PathBuf>,
+    /// Sign the mail inside its seal: the recipients, and nobody else, learn that it is yours
+    #[arg(long)]
+    sign: bool,
+    /// Do not hide: talk to the storage nodes directly (the paper's section 3)
+    #[arg(long)]
+    direct: bool,
+    /// How the nodes of a channel are chosen
+    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
+    scheme: SchemeName,
+    /// Report in JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// The schemes there are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchemeName {
+    /// Section 4 of the paper, to the letter
+    Paper,
+}
+
+impl SchemeName {
+    /// The scheme over what an agent knows of the network.
+    #[must_use]
+    pub fn scheme(self, entrance: &Arc<Entrance>) -> Arc<dyn Scheme> {
+        match self {
+            Self::Paper => Arc::new(PaperScheme::new(Arc::clone(entrance))),
+        }
+    }
+}
+
+/// Runs `cutout send`.
+///
+/// # Errors
+/// [`Failure`], 75 if the mail waits in the outbox.
+pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
+    let mut recipients: Vec<Address> = Vec::new();
+    for text in &args.to {
+        let address = Address::parse(text).map_err(|error| {
+            Failure::new(
+                64,
+                &format!("{text} is no address"),
+                error,
+                "give one such as bob@demo.alt",
+            )
+        })?;
+        if !recipients.contains(&address) {
+            recipients.push(address);
+        }
+    }
+    let input = read_input(args.file.as_ref())?;
+    let home = global.open_home()?;
+    let network = home.network().network().map_err(crate::home::HomeError::from)?;
+    if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
+        let cause = format!("addresses of this network end in @{}", network.name);
+        return Err(Failure::new(67, &format!("{foreign} is not in this network"), cause, ""));
+    }
+    let account = Account::read(home.vault())?;
+    let message = match &args.subject {
+        Some(subject) => {
+            let text = String::from_utf8(input).map_err(|error| {
+                Failure::new(65, "the text is not UTF-8", error, "send it as a finished message")
+            })?;
+            let from = args.sign.then(|| account.address());
+            Message::from_text(&text, subject, &recipients, from, now())?
+        }
+        None => Message::from_rfc5322(input)?,
+    };
+    if args.sign {
+        account.certificate(&network, now())?;
+    }
+    let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
+    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+    let sender = Sender {
+        scheme: args.scheme.scheme(&entrance),
+        entrance: Arc::clone(&entrance),
+        outbox: Outbox::new(home.vault()),
+        account: &account,
+    };
+    let mail = Mail {
+        bytes: &message.bytes,
+        subject: &message.subject,
+        recipients: &recipients,
+        signed: args.sign,
+        direct: args.direct,
+    };
+    let id = sender.prepare(&mail)?;
+    let outcome = sender.deliver(&id).await;
+    progress.finish();
+    home.remember(&entrance)?;
+    report(&id, &outcome?, args.json)
+}
+
+fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
+    match file {
+        Some(path) if path.as_os_str() != "-" => read_file(path),
+        _ => {
+            if std::io::stdin().is_terminal() {
+                tell("Type the message, then Ctrl-D.");
+            }
+            let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX).saturating_add(1);
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .take(limit)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::new(66, "standard input cannot be read", error, ""))?;
+            if bytes.is_empty() { Err(ComposeError::Empty.into()) } else { Ok(bytes) }
+        }
+    }
+}
+
+/// Says what came of an attempt; the failure if it is not all done.
+///
+/// # Errors
+/// [`Failure`] with the exit code that fits.
+pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
+    if json {
+        let names = |list: &[Address]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let object = serde_json::json!({
+            "id": id,
+            "delivered": names(&outcome.delivered),
+            "unknown": names(&outcome.unknown),
+            "waiting": names(&outcome.waiting),
+            "receipts": { "body": outcome.body_receipts, "inbox": outcome.inbox_receipts },
+            "error": outcome.error.as_ref().map(ToString::to_string),
+        });
+        say(object.to_string())?;
+    } else {
+        for address in &outcome.delivered {
+            tell(format!("Delivered to {address}."));
+        }
+        for address in &outcome.unknown {
+            tell(format!("No such recipient: {address}."));
+        }
+    }
+    if let Some(error) = &outcome.error
+        && !outcome.waiting.is_empty()
+    {
+        let what = format!("the mail waits in the outbox as {id}");
+        let code = match error.exit_code() {
+            code @ (69 | 76) => code,
+            _ => 75,
+        };
+        return Err(Failure::new(code, &what, error, error.remedy()));
+    }
+    if !outcome.waiting.is_empty() {
+        let what = format!("the mail waits in the outbox as {id}");
+        return Err(Failure::new(75, &what, "", "run `cutout outbox --retry` later"));
+    }
+    if let Some(unknown) = outcome.unknown.first() {
+        let error = crate::error::AgentError::NoSuchRecipient;
+        let what = format!("{unknown} cannot be written to");
+        return Err(Failure::new(67, &what, &error, error.remedy()));
+    }
+    Ok(())
+}

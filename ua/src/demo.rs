@@ -1,0 +1,221 @@
+//! `cutout demo`: one anonymous mail crosses a network of real processes, and each role's view is drawn from
+//! what its processes really received.
+
+mod recorder;
+mod report;
+mod view;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use node::now;
+
+use crate::{
+    account::Account,
+    certificates::publish,
+    cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
+    command::{read_file, send::SchemeName},
+    compose::Message,
+    entrance::Entrance,
+    event::{Event, Listener},
+    home::Home,
+    maildir::Maildir,
+    outbox::Outbox,
+    receive::Reader,
+    send::{Mail, Outcome, Sender},
+    terminal::{Failure, Progress, describe, tell},
+    vault::{KdfCost, Passphrase},
+};
+
+pub use recorder::{DemoNodeArgs, run_node};
+use report::{Costs, Report};
+use view::Secrets;
+
+/// One way on each link while the mail crosses, so that round trips can be counted.
+const DELAY: Duration = Duration::from_millis(25);
+/// What Alice writes unless she is given a file.
+const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
+
+/// Arguments of `cutout demo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout demo\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq .roles"
+)]
+pub struct DemoArgs {
+    /// How many nodes the network has
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(6..=200))]
+    nodes: u16,
+    /// The mail to send (RFC 5322), instead of a letter of the demo's own
+    #[arg(long, value_name = "FILE.eml")]
+    mail: Option<PathBuf>,
+    /// How the nodes of a channel are chosen
+    #[arg(long, value_enum, default_value = "paper")]
+    scheme: SchemeName,
+    /// Report in JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::new(
+            71,
+            "the demo's network does not come up",
+            error,
+            "close other programs, or use fewer --nodes",
+        )
+    }
+}
+
+/// Tells each event as it happens, and keeps them all.
+struct Stage {
+    events: Mutex<Vec<Event>>,
+    silent: bool,
+}
+
+impl Listener for Stage {
+    fn on(&self, event: &Event) {
+        if !self.silent
+            && let Some(text) = describe(event)
+        {
+            tell(format!("    {text}"));
+        }
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
+}
+
+/// Somebody of the demo.
+struct Person {
+    home: Home,
+    account: Account,
+    stage: Arc<Stage>,
+    entrance: Arc<Entrance>,
+}
+
+impl Person {
+    fn new(directory: &Path, network: &str, silent: bool) -> Result<Self, Failure> {
+        let passphrase = Passphrase::new("demo".to_owned())?;
+        let home = Home::create(directory, network, &passphrase, KdfCost::default())?;
+        let parameters = home.network().network().map_err(crate::home::HomeError::from)?;
+        let account = Account::self_certifying(&parameters, now());
+        account.write(home.vault())?;
+        let stage = Arc::new(Stage { events: Mutex::default(), silent });
+        let entrance = Arc::new(home.entrance(Arc::clone(&stage) as _)?);
+        Ok(Self { home, account, stage, entrance })
+    }
+}
+
+/// Runs `cutout demo`.
+///
+/// # Errors
+/// [`Failure`] if anything does not work as promised.
+pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let directory = tempfile::tempdir()
+        .map_err(|error| Failure::new(73, "no temporary directory", error, "set TMPDIR"))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
+    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
+    let mut options =
+        ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
+    (options.proxied, options.recorded) = (true, true);
+    let all = args.nodes;
+    let cluster =
+        Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up"))).await?;
+    progress.finish();
+
+    let network = String::from_utf8_lossy(&read_file(&cluster.network_file())?).into_owned();
+    let alice = Person::new(&directory.path().join("alice"), &network, args.json)?;
+    let bob = Person::new(&directory.path().join("bob"), &network, true)?;
+    let bobs_certificate = bob.account.certificate(bob.entrance.network(), now())?;
+    publish(&bob.entrance, &bobs_certificate).await?;
+    let message = match &args.mail {
+        Some(path) => Message::from_rfc5322(read_file(path)?)?,
+        None => {
+            Message::from_text(LETTER, "Spring", &[bob.account.address().clone()], None, now())?
+        }
+    };
+
+    let talk = |text: &str| {
+        if !args.json {
+            tell(text);
+        }
+    };
+    talk("\nAlice writes to Bob:");
+    let (outcome, costs) = send(&cluster, &alice, &bob, &message, args.scheme).await?;
+
+    talk("\nBob reads:");
+    let maildir = Maildir::open(&directory.path().join("mail"))?;
+    let reader = Reader::new(
+        Arc::clone(&bob.entrance),
+        bob.home.vault(),
+        &bob.account,
+        bobs_certificate,
+        &maildir,
+    )?;
+    // What a role saw of the send, not of the reading, is what is drawn.
+    let secrets = Secrets::of(&alice, &bob, &message);
+    let roles = view::draw(&cluster, &secrets)?;
+    reader.fetch().await?;
+    let delivered = match maildir.list()?.as_slice() {
+        [entry] => maildir.read(entry)? == message.bytes,
+        _ => false,
+    };
+    let report =
+        Report { cluster: &cluster, stage: &alice.stage, outcome, delivered, costs, roles };
+    report.print(args.scheme, args.json)?;
+    if delivered {
+        Ok(())
+    } else {
+        Err(Failure::new(70, "the mail did not arrive byte for byte", "", "report this"))
+    }
+}
+
+/// Sends the mail over delayed links and counts what it costs.
+async fn send(
+    cluster: &Cluster,
+    alice: &Person,
+    bob: &Person,
+    message: &Message,
+    scheme: SchemeName,
+) -> Result<(Outcome, Costs), Failure> {
+    let sender = Sender {
+        scheme: scheme.scheme(&alice.entrance),
+        entrance: Arc::clone(&alice.entrance),
+        outbox: Outbox::new(alice.home.vault()),
+        account: &alice.account,
+    };
+    let mail = Mail {
+        bytes: &message.bytes,
+        subject: &message.subject,
+        recipients: &[bob.account.address().clone()],
+        signed: false,
+        direct: false,
+    };
+    let id = sender.prepare(&mail)?;
+    let own = std::process::id();
+    let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
+    view::mark(cluster)?;
+    cluster.set_delay(DELAY);
+    let start = Instant::now();
+    let outcome = sender.deliver(&id).await?;
+    let elapsed = start.elapsed();
+    cluster.set_delay(Duration::ZERO);
+    let after = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
+    let spent = |before: Option<Duration>, after: Option<Duration>| {
+        after.zip(before).map(|(after, before)| after.saturating_sub(before))
+    };
+    let costs = Costs {
+        elapsed,
+        round_trip: DELAY * 2,
+        bytes: after.0.saturating_sub(before.0),
+        cpu: spent(before.1, after.1).zip(spent(before.2, after.2)).map(|(nodes, own)| nodes + own),
+    };
+    if let Some(error) = outcome.error {
+        return Err(error.into());
+    }
+    Ok((outcome, costs))
+}

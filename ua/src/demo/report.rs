@@ -1,0 +1,138 @@
+//! What the demo says at its end.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use clap::ValueEnum as _;
+use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+
+use super::{
+    Stage,
+    view::{Views, channels},
+};
+use crate::{
+    cluster::Cluster,
+    command::send::SchemeName,
+    send::Outcome,
+    terminal::{Failure, say},
+};
+
+/// What a send cost.
+pub(super) struct Costs {
+    pub(super) elapsed: Duration,
+    pub(super) round_trip: Duration,
+    pub(super) bytes: u64,
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Costs {
+    /// Sequential link round trips: the time it took, in round trips of one link.
+    fn round_trips(&self) -> f64 {
+        let ratio = self.elapsed.as_secs_f64() / self.round_trip.as_secs_f64();
+        (ratio * 10.0).round() / 10.0
+    }
+}
+
+/// Everything the demo found out.
+pub(super) struct Report<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) stage: &'a Arc<Stage>,
+    pub(super) outcome: Outcome,
+    pub(super) delivered: bool,
+    pub(super) costs: Costs,
+    pub(super) roles: Views,
+}
+
+impl Report<'_> {
+    pub(super) fn print(&self, scheme: SchemeName, json: bool) -> Result<(), Failure> {
+        let scheme = scheme.to_possible_value();
+        let scheme = scheme.as_ref().map_or("", |value| value.get_name());
+        if json { self.print_json(scheme) } else { self.print_text(scheme) }
+    }
+
+    fn k(&self) -> usize {
+        self.cluster.nodes().len().min(8)
+    }
+
+    fn print_json(&self, scheme: &str) -> Result<(), Failure> {
+        let roles: serde_json::Map<String, serde_json::Value> = self
+            .roles
+            .roles
+            .iter()
+            .map(|(role, seen)| ((*role).to_owned(), serde_json::json!(seen)))
+            .collect();
+        let events = self.stage.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths: Vec<_> = channels(&events)
+            .into_iter()
+            .map(|(purpose, path)| {
+                serde_json::json!({
+                    "for": purpose.words(), "x": path.go_between.short(),
+                    "y": path.witness.short(), "z": path.far_end.short(),
+                })
+            })
+            .collect();
+        say(serde_json::json!({
+            "scheme": scheme,
+            "nodes": self.cluster.nodes().len(),
+            "k": self.k(),
+            "delivered": self.delivered,
+            "receipts": { "body": self.outcome.body_receipts, "inbox": self.outcome.inbox_receipts },
+            "round_trips": self.costs.round_trips(),
+            "messages": self.roles.messages,
+            "bytes": self.costs.bytes,
+            "cpu_ms": self.costs.cpu.map(|cpu| cpu.as_secs_f64() * 1e3),
+            "channels": paths,
+            "roles": roles,
+        })
+        .to_string())
+    }
+
+    fn print_text(&self, scheme: &str) -> Result<(), Failure> {
+        let (body, inbox, k) = (self.outcome.body_receipts, self.outcome.inbox_receipts, self.k());
+        if self.delivered {
+            say("    the mail is in Bob's Maildir, byte for byte")?;
+        }
+        say(format!(
+            "\nReceipts    body {body} of {k}, inbox {inbox} of {k}, each signed by a replica and verified by Alice"
+        ))?;
+        say(format!(
+            "Cost        {} sequential link round trips ({} ms over links of {} ms), {} messages, {} bytes on the links{}",
+            self.costs.round_trips(),
+            self.costs.elapsed.as_millis(),
+            self.costs.round_trip.as_millis(),
+            self.roles.messages,
+            self.costs.bytes,
+            self.costs
+                .cpu
+                .map(|cpu| format!(", {} ms CPU in all processes", cpu.as_millis()))
+                .unwrap_or_default(),
+        ))?;
+        say(format!(
+            "\nWho learned what in the `{scheme}` scheme (found in what the {} processes received):",
+            self.cluster.nodes().len()
+        ))?;
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY);
+        let header: Vec<&str> =
+            ["role"].into_iter().chain(self.roles.labels.iter().copied()).collect();
+        table.set_header(header);
+        for (role, seen) in &self.roles.roles {
+            let cells = self
+                .roles
+                .labels
+                .iter()
+                .map(|label| if seen.contains(label) { "sees" } else { "·" });
+            let row: Vec<&str> = [*role].into_iter().chain(cells).collect();
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Center);
+        }
+        say(table.to_string())?;
+        say(
+            "A lookup also tells the nodes near its key what is looked up; the paper's scheme looks up as it sends.\nTHREATMODEL.md says what follows from that.",
+        )
+    }
+}

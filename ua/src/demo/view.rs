@@ -1,0 +1,231 @@
+//! What each role saw: secrets searched as bytes in what the processes wrote down. Nothing here knows which
+//! role *should* see what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anon::{position::Key, request::Request};
+use data_encoding::{BASE64, HEXLOWER};
+
+use super::{
+    Person,
+    recorder::{Record, What},
+};
+use crate::{
+    cluster::Cluster,
+    compose::Message,
+    event::{Event, Purpose},
+    terminal::Failure,
+};
+
+/// How much of the message's end is looked for in what nodes received, bytes.
+const CANARY: usize = 24;
+
+/// What is looked for.
+pub(super) struct Secrets {
+    /// The identities that Alice used.
+    identities: BTreeSet<String>,
+    /// Label and bytes.
+    needles: Vec<(&'static str, Vec<Vec<u8>>)>,
+    /// Keys by which a request's role is told.
+    entrance: BTreeSet<Key>,
+    far_end: BTreeSet<Key>,
+    body_paths: BTreeSet<Key>,
+    inbox: Key,
+    certificate: Key,
+}
+
+/// The label of Alice's identities.
+const ALICE: &str = "Alice's link";
+
+/// For each role, what its processes received.
+pub(super) struct Views {
+    /// Role, then the labels of what was seen.
+    pub(super) roles: BTreeMap<&'static str, BTreeSet<&'static str>>,
+    /// All labels, in the order of the table.
+    pub(super) labels: Vec<&'static str>,
+    /// Requests, answers and cells that nodes received.
+    pub(super) messages: usize,
+}
+
+impl Secrets {
+    /// Everything that the demo knows about who wrote to whom.
+    pub(super) fn of(alice: &Person, bob: &Person, message: &Message) -> Self {
+        let events = alice.stage.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut identities = BTreeSet::new();
+        let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
+        for event in events.iter() {
+            match event {
+                Event::Identity(peer) => {
+                    identities.insert(peer.id.to_string());
+                }
+                Event::Channel { keys, .. } => {
+                    entrance.extend([keys.go_between, keys.witness]);
+                    far_end.insert(keys.far_end);
+                }
+                _ => {}
+            }
+        }
+        let address = bob.account.address();
+        let tail = message.bytes.len().saturating_sub(CANARY);
+        let body = message.bytes.get(tail..).unwrap_or_default().to_vec();
+        let needles = vec![
+            ("keyZ", far_end.iter().map(|key| key.0.to_vec()).collect()),
+            ("Bob's keys", vec![address.inbox().0.to_vec(), address.certificate().0.to_vec()]),
+            ("Bob's address", vec![address.to_string().into_bytes()]),
+            ("the text", vec![message.subject.clone().into_bytes(), body]),
+        ];
+        let (inbox, certificate) = (address.inbox(), address.certificate());
+        Self {
+            identities,
+            needles,
+            entrance,
+            far_end,
+            body_paths: BTreeSet::new(),
+            inbox,
+            certificate,
+        }
+    }
+
+    /// Which role a request makes its receiver; `None` for what is not part of the scheme.
+    fn role(&self, what: What, request: &Request) -> Option<&'static str> {
+        let direct = what == What::Direct;
+        Some(match request {
+            Request::Closest { key, .. } if self.entrance.contains(key) => {
+                "entrance (asked for X, Y)"
+            }
+            Request::Closest { key, .. } if self.far_end.contains(key) && direct => "Y  witness",
+            Request::Closest { key, .. } if self.far_end.contains(key) => "X  go-between",
+            Request::Closest { key, .. } if *key == self.inbox => {
+                "Z2, W2  inbox anonymizer, verifier"
+            }
+            Request::Closest { key, .. } if self.body_paths.contains(key) => {
+                "Z1, W1  body anonymizer, verifier"
+            }
+            Request::Perform { request, .. } => match &**request {
+                Request::Store(store) if self.body_paths.contains(&store.key) => {
+                    "Z1, W1  body anonymizer, verifier"
+                }
+                Request::AppendInbox(_) => "Z2, W2  inbox anonymizer, verifier",
+                Request::Fetch { key } if *key == self.certificate => "Z3  certificate anonymizer",
+                _ => return None,
+            },
+            Request::Store(store) if self.body_paths.contains(&store.key) => "body nodes",
+            Request::AppendInbox(append) if append.inbox == self.inbox => "inbox nodes",
+            Request::Fetch { key } if *key == self.certificate => "certificate nodes",
+            _ => return None,
+        })
+    }
+}
+
+/// Marks the beginning of the send: what was recorded before does not count.
+pub(super) fn mark(cluster: &Cluster) -> Result<(), Failure> {
+    for node in cluster.nodes() {
+        let path = node.directory.join("record.jsonl");
+        // The nodes append; what is there now is moved aside by length, not deleted.
+        let length = std::fs::metadata(&path).map_or(0, |m| m.len());
+        std::fs::write(node.directory.join("record.mark"), length.to_string())
+            .map_err(|error| Failure::new(74, "the records cannot be marked", error, ""))?;
+    }
+    Ok(())
+}
+
+fn records(cluster: &Cluster) -> Result<Vec<Record>, Failure> {
+    let fail = |error: std::io::Error| Failure::new(74, "the records cannot be read", error, "");
+    let mut all = Vec::new();
+    for node in cluster.nodes() {
+        let bytes = std::fs::read(node.directory.join("record.jsonl")).map_err(fail)?;
+        let mark = std::fs::read_to_string(node.directory.join("record.mark")).map_err(fail)?;
+        let from = mark.parse().unwrap_or(0);
+        let new = bytes.get(from..).unwrap_or_default();
+        let lines = new.split(|b| *b == b'\n');
+        all.extend(lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok()));
+    }
+    Ok(all)
+}
+
+/// Draws what each role saw.
+///
+/// # Errors
+/// [`Failure`] if a record cannot be read.
+pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failure> {
+    let records = records(cluster)?;
+    let requests: Vec<(&Record, Vec<u8>, Option<Request>)> = records
+        .iter()
+        .map(|record| {
+            let bytes = match record.what {
+                What::Extended => HEXLOWER.decode(record.content.as_bytes()),
+                _ => BASE64.decode(record.content.as_bytes()),
+            };
+            let bytes = bytes.unwrap_or_default();
+            let request = match record.what {
+                What::Direct | What::Channel => Request::decode(&bytes).ok(),
+                _ => None,
+            };
+            (record, bytes, request)
+        })
+        .collect();
+    let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
+    let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
+    secrets.needles.insert(1, ("Message-ID's key", keys));
+
+    let labels: Vec<&'static str> =
+        [ALICE].into_iter().chain(secrets.needles.iter().map(|(label, _)| *label)).collect();
+    let mut roles: BTreeMap<&'static str, BTreeSet<&'static str>> = BTreeMap::new();
+    let mut messages = 0;
+    for (record, bytes, request) in &requests {
+        messages += match record.what {
+            What::Direct | What::Channel | What::Opened => 2,
+            What::Forward | What::Backward => 1,
+            What::Extended => 0,
+        };
+        let Some(role) = request.as_ref().and_then(|r| secrets.role(record.what, r)) else {
+            continue;
+        };
+        let seen = roles.entry(role).or_default();
+        if secrets.identities.contains(&record.peer) {
+            seen.insert(ALICE);
+        }
+        for (label, needles) in &secrets.needles {
+            if needles.iter().any(|needle| holds(bytes, needle)) {
+                seen.insert(label);
+            }
+        }
+    }
+    Ok(Views { roles, labels, messages })
+}
+
+fn clone_of(secrets: &Secrets) -> Secrets {
+    Secrets {
+        identities: secrets.identities.clone(),
+        needles: secrets.needles.clone(),
+        entrance: secrets.entrance.clone(),
+        far_end: secrets.far_end.clone(),
+        body_paths: BTreeSet::new(),
+        inbox: secrets.inbox,
+        certificate: secrets.certificate,
+    }
+}
+
+/// The keys under which bodies were stored: the Message-IDs' keys.
+fn stored_keys(requests: &[(&Record, Vec<u8>, Option<Request>)]) -> BTreeSet<Key> {
+    let key = |request: &Request| match request {
+        Request::Store(store) if store.kind == anon::request::ObjectKind::Body => Some(store.key),
+        _ => None,
+    };
+    requests.iter().filter_map(|(_, _, request)| key(request.as_ref()?)).collect()
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The channels of a mail, for the report.
+pub(super) fn channels(events: &[Event]) -> Vec<(Purpose, crate::event::Path)> {
+    let channel = |event: &Event| match event {
+        Event::Channel { purpose, path, .. } => Some((*purpose, *path)),
+        _ => None,
+    };
+    let mut channels: Vec<_> = events.iter().filter_map(channel).collect();
+    channels.sort_by_key(|(purpose, _)| *purpose);
+    channels
+}

@@ -1,0 +1,237 @@
+//! How the commands talk: data on stdout, talk on stderr, and failures as `error:` / `cause:` / `try:`.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    sync::Mutex,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    account::AccountError,
+    compose::ComposeError,
+    error::AgentError,
+    event::{Event, Listener},
+    home::HomeError,
+    maildir::MaildirError,
+    vault::VaultError,
+};
+
+/// A command failed: what it says, and its exit code (sysexits).
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What did not work.
+    pub error: String,
+    /// Why.
+    pub cause: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Failure {
+    /// A failure with all it has to say.
+    #[must_use]
+    pub fn new(code: u8, error: &str, cause: impl ToString, remedy: &str) -> Self {
+        let cause = cause.to_string();
+        Self { code, error: error.to_owned(), cause, remedy: remedy.to_owned() }
+    }
+
+    /// The same failure as that of some operation.
+    #[must_use]
+    pub fn of(mut self, error: &str) -> Self {
+        error.clone_into(&mut self.error);
+        self
+    }
+
+    /// Writes it to stderr.
+    pub fn print(&self) {
+        let mut out = anstream::stderr().lock();
+        let bold = "\u{1b}[1;31m";
+        let _ = writeln!(out, "{bold}error:\u{1b}[0m {}", self.error);
+        if !self.cause.is_empty() && self.cause != self.error {
+            let _ = writeln!(out, "cause: {}", self.cause);
+        }
+        if !self.remedy.is_empty() {
+            let _ = writeln!(out, "try:   {}", self.remedy);
+        }
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        Self::new(
+            error.exit_code(),
+            "the network did not do what was asked",
+            &error,
+            error.remedy(),
+        )
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let (code, remedy) = match error {
+            VaultError::WrongPassphrase => (77, "type the passphrase again"),
+            VaultError::InUse => (75, "wait until the other cutout command is done"),
+            _ => (73, "check the directory and its permissions"),
+        };
+        Self::new(code, "the sealed files cannot be used", error, remedy)
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        let (code, remedy) = match error {
+            HomeError::Vault(error) => return error.into(),
+            HomeError::NotInitialised(_) => {
+                (78, "run `cutout init --network FILE` first, or name another --home")
+            }
+            HomeError::AlreadyInitialised(_) => (73, "use it as it is, or name another --home"),
+            HomeError::Network(_) => (78, "check the network file"),
+            HomeError::NoHome => (78, "name a directory with --home"),
+            HomeError::Io { .. } => (73, "check the directory and its permissions"),
+        };
+        Self::new(code, "this user's directory cannot be used", error, remedy)
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let remedy = match error {
+            AccountError::Uncertified(_) => {
+                "have the authority sign your request, then run `cutout init --certificate FILE`"
+            }
+            AccountError::ForeignCertificate => {
+                "install the certificate that was made from your request"
+            }
+            _ => {
+                "check this machine's clock; if the certificate has expired, ask the authority for a new one"
+            }
+        };
+        Self::new(78, "this user's address cannot be used", error, remedy)
+    }
+}
+
+impl From<ComposeError> for Failure {
+    fn from(error: ComposeError) -> Self {
+        let remedy = match error {
+            ComposeError::NotAMessage | ComposeError::Empty => {
+                "hand in a file with headers, or give a subject with -s and the text on standard input"
+            }
+            _ => "send a smaller message",
+        };
+        Self::new(65, "this cannot be sent", error, remedy)
+    }
+}
+
+impl From<MaildirError> for Failure {
+    fn from(error: MaildirError) -> Self {
+        Self::new(
+            73,
+            "the Maildir cannot be used",
+            error,
+            "check the directory and its permissions",
+        )
+    }
+}
+
+/// Prints a line of data.
+///
+/// # Errors
+/// [`Failure`] if stdout is closed.
+pub fn say(line: impl AsRef<str>) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}", line.as_ref())
+        .map_err(|error| Failure::new(74, "the output cannot be written", error, ""))
+}
+
+/// Prints a line of talk.
+pub fn tell(line: impl AsRef<str>) {
+    let _ = writeln!(anstream::stderr().lock(), "{}", line.as_ref());
+}
+
+/// Shows what an agent does: one moving line on a terminal, nothing elsewhere unless it was asked for.
+pub struct Progress {
+    bar: ProgressBar,
+    verbose: bool,
+    last: Mutex<String>,
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Progress(..)")
+    }
+}
+
+impl Progress {
+    /// Starts to show; with `verbose` each step gets a line of its own.
+    #[must_use]
+    pub fn start(first: &str, verbose: bool) -> Self {
+        let bar = if std::io::stderr().is_terminal() && !verbose {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        let progress = Self { bar, verbose, last: Mutex::default() };
+        progress.step(first);
+        progress
+    }
+
+    /// Shows a step.
+    pub fn step(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+        if self.verbose {
+            let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if *last != text {
+                tell(text);
+                text.clone_into(&mut last);
+            }
+        }
+    }
+
+    /// Stops showing.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Listener for Progress {
+    fn on(&self, event: &Event) {
+        if let Some(text) = describe(event) {
+            self.step(&text);
+        }
+    }
+}
+
+/// An event in words; `None` if it is of no interest to people.
+#[must_use]
+pub fn describe(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Channel { purpose, path, .. } => format!(
+            "{}: channel through X {} to {}, confirmed by Y {}",
+            purpose.words(),
+            path.go_between.short(),
+            path.far_end.short(),
+            path.witness.short(),
+        ),
+        Event::Identity(_) => return None,
+        Event::Disagreed { purpose, disagreement } => {
+            format!("{}: answers disagree, asking others ({disagreement})", purpose.words())
+        }
+        Event::Agreed { purpose, replicas } => {
+            format!("{}: both lists name the same {} replicas", purpose.words(), replicas.len())
+        }
+        Event::Receipts { purpose, valid, wanted } => {
+            format!("{}: {valid} of {wanted} receipts verified", purpose.words())
+        }
+        Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
+    })
+}
