@@ -13,7 +13,7 @@ use anon::{
     verification::ReplicaSet,
 };
 
-use crate::world::{NOW, Node, network, other_network};
+use crate::world::{Change, NOW, Node, network, other_network};
 
 const KEY: Key = Key([3; 32]);
 const KEEP_UNTIL: Time = NOW.after(86_400);
@@ -93,13 +93,13 @@ fn a_node_outside_the_set_does_not_count() {
 #[test]
 fn a_receipt_for_another_operation_does_not_count() {
     let node = Node::new(1);
-    let changes: [(&str, fn(&mut ReceiptClaims)); 6] = [
-        ("network", |c| c.network = other_network().id),
-        ("kind", |c| c.kind = ReceiptKind::Appended),
-        ("key", |c| c.key.0[31] ^= 1),
-        ("digest", |c| c.digest[0] ^= 1),
-        ("size", |c| c.size += 1),
-        ("nonce (a replay)", |c| c.nonce[15] ^= 1),
+    let changes: [Change<'_, ReceiptClaims>; 6] = [
+        ("network", &|c| c.network = other_network().id),
+        ("kind", &|c| c.kind = ReceiptKind::Appended),
+        ("key", &|c| c.key.0[31] ^= 1),
+        ("digest", &|c| c.digest[0] ^= 1),
+        ("size", &|c| c.size += 1),
+        ("nonce (a replay)", &|c| c.nonce[15] ^= 1),
     ];
     assert_eq!(counted(receipt(&node)), Ok(()));
     for (what, change) in changes {

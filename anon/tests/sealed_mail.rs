@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
-use crate::world::{NOW, Owner, TODAY, authority, network, other_network, recode, rng};
+use crate::world::{Change, NOW, Owner, TODAY, authority, network, other_network, recode, rng};
 
 /// [`Part`], [`Headers`] and [`SenderProof`] as they travel.
 #[derive(Clone, Serialize, Deserialize)]
@@ -197,7 +197,7 @@ fn a_signature_is_for_one_mail_to_one_recipient() {
     let (_, signed) = signed_by_alice();
     let signed: BareHeaders = recode(&signed);
     let mallory = Owner::named("mallory", 3).certificate.to_unverified();
-    let changes: [(&str, &dyn Fn(&mut BareHeaders)); 6] = [
+    let changes: [Change<'_, BareHeaders>; 6] = [
         ("recipient", &|h| h.to = Address::parse("carol@test.alt").unwrap()),
         ("date", &|h| h.date = h.date.after(1)),
         ("digest", &|h| h.parts[0].digest[0] ^= 1),

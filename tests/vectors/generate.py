@@ -11,6 +11,7 @@ The other *.json files are published vectors: each names its source.
 
 Every secret is 32 times one byte. In JSON: bytes are hexadecimal; "sha256" is the hash of what is too long.
 """
+import hashlib
 import json
 import pathlib
 import struct
@@ -109,14 +110,27 @@ def inbox_proof(owner, node, name, operation):
 STORE_DIGEST, APPEND_DIGEST = sha(label("store digest"), STORED), sha(label("append digest"), APPENDED)
 RECEIPTS = [receipt(A, 0, EXAMPLE_KEY, STORE_DIGEST, len(OBJECT)),
             receipt(B, 1, sha(BOB.address.encode()), APPEND_DIGEST, len(NOTIFICATION))]
+
+
+def lax_ed25519(secret, message):
+    """(R, S) with R the neutral element: equation and S are right, and only strict verification refuses it."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    scalar = int.from_bytes(hashlib.sha512(secret).digest()[:32], "little") & ~7 & ~(1 << 255) | 1 << 254
+    neutral = bytes([1]) + bytes(31)
+    k = int.from_bytes(hashlib.sha512(neutral + ed25519(secret) + message).digest(), "little")
+    return neutral + (k * scalar % order).to_bytes(32, "little")
+
+
 DELETION = signed(DELETE, "delete", NETWORK, EXAMPLE_KEY + ed25519(DELETE) + C.id + num(NOW))
+LAX_DELETION = DELETION[:-64] + lax_ed25519(DELETE, label("delete") + NETWORK + DELETION[:-65])
 READ = inbox_proof(BOB, A, "read inbox", bytes(32))
 ACKNOWLEDGE = inbox_proof(ALICE, B, "acknowledge inbox", sha(seq(DIGESTS)))
 
 
 def storage():
     return dict(nonce=RECEIPT_NONCE, expiry=NOW + 86_400, store_digest=STORE_DIGEST, append_digest=APPEND_DIGEST,
-                receipts=RECEIPTS, delete_seed=DELETE, deletion=DELETION, proof_nonce=PROOF_NONCE, read=READ,
+                receipts=RECEIPTS, delete_seed=DELETE, deletion=DELETION,
+                lax_deletion=LAX_DELETION, proof_nonce=PROOF_NONCE, read=READ,
                 digests=DIGESTS, acknowledge=ACKNOWLEDGE)
 
 

@@ -10,7 +10,7 @@ use anon::{
 };
 
 use super::edges;
-use crate::world::{NOW, Owner, Signed, authority, network, other_network, recode};
+use crate::world::{Change, NOW, Owner, Signed, authority, network, other_network, recode};
 
 const BAD_SIGNATURE: CertificateError = CertificateError::Key(KeyError::BadSignature);
 const BAD_KEY: CertificateError = CertificateError::Key(KeyError::BadPublicKey);
@@ -125,7 +125,7 @@ fn it_is_for_one_network_and_that_networks_domain() {
 fn every_field_is_signed() {
     let alice = Owner::named("alice", 1);
     let bob = Owner::named("bob", 2);
-    let changes: [(&str, &dyn Fn(&mut AddressClaims)); 5] = [
+    let changes: [Change<'_, AddressClaims>; 5] = [
         ("address", &|c| c.address = Address::parse("alicia@test.alt").unwrap()),
         ("signing key", &|c| c.verify_key = bob.secret.verify_key()),
         ("sealing key", &|c| c.sealing_key = bob.sealing.agreement_key()),
@@ -203,12 +203,13 @@ fn addresses_are_lower_case_and_plain() {
         assert_eq!(read, parsed);
         assert!(wire::decode::<Address>(&wire::encode(text), 300).is_err(), "{text} on the wire");
     }
-    let long = format!("{}@demo.alt", "a".repeat(246));
+    let (longest, long) =
+        (format!("{}@demo.alt", "a".repeat(245)), format!("{}@demo.alt", "a".repeat(246)));
     for text in ["", "@", "a@", "@b", "a b@c", "a@b@c", "a@b+c", "ä@b", "a\0@b", "a@b c", &long] {
         assert!(Address::parse(text).is_err(), "{text:?}");
         assert!(wire::decode::<Address>(&wire::encode(text), 300).is_err(), "{text:?}");
     }
-    assert!(Address::parse(&long[1..]).is_ok());
+    assert!(Address::parse(&longest).is_ok());
 }
 
 #[test]

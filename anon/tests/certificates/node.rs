@@ -13,7 +13,7 @@ use anon::{
 use sha2::{Digest as _, Sha256};
 
 use super::edges;
-use crate::world::{NOW, Node, Signed, TODAY, network, other_network, recode};
+use crate::world::{Change, NOW, Node, Signed, TODAY, network, other_network, recode};
 
 const BAD_SIGNATURE: CertificateError = CertificateError::Key(KeyError::BadSignature);
 const BAD_KEY: CertificateError = CertificateError::Key(KeyError::BadPublicKey);
@@ -80,7 +80,7 @@ fn it_is_for_one_network() {
 fn every_field_is_signed() {
     let node = Node::new(1);
     let admission = node.admission(TODAY);
-    let changes: [(&str, &dyn Fn(&mut NodeClaims)); 8] = [
+    let changes: [Change<'_, NodeClaims>; 8] = [
         ("identity", &|c| c.identity = Node::new(2).id()),
         ("channel key", &|c| c.channel_key = Node::new(2).channel.agreement_key()),
         ("an address", &|c| c.addresses[0].push('2')),
@@ -158,7 +158,7 @@ fn of_two_the_one_with_the_later_start_is_newer() {
     let later = node.certify(|c| c.validity.not_before = c.validity.not_before.after(1));
     let later = later.verify(&network(), NOW).unwrap();
     assert_eq!(node.certificate.clone().newer(later.clone()), later);
-    assert_eq!(later.clone().newer(node.certificate.clone()), later);
+    assert_eq!(later.clone().newer(node.certificate), later);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn run(
     seed: u64,
     attack: impl FnOnce(Vec<Cell>) -> Vec<Cell>,
 ) -> Result<bool, ChannelError> {
-    let mut line = Line::over(&nodes(place.hops), &mut rng(seed));
+    let mut line = Line::over(nodes(place.hops), &mut rng(seed));
     let (before, behind) = line.go_betweens.split_at_mut(place.link);
     match place.way {
         Way::Forward => {
@@ -171,13 +171,13 @@ fn made_up_cells_end_the_channel() {
 fn cells_handed_back_to_whoever_sent_them_end_the_channel() {
     for hops in 1..=3 {
         for link in 0..usize::from(hops) {
-            let mut line = Line::over(&nodes(hops), &mut rng(1));
+            let mut line = Line::over(nodes(hops), &mut rng(1));
             let sent = line.request(&store(10_000)).swap_remove(link);
             let back = backward(&mut line.go_betweens[..link], sent).swap_remove(0);
             let received = line.receive_responses(&back).map(|_| true);
             assert_eq!(received, BAD_CELL, "to the sender from link {link} of {hops}");
 
-            let mut line = Line::over(&nodes(hops), &mut rng(1));
+            let mut line = Line::over(nodes(hops), &mut rng(1));
             let sent = line.respond(&Response::Object(vec![7; 10_000])).swap_remove(link);
             let back = forward(&mut line.go_betweens[link..], sent).pop().unwrap();
             let received = line.receive_requests(&back).map(|_| true);
@@ -188,7 +188,7 @@ fn cells_handed_back_to_whoever_sent_them_end_the_channel() {
 
 #[test]
 fn a_go_between_that_adds_its_layer_to_the_wrong_direction_ends_the_channel() {
-    let mut line = Line::over(&nodes(2), &mut rng(1));
+    let mut line = Line::over(nodes(2), &mut rng(1));
     let mut cells = line.sender.request(&store(100)).unwrap();
     let hop = &mut line.go_betweens[0];
     cells.iter_mut().for_each(|cell| hop.backward.apply(cell));

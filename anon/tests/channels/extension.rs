@@ -58,7 +58,7 @@ const NOT_CONFIRMED: Result<(), ChannelError> =
 fn the_next_nodes_answer_extends_the_channel() {
     for hops in 2..=3 {
         let nodes = nodes(hops);
-        let asked = asked(&nodes);
+        let asked = asked(nodes);
         let create = Cell::create(&asked.create);
         let accepted = accept(nodes.last().unwrap(), &create, &mut rng(3)).unwrap();
         assert_eq!(answered(asked, &extended(accepted.created)), Ok(()));
@@ -75,7 +75,7 @@ fn anything_but_extended_is_no_extension() {
             Response::Object(vec![0; 64]),
             Response::Certificate(Box::new(Node::new(3).certificate.to_unverified())),
         ] {
-            let answer = answered(asked(&nodes(hops)), &response);
+            let answer = answered(asked(nodes(hops)), &response);
             assert_eq!(answer, Err(ChannelError::NotExtended), "{response:?}");
         }
     }
@@ -99,11 +99,11 @@ fn an_answer_made_up_by_the_go_between_is_not_confirmed() {
         let nodes = nodes(hops);
         let (last, first) = nodes.split_last().unwrap();
         let go_between = first.last().unwrap();
-        let asked_once = asked(&nodes);
+        let asked_once = asked(nodes);
         let forged = made_up(&asked_once, go_between.channel.expose_seed(), [0x66; 32]);
         assert_eq!(answered(asked_once, &extended(forged)), NOT_CONFIRMED);
         // With the next node's own secret the same computation is an answer.
-        let asked_again = asked(&nodes);
+        let asked_again = asked(nodes);
         let genuine = made_up(&asked_again, last.channel.expose_seed(), [0x66; 32]);
         assert_eq!(answered(asked_again, &extended(genuine)), Ok(()));
     }
@@ -116,12 +116,12 @@ fn an_answer_from_another_channel_is_not_confirmed() {
     let (_, create) = other.unwrap();
     let create = Cell::create(&create);
     let accepted = accept(&nodes[1], &create, &mut rng(3)).unwrap();
-    assert_eq!(answered(asked(&nodes), &extended(accepted.created)), NOT_CONFIRMED);
+    assert_eq!(answered(asked(nodes), &extended(accepted.created)), NOT_CONFIRMED);
 }
 
 #[test]
 fn another_node_than_the_one_asked_for_cannot_answer() {
-    let asked = asked(&nodes(2));
+    let asked = asked(nodes(2));
     let create = Cell::create(&asked.create);
     let accepted = accept(&Node::new(9), &create, &mut rng(3)).map(|_| ());
     assert_eq!(accepted, Err(ChannelError::Handshake(HandshakeError::BadEarlyRequest)));
@@ -131,7 +131,7 @@ fn another_node_than_the_one_asked_for_cannot_answer() {
 fn a_former_far_end_cannot_read_what_follows() {
     let nodes = nodes(2);
     // A copy of the go-between's keys as far end: the far end of a channel from the same randomness.
-    let mut line = Line::over(&nodes, &mut rng(4));
+    let mut line = Line::over(nodes, &mut rng(4));
     let mut kept = Line::over(&nodes[..1], &mut rng(4)).far_end;
     let asked = line.extensions[0][0][0].clone();
     assert!(matches!(kept.receive(asked), Ok(Some(Request::Extend { .. }))));

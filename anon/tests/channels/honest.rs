@@ -1,6 +1,6 @@
 //! What works, and what a go-between sees of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use anon::{
     cell::{CELL, Cell, CellError, PAYLOAD},
@@ -15,9 +15,10 @@ use crate::{
 
 pub(crate) const KEY: Key = Key([3; 32]);
 
-/// Nodes that differ.
-pub(crate) fn nodes(count: u8) -> Vec<Node> {
-    (1..=count).map(Node::new).collect()
+/// Nodes that differ, at most three.
+pub(crate) fn nodes(count: u8) -> &'static [Node] {
+    static ALL: LazyLock<Vec<Node>> = LazyLock::new(|| (1..=3).map(Node::new).collect());
+    &ALL[..usize::from(count)]
 }
 
 pub(crate) fn store(object: usize) -> Request {
@@ -29,7 +30,7 @@ pub(crate) fn store(object: usize) -> Request {
 #[test]
 fn requests_and_responses_of_any_size_over_one_two_and_three_hops() {
     for hops in 1..=3 {
-        let mut line = Line::over(&nodes(hops), &mut rng(1));
+        let mut line = Line::over(nodes(hops), &mut rng(1));
         assert_eq!(line.sender.hops(), usize::from(hops));
         let edge = PAYLOAD - 4 - 1 - 3;
         for size in [0, 1, edge - 1, edge, edge + 1, 2 * PAYLOAD, MAX_OBJECT] {
@@ -47,7 +48,7 @@ fn requests_and_responses_of_any_size_over_one_two_and_three_hops() {
 
 #[test]
 fn a_message_fills_as_many_cells_as_it_needs() {
-    let mut line = Line::over(&nodes(1), &mut rng(1));
+    let mut line = Line::over(nodes(1), &mut rng(1));
     // Behind the message's length: the variant, the object's length (three bytes), the object.
     let edge = PAYLOAD - 4 - 1 - 3;
     for (size, cells) in [(0, 1), (edge, 1), (edge + 1, 2), (edge + PAYLOAD, 2), (MAX_OBJECT, 258)]
@@ -62,7 +63,7 @@ fn a_message_fills_as_many_cells_as_it_needs() {
 
 #[test]
 fn a_request_is_incomplete_until_its_last_cell() {
-    let mut line = Line::over(&nodes(2), &mut rng(1));
+    let mut line = Line::over(nodes(2), &mut rng(1));
     let links = line.request(&store(10_000));
     let (last, first) = links[1].split_last().unwrap();
     assert_eq!(line.receive_requests(first), Ok(vec![]));
@@ -72,7 +73,7 @@ fn a_request_is_incomplete_until_its_last_cell() {
 
 #[test]
 fn a_message_beyond_the_limit_is_not_sent() {
-    let mut line = Line::over(&nodes(1), &mut rng(1));
+    let mut line = Line::over(nodes(1), &mut rng(1));
     let object = |size| Response::Object(vec![0; size]);
     let longest = MAX_MESSAGE - 1 - 5;
     assert!(line.far_end.respond(&object(longest)).is_ok());

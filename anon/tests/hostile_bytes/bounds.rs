@@ -99,10 +99,10 @@ fn the_bounds_inside_an_errand_are_the_same() {
 
 #[test]
 fn longer_than_a_message_is_refused_unread() {
-    let too_long = Err(WireError::TooLong { limit: MAX_MESSAGE });
+    let too_long = WireError::TooLong { limit: MAX_MESSAGE };
     let frame = vec![0; MAX_MESSAGE + 1];
-    assert_eq!(Request::decode(&frame), too_long.clone());
-    assert_eq!(Response::decode(&frame).map(|_| ()), too_long.map(|_: Request| ()));
+    assert_eq!(Request::decode(&frame), Err(too_long));
+    assert_eq!(Response::decode(&frame), Err(too_long));
     let limit = UnverifiedAddressCertificate::MAX;
     assert_eq!(
         UnverifiedAddressCertificate::decode(&vec![0; limit + 1]),

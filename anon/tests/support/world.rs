@@ -55,6 +55,9 @@ pub(crate) fn other_network() -> Network {
     Network { id, name: "other.alt".into(), ..network() }
 }
 
+/// The name of a change, and the change.
+pub(crate) type Change<'a, C> = (&'a str, &'a dyn Fn(&mut C));
+
 /// What a signed structure with private fields looks like on the wire, to take apart and forge.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Signed<C> {

@@ -1,8 +1,8 @@
 //! Our own known answers: requests, responses, receipts, proofs.
 
 use anon::{
-    authorization::{Deletion, InboxOperation, InboxProof},
-    keys::{DeleteSecret, SigningSecret as _},
+    authorization::{AuthorizationError, Deletion, InboxOperation, InboxProof},
+    keys::{DeleteSecret, KeyError, SigningSecret as _},
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
@@ -153,6 +153,10 @@ fn proofs_of_permission() {
     let deletion: Deletion = wire::decode(&expected.bytes("/deletion"), 1_024).unwrap();
     let permitted = deletion.verify(&network.id, members.nodes[2].id(), now);
     assert_eq!(permitted, Ok((key(), stored.delete.verify_key())));
+    // Signed by the holder of the key, with R of small order.
+    let lax: Deletion = wire::decode(&expected.bytes("/lax_deletion"), 1_024).unwrap();
+    let refused = lax.verify(&network.id, members.nodes[2].id(), now);
+    assert_eq!(refused, Err(AuthorizationError::Key(KeyError::BadSignature)));
 }
 
 #[test]

@@ -64,6 +64,29 @@ fn ed25519_verifies_as_strictly_as_it_can() {
 }
 
 #[test]
+fn an_ed25519_key_has_one_encoding() {
+    // y and y + p are the same number; 0 and ±1 are of small order besides.
+    let encoded = |low: u8| {
+        let mut key = [0; 32];
+        key[0] = low;
+        key
+    };
+    let beyond_p = |low: u8| {
+        let mut key = [0xFF; 32];
+        (key[0], key[31]) = (0xED + low, 0x7F);
+        key
+    };
+    let points: Vec<u8> =
+        (2..=18).filter(|y| VerifyingKey::from_bytes(&encoded(*y)).is_ok()).collect();
+    assert!(points.len() > 3);
+    for y in points {
+        assert!(VerifyKey(encoded(y)).check().is_ok(), "{y}");
+        assert!(VerifyingKey::from_bytes(&beyond_p(y)).is_ok_and(|key| !key.is_weak()), "{y}");
+        assert!(VerifyKey(beyond_p(y)).check().is_err(), "{y} + p");
+    }
+}
+
+#[test]
 fn hkdf_is_rfc_5869s() {
     let file = known_answers!("hkdf-sha256");
     for case in Vector(&file).list("/cases") {

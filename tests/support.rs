@@ -1,0 +1,121 @@
+//! What scenarios share: a network, its users, and the lock that lets one scenario run at a time.
+
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::Command,
+    sync::{Mutex, MutexGuard},
+};
+use ua::cluster::{Cluster, ClusterOptions};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_cutout"))
+}
+
+/// A network in a temporary directory, alone on this machine while it lives.
+pub struct Network {
+    pub cluster: Cluster,
+    pub directory: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Network {
+    pub async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, |_| {}).await
+    }
+
+    pub async fn start_with(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
+        let alone = ONE_AT_A_TIME.lock().await;
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = ClusterOptions::new(program(), directory.path().join("network"), nodes);
+        change(&mut options);
+        let cluster = Cluster::start(options, |_| {}).await.unwrap();
+        Self { cluster, directory, _alone: alone }
+    }
+
+    /// A new user with a self-certifying address, its certificate published.
+    pub async fn user(&self, name: &str) -> User {
+        let home = self.directory.path().join(name);
+        let mut user = User { home, address: String::new() };
+        let network = self.cluster.network_file();
+        let output = user.run(["init", "--network", network.to_str().unwrap()]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        user.address = text(&output.stdout).trim().to_owned();
+        user
+    }
+}
+
+/// Somebody with a home of their own, who types commands.
+pub struct User {
+    pub home: PathBuf,
+    pub address: String,
+}
+
+impl User {
+    pub async fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Output {
+        self.run_with_input(args, b"").await
+    }
+
+    pub async fn run_with_input<'a>(
+        &self,
+        args: impl IntoIterator<Item = &'a str>,
+        input: &[u8],
+    ) -> Output {
+        let mut child = Command::new(program())
+            .args(args)
+            .env("CUTOUT_HOME", &self.home)
+            .env("CUTOUT_PASSPHRASE", "correct horse")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let feed = tokio::spawn(async move {
+            let _ = stdin.write_all(&input).await;
+        });
+        let output = child.wait_with_output().await.unwrap();
+        feed.await.unwrap();
+        output
+    }
+
+    /// Fetches, and returns the report.
+    pub async fn fetch(&self) -> serde_json::Value {
+        let output = self.run(["fetch", "--json"]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The mails in the user's own Maildir, byte for byte, oldest first.
+    pub fn mails(&self) -> Vec<Vec<u8>> {
+        let maildir = ua::maildir::Maildir::open(&self.home.join("mail")).unwrap();
+        maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect()
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A message with an attachment of `kib` KiB of random bytes, line ends as they come.
+pub fn message(subject: &str, kib: usize) -> Vec<u8> {
+    let noise: Vec<u8> = (0..kib * 1024).map(|_| rand::random()).collect();
+    let encoded = data_encoding::BASE64_MIME.encode(&noise);
+    format!(
+        "From: Somebody <nobody@invalid.example>\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=frontier\r\n\r\n--frontier\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\nSee attached. \u{e9}\n\r\n--frontier\r\n\
+         Content-Type: application/octet-stream; name=noise.bin\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{encoded}--frontier--\r\n"
+    )
+    .into_bytes()
+}
