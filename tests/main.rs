@@ -6,5 +6,6 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
 
 mod end_to_end;
+mod garbage;
 mod round_trips;
 mod support;

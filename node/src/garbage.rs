@@ -74,29 +74,30 @@ impl Collector {
         if let Err(error) = self.store.expire(now().0, EXPIRED).await {
             tracing::warn!(%error, "expired objects stay");
         }
-        // Each collection starts at the other end.
+        // Each collection starts at the other end, where the last one from there stopped, and goes once round.
         ends.from_the_top = !ends.from_the_top;
+        let direction =
+            if ends.from_the_top { Direction::Descending } else { Direction::Ascending };
+        let cursor = if ends.from_the_top { &mut ends.descending } else { &mut ends.ascending };
+        let mut whole_walk = cursor.is_none();
         while collected.looked_at < self.keys && collected.freed < enough {
-            let (direction, from) = if ends.from_the_top {
-                (Direction::Descending, ends.descending)
-            } else {
-                (Direction::Ascending, ends.ascending)
-            };
-            let Ok(keys) = self.store.keys(from, direction, STEP).await else { break };
-            let last = keys.last().map(|usage| usage.key);
+            let Ok(keys) = self.store.keys(*cursor, direction, STEP).await else { break };
+            if keys.is_empty() {
+                *cursor = None;
+                if whole_walk {
+                    break;
+                }
+                whole_walk = true;
+            }
             for usage in keys {
+                if collected.looked_at == self.keys || collected.freed >= enough {
+                    break;
+                }
+                *cursor = Some(usage.key);
                 collected.looked_at += 1;
-                if collected.freed < enough && self.is_garbage(Key(usage.key)).await {
+                if self.is_garbage(Key(usage.key)).await {
                     collected.freed += self.store.drop_key(usage.key).await.unwrap_or(0);
                 }
-            }
-            if ends.from_the_top {
-                ends.descending = last;
-            } else {
-                ends.ascending = last;
-            }
-            if last.is_none() {
-                break;
             }
         }
         tracing::debug!(?collected, "collected garbage");
