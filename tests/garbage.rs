@@ -104,11 +104,16 @@ async fn on_the_timer_a_node_drops_exactly_what_closer_nodes_are_there_for() {
     };
     let expected: Vec<u64> = old
         .iter()
-        .map(|node| u64::try_from(keys.iter().filter(|key| still_closest(node, key)).count()).unwrap())
+        .map(|node| {
+            u64::try_from(keys.iter().filter(|key| still_closest(node, key)).count()).unwrap()
+        })
         .collect();
     for _ in 0..300 {
         let held = nodes.holdings().await;
-        assert!(held.iter().zip(&expected).all(|(held, expected)| held >= expected), "{held:?} < {expected:?}");
+        assert!(
+            held.iter().zip(&expected).all(|(held, expected)| held >= expected),
+            "{held:?} < {expected:?}"
+        );
         if held[..old.len()] == expected[..] {
             return;
         }
@@ -130,7 +135,8 @@ async fn a_store_that_needs_room_collects_what_is_not_the_nodes_to_keep() {
         closest[0].node()
     };
     let mut random = std::iter::repeat_with(|| Key(rand::random()));
-    let foreign: Vec<Key> = random.by_ref().filter(|key| nearest(key) != node.node()).take(4).collect();
+    let foreign: Vec<Key> =
+        random.by_ref().filter(|key| nearest(key) != node.node()).take(4).collect();
     let own: Vec<Key> = random.filter(|key| nearest(key) == node.node()).take(5).collect();
     for key in &foreign {
         assert!(matches!(store(&links, node, *key, 5_000).await, Response::Receipt(_)));

@@ -180,15 +180,28 @@ impl Entrance {
         }
         nodes.shuffle(&mut rand::rng());
         let mut answers = Vec::new();
+        let mut silent = Vec::new();
         let mut rest = nodes.as_slice();
         while answers.len() < 2 && !rest.is_empty() {
             let (now_asked, later) = rest.split_at(rest.len().min(2 - answers.len()));
             rest = later;
-            let asked =
-                now_asked.iter().map(|(peer, addresses)| self.ask(*peer, addresses, key, count));
-            answers.extend(join_all(asked).await.into_iter().flatten());
+            let asked = now_asked.iter().map(async |(peer, addresses)| {
+                self.ask(*peer, addresses, key, count).await.ok_or(*peer)
+            });
+            for answer in join_all(asked).await {
+                match answer {
+                    Ok(list) => answers.push(list),
+                    Err(peer) => silent.push(peer),
+                }
+            }
         }
-        if answers.is_empty() { Err(AgentError::NoNode) } else { Ok(answers) }
+        if answers.is_empty() {
+            return Err(AgentError::NoNode);
+        }
+        // Others answer, so it is not this machine that is cut off: the silent ones are not asked again.
+        let mut known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|peer, _| !silent.contains(peer));
+        Ok(answers)
     }
 
     async fn meet_more(&self, nodes: &[(PeerId, Vec<Multiaddr>)]) -> Result<(), AgentError> {

@@ -121,8 +121,14 @@ fn the_two_sides_of_a_go_between_share_no_block() {
             assert!(windows(&pair[0]).is_disjoint(&windows(&pair[1])));
         }
     }
-    // The same message twice, and nothing but zeros: no link shows either.
-    let all: Vec<&[u8]> =
-        seen.iter().flatten().flatten().flat_map(|cell| cell.as_bytes().chunks(16)).collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    // The same message twice, and nothing but zeros: no link shows either, and no layer is the same twice.
+    let cells = || seen.iter().flatten().flatten().map(|cell| cell.as_bytes().to_vec());
+    let layers = seen.iter().flat_map(|links| links.windows(2)).flat_map(|pair| {
+        let both = pair[0].iter().zip(&pair[1]);
+        both.map(|(a, b)| a.as_bytes().iter().zip(b.as_bytes()).map(|(a, b)| a ^ b).collect())
+    });
+    for all in [cells().collect::<Vec<_>>(), layers.collect()] {
+        let blocks: BTreeSet<&[u8]> = all.iter().flat_map(|cell| cell.chunks(16)).collect();
+        assert_eq!(blocks.len(), all.len() * CELL / 16);
+    }
 }

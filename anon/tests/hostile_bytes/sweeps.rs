@@ -1,13 +1,14 @@
 //! Truncated, extended and changed encodings of every kind.
 
-use anon::request::{MAX_MESSAGE, MAX_OBJECT, Request, Response};
-use anon::wire::WireError;
+use anon::{
+    request::{MAX_MESSAGE, MAX_OBJECT, Request, Response},
+    wire::{self, WireError},
+};
 use proptest::prelude::*;
 
 use super::specimens::{
     LIMIT, Specimen, certificate, requests, reread_request, reread_response, specimens,
 };
-use anon::wire;
 
 /// Every position of short encodings, every seventh of long ones.
 fn positions(specimen: &Specimen) -> impl Iterator<Item = usize> {

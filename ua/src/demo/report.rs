@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     command::send::SchemeName,
+    event::Purpose,
     send::Outcome,
     terminal::{Failure, say},
 };
@@ -89,11 +90,33 @@ impl Report<'_> {
         .to_string())
     }
 
+    /// X, Y and Z or W of each channel, by short id.
+    fn channels(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["channel for", "X", "Y", "Z", "W"]);
+        let events = self.stage.events.lock().unwrap_or_else(PoisonError::into_inner);
+        for (purpose, path) in channels(&events) {
+            let far_end = path.far_end.short();
+            let (z, w) = if purpose == purpose.check() && purpose != Purpose::Certificate {
+                (String::new(), far_end)
+            } else {
+                (far_end, String::new())
+            };
+            let (x, y) = (path.go_between.short(), path.witness.short());
+            table.add_row([purpose.words(), &x, &y, &z, &w]);
+        }
+        table
+    }
+
     fn print_text(&self, scheme: &str) -> Result<(), Failure> {
         let (body, inbox, k) = (self.outcome.body_receipts, self.outcome.inbox_receipts, self.k());
         if self.delivered {
             say("    the mail is in Bob's Maildir, byte for byte")?;
         }
+        say(
+            "\nChannels    X took A to Z; Y, asked on its own, named the same Z; W, behind a channel of its own, named the same replicas as Z",
+        )?;
+        say(self.channels().to_string())?;
         say(format!(
             "\nReceipts    body {body} of {k}, inbox {inbox} of {k}, each signed by a replica and verified by Alice"
         ))?;
