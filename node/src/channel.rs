@@ -37,6 +37,7 @@ pub(crate) struct ChannelContext {
     pub(crate) replays: ReplayCache<[u8; 32]>,
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) idle: Duration,
+    pub(crate) frame_bytes: usize,
 }
 
 impl std::fmt::Debug for ChannelContext {

@@ -29,6 +29,10 @@ pub struct Limits {
     pub connections_per_peer: u32,
     /// Connections that are being set up, in each direction.
     pub pending_connections: u32,
+    /// Streams that one connection of a peer may have open; yamux ends a connection above 512.
+    pub streams_per_connection: usize,
+    /// The longest request that is read, bytes; at most what a message may have.
+    pub frame_bytes: usize,
     /// Channels open at once, whatever their role here.
     pub channels: usize,
     /// Channels open at once for one peer.
@@ -69,6 +73,8 @@ impl Default for Limits {
             connections: 1_024,
             connections_per_peer: 8,
             pending_connections: 128,
+            streams_per_connection: 256,
+            frame_bytes: anon::request::MAX_MESSAGE,
             channels: 512,
             channels_per_peer: 64,
             requests: 256,

@@ -34,7 +34,7 @@ pub use directory::Directory;
 pub use identity::{ChannelKeys, Identity, IdentityError};
 pub use link::{
     Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Peer,
-    STREAMS_PER_CONNECTION, certified_addresses, peer_id,
+    certified_addresses, peer_id,
 };
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use node::{Node, NodeError, Running, now};

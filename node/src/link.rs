@@ -8,7 +8,7 @@ mod behaviour;
 mod framing;
 mod handler;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::{
@@ -18,15 +18,13 @@ use libp2p::{
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use behaviour::Streams;
+pub(crate) use behaviour::{Accepting, Streams};
 pub use framing::{CellReader, CellWriter, Link};
 
 use anon::certificate::{NodeCertificate, NodeId};
 
 /// How long one link may take to come about: connection, encryption and stream.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most streams a peer may have open with us on one connection; yamux ends a connection above 512.
-pub const STREAMS_PER_CONNECTION: usize = 256;
 /// Commands that wait for the swarm before `open` itself waits.
 const COMMANDS: usize = 256;
 /// Inbound streams that wait to be served before more are dropped.
@@ -103,10 +101,15 @@ pub(crate) type Inbound = mpsc::Receiver<(Peer, libp2p::Stream, tokio::sync::Own
 
 impl Links {
     /// The behaviour for a swarm, the handle that opens links through it, and what arrives.
-    pub(crate) fn new(protocol: StreamProtocol, local: PeerId) -> (Streams, Self, Inbound) {
+    pub(crate) fn new(
+        protocol: StreamProtocol,
+        local: PeerId,
+        streams_per_connection: usize,
+    ) -> (Streams, Self, Inbound) {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (accepted, inbound) = mpsc::channel(ACCEPTED);
-        let streams = Streams::new(protocol, receiver, Some(accepted));
+        let accepting = Accepting { queue: accepted, streams_per_connection };
+        let streams = Streams::new(protocol, receiver, Some(accepting));
         (streams, Self { commands, local }, inbound)
     }
 
@@ -216,9 +219,4 @@ pub(crate) fn build_swarm<B: NetworkBehaviour>(
         })
         .with_connection_timeout(OPEN_TIMEOUT)
         .build())
-}
-
-/// One permit for each stream that a peer may have open on a connection.
-pub(crate) fn stream_permits() -> Arc<tokio::sync::Semaphore> {
-    Arc::new(tokio::sync::Semaphore::new(STREAMS_PER_CONNECTION))
 }

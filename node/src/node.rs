@@ -246,6 +246,7 @@ impl Node {
             replays: ReplayCache::new(limits.replays),
             budget: budget(&limits),
             idle: Duration::from_secs(limits.channel_idle_seconds),
+            frame_bytes: limits.frame_bytes.min(anon::request::MAX_MESSAGE),
         };
 
         let parts =

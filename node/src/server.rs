@@ -134,7 +134,7 @@ pub(crate) async fn accept(acceptor: Arc<dyn Acceptor>, mut inbound: Inbound) {
 }
 
 async fn serve_request(context: &ChannelContext, mut link: Link) -> Result<(), LinkError> {
-    let (request, _held) = link.read_request(&context.budget).await?;
+    let (request, _held) = link.read_request(context.frame_bytes, &context.budget).await?;
     let peer: Peer = link.peer().clone();
     if let Some(observer) = &context.observer {
         observer.received(&peer, Via::Direct, &request);

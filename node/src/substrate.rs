@@ -172,7 +172,8 @@ pub(crate) fn start(
     let local = identity.keypair().public().to_peer_id();
     let protocol = StreamProtocol::try_from_owned(format!("/cutout/{network_name}/kad/1"))
         .unwrap_or(StreamProtocol::new("/cutout/kad/1"));
-    let (streams, links, inbound) = Links::new(stream_protocol(network_name), local);
+    let (streams, links, inbound) =
+        Links::new(stream_protocol(network_name), local, limits.streams_per_connection);
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits(limits)),
         streams,

@@ -44,12 +44,18 @@ enum Command {
     /// Show one anonymous mail crossing a network of real node processes on this machine
     Demo(demo::DemoArgs),
     /// Keep a network's certificate authority (offline: files in, files out)
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  cutout ca init demo.alt --dir authority\n  cutout ca sign bob.request --dir authority --out bob.certificate\n  cutout ca revoke --dir authority --certificate bob.certificate"
+    )]
     Ca(command::ca::CaCommand),
     /// Become a user of a network: make keys, an address and its certificate
     Init(command::init::InitArgs),
     /// Run or check a node
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001\n  cutout node check --network demo.toml --dir node1"
+    )]
     Node(command::node::NodeCommand),
     /// Send a mail, anonymously unless told otherwise
     Send(command::send::SendArgs),
@@ -59,7 +65,7 @@ enum Command {
     List(command::read::ListArgs),
     /// Show one mail of the list
     Read(command::read::ReadArgs),
-    /// List the mails that wait to be delivered, or try them again
+    /// Try again to deliver what waits, or list it
     Outbox(command::outbox::OutboxArgs),
     #[command(hide = true)]
     DemoNode(demo::DemoNodeArgs),

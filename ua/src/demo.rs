@@ -36,7 +36,7 @@ use report::{Costs, Report};
 use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
-const DELAY: Duration = Duration::from_millis(25);
+const DELAY: Duration = Duration::from_millis(50);
 /// What Alice writes unless she is given a file.
 const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 

@@ -90,13 +90,13 @@ impl AgentError {
                 "check the address; its owner must have run `cutout init` or `cutout fetch` while connected"
             }
             Self::Disagreement(_) => {
-                "some node lies, or the network is changing: run `cutout outbox --retry` later"
+                "some node lies, or the network is changing: run `cutout outbox` later"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
             }
             Self::NotEnoughReceipts { .. } | Self::Link(_) | Self::BadAnswer => {
-                "run `cutout outbox --retry` later: it picks up where this stopped"
+                "run `cutout outbox` later: it picks up where this stopped"
             }
             Self::Mail(_) => "send a smaller mail, or fewer and shorter headers",
             Self::Vault(_) | Self::Maildir(_) | Self::BadFile(_) => {

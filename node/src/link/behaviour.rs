@@ -21,14 +21,19 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{LinkError, Open, Peer, handler::Handler};
 
-type Accepted = mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>;
+/// Where inbound streams go, and how many a connection may have.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepting {
+    pub(crate) queue: mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>,
+    pub(crate) streams_per_connection: usize,
+}
 
 /// Opens and accepts streams of one protocol.
 #[derive(Debug)]
 pub(crate) struct Streams {
     protocol: StreamProtocol,
     commands: mpsc::Receiver<Open>,
-    accepted: Option<Accepted>,
+    accepted: Option<Accepting>,
     connections: HashMap<PeerId, Vec<(ConnectionId, Multiaddr)>>,
     waiting: HashMap<PeerId, Vec<Open>>,
     events: VecDeque<ToSwarm<std::convert::Infallible, Open>>,
@@ -45,7 +50,7 @@ impl Streams {
     pub(super) fn new(
         protocol: StreamProtocol,
         commands: mpsc::Receiver<Open>,
-        accepted: Option<Accepted>,
+        accepted: Option<Accepting>,
     ) -> Self {
         Self {
             protocol,

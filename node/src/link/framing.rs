@@ -86,23 +86,25 @@ impl Link {
     ) -> Result<Response, LinkError> {
         let exchange = async {
             self.write_frame(&wire::encode(request)).await?;
-            let length = self.read_length().await?;
+            let length = self.read_length(MAX_MESSAGE).await?;
             let frame = self.read_content(length).await?;
             Ok(Response::decode(&frame)?)
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    /// Reads the one request of an inbound link, once `budget` (one permit a KiB) has room for it.
+    /// Reads the one request of an inbound link, of at most `limit` bytes, once `budget` (one permit a KiB)
+    /// has room for it.
     ///
     /// # Errors
     /// [`LinkError`].
     pub async fn read_request(
         &mut self,
+        limit: usize,
         budget: &Arc<Semaphore>,
     ) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
         let read = async {
-            let length = self.read_length().await?;
+            let length = self.read_length(limit).await?;
             let units = u32::try_from(length / 1024 + 1).map_err(|_| LinkError::FrameTooLong)?;
             let held = Arc::clone(budget).acquire_many_owned(units).await.ok();
             let frame = self.read_content(length).await?;
@@ -129,11 +131,11 @@ impl Link {
         timely(self.writer.flush()).await
     }
 
-    async fn read_length(&mut self) -> Result<usize, LinkError> {
+    async fn read_length(&mut self, limit: usize) -> Result<usize, LinkError> {
         let mut length = [0; 4];
         self.reader.read_exact(&mut length).await?;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if length > MAX_MESSAGE { Err(LinkError::FrameTooLong) } else { Ok(length) }
+        if length > limit { Err(LinkError::FrameTooLong) } else { Ok(length) }
     }
 
     /// Reads a frame's content; memory grows with what arrives, not with what is claimed.

@@ -16,9 +16,9 @@ use libp2p::{
         },
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
-use super::{LinkError, OPEN_TIMEOUT, Open, Peer, stream_permits};
+use super::{LinkError, OPEN_TIMEOUT, Open, Peer, behaviour::Accepting};
 
 type Reply = oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>;
 
@@ -27,25 +27,23 @@ type Reply = oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>;
 pub(crate) struct Handler {
     protocol: StreamProtocol,
     peer: Peer,
-    accepted: Option<mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>>,
+    accepted: Option<Accepting>,
     permits: Arc<Semaphore>,
     opens: VecDeque<Open>,
 }
 
 impl Handler {
-    pub(super) fn new(
-        protocol: StreamProtocol,
-        peer: Peer,
-        accepted: Option<mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>>,
-    ) -> Self {
-        Self { protocol, peer, accepted, permits: stream_permits(), opens: VecDeque::new() }
+    pub(super) fn new(protocol: StreamProtocol, peer: Peer, accepted: Option<Accepting>) -> Self {
+        let streams = accepted.as_ref().map_or(0, |a| a.streams_per_connection);
+        let permits = Arc::new(Semaphore::new(streams));
+        Self { protocol, peer, accepted, permits, opens: VecDeque::new() }
     }
 
     fn accept(&self, stream: libp2p::Stream) {
         let Some(accepted) = &self.accepted else { return };
         // Beyond its permits, or when nobody keeps up, a peer's stream is dropped: it sees it reset.
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            let _ = accepted.try_send((self.peer.clone(), stream, permit));
+            let _ = accepted.queue.try_send((self.peer.clone(), stream, permit));
         }
     }
 }

@@ -17,12 +17,12 @@ use crate::{
 /// Arguments of `cutout outbox`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout outbox                 what waits, and why\n  cutout outbox --retry         try everything again; nothing arrives twice\n  cutout outbox --drop ID       give a mail up"
+    after_help = "Examples:\n  cutout outbox                 try again what waits; nothing arrives twice\n  cutout outbox --list          what waits, and why\n  cutout outbox --drop ID       give a mail up"
 )]
 pub struct OutboxArgs {
-    /// Try to deliver what waits
+    /// Only list what waits
     #[arg(long, conflicts_with = "drop")]
-    retry: bool,
+    list: bool,
     /// Give up one mail
     #[arg(long, value_name = "ID")]
     drop: Option<String>,
@@ -53,7 +53,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         }
         return Ok(outbox.remove(id)?);
     }
-    if !args.retry {
+    if args.list || ids.is_empty() {
         let mut table = Table::new();
         table.load_style(NOTHING).set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY"]);
         for id in &ids {

@@ -184,7 +184,7 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
     }
     if !outcome.waiting.is_empty() {
         let what = format!("the mail waits in the outbox as {id}");
-        return Err(Failure::new(75, &what, "", "run `cutout outbox --retry` later"));
+        return Err(Failure::new(75, &what, "", "run `cutout outbox` later"));
     }
     if let Some(unknown) = outcome.unknown.first() {
         let error = crate::error::AgentError::NoSuchRecipient;
