@@ -105,3 +105,5 @@ mod tests {
         }
     }
 }
+/// Signature: a node over what its roster says is nearest to a key.
+pub const STATEMENT: Label = Label("cutout/1 nearest statement");

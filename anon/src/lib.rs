@@ -13,6 +13,7 @@
 //! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
 //! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
+//! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
 //! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
 //! | [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
 //! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
@@ -32,6 +33,7 @@ pub mod padding;
 pub mod position;
 pub mod receipt;
 pub mod request;
+pub mod roster;
 pub mod secretbox;
 pub mod selection;
 pub mod time;

@@ -40,6 +40,18 @@ impl NetworkId {
     }
 }
 
+/// A period of the network's own clock: `time / epoch length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch before.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
 /// What a member checks others against.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -55,8 +67,18 @@ pub struct Network {
     pub k: usize,
     /// Receipts that make a store or an append a success, at most `k`.
     pub quorum: usize,
+    /// An epoch's length, seconds, at least 1.
+    pub epoch_seconds: u64,
     /// What the authority took back.
     pub revoked: Revoked,
+}
+
+impl Network {
+    /// The epoch that a moment lies in.
+    #[must_use]
+    pub fn epoch(&self, at: Time) -> Epoch {
+        Epoch(at.0 / self.epoch_seconds.max(1))
+    }
 }
 
 /// What the authority took back, by key.

@@ -16,6 +16,8 @@ use crate::{
     network::MAX_K,
     position::Key,
     receipt::Receipt,
+    roster::{MAX_CARRIED, PIECES, ShortDigest},
+    verification::Statement,
     wire::{self, WireError},
 };
 
@@ -160,6 +162,34 @@ pub enum Request {
         /// The handshake for it.
         create: Box<Create>,
     },
+    /// State, from the roster and without any lookup, which `count` nodes are closest to `key`.
+    Nearest {
+        /// The key.
+        key: Key,
+        /// How many, at most [`MAX_K`].
+        count: u8,
+    },
+    /// Compare rosters: the digests of the asker's pieces.
+    Roster {
+        /// [`crate::roster::PIECES`] digests.
+        pieces: Vec<ShortDigest>,
+    },
+    /// Hand out certificates of the roster.
+    RosterEntries {
+        /// Which, at most [`crate::roster::MAX_CARRIED`].
+        wanted: Vec<ShortDigest>,
+    },
+    /// Carry several requests out, each at a node of its own, and bring back the answers in order.
+    PerformEach(Vec<Errand>),
+}
+
+/// One request for one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// Where.
+    pub target: UnverifiedNodeCertificate,
+    /// What; no errand inside.
+    pub request: Request,
 }
 
 /// A page of an inbox.
@@ -213,6 +243,17 @@ pub enum Response {
     Full,
     /// No; nobody is told why.
     Refused,
+    /// The nearest nodes by the answerer's roster, signed.
+    Nearest(Box<Statement>),
+    /// How the rosters compare.
+    Roster {
+        /// A bit for each piece, set where the two are alike; 32 bytes.
+        alike: [u8; 32],
+        /// The settled certificates in the other pieces.
+        listed: Vec<ShortDigest>,
+    },
+    /// Certificates of the roster.
+    RosterEntries(Vec<UnverifiedNodeCertificate>),
 }
 
 impl Request {
@@ -236,7 +277,7 @@ impl Request {
             Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
             Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Perform { targets, request } => {
-                let plain = !matches!(**request, Self::Perform { .. } | Self::Extend { .. });
+                let plain = request.is_plain();
                 let few = match targets {
                     Targets::Nodes(nodes) => nodes.len() <= MAX_K,
                     Targets::Closest { count, .. } => {
@@ -245,12 +286,25 @@ impl Request {
                 };
                 plain && few && request.is_in_bounds()
             }
+            Self::Nearest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Roster { pieces } => pieces.len() == PIECES,
+            Self::RosterEntries { wanted } => wanted.len() <= MAX_CARRIED,
+            Self::PerformEach(errands) => {
+                let good = |e: &Errand| e.request.is_plain() && e.request.is_in_bounds();
+                errands.len() <= MAX_K && errands.iter().all(good)
+            }
             Self::Fetch { .. }
             | Self::Delete(_)
             | Self::ReadInbox(_)
             | Self::Certificate
             | Self::Extend { .. } => true,
         }
+    }
+
+    /// Whether it is no errand and no extension, so that it may be inside an errand.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        !matches!(self, Self::Perform { .. } | Self::PerformEach(_) | Self::Extend { .. })
     }
 
     /// Whether carrying it out twice could differ from once: such a request never rides in a handshake's
@@ -264,8 +318,14 @@ impl Request {
             | Self::ReadInbox(_)
             | Self::Acknowledge { .. }
             | Self::Extend { .. } => true,
-            Self::Fetch { .. } | Self::Closest { .. } | Self::Certificate => false,
+            Self::Fetch { .. }
+            | Self::Closest { .. }
+            | Self::Certificate
+            | Self::Nearest { .. }
+            | Self::Roster { .. }
+            | Self::RosterEntries { .. } => false,
             Self::Perform { request, .. } => request.changes_state(),
+            Self::PerformEach(errands) => errands.iter().any(|e| e.request.changes_state()),
         }
     }
 }

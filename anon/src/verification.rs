@@ -3,11 +3,14 @@
 //! The results are proof tokens. A channel is extended only to a [`CrossVerified`] node, a request is
 //! performed only at a [`ReplicaSet`]; neither can be made but by the comparison here.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
-    network::{MAX_K, Network},
+    keys::{IdentitySecret, KeyError, Signature, SigningSecret as _},
+    labels,
+    network::{Epoch, MAX_K, Network, NetworkId},
     position::{Key, keep_closest},
     time::Time,
 };
@@ -155,5 +158,57 @@ impl ReplicaSet {
     #[must_use]
     pub fn contains(&self, node: &NodeId) -> bool {
         self.nodes.iter().any(|n| n.node() == *node)
+    }
+}
+
+/// What a node says of its roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementClaims {
+    /// The network.
+    pub network: NetworkId,
+    /// Who says it.
+    pub node: NodeId,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// Nearest to which key.
+    pub key: Key,
+    /// The nodes, nearest first.
+    pub nearest: Vec<NodeId>,
+}
+
+/// A node's signed answer to [`crate::request::Request::Nearest`]: proof of what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// What it says.
+    pub claims: StatementClaims,
+    /// Its signature.
+    pub signature: Signature,
+}
+
+impl Statement {
+    /// Signs a statement.
+    #[must_use]
+    pub fn issue(identity: &IdentitySecret, claims: StatementClaims) -> Self {
+        let signature = identity.sign(labels::STATEMENT, &claims.network, &claims);
+        Self { claims, signature }
+    }
+
+    /// Checks that `node` said it of `key`, in this epoch or next to it.
+    ///
+    /// # Errors
+    /// [`KeyError::BadSignature`] if it did not.
+    pub fn verify(
+        &self,
+        network: &NetworkId,
+        node: NodeId,
+        key: Key,
+        now: Epoch,
+    ) -> Result<(), KeyError> {
+        let claims = &self.claims;
+        let fits = claims.node == node && claims.key == key && claims.epoch.0.abs_diff(now.0) <= 1;
+        if !fits {
+            return Err(KeyError::BadSignature);
+        }
+        node.verify_key().verify(labels::STATEMENT, network, claims, &self.signature)
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     link::{Carrier, LinkError, Links, certified_addresses, peer_id},
     node::now,
+    roster::RosterKeeper,
     substrate::Found,
 };
 
@@ -32,6 +33,7 @@ const REFRESHES: usize = 32;
 pub struct Directory {
     network: Arc<Network>,
     links: Links,
+    roster: Arc<RosterKeeper>,
     capacity: usize,
     known: Mutex<BTreeMap<NodeId, (NodeCertificate, Time)>>,
     max_age: u64,
@@ -40,8 +42,14 @@ pub struct Directory {
 impl Directory {
     /// An empty directory; certificates older than `max_age` seconds are asked for again when needed.
     #[must_use]
-    pub const fn new(network: Arc<Network>, links: Links, capacity: usize, max_age: u64) -> Self {
-        Self { network, links, capacity, known: Mutex::new(BTreeMap::new()), max_age }
+    pub const fn new(
+        network: Arc<Network>,
+        links: Links,
+        roster: Arc<RosterKeeper>,
+        capacity: usize,
+        max_age: u64,
+    ) -> Self {
+        Self { network, links, roster, capacity, known: Mutex::new(BTreeMap::new()), max_age }
     }
 
     /// The node's certificate, from memory or from the node.
@@ -80,6 +88,7 @@ impl Directory {
                     .verify(&self.network, current)
                     .map_err(|_| LinkError::Unreachable)?;
                 self.insert(certificate.clone(), current);
+                self.roster.met(certificate.clone());
                 Ok(certificate)
             }
             _ => Err(LinkError::Unreachable),

@@ -6,6 +6,7 @@
 //! link        streams over libp2p            ─► server    accepts them
 //! substrate   Kademlia: the k closest        ◄─ service   answers requests: storage, lookup, errands
 //! directory   certificates of other nodes    ◄─ channel   far end and go-between of channels
+//! roster      the nodes one knows, kept up in the background
 //! store       redb, fsynced before an answer ◄─ garbage   the paper's collection from either end
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`Observer`] and [`Links`] by tests and
@@ -22,6 +23,7 @@ mod network_file;
 mod node;
 mod observer;
 mod replay;
+mod roster;
 mod sensitive;
 mod server;
 mod service;
@@ -39,6 +41,7 @@ pub use link::{
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use node::{Node, NodeError, Running, now};
 pub use observer::{Observer, Via};
+pub use roster::{Exchanged, RosterKeeper};
 pub use sensitive::Sensitive;
 pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};

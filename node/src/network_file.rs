@@ -33,6 +33,9 @@ pub struct NetworkFile {
     /// Receipts that make a success; absent: three quarters of `k`, rounded up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<usize>,
+    /// An epoch's length, seconds: how long a node must be known before it is chosen.
+    #[serde(default = "default_epoch")]
+    pub epoch_seconds: u64,
     /// Where to enter: multiaddrs that end in `/p2p/<peer id>`.
     #[serde(default)]
     pub bootstrap: Vec<String>,
@@ -43,6 +46,10 @@ pub struct NetworkFile {
 
 const fn default_k() -> usize {
     8
+}
+
+const fn default_epoch() -> u64 {
+    86_400
 }
 
 /// Why a network file cannot be used.
@@ -119,7 +126,16 @@ impl NetworkFile {
             (Some(list), Some(authority)) => decode_revocations(list)?.verify(&id, authority)?,
         };
         let (name, admission_required) = (self.name.clone(), self.admission_required);
-        Ok(Network { id, name, authority, admission_required, k: self.k, quorum, revoked })
+        Ok(Network {
+            id,
+            name,
+            authority,
+            admission_required,
+            k: self.k,
+            quorum,
+            epoch_seconds: self.epoch_seconds.max(1),
+            revoked,
+        })
     }
 
     /// The nodes through which one enters.

@@ -26,6 +26,7 @@ use crate::{
     network_file::{NetworkFile, NetworkFileError},
     observer::Observer,
     replay::ReplayCache,
+    roster::RosterKeeper,
     server::{self, Acceptor, Parts, Server},
     service::{Service, StandardService},
     store::{Store, StoreError},
@@ -211,9 +212,17 @@ impl Node {
         let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         keys.rotate(&identity, &network, texts.clone(), now())?;
 
+        let roster = Arc::new(RosterKeeper::open(
+            Arc::clone(&network),
+            Some(self.directory.join("roster.bin")),
+        ));
+        if let Some(own) = keys.certificate() {
+            roster.met(own);
+        }
         let directory = Arc::new(Directory::new(
             Arc::clone(&network),
             started.links.clone(),
+            Arc::clone(&roster),
             limits.certificates,
             limits.channel_key_seconds,
         ));
@@ -231,6 +240,7 @@ impl Node {
             store,
             substrate: started.substrate,
             directory: Arc::clone(&directory),
+            roster: Arc::clone(&roster),
             links: started.links.clone(),
             collector: Arc::clone(&collector),
             observer: self.observer.clone(),
@@ -249,6 +259,7 @@ impl Node {
             frame_bytes: limits.frame_bytes.min(anon::request::MAX_MESSAGE),
         };
 
+        let upkeep_links = started.links.clone();
         let parts =
             Parts { network: Arc::clone(&network), keys: Arc::clone(&keys), links: started.links };
         let acceptor = (self.wrap_acceptor)(Arc::new(Server::new(context, &limits)), parts);
@@ -256,6 +267,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(started.driver.run());
         tasks.spawn(directory.fill(seen));
+        tasks.spawn(Arc::clone(&roster).keep_up(upkeep_links));
         tasks.spawn(server::accept(acceptor, started.inbound));
         tasks.spawn(every(limits.garbage_seconds, move || {
             let collector = Arc::clone(&collector);
@@ -264,8 +276,13 @@ impl Node {
             }
         }));
         tasks.spawn(every(limits.channel_key_seconds, move || {
-            if let Err(error) = keys.rotate(&identity, &network, texts.clone(), now()) {
-                tracing::error!(%error, "the channel key was not rotated");
+            match keys.rotate(&identity, &network, texts.clone(), now()) {
+                Ok(()) => {
+                    if let Some(own) = keys.certificate() {
+                        roster.met(own);
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the channel key was not rotated"),
             }
             std::future::ready(())
         }));

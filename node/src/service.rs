@@ -20,6 +20,7 @@ use crate::{
     link::{Links, Peer},
     observer::{Observer, Via},
     replay::ReplayCache,
+    roster::RosterKeeper,
     store::Store,
     substrate::Substrate,
 };
@@ -38,6 +39,7 @@ pub struct StandardService {
     pub(crate) store: Store,
     pub(crate) substrate: Substrate,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) links: Links,
     pub(crate) collector: Arc<Collector>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -62,6 +64,12 @@ impl StandardService {
     #[must_use]
     pub const fn substrate(&self) -> &Substrate {
         &self.substrate
+    }
+
+    /// The roster behind this node.
+    #[must_use]
+    pub const fn roster(&self) -> &Arc<RosterKeeper> {
+        &self.roster
     }
 
     /// What the network expects of its members.
@@ -100,8 +108,16 @@ impl Service for StandardService {
                 Request::Perform { targets, request } if via == Via::Channel => {
                     self.perform(targets, *request).await
                 }
+                Request::PerformEach(errands) if via == Via::Channel => {
+                    self.perform_each(errands).await
+                }
+                Request::Nearest { key, count } => self.nearest(key, usize::from(count)),
+                Request::Roster { pieces } => self.roster.compare(&pieces),
+                Request::RosterEntries { wanted } => self.roster.hand_out(&wanted),
                 // A channel's own server has dealt with `Extend` before it would come here.
-                Request::Perform { .. } | Request::Extend { .. } => Response::Refused,
+                Request::Perform { .. } | Request::PerformEach(_) | Request::Extend { .. } => {
+                    Response::Refused
+                }
             }
         })
     }

@@ -75,6 +75,7 @@ impl ClusterOptions {
             admission_required: false,
             k,
             quorum: None,
+            epoch_seconds: 86_400,
             bootstrap: Vec::new(),
             revocations: None,
         };

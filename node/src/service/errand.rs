@@ -2,7 +2,7 @@
 
 use anon::{
     certificate::NodeCertificate,
-    request::{Answer, MAX_MESSAGE, Request, Response, Targets},
+    request::{Answer, Errand, MAX_MESSAGE, Request, Response, Targets},
     wire,
 };
 use futures::future::join_all;
@@ -34,6 +34,19 @@ impl StandardService {
         let answers =
             join_all(targets.iter().map(|target| self.perform_at(target, &request))).await;
         Response::Performed { nodes, answers: within_one_message(answers) }
+    }
+
+    /// Performs each errand at its own node, all at once.
+    pub(super) async fn perform_each(&self, errands: Vec<Errand>) -> Response {
+        let performed = errands.into_iter().map(async |errand| {
+            let node = errand.target.claimed_node();
+            match errand.target.verify(&self.network, now()) {
+                Ok(target) => self.perform_at(&target, &errand.request).await,
+                Err(_) => Answer { node, response: None },
+            }
+        });
+        let answers = within_one_message(join_all(performed).await);
+        Response::Performed { nodes: Vec::new(), answers }
     }
 
     async fn perform_at(&self, target: &NodeCertificate, request: &Request) -> Answer {

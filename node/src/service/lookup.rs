@@ -1,10 +1,16 @@
 //! The lookup service (paper, 2.1) with certificates, which is all that go-betweens, witnesses, anonymizers
 //! and verifiers are asked for before a mail is sent (4.1, 4.2).
 
-use anon::{certificate::NodeCertificate, position::Key, request::Response};
+use anon::{
+    certificate::NodeCertificate,
+    position::Key,
+    request::Response,
+    verification::{Statement, StatementClaims},
+};
 use futures::future::join_all;
 
 use super::StandardService;
+use crate::node::now;
 
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;
@@ -29,6 +35,20 @@ impl StandardService {
             join_all(certificates).await.into_iter().flatten().collect();
         live.truncate(count);
         Some(live)
+    }
+
+    /// What this node's roster says is nearest to a key, signed; nothing is looked up.
+    pub(super) fn nearest(&self, key: Key, count: usize) -> Response {
+        let epoch = self.network.epoch(now());
+        let nodes = self.roster.with(|roster| roster.closest_settled(&key, count, epoch));
+        let claims = StatementClaims {
+            network: self.network.id,
+            node: self.identity.node(),
+            epoch,
+            key,
+            nearest: nodes.iter().map(NodeCertificate::node).collect(),
+        };
+        Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
     pub(super) async fn closest(&self, key: Key, count: usize) -> Response {

@@ -129,6 +129,7 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         admission_required: args.admission_required,
         k: args.k,
         quorum: None,
+        epoch_seconds: 86_400,
         bootstrap: args.bootstrap,
         revocations: None,
     };
