@@ -37,6 +37,8 @@ pub const APPEND_DIGEST: Label = Label("cutout/1 append digest");
 pub const RECEIPT: Label = Label("cutout/1 receipt");
 /// Signature: the holder of a delete permission over one deletion at one node.
 pub const DELETE: Label = Label("cutout/1 delete");
+/// Key: the one-time delete key of one part of a mail, from its recipient's seed.
+pub const DELETE_KEY: Label = Label("cutout/1 delete key");
 /// Signature: an inbox's owner over one read at one node.
 pub const READ_INBOX: Label = Label("cutout/1 read inbox");
 /// Signature: an inbox's owner over one acknowledgement at one node.
@@ -61,6 +63,8 @@ pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");
 pub const LAYER_BACKWARD: Label = Label("cutout/1 layer backward");
 /// Key: a notification sealed to its recipient.
 pub const NOTIFICATION: Label = Label("cutout/1 notification");
+/// Signature: a node over what its roster says is nearest to a key.
+pub const STATEMENT: Label = Label("cutout/1 nearest statement");
 
 #[cfg(test)]
 mod tests {
@@ -93,6 +97,8 @@ mod tests {
             LAYER_FORWARD,
             LAYER_BACKWARD,
             NOTIFICATION,
+            DELETE_KEY,
+            STATEMENT,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
         let terminated = |label: Label| [label.as_bytes(), &[0]].concat();
@@ -105,5 +111,3 @@ mod tests {
         }
     }
 }
-/// Signature: a node over what its roster says is nearest to a key.
-pub const STATEMENT: Label = Label("cutout/1 nearest statement");

@@ -7,5 +7,5 @@ mod notification;
 pub use body::{BODY_MAX, BodyKey, MailError, Part, SealedPart, seal_body};
 pub use message_id::MessageId;
 pub use notification::{
-    Headers, MAX_PARTS, NOTIFICATION, SenderProof, open_notification, seal_notification,
+    DeleteSeed, Headers, MAX_PARTS, NOTIFICATION, SenderProof, open_notification, seal_notification,
 };

@@ -6,10 +6,10 @@ mod world;
 
 use anon::{
     certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
-    keys::{DeleteSecret, Signature},
+    keys::Signature,
     labels,
     mail::{
-        Headers, MAX_PARTS, MailError, MessageId, NOTIFICATION, Part, SenderProof,
+        DeleteSeed, Headers, MAX_PARTS, MailError, MessageId, NOTIFICATION, Part, SenderProof,
         open_notification, seal_body, seal_notification,
     },
     padding, secretbox,
@@ -38,7 +38,7 @@ struct BareHeaders {
     subject: String,
     size: u64,
     parts: Vec<BarePart>,
-    delete_seed: [u8; 32],
+    delete: Option<[u8; 32]>,
     sender: Option<BareProof>,
 }
 
@@ -57,8 +57,8 @@ fn bob() -> Owner {
 /// An unsigned mail to `to`.
 fn headers(to: &Address) -> Headers {
     let sealed = seal_body(BODY, &mut rng(5)).unwrap().remove(0);
-    let delete = DeleteSecret::from_seed(&[6; 32]);
-    Headers::new(to.clone(), NOW, "noon", 12, &[sealed.part], &delete)
+    let delete = Some(DeleteSeed::from_bytes([6; 32]));
+    Headers::new(to.clone(), NOW, "noon", 12, &[sealed.part], delete)
 }
 
 fn to_bob() -> Vec<u8> {
@@ -223,12 +223,11 @@ fn a_signature_is_for_one_mail_to_one_recipient() {
 
 #[test]
 fn a_subject_is_cut_between_characters() {
-    let delete = DeleteSecret::from_seed(&[6; 32]);
     let to = bob().certificate.address().clone();
     let part = seal_body(BODY, &mut rng(5)).unwrap().remove(0).part;
     for (subject, kept) in [("s".repeat(300), 256), ("é".repeat(200), 256), ("€".repeat(200), 255)]
     {
-        let headers = Headers::new(to.clone(), NOW, &subject, 12, &[part.duplicate()], &delete);
+        let headers = Headers::new(to.clone(), NOW, &subject, 12, &[part.duplicate()], None);
         assert_eq!(headers.subject.len(), kept);
     }
 }

@@ -39,7 +39,7 @@ pub struct Limits {
     pub channels_per_peer: usize,
     /// Direct requests served at once.
     pub requests: usize,
-    /// Bytes of requests and answers held in memory at once.
+    /// Bytes of requests held in memory at once; answers are bounded by those who are served.
     pub bytes_in_flight: usize,
     /// Lookups under way at once.
     pub lookups: usize,

@@ -3,7 +3,10 @@
 //! The demo and the audit install one to draw what each role saw from what the processes really received.
 //! `cutout node run` never does.
 
-use anon::{certificate::NodeId, request::Request};
+use anon::{
+    certificate::NodeId,
+    request::{Request, Response},
+};
 
 use crate::link::Peer;
 
@@ -26,6 +29,6 @@ pub trait Observer: Send + Sync + 'static {
     fn extended(&self, peer: &Peer, next: &NodeId);
     /// This node forwarded a cell on the channel of `peer`; towards the far end or back.
     fn forwarded(&self, peer: &Peer, forward: bool);
-    /// This node opened a link to ask another node something.
-    fn asked(&self, node: &NodeId, request: &Request);
+    /// This node asked another one something, on an errand, and got an answer.
+    fn answered(&self, node: &NodeId, request: &Request, response: &Response);
 }

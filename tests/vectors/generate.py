@@ -215,11 +215,11 @@ def mail():
     date, subject, ephemeral = NOW - 60, "Grüße", seed(0x82)
     covered = text(BOB.address) + num(date) + seq([sha(sealed)])
     sender = signed(ALICE.secret, "mail signature", NETWORK, ALICE.certificate, covered)
-    headers = text(BOB.address) + num(date) + text(subject) + num(len(content)) + seq([part]) + DELETE + option(sender)
+    headers = text(BOB.address) + num(date) + text(subject) + num(len(content)) + seq([part]) + option(DELETE) + option(sender)
     e = x25519(ephemeral)
     k = hkdf(e + BOB.sealing_key, x25519(ephemeral, BOB.sealing_key), "notification", NETWORK + BOB.address.encode())
     return dict(content=content, body_key=key, message_id=message_id, object=sealed, date=date, subject=subject,
-                delete_seed=DELETE, ephemeral=ephemeral, headers=headers,
+                delete_seed=DELETE, delete_secret=hkdf(b"", DELETE, "delete key", message_id), ephemeral=ephemeral, headers=headers,
                 notification=e + secretbox(k, NO_NONCE, pad(headers, 4_096)))
 
 

@@ -56,7 +56,6 @@ pub async fn fetch_anonymously(
             scheme.open(Purpose::Certificate, &early).await?;
         let Response::Performed { nodes, answers } = answer else { continue };
         let Ok(nodes) = verify_list(nodes, &key, network.k, network, now()) else { continue };
-        entrance.remember(&nodes);
         if let Some(certificate) = newest(entrance, address, &answers) {
             let lacking = lacking(&nodes, &answers);
             if !lacking.is_empty() {

@@ -77,7 +77,8 @@ impl Entrance {
         &self.listener
     }
 
-    /// Remembers nodes whose certificates were seen, for the next time.
+    /// Remembers nodes for the next time: only such as a random key led to. A node that was found near
+    /// somebody's inbox, asked later from this machine's own address, would learn who asks.
     pub fn remember(&self, certificates: &[NodeCertificate]) {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         for certificate in certificates {
@@ -118,7 +119,6 @@ impl Entrance {
     pub async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
         let agree = |first, second| ReplicaSet::agree(key, first, second);
         let set = self.agreed(key, self.network.k, purpose, agree).await?;
-        self.remember(set.nodes());
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
         self.listener.on(&Event::Agreed { purpose, replicas });
         Ok(set)
@@ -137,7 +137,6 @@ impl Entrance {
                 None => all.push(candidate),
             }
         }
-        self.remember(&all);
         anon::position::keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
         Ok(all)
     }

@@ -50,7 +50,7 @@ pub enum Progress {
 pub struct OutgoingRecipient {
     /// Who.
     pub address: Address,
-    /// The seed of this recipient's one-time delete key.
+    /// The seed of this recipient's one-time delete keys.
     pub delete_seed: [u8; 32],
     /// The nonce of the inbox receipts.
     pub nonce: [u8; 16],

@@ -4,7 +4,8 @@
 //! ```text
 //! read at every candidate ─► superset ─► for each notification not seen before:
 //!   open ─► fetch parts (next replica where one is missing or wrong) ─► Maildir, fsynced ─► seen, fsynced
-//! ─► acknowledge to the inboxes ─► delete at the body's replicas
+//!   ─► delete at the body's replicas
+//! ─► acknowledge to the inboxes
 //! ```
 //! The paper's node deletes when it has sent; a lost answer would lose mail. Ours deletes when the reader says
 //! that it has it.
@@ -320,15 +321,13 @@ impl<'a> Reader<'a> {
 
     /// Gives up this recipient's permission at every replica; the last recipient's takes the body with it.
     async fn delete_bodies(&self, headers: &Headers) {
-        let secret = headers.delete_secret();
         join_all(headers.parts.iter().map(async |part| {
             let key = part.message_id.key(&self.entrance.network().name);
             let nodes = self.entrance.all_candidates(key).await.unwrap_or_default();
-            join_all(nodes.iter().map(async |node| {
-                // Anonymous senders give a one-time key, direct ones name the recipient's certificate.
-                if !self.delete_at(&secret, key, node).await {
-                    self.delete_at(self.account.signing(), key, node).await;
-                }
+            let secret = headers.delete_secret(part);
+            join_all(nodes.iter().map(async |node| match &secret {
+                Some(secret) => self.delete_at(secret, key, node).await,
+                None => self.delete_at(self.account.signing(), key, node).await,
             }))
             .await;
         }))
@@ -340,11 +339,11 @@ impl<'a> Reader<'a> {
         secret: &impl SigningSecret,
         key: anon::position::Key,
         node: &NodeCertificate,
-    ) -> bool {
+    ) {
         let network = &self.entrance.network().id;
         let deletion = Deletion::sign(secret, network, key, node.node(), now());
-        let answer = ask(&self.links, node, &Request::Delete(deletion), ANSWER_TIMEOUT).await;
-        matches!(answer, Ok(Response::Deleted))
+        // Where it does not get through, the body goes when its retention ends.
+        let _ = ask(&self.links, node, &Request::Delete(deletion), ANSWER_TIMEOUT).await;
     }
 
     /// Tells every inbox what it may delete.

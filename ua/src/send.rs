@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use anon::{
     certificate::{Address, AddressCertificate},
-    keys::{DeleteSecret, SigningSecret as _},
-    mail::{Headers, seal_body, seal_notification},
+    keys::SigningSecret as _,
+    mail::{DeleteSeed, Headers, MessageId, seal_body, seal_notification},
     receipt::{Expected, ReceiptKind, Tally},
     request::{Append, DeletePermission, MAX_DELETERS, ObjectKind, Request, Store},
 };
@@ -174,7 +174,7 @@ impl Attempt<'_> {
         let permissions = if direct {
             self.certificates_as_permissions(&recipients).await
         } else {
-            Ok(one_time_permissions(&recipients))
+            Ok(Permissions::OneTime(recipients.clone()))
         };
         let mut outcome = Outcome::default();
         let permissions = match permissions {
@@ -229,7 +229,7 @@ impl Attempt<'_> {
     async fn certificates_as_permissions(
         &self,
         recipients: &[OutgoingRecipient],
-    ) -> Result<Vec<DeletePermission>, AgentError> {
+    ) -> Result<Permissions, AgentError> {
         let mut permissions = Vec::new();
         for recipient in recipients {
             match fetch_directly(&self.sender.entrance, &recipient.address).await {
@@ -241,7 +241,7 @@ impl Attempt<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(permissions)
+        Ok(Permissions::Certificates(permissions))
     }
 
     async fn courier(
@@ -261,7 +261,7 @@ impl Attempt<'_> {
     /// Stores every part that has no quorum yet: the fewest receipts that one got.
     async fn store_parts(
         &self,
-        permissions: &[DeletePermission],
+        permissions: &Permissions,
         direct: bool,
     ) -> Result<usize, AgentError> {
         let stored = self.state.lock().await.stored.clone();
@@ -283,7 +283,7 @@ impl Attempt<'_> {
         &self,
         index: usize,
         part: &OutgoingPart,
-        permissions: &[DeletePermission],
+        permissions: &Permissions,
         direct: bool,
     ) -> Result<usize, AgentError> {
         let network = self.sender.entrance.network();
@@ -293,7 +293,7 @@ impl Attempt<'_> {
             key,
             kind: ObjectKind::Body,
             object: part.object.clone(),
-            deleters: permissions.to_vec(),
+            deleters: permissions.for_part(&part.part.message_id),
             nonce: part.nonce,
         };
         let mut tally =
@@ -384,10 +384,11 @@ impl Attempt<'_> {
         certificate: &AddressCertificate,
     ) -> Result<Vec<u8>, AgentError> {
         let state = self.state.lock().await;
-        let delete = DeleteSecret::from_seed(&recipient.delete_seed);
+        // A direct mail's bodies name the recipient's certificate, an anonymous one's a one-time key.
+        let delete = (!state.direct).then(|| DeleteSeed::from_bytes(recipient.delete_seed));
         let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
         let to = recipient.address.clone();
-        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, &delete);
+        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, delete);
         let headers = if state.signed {
             let network = self.sender.entrance.network();
             let own = self.sender.account.certificate(network, now());
@@ -408,11 +409,25 @@ impl Attempt<'_> {
     }
 }
 
-/// One key a recipient: whoever stores the body learns nothing of them.
-fn one_time_permissions(recipients: &[OutgoingRecipient]) -> Vec<DeletePermission> {
-    let permission = |recipient: &OutgoingRecipient| {
-        let secret = DeleteSecret::from_seed(&recipient.delete_seed);
-        DeletePermission::OneTimeKey(secret.verify_key())
-    };
-    recipients.iter().map(permission).collect()
+/// Who may delete the bodies of a mail.
+enum Permissions {
+    /// These recipients, by one-time keys: whoever stores a body learns nothing of them.
+    OneTime(Vec<OutgoingRecipient>),
+    /// Whoever holds these certificates.
+    Certificates(Vec<DeletePermission>),
+}
+
+impl Permissions {
+    fn for_part(&self, part: &MessageId) -> Vec<DeletePermission> {
+        match self {
+            Self::OneTime(recipients) => recipients
+                .iter()
+                .map(|recipient| {
+                    let secret = DeleteSeed::from_bytes(recipient.delete_seed).secret(part);
+                    DeletePermission::OneTimeKey(secret.verify_key())
+                })
+                .collect(),
+            Self::Certificates(certificates) => certificates.clone(),
+        }
+    }
 }

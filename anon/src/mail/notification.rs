@@ -9,8 +9,9 @@ use std::fmt;
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{MailError, Part};
+use super::{MailError, MessageId, Part};
 use crate::{
     certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
     keys::{
@@ -46,8 +47,8 @@ pub struct Headers {
     pub size: u64,
     /// Its parts in order, at most [`MAX_PARTS`].
     pub parts: Vec<Part>,
-    /// The seed of this recipient's one-time delete key, the same for all parts.
-    delete_seed: [u8; 32],
+    /// What deletes this recipient's permission from the parts; `None`: the recipient's certificate does.
+    delete: Option<DeleteSeed>,
     /// Who sent it, if the sender says so.
     pub sender: Option<SenderProof>,
 }
@@ -55,6 +56,32 @@ pub struct Headers {
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Headers(..)")
+    }
+}
+
+/// The seed of one recipient's one-time delete keys: one for each part, so that parts do not show that they
+/// belong together.
+#[derive(Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
+pub struct DeleteSeed([u8; 32]);
+
+impl fmt::Debug for DeleteSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeleteSeed(..)")
+    }
+}
+
+impl DeleteSeed {
+    /// The seed with these bytes, fresh randomness.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The delete key of one part: `HKDF(seed, label ‖ 0x00 ‖ Message-ID)`.
+    #[must_use]
+    pub fn secret(&self, part: &MessageId) -> DeleteSecret {
+        let derived = DerivedKey(self.0).derive(&[], labels::DELETE_KEY, &part.0);
+        DeleteSecret::from_seed(&derived.0)
     }
 }
 
@@ -79,7 +106,8 @@ struct SignedMail<'a> {
 }
 
 impl Headers {
-    /// The headers of a mail for one recipient, with that recipient's delete secret.
+    /// The headers of a mail for one recipient, with that recipient's delete seed if the parts have one-time
+    /// delete keys.
     #[must_use]
     pub fn new(
         to: Address,
@@ -87,12 +115,12 @@ impl Headers {
         subject: &str,
         size: u64,
         parts: &[Part],
-        delete: &DeleteSecret,
+        delete: Option<DeleteSeed>,
     ) -> Self {
         let end = subject.floor_char_boundary(MAX_SUBJECT);
         let subject = subject.get(..end).unwrap_or_default().to_owned();
         let parts = parts.iter().map(Part::duplicate).collect();
-        Self { to, date, subject, size, parts, delete_seed: delete.expose_seed(), sender: None }
+        Self { to, date, subject, size, parts, delete, sender: None }
     }
 
     /// Signs them; only the recipient will know.
@@ -110,10 +138,10 @@ impl Headers {
         SignedMail { to: &self.to, date: self.date, digests }
     }
 
-    /// The secret that deletes this recipient's permission from every part.
+    /// The secret that deletes this recipient's permission from a part; `None`: the recipient's own key does.
     #[must_use]
-    pub fn delete_secret(&self) -> DeleteSecret {
-        DeleteSecret::from_seed(&self.delete_seed)
+    pub fn delete_secret(&self, part: &Part) -> Option<DeleteSecret> {
+        self.delete.as_ref().map(|seed| seed.secret(&part.message_id))
     }
 
     /// Who sent it: `None` if the sender does not say.

@@ -78,7 +78,10 @@ fn untouched_cells_arrive() {
 
 #[test]
 fn a_flipped_bit_ends_the_channel() {
-    for place in places() {
+    // The only link there is, and the one in the middle of three hops.
+    for place in
+        places().into_iter().filter(|place| [(1, 0), (3, 1)].contains(&(place.hops, place.link)))
+    {
         for at in (0..CELL).step_by(97).chain([CELL - 1]) {
             let flip = |mut cells: Vec<Cell>| {
                 let mut bytes = *cells[1].as_bytes();

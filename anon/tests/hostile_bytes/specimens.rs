@@ -1,5 +1,7 @@
 //! One good encoding of everything that comes from outside, with its decoder.
 
+use std::sync::LazyLock;
+
 use anon::{
     authorization::{Deletion, InboxOperation, InboxProof},
     certificate::{
@@ -157,7 +159,12 @@ fn responses() -> Vec<(&'static str, Response)> {
 }
 
 /// Everything.
-pub(crate) fn specimens() -> Vec<Specimen> {
+pub(crate) fn specimens() -> &'static [Specimen] {
+    static ALL: LazyLock<Vec<Specimen>> = LazyLock::new(all);
+    &ALL
+}
+
+fn all() -> Vec<Specimen> {
     let (alice, node) = (Owner::named("alice", 3), Node::new(1));
     let (create, created) = handshake();
     let id = network().id;

@@ -45,6 +45,7 @@ pub(crate) fn network() -> Network {
         admission_required: false,
         k: 4,
         quorum: 3,
+        epoch_seconds: 86_400,
         revoked: Revoked::default(),
     }
 }

@@ -1,8 +1,7 @@
 //! Our own known answers: a sealed body and a sealed, signed notification.
 
 use anon::{
-    keys::DeleteSecret,
-    mail::{Headers, MessageId, open_notification, seal_body, seal_notification},
+    mail::{DeleteSeed, Headers, MessageId, open_notification, seal_body, seal_notification},
     time::Time,
     wire,
 };
@@ -26,10 +25,10 @@ fn a_body_and_its_notification() {
     assert_eq!(sealed.object, expected.bytes("/object"));
     assert_eq!(sealed.part.message_id, MessageId(expected.array("/message_id")));
 
-    let delete = DeleteSecret::from_seed(&expected.array("/delete_seed"));
+    let delete = Some(DeleteSeed::from_bytes(expected.array("/delete_seed")));
     let date = Time(expected.number("/date"));
     let to = bob.certificate.address().clone();
-    let headers = Headers::new(to, date, expected.text("/subject"), 1_000, &[sealed.part], &delete)
+    let headers = Headers::new(to, date, expected.text("/subject"), 1_000, &[sealed.part], delete)
         .signed(&alice.secret, &alice.certificate);
     assert_eq!(wire::encode(&headers), expected.bytes("/headers"));
     let mut tape = Tape::new(&[&expected.bytes("/ephemeral")]);
@@ -47,7 +46,8 @@ fn the_recipient_opens_them() {
     let headers = open_notification(&notification, &bob.sealing, &bob.certificate).unwrap();
     assert_eq!(wire::encode(&headers), expected.bytes("/headers"));
     assert_eq!(headers.subject, "Grüße");
-    assert_eq!(headers.delete_secret().expose_seed(), expected.array("/delete_seed"));
+    let secret = headers.delete_secret(&headers.parts[0]).unwrap();
+    assert_eq!(secret.expose_seed(), expected.array("/delete_secret"));
     let content = headers.parts[0].open(&expected.bytes("/object"));
     assert_eq!(content, Ok(expected.bytes("/content")));
     let sender = headers.verified_sender(&members.network, members.now);

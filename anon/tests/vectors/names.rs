@@ -48,6 +48,7 @@ impl Members {
             admission_required: false,
             k: 8,
             quorum: 5,
+            epoch_seconds: 86_400,
             revoked: Revoked::default(),
         };
         let now = Time(all.number("/now"));

@@ -59,11 +59,13 @@ impl StandardService {
             let response = Some(self.handle(&itself, Via::Direct, request.clone()).await);
             return Answer { node, response };
         }
-        if let Some(observer) = &self.observer {
-            observer.asked(&node, request);
-        }
         match ask(&self.links, target, request, self.answer_timeout()).await {
-            Ok(response) => Answer { node, response: Some(response) },
+            Ok(response) => {
+                if let Some(observer) = &self.observer {
+                    observer.answered(&node, request, &response);
+                }
+                Answer { node, response: Some(response) }
+            }
             Err(error) => {
                 tracing::debug!(%error, "a target did not answer");
                 self.directory.forget(&node);

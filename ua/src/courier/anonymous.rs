@@ -64,7 +64,6 @@ impl AnonymousCourier {
         loop {
             match self.compare_once(&closest).await {
                 Ok(set) => {
-                    self.entrance.remember(set.nodes());
                     let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
                     let agreed = Event::Agreed { purpose: self.purpose, replicas };
                     self.entrance.listener().on(&agreed);

@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anon::{certificate::NodeId, request::Request, wire};
+use anon::{
+    certificate::NodeId,
+    request::{Request, Response},
+    wire,
+};
 use clap::Args;
 use data_encoding::{BASE64, HEXLOWER};
 use node::{NetworkFile, Node, NodeConfig, NodeError, Observer, Peer, Via};
@@ -39,7 +43,8 @@ pub(super) struct Record {
     pub(super) what: What,
     /// The other end: its libp2p identity.
     pub(super) peer: String,
-    /// The request, encoded as it came, base 64; for `Extended` the next node, hexadecimal.
+    /// The request, encoded as it came, base 64; for `Extended` the next node, hexadecimal; for `Answered` the
+    /// request and the answer.
     pub(super) content: String,
 }
 
@@ -58,18 +63,28 @@ pub(super) enum What {
     Forward,
     /// A cell passed, towards the sender.
     Backward,
+    /// An answer came back from an errand.
+    Answered,
 }
 
 struct Recorder(Mutex<File>);
 
 impl Recorder {
     fn write(&self, what: What, peer: &Peer, content: String) {
-        let record = Record { what, peer: peer.id.to_string(), content };
+        self.write_line(what, peer.id.to_string(), content);
+    }
+
+    fn write_line(&self, what: What, peer: String, content: String) {
+        let record = Record { what, peer, content };
         if let Ok(mut line) = serde_json::to_vec(&record) {
             line.push(b'\n');
             let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
         }
     }
+}
+
+fn encode(message: &impl Serialize) -> String {
+    BASE64.encode(&wire::encode(message))
 }
 
 impl Observer for Recorder {
@@ -78,7 +93,7 @@ impl Observer for Recorder {
             Via::Direct => What::Direct,
             Via::Channel => What::Channel,
         };
-        self.write(what, peer, BASE64.encode(&wire::encode(request)));
+        self.write(what, peer, encode(request));
     }
 
     fn channel_opened(&self, peer: &Peer) {
@@ -94,7 +109,11 @@ impl Observer for Recorder {
         self.write(what, peer, String::new());
     }
 
-    fn asked(&self, _: &NodeId, _: &Request) {}
+    fn answered(&self, _: &NodeId, request: &Request, response: &Response) {
+        // Told by nobody in particular: the line has no peer, and the request before the answer.
+        let content = format!("{} {}", encode(request), encode(response));
+        self.write_line(What::Answered, String::new(), content);
+    }
 }
 
 /// Runs a node of the demo until its standard input ends, that is, until the demo does.

@@ -34,6 +34,10 @@ pub(super) struct Secrets {
     certificate: Key,
 }
 
+const BODY_ANONYMIZER: &str = "Z1, W1  body anonymizer, verifier";
+const INBOX_ANONYMIZER: &str = "Z2, W2  inbox anonymizer, verifier";
+const CERTIFICATE_ANONYMIZER: &str = "Z3  certificate anonymizer";
+
 /// The label of Alice's identities.
 const ALICE: &str = "Alice's link";
 
@@ -89,24 +93,26 @@ impl Secrets {
     /// Which role a request makes its receiver; `None` for what is not part of the scheme.
     fn role(&self, what: What, request: &Request) -> Option<&'static str> {
         let direct = what == What::Direct;
+        if what == What::Answered {
+            return Some(match request {
+                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
+                Request::AppendInbox(_) => INBOX_ANONYMIZER,
+                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
+                _ => return None,
+            });
+        }
         Some(match request {
             Request::Closest { key, .. } if self.entrance.contains(key) => {
                 "entrance (asked for X, Y)"
             }
             Request::Closest { key, .. } if self.far_end.contains(key) && direct => "Y  witness",
             Request::Closest { key, .. } if self.far_end.contains(key) => "X  go-between",
-            Request::Closest { key, .. } if *key == self.inbox => {
-                "Z2, W2  inbox anonymizer, verifier"
-            }
-            Request::Closest { key, .. } if self.body_paths.contains(key) => {
-                "Z1, W1  body anonymizer, verifier"
-            }
+            Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Closest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
             Request::Perform { request, .. } => match &**request {
-                Request::Store(store) if self.body_paths.contains(&store.key) => {
-                    "Z1, W1  body anonymizer, verifier"
-                }
-                Request::AppendInbox(_) => "Z2, W2  inbox anonymizer, verifier",
-                Request::Fetch { key } if *key == self.certificate => "Z3  certificate anonymizer",
+                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
+                Request::AppendInbox(_) => INBOX_ANONYMIZER,
+                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
                 _ => return None,
             },
             Request::Store(store) if self.body_paths.contains(&store.key) => "body nodes",
@@ -143,27 +149,35 @@ fn records(cluster: &Cluster) -> Result<Vec<Record>, Failure> {
     Ok(all)
 }
 
+/// A record, the bytes in it, and the request that they are or answer.
+type Read<'a> = (&'a Record, Vec<u8>, Option<Request>);
+
+fn read(record: &Record) -> Read<'_> {
+    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap_or_default();
+    match record.what {
+        What::Extended => {
+            (record, HEXLOWER.decode(record.content.as_bytes()).unwrap_or_default(), None)
+        }
+        What::Direct | What::Channel => {
+            let bytes = decode(&record.content);
+            let request = Request::decode(&bytes).ok();
+            (record, bytes, request)
+        }
+        What::Answered => {
+            let (request, response) = record.content.split_once(' ').unwrap_or_default();
+            (record, decode(response), Request::decode(&decode(request)).ok())
+        }
+        What::Opened | What::Forward | What::Backward => (record, Vec::new(), None),
+    }
+}
+
 /// Draws what each role saw.
 ///
 /// # Errors
 /// [`Failure`] if a record cannot be read.
 pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failure> {
     let records = records(cluster)?;
-    let requests: Vec<(&Record, Vec<u8>, Option<Request>)> = records
-        .iter()
-        .map(|record| {
-            let bytes = match record.what {
-                What::Extended => HEXLOWER.decode(record.content.as_bytes()),
-                _ => BASE64.decode(record.content.as_bytes()),
-            };
-            let bytes = bytes.unwrap_or_default();
-            let request = match record.what {
-                What::Direct | What::Channel => Request::decode(&bytes).ok(),
-                _ => None,
-            };
-            (record, bytes, request)
-        })
-        .collect();
+    let requests: Vec<Read<'_>> = records.iter().map(read).collect();
     let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
     let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
     secrets.needles.insert(1, ("Message-ID's key", keys));
@@ -176,7 +190,7 @@ pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failur
         messages += match record.what {
             What::Direct | What::Channel | What::Opened => 2,
             What::Forward | What::Backward => 1,
-            What::Extended => 0,
+            What::Extended | What::Answered => 0,
         };
         let Some(role) = request.as_ref().and_then(|r| secrets.role(record.what, r)) else {
             continue;
@@ -207,7 +221,7 @@ fn clone_of(secrets: &Secrets) -> Secrets {
 }
 
 /// The keys under which bodies were stored: the Message-IDs' keys.
-fn stored_keys(requests: &[(&Record, Vec<u8>, Option<Request>)]) -> BTreeSet<Key> {
+fn stored_keys(requests: &[Read<'_>]) -> BTreeSet<Key> {
     let key = |request: &Request| match request {
         Request::Store(store) if store.kind == anon::request::ObjectKind::Body => Some(store.key),
         _ => None,
