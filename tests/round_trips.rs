@@ -99,6 +99,7 @@ async fn a_cold_send_takes_at_most_3l_plus_14_round_trips() {
             entrance: Arc::clone(&entrance),
             outbox: Outbox::new(home.vault()),
             account: &bob,
+            delay: Duration::ZERO,
         };
         let bytes = message("count", 7);
         let recipients = [bob.address().clone()];

@@ -60,7 +60,7 @@ debug_as_short_hex!(Key, Position);
 /// Sorts `items` by their distance to `key` and keeps the `k` closest.
 pub fn keep_closest<T>(items: &mut Vec<T>, key: &Key, k: usize, position: impl Fn(&T) -> Position) {
     let target = key.position();
-    items.sort_by_key(|item| position(item).distance(&target));
+    items.sort_by_cached_key(|item| position(item).distance(&target));
     items.truncate(k);
 }
 

@@ -113,6 +113,13 @@ pub enum Targets {
         /// How many, at most [`MAX_K`].
         count: u8,
     },
+    /// At the `count` nearest by the anonymizer's roster, without a lookup; likewise.
+    Nearest {
+        /// The key.
+        key: Key,
+        /// How many, at most [`MAX_K`].
+        count: u8,
+    },
 }
 
 /// What one asks of a node.
@@ -189,6 +196,7 @@ pub struct Errand {
     /// Where.
     pub target: UnverifiedNodeCertificate,
     /// What; no errand inside.
+    #[serde(deserialize_with = "wire::innermost")]
     pub request: Request,
 }
 
@@ -280,7 +288,7 @@ impl Request {
                 let plain = request.is_plain();
                 let few = match targets {
                     Targets::Nodes(nodes) => nodes.len() <= MAX_K,
-                    Targets::Closest { count, .. } => {
+                    Targets::Closest { count, .. } | Targets::Nearest { count, .. } => {
                         (1..=MAX_K).contains(&usize::from(*count)) && !request.changes_state()
                     }
                 };

@@ -58,10 +58,11 @@ impl Operator {
         Self { family: claims.family.clone(), subnets }
     }
 
-    /// Whether the two could be one: the same family, or a subnet in common.
+    /// Whether the two could be one: the same family, or a subnet in common, or nothing to tell them apart.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        (!self.family.is_empty() && self.family == other.family)
+        self == other
+            || (!self.family.is_empty() && self.family == other.family)
             || !self.subnets.is_disjoint(&other.subnets)
     }
 }

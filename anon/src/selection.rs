@@ -3,9 +3,16 @@
 //! A selection is a trait so that schemes can be exchanged and simulated at scale with the very code that
 //! sends mail.
 
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 
-use crate::position::Key;
+use crate::{
+    certificate::{NodeCertificate, NodeId},
+    network::Epoch,
+    position::Key,
+    roster::{Operator, Roster},
+};
 
 /// The random keys of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +23,71 @@ pub struct Draw {
     pub witness: Key,
     /// keyZ: the node closest to it becomes the far end.
     pub far_end: Key,
+}
+
+/// The nodes of a guarded path behind its guard, and the keys that chose them.
+#[derive(Clone, Debug)]
+pub struct GuardedPath {
+    /// Middle go-betweens and, last, the far end.
+    pub hops: Vec<(Key, NodeCertificate)>,
+    /// The witness of the far end.
+    pub witness: (Key, NodeCertificate),
+}
+
+/// How often a key is drawn again because its node cannot serve.
+const REDRAWS: usize = 200;
+
+/// Draws a path over the active part of a roster: `middle` go-betweens, a far end and a witness, no two of
+/// which, the guard included, could have one operator, and none of which is in `excluded`. Nothing is looked
+/// up, and no node minted after the draw can be chosen. `None` if the roster is too small for that.
+#[must_use]
+pub fn draw_guarded<R: CryptoRng>(
+    roster: &Roster,
+    guard: &NodeCertificate,
+    middle: usize,
+    excluded: &BTreeSet<NodeId>,
+    now: Epoch,
+    rng: &mut R,
+) -> Option<GuardedPath> {
+    let mut operators = vec![Operator::of(guard)];
+    let mut draw = || {
+        for _ in 0..REDRAWS {
+            let mut bytes = [0; 32];
+            rng.fill_bytes(&mut bytes);
+            let key = Key(bytes);
+            let node = roster.closest(&key, 1, now).into_iter().next()?;
+            let operator = Operator::of(&node);
+            if excluded.contains(&node.node()) || operators.iter().any(|o| o.overlaps(&operator)) {
+                continue;
+            }
+            operators.push(operator);
+            return Some((key, node));
+        }
+        None
+    };
+    let hops = (0..=middle).map(|_| draw()).collect::<Option<Vec<_>>>()?;
+    Some(GuardedPath { hops, witness: draw()? })
+}
+
+/// Draws a guard: uniformly over the active nodes, weighted by nothing that a node could say of itself.
+#[must_use]
+pub fn draw_guard<R: CryptoRng>(
+    roster: &Roster,
+    excluded: &BTreeSet<NodeId>,
+    now: Epoch,
+    rng: &mut R,
+) -> Option<NodeCertificate> {
+    let all: Vec<&NodeCertificate> =
+        roster.active(now).filter(|n| !excluded.contains(&n.node())).collect();
+    let count = u64::try_from(all.len()).ok().filter(|count| *count > 0)?;
+    // Rejection sampling: no remainder favours the first ones.
+    let limit = u64::MAX - u64::MAX % count;
+    let mut draw = rng.next_u64();
+    while draw >= limit {
+        draw = rng.next_u64();
+    }
+    let index = usize::try_from(draw % count).ok()?;
+    all.get(index).map(|node| (*node).clone())
 }
 
 /// A way to choose the nodes of a channel.

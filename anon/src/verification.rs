@@ -12,6 +12,7 @@ use crate::{
     labels,
     network::{Epoch, MAX_K, Network, NetworkId},
     position::{Key, keep_closest},
+    roster::Roster,
     time::Time,
 };
 
@@ -50,6 +51,14 @@ pub enum Disagreement {
 pub struct CrossVerified(NodeCertificate);
 
 impl CrossVerified {
+    /// A node of one's own roster, if it is active there: two independent members have vouched for it, and
+    /// have known it for an epoch.
+    #[must_use]
+    pub fn active(roster: &Roster, node: &NodeId, now: Epoch) -> Option<Self> {
+        let certificate = roster.certificate(node).filter(|_| roster.is_active(node, now));
+        certificate.cloned().map(Self)
+    }
+
     /// The node's certificate.
     #[must_use]
     pub const fn certificate(&self) -> &NodeCertificate {
@@ -99,6 +108,20 @@ pub fn cross_verify(
     }
 }
 
+/// Whether a list differs from one's own by what honest members' rosters differ: at most a quarter of the
+/// nodes (at least one) are others, and every one of them is known. A node that nobody has told us of, closer
+/// than all we know, is not churn: that is what a node minted for the key looks like.
+#[must_use]
+pub fn differs_by_churn(theirs: &[NodeId], own: &[NodeCertificate], roster: &Roster) -> bool {
+    let others: Vec<&NodeId> =
+        theirs.iter().filter(|node| !own.iter().any(|o| o.node() == **node)).collect();
+    let allowed = own.len().div_ceil(4).max(1);
+    theirs.len() <= own.len().max(1)
+        && theirs.len() + allowed >= own.len()
+        && others.len() <= allowed
+        && others.iter().all(|node| roster.certificate(node).is_some())
+}
+
 /// The k nodes closest to a key, as two independent answers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
@@ -139,6 +162,30 @@ impl ReplicaSet {
             Ok(Self { key, nodes })
         } else {
             Err(Disagreement::BadList)
+        }
+    }
+
+    /// Compares one's own roster with what the anonymizer's and the verifier's rosters say. The set is one's
+    /// own; theirs may differ from it by churn ([`differs_by_churn`]), and by no more.
+    ///
+    /// # Errors
+    /// [`Disagreement::Lists`] with the nodes that are too many; [`Disagreement::BadList`] if one's own roster
+    /// has nobody.
+    pub fn confirmed(
+        key: Key,
+        roster: &Roster,
+        count: usize,
+        (anonymizer, verifier): (&[NodeId], &[NodeId]),
+        now: Epoch,
+    ) -> Result<Self, Disagreement> {
+        let nodes = roster.closest(&key, count, now);
+        if nodes.is_empty() {
+            return Err(Disagreement::BadList);
+        }
+        let strange = |list: &[NodeId]| if differs_by_churn(list, &nodes, roster) { 0 } else { 1 };
+        match (strange(anonymizer), strange(verifier)) {
+            (0, 0) => Ok(Self { key, nodes }),
+            (only_first, only_second) => Err(Disagreement::Lists { only_first, only_second }),
         }
     }
 

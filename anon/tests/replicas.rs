@@ -7,9 +7,11 @@ mod world;
 use anon::{
     certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
     keys::KeyError,
-    network::MAX_K,
+    network::{Epoch, MAX_K},
     position::Key,
-    verification::{Disagreement, ReplicaSet, cross_verify, verify_list},
+    verification::{
+        Disagreement, ReplicaSet, Statement, StatementClaims, cross_verify, verify_list,
+    },
 };
 
 use crate::world::{NOW, Node, network, other_network};
@@ -155,5 +157,52 @@ fn one_bad_certificate_spoils_a_list() {
         list.push(bad);
         let result = verify_list(list, &KEY, 4, &network(), NOW);
         assert_eq!(result, Err(Disagreement::Certificate(error)));
+    }
+}
+
+fn statement(node: &Node) -> StatementClaims {
+    StatementClaims {
+        network: network().id,
+        node: node.id(),
+        epoch: Epoch(100),
+        key: KEY,
+        nearest: vec![Node::new(2).id()],
+    }
+}
+
+#[test]
+fn a_statement_is_one_nodes_of_one_key_in_one_epoch() {
+    let (node, other) = (Node::new(1), Node::new(2));
+    let good = Statement::issue(&node.identity, statement(&node));
+    let bad = Err(KeyError::BadSignature);
+    let (id, elsewhere) = (network().id, other_network().id);
+    for (epoch, expected) in
+        [(98, bad), (99, Ok(())), (100, Ok(())), (101, Ok(())), (102, bad), (0, bad)]
+    {
+        assert_eq!(good.verify(&id, node.id(), KEY, Epoch(epoch)), expected, "{epoch}");
+    }
+    assert_eq!(good.verify(&id, other.id(), KEY, Epoch(100)), bad);
+    assert_eq!(good.verify(&id, node.id(), Key([4; 32]), Epoch(100)), bad);
+    assert_eq!(good.verify(&elsewhere, node.id(), KEY, Epoch(100)), bad);
+}
+
+#[test]
+fn a_changed_statement_is_refused() {
+    let (node, other) = (Node::new(1), Node::new(2));
+    let good = Statement::issue(&node.identity, statement(&node));
+    let by_another = Statement::issue(&other.identity, statement(&node));
+    let in_anothers_name = Statement::issue(&node.identity, statement(&other));
+    let mut longer = good.clone();
+    longer.claims.nearest.push(other.id());
+    let mut later = good.clone();
+    later.claims.epoch = Epoch(101);
+    let mut foreign = statement(&node);
+    foreign.network = other_network().id;
+    let foreign = Statement::issue(&node.identity, foreign);
+    let mut bent = good;
+    bent.signature.0[0] ^= 1;
+    for statement in [by_another, in_anothers_name, longer, later, foreign, bent] {
+        let verified = statement.verify(&network().id, node.id(), KEY, Epoch(100));
+        assert_eq!(verified, Err(KeyError::BadSignature));
     }
 }

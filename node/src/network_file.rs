@@ -36,6 +36,9 @@ pub struct NetworkFile {
     /// An epoch's length, seconds: how long a node must be known before it is chosen.
     #[serde(default = "default_epoch")]
     pub epoch_seconds: u64,
+    /// The mean delay that senders are advised to leave between a body and its notification, seconds.
+    #[serde(default = "default_delay")]
+    pub delay_seconds: u64,
     /// Where to enter: multiaddrs that end in `/p2p/<peer id>`.
     #[serde(default)]
     pub bootstrap: Vec<String>,
@@ -46,6 +49,10 @@ pub struct NetworkFile {
 
 const fn default_k() -> usize {
     8
+}
+
+const fn default_delay() -> u64 {
+    30
 }
 
 const fn default_epoch() -> u64 {

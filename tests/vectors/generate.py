@@ -143,13 +143,19 @@ def messages():
         store=STORE, fetch=FETCH, delete=num(2) + DELETION, append=num(3) + APPENDED + RECEIPT_NONCE,
         read=num(4) + READ, acknowledge=num(5) + ACKNOWLEDGE + seq(DIGESTS), closest=num(6) + EXAMPLE_KEY + b"\x14",
         certificate=num(7), perform_nodes=num(8) + num(0) + seq([A.certificate, B.certificate]) + FETCH,
-        perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH)
+        perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH,
+        perform_nearest=num(8) + num(2) + EXAMPLE_KEY + b"\x08" + FETCH, nearest=num(10) + EXAMPLE_KEY + b"\x05",
+        roster=num(11) + seq([bytes([i]) * 8 for i in range(256)]), roster_entries=num(12) + seq([bytes([5]) * 8]),
+        perform_each=num(13) + seq([A.certificate + FETCH, B.certificate + num(7)]))
+    statement = NETWORK + A.id + num(NOW // 86_400) + EXAMPLE_KEY + seq([B.id, C.id])
     answers = seq([A.id + option(num(0) + RECEIPTS[0]), B.id + option(None)])
     responses = dict(
         receipt=num(0) + RECEIPTS[1], object=num(1) + blob(OBJECT), deleted=num(2),
         inbox=num(3) + seq([blob(NOTIFICATION)]) + b"\1", acknowledged=num(4) + num(300),
         closest=num(5) + seq([C.certificate]), certificate=num(6) + C.certificate,
-        performed=num(7) + seq([B.certificate]) + answers, not_found=num(9), full=num(10), refused=num(11))
+        performed=num(7) + seq([B.certificate]) + answers, not_found=num(9), full=num(10), refused=num(11),
+        nearest=num(12) + signed(A.identity, "nearest statement", NETWORK, statement),
+        roster=num(13) + seed(0x55) + seq([bytes([6]) * 8]), roster_entries=num(14) + seq([C.certificate]))
     return dict(requests=requests, responses=responses)
 
 

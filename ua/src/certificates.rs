@@ -48,7 +48,7 @@ pub async fn fetch_anonymously(
     let network = entrance.network();
     let count = u8::try_from(network.k).unwrap_or(u8::MAX);
     let early = Request::Perform {
-        targets: Targets::Closest { key, count },
+        targets: scheme.near(key, count),
         request: Box::new(Request::Fetch { key }),
     };
     for _ in 0..WITNESSES_OF_ABSENCE {

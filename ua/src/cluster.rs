@@ -76,6 +76,7 @@ impl ClusterOptions {
             k,
             quorum: None,
             epoch_seconds: 86_400,
+            delay_seconds: 30,
             bootstrap: Vec::new(),
             revocations: None,
         };

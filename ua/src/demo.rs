@@ -18,7 +18,10 @@ use crate::{
     account::Account,
     certificates::publish,
     cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
-    command::{read_file, send::SchemeName},
+    command::{
+        read_file,
+        send::{SchemeArgs, SchemeName},
+    },
     compose::Message,
     entrance::Entrance,
     event::{Event, Listener},
@@ -27,6 +30,7 @@ use crate::{
     outbox::Outbox,
     receive::Reader,
     send::{Mail, Outcome, Sender},
+    session::prepare_scheme,
     terminal::{Failure, Progress, describe, tell},
     vault::{KdfCost, Passphrase},
 };
@@ -37,6 +41,8 @@ use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
+/// An epoch of the demo's network, seconds.
+const EPOCH_SECONDS: u64 = 3;
 /// What Alice writes unless she is given a file.
 const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 
@@ -52,9 +58,8 @@ pub struct DemoArgs {
     /// The mail to send (RFC 5322), instead of a letter of the demo's own
     #[arg(long, value_name = "FILE.eml")]
     mail: Option<PathBuf>,
-    /// How the nodes of a channel are chosen
-    #[arg(long, value_enum, default_value = "paper")]
-    scheme: SchemeName,
+    #[command(flatten)]
+    scheme: SchemeArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -122,6 +127,7 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut options =
         ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
     (options.proxied, options.recorded) = (true, true);
+    options.network.epoch_seconds = EPOCH_SECONDS;
     let all = args.nodes;
     let cluster =
         Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up"))).await?;
@@ -139,13 +145,19 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
         }
     };
 
+    if args.scheme.scheme == SchemeName::Guarded {
+        let progress =
+            Progress::start("waiting for the nodes to know each other for an epoch", !args.json);
+        tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 2)).await;
+        progress.finish();
+    }
     let talk = |text: &str| {
         if !args.json {
             tell(text);
         }
     };
     talk("\nAlice writes to Bob:");
-    let (outcome, costs) = send(&cluster, &alice, &bob, &message, args.scheme).await?;
+    let (outcome, costs) = send(&cluster, &alice, &bob, &message, &args.scheme).await?;
 
     talk("\nBob reads:");
     let maildir = Maildir::open(&directory.path().join("mail"))?;
@@ -166,7 +178,7 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let report =
         Report { cluster: &cluster, stage: &alice.stage, outcome, delivered, costs, roles };
-    report.print(args.scheme, args.json)?;
+    report.print(args.scheme.scheme, args.json)?;
     if delivered {
         Ok(())
     } else {
@@ -180,13 +192,14 @@ async fn send(
     alice: &Person,
     bob: &Person,
     message: &Message,
-    scheme: SchemeName,
+    scheme: &SchemeArgs,
 ) -> Result<(Outcome, Costs), Failure> {
     let sender = Sender {
-        scheme: scheme.scheme(&alice.entrance),
+        scheme: prepare_scheme(scheme.choice(), alice.home.vault(), &alice.entrance).await?,
         entrance: Arc::clone(&alice.entrance),
         outbox: Outbox::new(alice.home.vault()),
         account: &alice.account,
+        delay: Duration::from_secs(scheme.delay.unwrap_or(0)),
     };
     let mail = Mail {
         bytes: &message.bytes,

@@ -18,6 +18,9 @@ pub enum AgentError {
         "only one node of the network can be reached, and one answer cannot be compared with another"
     )]
     OneNode,
+    /// The roster has too few nodes of different operators that have been known for an epoch.
+    #[error("too few nodes have been known for an epoch to choose a path among them")]
+    RosterTooSmall,
     /// Nobody holds a valid certificate for this address.
     #[error("no certificate for this address is stored in the network")]
     NoSuchRecipient,
@@ -70,7 +73,8 @@ impl AgentError {
             Self::NoNode | Self::OneNode => 69,
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
-            Self::TooFewReplicas { .. }
+            Self::RosterTooSmall
+            | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
             | Self::Link(_)
             | Self::BadAnswer => 75,
@@ -91,6 +95,9 @@ impl AgentError {
             }
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox` later"
+            }
+            Self::RosterTooSmall => {
+                "wait for the network's next epoch, or use --scheme paper and read what it leaks"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"

@@ -93,6 +93,11 @@ pub enum Event {
         /// How many were hoped for.
         wanted: usize,
     },
+    /// A chosen random delay between a mail's body and its notification.
+    Waiting {
+        /// How long, whole seconds.
+        seconds: u64,
+    },
     /// Something failed and is tried again with other nodes.
     Retry {
         /// What for.

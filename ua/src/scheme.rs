@@ -1,8 +1,14 @@
 //! Schemes: how the nodes of a channel are chosen and checked. All else is shared.
 
+mod guarded;
 mod paper;
 
-use anon::request::{Request, Response};
+use anon::{
+    certificate::NodeId,
+    position::Key,
+    request::{Request, Response, Targets},
+    verification::ReplicaSet,
+};
 use futures::future::BoxFuture;
 use node::Channel;
 
@@ -11,6 +17,7 @@ use crate::{
     event::{Path, Purpose},
 };
 
+pub use guarded::GuardedScheme;
 pub use paper::PaperScheme;
 
 /// A channel, and the far end's answer to the request that rode along.
@@ -35,4 +42,21 @@ pub trait Scheme: Send + Sync {
         purpose: Purpose,
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>>;
+
+    /// What a far end is asked for the replicas of a key.
+    fn list_replicas(&self, key: Key, k: u8) -> Request;
+
+    /// Compares what the anonymizer and the verifier answered to [`Self::list_replicas`].
+    ///
+    /// # Errors
+    /// [`AgentError::Disagreement`] if they do not agree.
+    fn compare_replicas(
+        &self,
+        key: Key,
+        z: (NodeId, Response),
+        w: (NodeId, Response),
+    ) -> Result<ReplicaSet, AgentError>;
+
+    /// The nodes near a key, as a far end is to find them.
+    fn near(&self, key: Key, count: u8) -> Targets;
 }

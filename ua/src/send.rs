@@ -4,7 +4,7 @@
 //! Everything that does not wait for something else runs at once: the channels for the bodies, for the
 //! certificates and for the inboxes. Notifications wait for the bodies, so that whoever reads one finds it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::{Address, AddressCertificate},
@@ -24,9 +24,10 @@ use crate::{
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     entrance::Entrance,
     error::AgentError,
-    event::Purpose,
+    event::{Event, Purpose},
     outbox::{Outbox, OutgoingPart, OutgoingRecipient, Progress, State},
     scheme::Scheme,
+    session::random_delay,
 };
 
 /// Parts of one mail stored at once.
@@ -78,6 +79,8 @@ pub struct Sender<'a> {
     pub outbox: Outbox<'a>,
     /// Who signs, if a mail is signed.
     pub account: &'a Account,
+    /// The mean delay between a mail's body and its notifications; zero: none.
+    pub delay: Duration,
 }
 
 impl std::fmt::Debug for Sender<'_> {
@@ -200,6 +203,7 @@ impl Attempt<'_> {
         let appended = stream::iter(prepared)
             .map(async |(index, prepared)| match prepared {
                 Ok((certificate, mut courier)) => {
+                    self.let_others_pass(direct).await;
                     self.append(index, &certificate, &mut *courier).await
                 }
                 Err(AgentError::NoSuchRecipient) => {
@@ -224,6 +228,17 @@ impl Attempt<'_> {
         }
         outcome.inbox_receipts = fewest.unwrap_or(0);
         Ok(outcome)
+    }
+
+    /// Waits a random time, so that whoever sees a body stored and a notification appended cannot match the
+    /// two by time. The mail is in the outbox meanwhile.
+    async fn let_others_pass(&self, direct: bool) {
+        let delay = if direct { Duration::ZERO } else { random_delay(self.sender.delay) };
+        if !delay.is_zero() {
+            let seconds = delay.as_secs();
+            self.sender.entrance.listener().on(&Event::Waiting { seconds });
+            tokio::time::sleep(delay).await;
+        }
     }
 
     async fn certificates_as_permissions(

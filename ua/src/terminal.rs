@@ -232,6 +232,11 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::Receipts { purpose, valid, wanted } => {
             format!("{}: {valid} of {wanted} receipts verified", purpose.words())
         }
+        Event::Waiting { seconds } => {
+            format!(
+                "inbox: waiting {seconds} s, so that body and notification cannot be matched by time"
+            )
+        }
         Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
     })
 }

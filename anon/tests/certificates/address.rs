@@ -116,6 +116,7 @@ fn it_is_for_one_network_and_that_networks_domain() {
     assert_eq!(verify(certificate, NOW), Err(CertificateError::WrongNetwork));
     // Signed for another network by the same authority, with this network's id written over the other's.
     let foreign = issue(&alice, |claims| claims.network = other_network().id);
+    assert_eq!(verify(foreign.clone(), NOW), Err(CertificateError::WrongNetwork));
     let mut signed: Signed<AddressClaims> = recode(&foreign);
     signed.claims.network = network().id;
     assert_eq!(verify(recode(&signed), NOW), Err(BAD_SIGNATURE));
@@ -202,6 +203,7 @@ fn addresses_are_lower_case_and_plain() {
         let read: Address = wire::decode(&wire::encode(address), 300).unwrap();
         assert_eq!(read, parsed);
         assert!(wire::decode::<Address>(&wire::encode(text), 300).is_err(), "{text} on the wire");
+        assert!(serde_json::from_value::<Address>(text.into()).is_err(), "{text} in a file");
     }
     let (longest, long) =
         (format!("{}@demo.alt", "a".repeat(245)), format!("{}@demo.alt", "a".repeat(246)));

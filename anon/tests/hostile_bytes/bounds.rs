@@ -9,11 +9,12 @@ use anon::{
         Append, DeletePermission, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE, MAX_OBJECT, Request,
         Response, Store, Targets,
     },
+    roster::{MAX_CARRIED, PIECES, ShortDigest},
     wire::{self, WireError},
 };
 use proptest::prelude::*;
 
-use super::specimens::{KEY, append, certificate, inbox_proof, requests, store};
+use super::specimens::{KEY, append, certificate, errand, inbox_proof, requests, store};
 
 /// That a request is read if, and only if, it is in bounds.
 fn assert_bound(request: &Request, good: bool) {
@@ -57,8 +58,12 @@ fn an_acknowledgement_has_bounds() {
 fn a_lookup_asks_for_one_to_twenty() {
     for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
         assert_bound(&Request::Closest { key: KEY, count }, good);
-        let targets = Targets::Closest { key: KEY, count };
-        assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
+        assert_bound(&Request::Nearest { key: KEY, count }, good);
+        for targets in [Targets::Closest { key: KEY, count }, Targets::Nearest { key: KEY, count }]
+        {
+            let request = Box::new(Request::Certificate);
+            assert_bound(&Request::Perform { targets, request }, good);
+        }
     }
 }
 
@@ -67,6 +72,18 @@ fn an_errand_has_few_targets() {
     for (count, good) in [(MAX_K, true), (MAX_K + 1, false)] {
         let targets = Targets::Nodes(vec![certificate(); count]);
         assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
+        let each = vec![errand(Request::Certificate); count];
+        assert_bound(&Request::PerformEach(each), good);
+    }
+}
+
+#[test]
+fn a_roster_exchange_has_bounds() {
+    for (count, good) in [(PIECES - 1, false), (PIECES, true), (PIECES + 1, false)] {
+        assert_bound(&Request::Roster { pieces: vec![ShortDigest([1; 8]); count] }, good);
+    }
+    for (count, good) in [(0, true), (MAX_CARRIED, true), (MAX_CARRIED + 1, false)] {
+        assert_bound(&Request::RosterEntries { wanted: vec![ShortDigest([1; 8]); count] }, good);
     }
 }
 
@@ -75,6 +92,9 @@ fn no_errand_or_extension_inside_an_errand() {
     for (name, request) in requests() {
         let plain = !name.starts_with("perform") && name != "extend";
         let targets = Targets::Nodes(vec![certificate()]);
+        assert_eq!(request.is_plain(), plain, "{name}");
+        let each = vec![errand(Request::Certificate), errand(request.clone())];
+        assert_bound(&Request::PerformEach(each), plain);
         assert_bound(&Request::Perform { targets, request: Box::new(request) }, plain);
     }
 }
@@ -82,11 +102,15 @@ fn no_errand_or_extension_inside_an_errand() {
 #[test]
 fn what_changes_state_goes_to_named_nodes_only() {
     for (name, request) in requests() {
-        let reads = ["fetch", "closest", "certificate"].contains(&name);
+        let reads = ["fetch", "closest", "certificate", "nearest", "roster", "roster entries"];
+        let reads = reads.contains(&name);
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
-        let targets = Targets::Closest { key: KEY, count: 8 };
-        assert_bound(&Request::Perform { targets, request: Box::new(request) }, reads);
+        let (key, count) = (KEY, 8);
+        for targets in [Targets::Closest { key, count }, Targets::Nearest { key, count }] {
+            let request = Box::new(request.clone());
+            assert_bound(&Request::Perform { targets, request }, reads);
+        }
     }
 }
 
@@ -94,6 +118,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
 fn the_bounds_inside_an_errand_are_the_same() {
     let request = Box::new(Request::Closest { key: KEY, count: 21 });
     let targets = Targets::Nodes(vec![certificate()]);
+    assert_bound(&Request::PerformEach(vec![errand((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
 }
 

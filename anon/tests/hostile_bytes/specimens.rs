@@ -14,8 +14,11 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, InboxPage, ObjectKind, Request, Response, Store, Targets,
+        Answer, Append, DeletePermission, Errand, InboxPage, ObjectKind, Request, Response, Store,
+        Targets,
     },
+    roster::{PIECES, ShortDigest},
+    verification::{Statement, StatementClaims},
     wire,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -112,6 +115,23 @@ pub(crate) fn certificate() -> UnverifiedNodeCertificate {
     })
 }
 
+/// A request at one node.
+pub(crate) fn errand(request: Request) -> Errand {
+    Errand { target: certificate(), request }
+}
+
+fn statement() -> Statement {
+    let node = Node::new(1);
+    let claims = StatementClaims {
+        network: network().id,
+        node: node.id(),
+        epoch: network().epoch(NOW),
+        key: KEY,
+        nearest: vec![Node::new(2).id(), node.id()],
+    };
+    Statement::issue(&node.identity, claims)
+}
+
 pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let (node, create) = (Node::new(1), Box::new(handshake().0));
     let delete = DeleteSecret::from_seed(&[5; 32]);
@@ -120,6 +140,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let next = || Box::new(Node::new(1).certificate.to_unverified());
     let nodes = Targets::Nodes(vec![*next(), certificate()]);
     let closest = Targets::Closest { key: KEY, count: 8 };
+    let nearest = Targets::Nearest { key: KEY, count: 8 };
     vec![
         ("store", Request::Store(store())),
         ("fetch", *fetch()),
@@ -131,7 +152,12 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("certificate", Request::Certificate),
         ("perform at nodes", Request::Perform { targets: nodes, request: fetch() }),
         ("perform at the closest", Request::Perform { targets: closest, request: fetch() }),
+        ("perform at the nearest", Request::Perform { targets: nearest, request: fetch() }),
         ("extend", Request::Extend { next: next(), create }),
+        ("nearest", Request::Nearest { key: KEY, count: 20 }),
+        ("roster", Request::Roster { pieces: vec![ShortDigest([1; 8]); PIECES] }),
+        ("roster entries", Request::RosterEntries { wanted: vec![ShortDigest([2; 8]); 3] }),
+        ("perform each", Request::PerformEach(vec![errand(*fetch()), errand(*fetch())])),
     ]
 }
 
@@ -155,6 +181,9 @@ fn responses() -> Vec<(&'static str, Response)> {
         ("not found", Response::NotFound),
         ("full", Response::Full),
         ("refused", Response::Refused),
+        ("nearest", Response::Nearest(Box::new(statement()))),
+        ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([1; 8]); 3] }),
+        ("roster entries", Response::RosterEntries(vec![certificate()])),
     ]
 }
 

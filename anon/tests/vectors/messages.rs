@@ -6,9 +6,12 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, InboxPage, ObjectKind, Request, Response, Store, Targets,
+        Answer, Append, DeletePermission, Errand, InboxPage, ObjectKind, Request, Response, Store,
+        Targets,
     },
+    roster::ShortDigest,
     time::Time,
+    verification::{Statement, StatementClaims},
     wire,
 };
 use serde_bytes::ByteBuf;
@@ -166,7 +169,9 @@ fn requests() {
     let Proofs { deletion, read, acknowledge, digests } = Proofs::new(&members, &stored);
     let certificate = |i: usize| members.nodes[i].certificate.to_unverified();
     let fetch = || Box::new(Request::Fetch { key: key() });
+    let errand = |i: usize, request| Errand { target: certificate(i), request };
     let closest = Targets::Closest { key: key(), count: 8 };
+    let nearest = Targets::Nearest { key: key(), count: 8 };
     let nodes = Targets::Nodes(vec![certificate(0), certificate(1)]);
     let file = known_answers!("cutout-messages");
     for (name, request) in [
@@ -180,6 +185,14 @@ fn requests() {
         ("certificate", Request::Certificate),
         ("perform_nodes", Request::Perform { targets: nodes, request: fetch() }),
         ("perform_closest", Request::Perform { targets: closest, request: fetch() }),
+        ("perform_nearest", Request::Perform { targets: nearest, request: fetch() }),
+        ("nearest", Request::Nearest { key: key(), count: 5 }),
+        ("roster", Request::Roster { pieces: (0..=255).map(|i| ShortDigest([i; 8])).collect() }),
+        ("roster_entries", Request::RosterEntries { wanted: vec![ShortDigest([5; 8])] }),
+        (
+            "perform_each",
+            Request::PerformEach(vec![errand(0, *fetch()), errand(1, Request::Certificate)]),
+        ),
     ] {
         let bytes = Vector(&file).bytes(&format!("/requests/{name}"));
         assert_eq!(wire::encode(&request), bytes, "{name}");
@@ -198,6 +211,14 @@ fn responses() {
         Answer { node: members.nodes[0].id(), response: Some(first) },
         Answer { node: members.nodes[1].id(), response: None },
     ];
+    let claims = StatementClaims {
+        network: members.network.id,
+        node: members.nodes[0].id(),
+        epoch: members.network.epoch(members.now),
+        key: key(),
+        nearest: vec![members.nodes[1].id(), members.nodes[2].id()],
+    };
+    let statement = Statement::issue(&members.nodes[0].identity, claims);
     let file = known_answers!("cutout-messages");
     for (name, response) in [
         ("receipt", second),
@@ -211,6 +232,9 @@ fn responses() {
         ("not_found", Response::NotFound),
         ("full", Response::Full),
         ("refused", Response::Refused),
+        ("nearest", Response::Nearest(Box::new(statement))),
+        ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([6; 8])] }),
+        ("roster_entries", Response::RosterEntries(vec![certificate(2)])),
     ] {
         let bytes = Vector(&file).bytes(&format!("/responses/{name}"));
         assert_eq!(wire::encode(&response), bytes, "{name}");

@@ -30,6 +30,15 @@ impl StandardService {
                 let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
                 (found, nodes)
             }
+            Targets::Nearest { key, count } => {
+                let epoch = self.network.epoch(now());
+                let nearest = |roster: &mut anon::roster::Roster| {
+                    roster.closest_settled(&key, usize::from(count), epoch)
+                };
+                let found = self.roster.with(nearest);
+                let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
+                (found, nodes)
+            }
         };
         let answers =
             join_all(targets.iter().map(|target| self.perform_at(target, &request))).await;

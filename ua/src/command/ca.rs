@@ -130,6 +130,7 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         k: args.k,
         quorum: None,
         epoch_seconds: 86_400,
+        delay_seconds: 30,
         bootstrap: args.bootstrap,
         revocations: None,
     };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 
-use super::send::{SchemeName, report};
+use super::send::{SchemeArgs, report};
 use crate::{
     account::Account,
     cli::Global,
     outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     send::Sender,
+    session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
 };
 
@@ -26,9 +27,8 @@ pub struct OutboxArgs {
     /// Give up one mail
     #[arg(long, value_name = "ID")]
     drop: Option<String>,
-    /// How the nodes of a channel are chosen
-    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
-    scheme: SchemeName,
+    #[command(flatten)]
+    scheme: SchemeArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -96,11 +96,13 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         }
         let progress = Arc::new(Progress::start(&format!("delivering {id}"), global.verbose > 0));
         let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+        let scheme = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
         let sender = Sender {
-            scheme: args.scheme.scheme(&entrance),
+            scheme,
             entrance: Arc::clone(&entrance),
             outbox: Outbox::new(home.vault()),
             account: &account,
+            delay: args.scheme.mean_delay(home.network()),
         };
         let outcome = sender.deliver(&id).await;
         progress.finish();

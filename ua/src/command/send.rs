@@ -4,21 +4,21 @@ use std::{
     io::{IsTerminal as _, Read as _},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use anon::{certificate::Address, mail::BODY_MAX};
 use clap::{Args, ValueEnum};
-use node::now;
+use node::{NetworkFile, now};
 
 use super::read_file;
 use crate::{
     account::Account,
     cli::Global,
     compose::{ComposeError, Message},
-    entrance::Entrance,
     outbox::Outbox,
-    scheme::{PaperScheme, Scheme},
     send::{Mail, Outcome, Sender},
+    session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
 };
 
@@ -43,27 +43,53 @@ pub struct SendArgs {
     /// Do not hide: talk to the storage nodes directly (the paper's section 3)
     #[arg(long)]
     direct: bool,
-    /// How the nodes of a channel are chosen
-    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
-    scheme: SchemeName,
+    #[command(flatten)]
+    scheme: SchemeArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
 }
 
+/// How an anonymous command chooses its nodes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemeArgs {
+    /// How the nodes of a channel are chosen
+    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
+    pub scheme: SchemeName,
+    /// Go-betweens between the guard and the far end, in the guarded scheme
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub hops: u8,
+    /// The mean of the random delay between body and notification in the guarded scheme, seconds
+    /// [default: what the network file suggests]
+    #[arg(long, value_name = "SECONDS")]
+    pub delay: Option<u64>,
+}
+
 /// The schemes there are.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemeName {
     /// Section 4 of the paper, to the letter
     Paper,
+    /// A guard, a roster, longer paths; nothing is looked up
+    Guarded,
 }
 
-impl SchemeName {
-    /// The scheme over what an agent knows of the network.
+impl SchemeArgs {
+    /// The scheme that was chosen.
     #[must_use]
-    pub fn scheme(self, entrance: &Arc<Entrance>) -> Arc<dyn Scheme> {
-        match self {
-            Self::Paper => Arc::new(PaperScheme::new(Arc::clone(entrance))),
+    pub fn choice(&self) -> SchemeChoice {
+        match self.scheme {
+            SchemeName::Paper => SchemeChoice::Paper,
+            SchemeName::Guarded => SchemeChoice::Guarded { middle: usize::from(self.hops) },
+        }
+    }
+
+    /// The mean delay between body and notification: none in the paper's scheme.
+    #[must_use]
+    pub fn mean_delay(&self, network: &NetworkFile) -> Duration {
+        match self.scheme {
+            SchemeName::Paper => Duration::ZERO,
+            SchemeName::Guarded => Duration::from_secs(self.delay.unwrap_or(network.delay_seconds)),
         }
     }
 }
@@ -110,11 +136,13 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     }
     let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+    let scheme = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
     let sender = Sender {
-        scheme: args.scheme.scheme(&entrance),
+        scheme,
         entrance: Arc::clone(&entrance),
         outbox: Outbox::new(home.vault()),
         account: &account,
+        delay: args.scheme.mean_delay(home.network()),
     };
     let mail = Mail {
         bytes: &message.bytes,

@@ -6,10 +6,10 @@ use anon::{
     certificate::NodeCertificate,
     position::Key,
     request::{Answer, Request, Response, Targets},
-    verification::{ReplicaSet, verify_list},
+    verification::ReplicaSet,
 };
 use futures::future::BoxFuture;
-use node::{Channel, now};
+use node::Channel;
 
 use super::Courier;
 use crate::{
@@ -59,7 +59,7 @@ impl AnonymousCourier {
     /// Opens Z and W and compares their lists, again with others until two agree.
     async fn find_replicas(&mut self) -> Result<ReplicaSet, AgentError> {
         let k = u8::try_from(self.entrance.network().k).unwrap_or(u8::MAX);
-        let closest = Request::Closest { key: self.key, count: k };
+        let closest = self.scheme.list_replicas(self.key, k);
         let mut attempt = 1;
         loop {
             match self.compare_once(&closest).await {
@@ -91,8 +91,8 @@ impl AnonymousCourier {
         } else {
             w
         };
-        let (from_z, from_w) = (self.list(z.answer)?, self.list(w.answer)?);
-        let set = ReplicaSet::agree(self.key, from_z, from_w)?;
+        let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
+        let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.anonymizer = Some(z.channel);
         Ok(set)
     }
@@ -109,14 +109,6 @@ impl AnonymousCourier {
             }
         }
         Err(AgentError::OneNode)
-    }
-
-    fn list(&self, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
-        let network = self.entrance.network();
-        match answer {
-            Response::Closest(list) => Ok(verify_list(list, &self.key, network.k, network, now())?),
-            _ => Err(AgentError::BadAnswer),
-        }
     }
 }
 

@@ -11,11 +11,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
-    request::{Request, Response},
+    request::{Request, Response, Targets},
     selection::{Paper, Selection as _},
-    verification::{CrossVerified, Disagreement, cross_verify, verify_list},
+    verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
 use node::{Channel, Links, Peer, ask, certified_addresses, now};
@@ -167,5 +167,27 @@ impl Scheme for PaperScheme {
                 self.entrance.listener().on(&event);
             }
         })
+    }
+
+    fn list_replicas(&self, key: Key, k: u8) -> Request {
+        Request::Closest { key, count: k }
+    }
+
+    fn compare_replicas(
+        &self,
+        key: Key,
+        z: (NodeId, Response),
+        w: (NodeId, Response),
+    ) -> Result<ReplicaSet, AgentError> {
+        let network = self.entrance.network();
+        let list = |answer| match answer {
+            Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now())?),
+            _ => Err(AgentError::BadAnswer),
+        };
+        Ok(ReplicaSet::agree(key, list(z.1)?, list(w.1)?)?)
+    }
+
+    fn near(&self, key: Key, count: u8) -> Targets {
+        Targets::Closest { key, count }
     }
 }

@@ -1,0 +1,107 @@
+//! Guards: the one node that learns this agent's address, and a spare, kept for months.
+//!
+//! Fresh go-betweens for every mail would hand the sender, sooner or later, to every hostile node there is; a
+//! guard that is honest stays honest. It is replaced when it has been in place long enough, is gone from the
+//! roster, or evidence speaks against it, and never because a channel through it failed.
+
+use std::collections::BTreeSet;
+
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    network::Epoch,
+    roster::Roster,
+    selection::draw_guard,
+    time::Time,
+    wire,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::AgentError,
+    vault::{Vault, VaultError},
+};
+
+/// The sealed file.
+const FILE: &str = "guards";
+/// Its greatest length, bytes.
+const MAX_FILE: usize = 4096;
+/// How long a guard stays, seconds: 120 days.
+pub const GUARD_SECONDS: u64 = 120 * 86_400;
+/// A guard and a spare.
+const GUARDS: usize = 2;
+
+/// One guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// The node.
+    pub node: NodeId,
+    /// Since when it is one.
+    pub since: Time,
+}
+
+/// The guards of an agent, the one in use first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guards {
+    guards: Vec<Guard>,
+    /// Nodes against which evidence speaks: never guards again.
+    banned: BTreeSet<NodeId>,
+}
+
+impl Guards {
+    /// The guards in the vault.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn read(vault: &Vault) -> Result<Self, AgentError> {
+        match vault.read(FILE) {
+            Ok(bytes) => {
+                wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))
+            }
+            Err(VaultError::NotFound) => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes them to the vault.
+    ///
+    /// # Errors
+    /// [`AgentError::Vault`].
+    pub fn write(&self, vault: &Vault) -> Result<(), AgentError> {
+        Ok(vault.write(FILE, &wire::encode(self))?)
+    }
+
+    /// Replaces guards that have served their time or are gone from the roster, and fills up to two.
+    pub fn renew(&mut self, roster: &Roster, epoch: Epoch, now: Time) {
+        self.guards.retain(|guard| {
+            guard.since.after(GUARD_SECONDS) > now
+                && roster.certificate(&guard.node).is_some()
+                && !self.banned.contains(&guard.node)
+        });
+        while self.guards.len() < GUARDS {
+            let mut excluded = self.banned.clone();
+            excluded.extend(self.guards.iter().map(|guard| guard.node));
+            let Some(node) = draw_guard(roster, &excluded, epoch, &mut rand::rng()) else { return };
+            self.guards.push(Guard { node: node.node(), since: now });
+        }
+    }
+
+    /// Replaces a guard against which evidence speaks.
+    pub fn ban(&mut self, node: NodeId) {
+        if self.banned.len() < MAX_FILE / 64 {
+            self.banned.insert(node);
+        }
+        self.guards.retain(|guard| guard.node != node);
+    }
+
+    /// The guards, the one in use first.
+    #[must_use]
+    pub fn all(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// The certificates of the guards, the one in use first.
+    #[must_use]
+    pub fn certificates(&self, roster: &Roster) -> Vec<NodeCertificate> {
+        self.guards.iter().filter_map(|guard| roster.certificate(&guard.node).cloned()).collect()
+    }
+}
