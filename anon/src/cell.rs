@@ -140,18 +140,26 @@ pub struct Opener {
     counter: u64,
     message: Vec<u8>,
     missing: usize,
+    ended: bool,
 }
 
 impl Opener {
     pub(crate) const fn new(key: DerivedKey) -> Self {
-        Self { key, counter: 0, message: Vec::new(), missing: 0 }
+        Self { key, counter: 0, message: Vec::new(), missing: 0, ended: false }
     }
 
     /// Takes the next cell; the message, if that was its last one. Empty messages are padding.
     ///
     /// # Errors
-    /// [`CellError`] if it is not the next cell, or claims a message beyond [`MAX_MESSAGE`].
-    pub fn open(&mut self, mut cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
+    /// [`CellError`] if it is not the next cell, or claims a message beyond [`MAX_MESSAGE`]; from then on,
+    /// whatever comes.
+    pub fn open(&mut self, cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
+        let opened = if self.ended { Err(CellError) } else { self.open_next(cell) };
+        self.ended = opened.is_err();
+        opened
+    }
+
+    fn open_next(&mut self, mut cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
         let nonce = secretbox::counter_nonce(self.counter);
         secretbox::open_in_place(&self.key.0, &nonce, &mut cell.0[..]).map_err(|_| CellError)?;
         self.counter += 1;

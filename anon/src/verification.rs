@@ -3,6 +3,8 @@
 //! The results are proof tokens. A channel is extended only to a [`CrossVerified`] node, a request is
 //! performed only at a [`ReplicaSet`]; neither can be made but by the comparison here.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -116,7 +118,9 @@ pub fn differs_by_churn(theirs: &[NodeId], own: &[NodeCertificate], roster: &Ros
     let others: Vec<&NodeId> =
         theirs.iter().filter(|node| !own.iter().any(|o| o.node() == **node)).collect();
     let allowed = own.len().div_ceil(4).max(1);
-    theirs.len() <= own.len().max(1)
+    let distinct: BTreeSet<&NodeId> = theirs.iter().collect();
+    distinct.len() == theirs.len()
+        && theirs.len() <= own.len().max(1)
         && theirs.len() + allowed >= own.len()
         && others.len() <= allowed
         && others.iter().all(|node| roster.certificate(node).is_some())

@@ -18,6 +18,8 @@ pub enum Purpose {
     Inbox,
     /// Checking an inbox's replica list: the verifier.
     InboxCheck,
+    /// Reading: an inbox, or the bodies of one mail.
+    Reading,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Body | Self::BodyCheck => Self::BodyCheck,
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
             Self::Certificate => Self::Certificate,
+            Self::Reading => Self::Reading,
         }
     }
 
@@ -40,15 +43,18 @@ impl Purpose {
             Self::BodyCheck => "body check",
             Self::Inbox => "inbox",
             Self::InboxCheck => "inbox check",
+            Self::Reading => "reading",
         }
     }
 }
 
 /// The nodes of one channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// X.
     pub go_between: NodeId,
+    /// M: go-betweens behind X, in the guarded scheme.
+    pub middle: Vec<NodeId>,
     /// Y, which confirmed the far end.
     pub witness: NodeId,
     /// Z, or W.

@@ -4,7 +4,7 @@ mod guarded;
 mod paper;
 
 use anon::{
-    certificate::NodeId,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
     request::{Request, Response, Targets},
     verification::ReplicaSet,
@@ -56,6 +56,12 @@ pub trait Scheme: Send + Sync {
         z: (NodeId, Response),
         w: (NodeId, Response),
     ) -> Result<ReplicaSet, AgentError>;
+
+    /// Whom a reader asks for what belongs to a key, given a far end's answer to [`Self::list_replicas`].
+    ///
+    /// # Errors
+    /// [`AgentError`] if the answer is none.
+    fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError>;
 
     /// The nodes near a key, as a far end is to find them.
     fn near(&self, key: Key, count: u8) -> Targets;

@@ -226,13 +226,11 @@ impl NodeCertificate {
         self.inner.clone()
     }
 
-    /// The one of two certificates of one node whose channel key is newer.
+    /// The one of two certificates of one node whose channel key is newer: a fixed order, so that everybody
+    /// who has both takes the same.
     #[must_use]
     pub fn newer(self, other: Self) -> Self {
-        if other.claims().validity.not_before > self.claims().validity.not_before {
-            other
-        } else {
-            self
-        }
+        let rank = |c: &Self| (c.claims().validity.not_before, c.digest);
+        if rank(&other) > rank(&self) { other } else { self }
     }
 }

@@ -90,7 +90,10 @@ impl SigningRequest {
             Subject::Address { address, .. } if address.is_self_certifying() => {
                 return Err(RequestError::SelfCertifying);
             }
-            Subject::Address { verify_key, .. } => *verify_key,
+            Subject::Address { verify_key, sealing_key, .. } => {
+                sealing_key.check()?;
+                *verify_key
+            }
             Subject::Node(node) => node.verify_key(),
         };
         key.verify(labels::SIGNING_REQUEST, &network.id, &self.subject, &self.signature)?;

@@ -188,6 +188,10 @@ pub fn seal_notification<R: CryptoRng>(
     rng: &mut R,
 ) -> Result<Vec<u8>, MailError> {
     let claims = certificate.claims();
+    // What the recipient could not open must not be sent.
+    if headers.to != claims.address || !(1..=MAX_PARTS).contains(&headers.parts.len()) {
+        return Err(MailError::DoesNotOpen);
+    }
     let padded =
         padding::pad(&wire::encode(headers), HEADERS).map_err(|_| MailError::HeadersTooLong)?;
     let ephemeral = EphemeralSecret::generate(rng);

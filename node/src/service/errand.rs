@@ -1,5 +1,7 @@
 //! Errands (paper, 4.2): an anonymizer performs a request at the k nodes and brings back what they answer.
 
+use std::collections::BTreeSet;
+
 use anon::{
     certificate::NodeCertificate,
     request::{Answer, Errand, MAX_MESSAGE, Request, Response, Targets},
@@ -18,9 +20,12 @@ impl StandardService {
         let (targets, nodes) = match targets {
             Targets::Nodes(nodes) => {
                 let verified = nodes.into_iter().map(|n| n.verify(&self.network, now()));
-                let Ok(targets) = verified.collect::<Result<Vec<_>, _>>() else {
+                let Ok(mut targets) = verified.collect::<Result<Vec<_>, _>>() else {
                     return Response::Refused;
                 };
+                // One node named many times is asked once: an errand is no amplifier.
+                let mut seen = BTreeSet::new();
+                targets.retain(|target| seen.insert(target.node()));
                 (targets, Vec::new())
             }
             Targets::Closest { key, count } => {

@@ -154,6 +154,16 @@ impl Report<'_> {
             column.set_cell_alignment(CellAlignment::Center);
         }
         say(table.to_string())?;
+        if scheme == "guarded" {
+            return say(
+                "Nothing was looked up: every node answered from a roster that it had before the mail was written.",
+            );
+        }
+        if scheme == "guarded" {
+            return say(
+                "Nothing was looked up: every node answered from a roster that it had before the mail was written.",
+            );
+        }
         say(
             "A lookup also tells the nodes near its key what is looked up; the paper's scheme looks up as it sends.\nTHREATMODEL.md says what follows from that.",
         )

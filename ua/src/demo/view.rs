@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{position::Key, request::Request};
+use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
 use data_encoding::{BASE64, HEXLOWER};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     compose::Message,
-    event::{Event, Purpose},
+    event::{Event, Path, Purpose},
     terminal::Failure,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Secrets {
     body_paths: BTreeSet<Key>,
     inbox: Key,
     certificate: Key,
+    channels: Vec<(Path, Draw)>,
 }
 
 const BODY_ANONYMIZER: &str = "Z1, W1  body anonymizer, verifier";
@@ -57,12 +58,14 @@ impl Secrets {
         let events = alice.stage.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut identities = BTreeSet::new();
         let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
+        let mut channels = Vec::new();
         for event in events.iter() {
             match event {
                 Event::Identity(peer) => {
                     identities.insert(peer.id.to_string());
                 }
-                Event::Channel { keys, .. } => {
+                Event::Channel { path, keys, .. } => {
+                    channels.push((path.clone(), *keys));
                     entrance.extend([keys.go_between, keys.witness]);
                     far_end.insert(keys.far_end);
                 }
@@ -87,11 +90,12 @@ impl Secrets {
             body_paths: BTreeSet::new(),
             inbox,
             certificate,
+            channels,
         }
     }
 
     /// Which role a request makes its receiver; `None` for what is not part of the scheme.
-    fn role(&self, what: What, request: &Request) -> Option<&'static str> {
+    fn role(&self, at: NodeId, what: What, request: &Request) -> Option<&'static str> {
         let direct = what == What::Direct;
         if what == What::Answered {
             return Some(match request {
@@ -102,6 +106,9 @@ impl Secrets {
             });
         }
         Some(match request {
+            Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Nearest { key, .. } => return self.guarded_role(at, key),
             Request::Closest { key, .. } if self.entrance.contains(key) => {
                 "entrance (asked for X, Y)"
             }
@@ -123,6 +130,23 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// The role of a node of a guarded path, by what it was asked.
+    fn guarded_role(&self, at: NodeId, key: &Key) -> Option<&'static str> {
+        self.channels.iter().find_map(|(path, keys)| {
+            if path.go_between == at && *key == keys.go_between {
+                Some("X  guard")
+            } else if path.middle.contains(&at) && *key == keys.far_end {
+                Some("M  middle go-between")
+            } else if path.witness == at && *key == keys.far_end {
+                Some("Y  witness")
+            } else {
+                None
+            }
+        })
+    }
+}
+
 /// Marks the beginning of the send: what was recorded before does not count.
 pub(super) fn mark(cluster: &Cluster) -> Result<(), Failure> {
     for node in cluster.nodes() {
@@ -135,7 +159,7 @@ pub(super) fn mark(cluster: &Cluster) -> Result<(), Failure> {
     Ok(())
 }
 
-fn records(cluster: &Cluster) -> Result<Vec<Record>, Failure> {
+fn records(cluster: &Cluster) -> Result<Vec<(NodeId, Record)>, Failure> {
     let fail = |error: std::io::Error| Failure::new(74, "the records cannot be read", error, "");
     let mut all = Vec::new();
     for node in cluster.nodes() {
@@ -144,31 +168,31 @@ fn records(cluster: &Cluster) -> Result<Vec<Record>, Failure> {
         let from = mark.parse().unwrap_or(0);
         let new = bytes.get(from..).unwrap_or_default();
         let lines = new.split(|b| *b == b'\n');
-        all.extend(lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok()));
+        let new = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+        all.extend(new.map(|record| (node.id, record)));
     }
     Ok(all)
 }
 
-/// A record, the bytes in it, and the request that they are or answer.
-type Read<'a> = (&'a Record, Vec<u8>, Option<Request>);
+/// Who recorded, the record, the bytes in it, and the request that they are or answer.
+type Read<'a> = (NodeId, &'a Record, Vec<u8>, Option<Request>);
 
-fn read(record: &Record) -> Read<'_> {
+fn read((at, record): &(NodeId, Record)) -> Read<'_> {
     let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap_or_default();
-    match record.what {
-        What::Extended => {
-            (record, HEXLOWER.decode(record.content.as_bytes()).unwrap_or_default(), None)
-        }
+    let (bytes, request) = match record.what {
+        What::Extended => (HEXLOWER.decode(record.content.as_bytes()).unwrap_or_default(), None),
         What::Direct | What::Channel => {
             let bytes = decode(&record.content);
             let request = Request::decode(&bytes).ok();
-            (record, bytes, request)
+            (bytes, request)
         }
         What::Answered => {
             let (request, response) = record.content.split_once(' ').unwrap_or_default();
-            (record, decode(response), Request::decode(&decode(request)).ok())
+            (decode(response), Request::decode(&decode(request)).ok())
         }
-        What::Opened | What::Forward | What::Backward => (record, Vec::new(), None),
-    }
+        What::Opened | What::Forward | What::Backward => (Vec::new(), None),
+    };
+    (*at, record, bytes, request)
 }
 
 /// Draws what each role saw.
@@ -186,13 +210,13 @@ pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failur
         [ALICE].into_iter().chain(secrets.needles.iter().map(|(label, _)| *label)).collect();
     let mut roles: BTreeMap<&'static str, BTreeSet<&'static str>> = BTreeMap::new();
     let mut messages = 0;
-    for (record, bytes, request) in &requests {
+    for (at, record, bytes, request) in &requests {
         messages += match record.what {
             What::Direct | What::Channel | What::Opened => 2,
             What::Forward | What::Backward => 1,
             What::Extended | What::Answered => 0,
         };
-        let Some(role) = request.as_ref().and_then(|r| secrets.role(record.what, r)) else {
+        let Some(role) = request.as_ref().and_then(|r| secrets.role(*at, record.what, r)) else {
             continue;
         };
         let seen = roles.entry(role).or_default();
@@ -217,6 +241,7 @@ fn clone_of(secrets: &Secrets) -> Secrets {
         body_paths: BTreeSet::new(),
         inbox: secrets.inbox,
         certificate: secrets.certificate,
+        channels: secrets.channels.clone(),
     }
 }
 
@@ -226,7 +251,7 @@ fn stored_keys(requests: &[Read<'_>]) -> BTreeSet<Key> {
         Request::Store(store) if store.kind == anon::request::ObjectKind::Body => Some(store.key),
         _ => None,
     };
-    requests.iter().filter_map(|(_, _, request)| key(request.as_ref()?)).collect()
+    requests.iter().filter_map(|(_, _, _, request)| key(request.as_ref()?)).collect()
 }
 
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {
@@ -234,9 +259,9 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 }
 
 /// The channels of a mail, for the report.
-pub(super) fn channels(events: &[Event]) -> Vec<(Purpose, crate::event::Path)> {
+pub(super) fn channels(events: &[Event]) -> Vec<(Purpose, Path)> {
     let channel = |event: &Event| match event {
-        Event::Channel { purpose, path, .. } => Some((*purpose, *path)),
+        Event::Channel { purpose, path, .. } => Some((*purpose, path.clone())),
         _ => None,
     };
     let mut channels: Vec<_> = events.iter().filter_map(channel).collect();

@@ -16,7 +16,7 @@ use std::{
 
 use anon::{
     certificate::{NodeCertificate, NodeId},
-    network::Epoch,
+    network::{Epoch, MAX_K},
     position::Key,
     request::{Request, Response, Targets},
     selection::{Draw, draw_guarded},
@@ -34,6 +34,8 @@ use crate::{
 
 /// How often new keys are drawn before a channel is given up.
 const ATTEMPTS: usize = 4;
+/// How many nodes beyond k a reader asks.
+const READ_WIDER: usize = 4;
 /// How long a handshake may take, hop by hop.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a hop may take for an answer.
@@ -116,10 +118,15 @@ impl GuardedScheme {
         let along = self.build(&links, guard, &path.hops, early);
         let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
         let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
-        let nodes =
-            Path { go_between: guard.node(), witness: witness.node(), far_end: far_end.node() };
-        let keys = Draw { go_between: *key, witness: *witness_key, far_end: *key };
-        self.entrance.listener().on(&Event::Channel { purpose, path: nodes, keys });
+        let nodes = Path {
+            go_between: guard.node(),
+            middle: path.hops.iter().rev().skip(1).rev().map(|(_, n)| n.node()).collect(),
+            witness: witness.node(),
+            far_end: far_end.node(),
+        };
+        let first = path.hops.first().map_or(*key, |(key, _)| *key);
+        let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
+        self.entrance.listener().on(&Event::Channel { purpose, path: nodes.clone(), keys });
         Ok(OpenChannel { channel, answer, path: nodes })
     }
 
@@ -281,6 +288,13 @@ impl Scheme for GuardedScheme {
             .roster
             .with(|roster| ReplicaSet::confirmed(key, roster, k, (&from_z, &from_w), epoch));
         Ok(confirmed?)
+    }
+
+    fn candidates(&self, key: Key, _: Response) -> Result<Vec<NodeCertificate>, AgentError> {
+        // Wider than k: a sender whose roster differs by churn may have used one of the next ones.
+        let (count, epoch) = (self.entrance.network().k + READ_WIDER, self.epoch());
+        let nodes = self.roster.with(|roster| roster.closest(&key, count.min(MAX_K), epoch));
+        if nodes.is_empty() { Err(AgentError::RosterTooSmall) } else { Ok(nodes) }
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {

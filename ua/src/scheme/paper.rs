@@ -64,6 +64,7 @@ impl PaperScheme {
         keys.far_end = key;
         let path = Path {
             go_between: go_between.certificate().node(),
+            middle: Vec::new(),
             witness: witness.certificate().node(),
             far_end: far_end.certificate().node(),
         };
@@ -74,7 +75,7 @@ impl PaperScheme {
             witness.certificate().clone(),
             far_end.certificate().clone(),
         ]);
-        self.entrance.listener().on(&Event::Channel { purpose, path, keys });
+        self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
 
@@ -179,12 +180,15 @@ impl Scheme for PaperScheme {
         z: (NodeId, Response),
         w: (NodeId, Response),
     ) -> Result<ReplicaSet, AgentError> {
+        Ok(ReplicaSet::agree(key, self.candidates(key, z.1)?, self.candidates(key, w.1)?)?)
+    }
+
+    fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
         let network = self.entrance.network();
-        let list = |answer| match answer {
+        match answer {
             Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now())?),
             _ => Err(AgentError::BadAnswer),
-        };
-        Ok(ReplicaSet::agree(key, list(z.1)?, list(w.1)?)?)
+        }
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
