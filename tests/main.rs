@@ -7,5 +7,6 @@
 
 mod end_to_end;
 mod garbage;
+mod guarded;
 mod round_trips;
 mod support;

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::{
     config::Limits,
     node::now,
+    roster::RosterKeeper,
     store::{Direction, Store},
     substrate::Substrate,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Collector {
     store: Store,
     substrate: Substrate,
     network: Arc<Network>,
+    roster: Arc<RosterKeeper>,
     local: NodeId,
     keys: usize,
     running: Mutex<Ends>,
@@ -51,11 +53,12 @@ impl Collector {
         store: Store,
         substrate: Substrate,
         network: Arc<Network>,
+        roster: Arc<RosterKeeper>,
         local: NodeId,
         limits: &Limits,
     ) -> Self {
         let running = Mutex::new(Ends::default());
-        Self { store, substrate, network, local, keys: limits.garbage_keys, running }
+        Self { store, substrate, network, roster, local, keys: limits.garbage_keys, running }
     }
 
     /// Tries to free at least `bytes`; callers that come meanwhile wait for their turn.
@@ -104,8 +107,14 @@ impl Collector {
         collected
     }
 
-    /// Whether at least k other nodes are closer. In doubt it is not.
+    /// Whether at least k other nodes are closer, by a lookup and by the roster of the last epoch, which is what
+    /// readers of the guarded scheme go by. In doubt it is not.
     async fn is_garbage(&self, key: Key) -> bool {
+        let (k, epoch) = (self.network.k, self.network.epoch(now()));
+        let settled = self.roster.with(|roster| roster.closest_settled(&key, k, epoch));
+        if settled.iter().any(|n| n.node() == self.local) {
+            return false;
+        }
         match self.substrate.closest(key, self.network.k).await {
             Ok(closest) => {
                 closest.len() >= self.network.k && !closest.iter().any(|(n, _)| *n == self.local)

@@ -230,6 +230,7 @@ impl Node {
             store.clone(),
             started.substrate.clone(),
             Arc::clone(&network),
+            Arc::clone(&roster),
             identity.node(),
             &limits,
         ));

@@ -97,7 +97,7 @@ pub async fn fetch_directly(
     Ok(certificate)
 }
 
-/// Sees to it that all k replicas hold one's own certificate (paper, 2.4): how many had lost theirs.
+/// Sees to it that all k replicas hold one's own certificate (paper, 2.4), directly: how many had lost theirs.
 ///
 /// # Errors
 /// [`AgentError`] if not even a quorum could be brought to hold it.
@@ -107,6 +107,19 @@ pub async fn publish(
 ) -> Result<usize, AgentError> {
     let key = certificate.address().certificate();
     let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
+    publish_by(&mut courier, entrance, certificate).await
+}
+
+/// As [`publish`], by any courier to the certificate's replicas.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_by(
+    courier: &mut dyn Courier,
+    entrance: &Entrance,
+    certificate: &AddressCertificate,
+) -> Result<usize, AgentError> {
+    let key = certificate.address().certificate();
     let set = courier.replicas().await?;
     let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
     let holds = |answer: &Answer| matches!(&answer.response, Some(Response::Object(bytes)) if *bytes == certificate.encode());
@@ -124,7 +137,7 @@ pub async fn publish(
             keep_until: now(),
         });
         let request = Request::Store(store);
-        deposit(&mut courier, &request, &mut tally, network.quorum, entrance.listener()).await?;
+        deposit(courier, &request, &mut tally, network.quorum, entrance.listener()).await?;
     }
     Ok(lacking)
 }

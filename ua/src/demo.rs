@@ -28,7 +28,7 @@ use crate::{
     home::Home,
     maildir::Maildir,
     outbox::Outbox,
-    receive::Reader,
+    receive::{DirectRoute, Reader},
     send::{Mail, Outcome, Sender},
     session::prepare_scheme,
     terminal::{Failure, Progress, describe, tell},
@@ -163,11 +163,12 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let maildir = Maildir::open(&directory.path().join("mail"))?;
     let reader = Reader::new(
         Arc::clone(&bob.entrance),
+        Box::new(DirectRoute::new(Arc::clone(&bob.entrance))?),
         bob.home.vault(),
         &bob.account,
         bobs_certificate,
         &maildir,
-    )?;
+    );
     // What a role saw of the send, not of the reading, is what is drawn.
     let secrets = Secrets::of(&alice, &bob, &message);
     let roles = view::draw(&cluster, &secrets)?;

@@ -10,10 +10,11 @@
 //! The paper's node deletes when it has sent; a lost answer would lose mail. Ours deletes when the reader says
 //! that it has it.
 
+mod route;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use anon::{
@@ -21,11 +22,12 @@ use anon::{
     certificate::{Address, AddressCertificate, NodeCertificate},
     keys::SigningSecret,
     mail::{Headers, Part, open_notification},
+    position::Key,
     request::{InboxPage, MAX_ACKNOWLEDGED, Request, Response},
     wire,
 };
 use futures::{StreamExt as _, future::join_all, stream};
-use node::{Links, ask, now};
+use node::now;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -38,10 +40,10 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// How long a node may take for its answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Rounds of reading in one go, each a page of every inbox; what lies behind is read the next time.
 const MAX_ROUNDS: usize = 32;
+pub use route::{AnonymousRoute, DirectRoute, Route};
+
 /// Mails remembered as seen.
 const MAX_SEEN: usize = 20_000;
 /// Mails fetched at once.
@@ -97,14 +99,14 @@ struct Seen {
     delivering: Option<[u8; 20]>,
 }
 
-/// Reads one account's mail, directly.
+/// Reads one account's mail.
 pub struct Reader<'a> {
     entrance: Arc<Entrance>,
+    route: Box<dyn Route>,
     vault: &'a Vault,
     account: &'a Account,
     certificate: AddressCertificate,
     maildir: &'a Maildir,
-    links: Links,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -114,19 +116,17 @@ impl std::fmt::Debug for Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for `account`, whose certificate is `certificate`.
-    ///
-    /// # Errors
-    /// [`AgentError::Link`] if this machine gives no randomness.
+    /// A reader for `account`, whose certificate is `certificate`, over this route.
+    #[must_use]
     pub fn new(
         entrance: Arc<Entrance>,
+        route: Box<dyn Route>,
         vault: &'a Vault,
         account: &'a Account,
         certificate: AddressCertificate,
         maildir: &'a Maildir,
-    ) -> Result<Self, AgentError> {
-        let links = Links::disposable(&entrance.network().name)?;
-        Ok(Self { entrance, vault, account, certificate, maildir, links })
+    ) -> Self {
+        Self { entrance, route, vault, account, certificate, maildir }
     }
 
     /// Reads, delivers, acknowledges and deletes everything that is there.
@@ -148,8 +148,21 @@ impl<'a> Reader<'a> {
 
     async fn fetch_round(&self, fetched: &mut Fetched) -> Result<Round, AgentError> {
         let inbox = self.account.address().inbox();
-        let candidates = self.entrance.all_candidates(inbox).await?;
-        let pages = join_all(candidates.iter().map(|node| self.read_inbox(node))).await;
+        let candidates = self.route.candidates(inbox).await?;
+        let errands = candidates
+            .iter()
+            .map(|node| (node.clone(), Request::ReadInbox(self.proof(InboxOperation::Read, node))))
+            .collect();
+        let pages: Vec<Option<InboxPage>> = self
+            .route
+            .ask_each(inbox, errands)
+            .await
+            .into_iter()
+            .map(|answer| match answer {
+                Some(Response::Inbox(page)) => Some(page),
+                _ => None,
+            })
+            .collect();
         fetched.inboxes = pages.iter().flatten().count();
         if fetched.inboxes == 0 {
             return Err(AgentError::NoNode);
@@ -280,15 +293,6 @@ impl<'a> Reader<'a> {
         Ok(self.vault.write(SEEN, &wire::encode(seen))?)
     }
 
-    /// A page of what one node holds; `None` if it does not answer.
-    async fn read_inbox(&self, node: &NodeCertificate) -> Option<InboxPage> {
-        let request = Request::ReadInbox(self.proof(InboxOperation::Read, node));
-        match ask(&self.links, node, &request, ANSWER_TIMEOUT).await {
-            Ok(Response::Inbox(page)) => Some(page),
-            _ => None,
-        }
-    }
-
     fn proof(&self, operation: InboxOperation<'_>, node: &NodeCertificate) -> InboxProof {
         let secret = self.account.signing();
         InboxProof::sign(secret, &self.certificate, operation, node.node(), now(), rand::random())
@@ -304,9 +308,9 @@ impl<'a> Reader<'a> {
     /// One part, from the first replica whose copy has the sender's digest.
     async fn fetch_part(&self, part: &Part) -> Option<Vec<u8>> {
         let key = part.message_id.key(&self.entrance.network().name);
-        for node in self.entrance.all_candidates(key).await.ok()? {
-            let answer = ask(&self.links, &node, &Request::Fetch { key }, ANSWER_TIMEOUT).await;
-            let Ok(Response::Object(object)) = answer else { continue };
+        for node in self.route.candidates(key).await.ok()? {
+            let mut answers = self.route.ask_each(key, vec![(node, Request::Fetch { key })]).await;
+            let Some(Some(Response::Object(object))) = answers.pop() else { continue };
             match part.open(&object) {
                 Ok(content) => return Some(content),
                 Err(error) => {
@@ -323,27 +327,23 @@ impl<'a> Reader<'a> {
     async fn delete_bodies(&self, headers: &Headers) {
         join_all(headers.parts.iter().map(async |part| {
             let key = part.message_id.key(&self.entrance.network().name);
-            let nodes = self.entrance.all_candidates(key).await.unwrap_or_default();
+            let nodes = self.route.candidates(key).await.unwrap_or_default();
             let secret = headers.delete_secret(part);
-            join_all(nodes.iter().map(async |node| match &secret {
-                Some(secret) => self.delete_at(secret, key, node).await,
-                None => self.delete_at(self.account.signing(), key, node).await,
-            }))
-            .await;
+            let errands = nodes.into_iter().map(|node| {
+                let deletion = match &secret {
+                    Some(secret) => self.deletion(secret, key, &node),
+                    None => self.deletion(self.account.signing(), key, &node),
+                };
+                (node, Request::Delete(deletion))
+            });
+            // Where it does not get through, the body goes when its retention ends.
+            self.route.ask_each(key, errands.collect()).await;
         }))
         .await;
     }
 
-    async fn delete_at(
-        &self,
-        secret: &impl SigningSecret,
-        key: anon::position::Key,
-        node: &NodeCertificate,
-    ) {
-        let network = &self.entrance.network().id;
-        let deletion = Deletion::sign(secret, network, key, node.node(), now());
-        // Where it does not get through, the body goes when its retention ends.
-        let _ = ask(&self.links, node, &Request::Delete(deletion), ANSWER_TIMEOUT).await;
+    fn deletion(&self, secret: &impl SigningSecret, key: Key, node: &NodeCertificate) -> Deletion {
+        Deletion::sign(secret, &self.entrance.network().id, key, node.node(), now())
     }
 
     /// Tells every inbox what it may delete.
@@ -352,17 +352,18 @@ impl<'a> Reader<'a> {
         holders: &[(&NodeCertificate, Vec<Digest>)],
         done: &BTreeSet<Digest>,
     ) {
-        join_all(holders.iter().map(async |(node, held)| {
+        let mut errands = Vec::new();
+        for (node, held) in holders {
             let digests: Vec<Digest> =
                 held.iter().filter(|digest| done.contains(*digest)).copied().collect();
             for digests in digests.chunks(MAX_ACKNOWLEDGED) {
                 let proof = self.proof(InboxOperation::Acknowledge(digests), node);
                 let request = Request::Acknowledge { proof, digests: digests.to_vec() };
-                // A lost acknowledgement only means that the mail is recognised the next time.
-                let _ = ask(&self.links, node, &request, ANSWER_TIMEOUT).await;
+                errands.push(((*node).clone(), request));
             }
-        }))
-        .await;
+        }
+        // A lost acknowledgement only means that the mail is recognised the next time.
+        self.route.ask_each(self.account.address().inbox(), errands).await;
     }
 }
 

@@ -5,25 +5,35 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use node::now;
 
+use super::send::{SchemeArgs, SchemeName};
+
 use crate::{
     account::Account,
-    certificates::publish,
+    certificates::{publish, publish_by},
     cli::Global,
+    courier::AnonymousCourier,
+    event::Purpose,
     home::Home,
     maildir::Maildir,
-    receive::{Fetched, Reader},
+    receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
+    session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
 };
 
 /// Arguments of `cutout fetch`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout fetch                        into your own Maildir\n  cutout fetch --maildir ~/Maildir    where your mail program looks\n\nReading is direct in this version: the k nodes of your inbox see this machine's address and whose\ninbox it reads. See THREATMODEL.md."
+    after_help = "Examples:\n  cutout fetch                        into your own Maildir\n  cutout fetch --maildir ~/Maildir    where your mail program looks\n\nReading is direct unless --scheme guarded is given: the k nodes of your inbox see this machine's\naddress and whose inbox it reads. See THREATMODEL.md."
 )]
 pub struct FetchArgs {
     /// The Maildir to deliver to, made if it is missing [default: mail/ in the user's directory]
     #[arg(long, value_name = "DIR")]
     maildir: Option<PathBuf>,
+    /// Read directly even with --scheme guarded: the inbox's nodes see this machine's address
+    #[arg(long)]
+    direct: bool,
+    #[command(flatten)]
+    scheme: SchemeArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -46,12 +56,39 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     let maildir = Maildir::open(&path)?;
     let progress = Arc::new(Progress::start("reading the inboxes", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    let reader =
-        Reader::new(Arc::clone(&entrance), home.vault(), &account, certificate.clone(), &maildir)?;
+    let anonymous = args.scheme.scheme == SchemeName::Guarded && !args.direct;
+    let scheme = if anonymous {
+        Some(prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?)
+    } else {
+        None
+    };
+    let route: Box<dyn Route> = match &scheme {
+        Some(scheme) => Box::new(AnonymousRoute::new(Arc::clone(scheme), &entrance)),
+        None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
+    };
+    let reader = Reader::new(
+        Arc::clone(&entrance),
+        route,
+        home.vault(),
+        &account,
+        certificate.clone(),
+        &maildir,
+    );
     let fetched = reader.fetch().await;
-    // The owner's periodic check (paper, 2.4), whatever came of the reading.
+    // The owner's periodic check (paper, 2.4), whatever came of the reading, and by the same way.
     progress.step("checking that your certificate is published");
-    let published = publish(&entrance, &certificate).await;
+    let key = certificate.address().certificate();
+    let published = match scheme {
+        None => publish(&entrance, &certificate).await,
+        Some(scheme) => {
+            let opened =
+                AnonymousCourier::open(scheme, Arc::clone(&entrance), key, Purpose::Certificate);
+            match opened.await {
+                Ok(mut courier) => publish_by(&mut courier, &entrance, &certificate).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
     progress.finish();
     home.remember(&entrance)?;
     let fetched = fetched.map_err(|e| Failure::from(e).of("your mail cannot be fetched"))?;
