@@ -7,8 +7,7 @@ use crate::support::{Network, message, text};
 const EPOCH: u64 = 3;
 
 async fn network(nodes: usize) -> Network {
-    let network =
-        Network::start_with(nodes, |options| options.network.epoch_seconds = EPOCH).await;
+    let network = Network::start_with(nodes, |options| options.network.epoch_seconds = EPOCH).await;
     // Nodes become active when others have known them for an epoch.
     tokio::time::sleep(Duration::from_secs(2 * EPOCH)).await;
     network

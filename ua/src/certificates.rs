@@ -137,7 +137,7 @@ pub async fn publish_by(
             keep_until: now(),
         });
         let request = Request::Store(store);
-        deposit(courier, &request, &mut tally, network.quorum, entrance.listener()).await?;
+        deposit(courier, &request, &mut tally, network.quorum, entrance).await?;
     }
     Ok(lacking)
 }

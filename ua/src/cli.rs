@@ -67,6 +67,8 @@ enum Command {
     Read(command::read::ReadArgs),
     /// Try again to deliver what waits, or list it
     Outbox(command::outbox::OutboxArgs),
+    /// Show what this user's agent knows: roster, guards, outbox, evidence against nodes
+    Status(command::status::StatusArgs),
     #[command(hide = true)]
     DemoNode(demo::DemoNodeArgs),
 }
@@ -110,6 +112,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Fetch(args) => command::fetch::run(global, args).await,
         Command::List(args) => command::read::list(global, &args),
         Command::Read(args) => command::read::read(global, &args),
+        Command::Status(args) => command::status::run(global, &args),
         Command::Outbox(args) => command::outbox::run(global, args).await,
     }
 }

@@ -7,6 +7,7 @@ pub mod node;
 pub mod outbox;
 pub mod read;
 pub mod send;
+pub mod status;
 
 use std::{
     io::IsTerminal as _,

@@ -5,9 +5,9 @@ mod anonymous;
 mod direct;
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
-    receipt::Tally,
+    receipt::{ReceiptError, Tally},
     request::{Answer, Request, Response},
     verification::ReplicaSet,
 };
@@ -15,8 +15,10 @@ use futures::future::BoxFuture;
 use std::time::Duration;
 
 use crate::{
+    entrance::Entrance,
     error::AgentError,
-    event::{Event, Purpose, SharedListener},
+    event::{Event, Purpose},
+    evidence::Misdeed,
 };
 
 pub use anonymous::AnonymousCourier;
@@ -37,6 +39,9 @@ pub trait Courier: Send {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Vec<Answer>, AgentError>>;
 
+    /// The anonymizer that performs, if there is one.
+    fn performer(&self) -> Option<NodeId>;
+
     /// What it is used for.
     fn purpose(&self) -> Purpose;
 
@@ -54,8 +59,9 @@ pub async fn deposit(
     request: &Request,
     tally: &mut Tally,
     quorum: usize,
-    listener: &SharedListener,
+    entrance: &Entrance,
 ) -> Result<(), AgentError> {
+    let listener = entrance.listener();
     let purpose = courier.purpose();
     let mut full = false;
     for round in 0..ROUNDS {
@@ -78,6 +84,12 @@ pub async fn deposit(
             match answer.response {
                 Some(Response::Receipt(receipt)) if receipt.claims.node == answer.node => {
                     if let Err(error) = tally.count(&set, *receipt) {
+                        // Whoever brought it could have made it up, or kept it from another time: it speaks
+                        // against the anonymizer, and against the replica only if that was asked directly.
+                        let bearer = courier.performer().unwrap_or(answer.node);
+                        if error != ReceiptError::Duplicate {
+                            entrance.accuse(bearer, Misdeed::BadReceipt, Vec::new());
+                        }
                         let reason = format!("a receipt does not count: {error}");
                         listener.on(&Event::Retry { purpose, reason });
                     }

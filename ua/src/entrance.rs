@@ -11,7 +11,7 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     network::Network,
     position::Key,
     request::{Request, Response},
@@ -25,6 +25,7 @@ use rand::seq::SliceRandom as _;
 use crate::{
     error::AgentError,
     event::{Event, Purpose, SharedListener},
+    evidence::{Evidence, Misdeed},
 };
 
 /// How long a node may take for a lookup.
@@ -42,6 +43,7 @@ pub struct Entrance {
     listener: SharedListener,
     nodes: Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>,
     links: Mutex<BTreeMap<PeerId, Links>>,
+    evidence: Mutex<Vec<Evidence>>,
 }
 
 impl std::fmt::Debug for Entrance {
@@ -62,7 +64,13 @@ impl Entrance {
         for (peer, address) in nodes {
             known.entry(peer).or_default().push(address);
         }
-        Self { network, listener, nodes: Mutex::new(known), links: Mutex::default() }
+        Self {
+            network,
+            listener,
+            nodes: Mutex::new(known),
+            links: Mutex::default(),
+            evidence: Mutex::default(),
+        }
     }
 
     /// The network.
@@ -88,6 +96,22 @@ impl Entrance {
                 nodes.insert(peer, certified_addresses(certificate));
             }
         }
+    }
+
+    /// Holds a misdeed against a node; `proof` is its signed statement, if there is one.
+    pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
+        let evidence = Evidence { node, misdeed, seen: now(), proof };
+        self.listener.on(&Event::Evidence(evidence.clone()));
+        let mut all = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < KNOWN {
+            all.push(evidence);
+        }
+    }
+
+    /// The evidence gathered so far, which is the caller's to keep.
+    #[must_use]
+    pub fn take_evidence(&self) -> Vec<Evidence> {
+        std::mem::take(&mut *self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The nodes known now.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anon::{certificate::NodeId, selection::Draw};
 use node::Peer;
 
+use crate::evidence::Evidence;
+
 /// What a channel or a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
@@ -99,6 +101,8 @@ pub enum Event {
         /// How many were hoped for.
         wanted: usize,
     },
+    /// A node did what honest ones do not.
+    Evidence(Evidence),
     /// A chosen random delay between a mail's body and its notification.
     Waiting {
         /// How long, whole seconds.

@@ -18,7 +18,9 @@ use thiserror::Error;
 
 use crate::{
     entrance::Entrance,
+    error::AgentError,
     event::SharedListener,
+    evidence,
     vault::{KdfCost, Passphrase, Vault, VaultError, VaultLock},
 };
 
@@ -161,7 +163,7 @@ impl Home {
         nodes.into_iter().filter_map(parse).collect()
     }
 
-    /// Remembers the nodes that an entrance got to know.
+    /// Remembers the nodes that an entrance got to know, and the evidence it gathered.
     ///
     /// # Errors
     /// [`HomeError::Vault`].
@@ -173,6 +175,10 @@ impl Home {
                 Some((peer.to_string(), addresses.first()?.to_string()))
             })
             .collect();
-        Ok(self.vault.write(NODES, &wire::encode(&nodes))?)
+        self.vault.write(NODES, &wire::encode(&nodes))?;
+        evidence::add(&self.vault, entrance.take_evidence()).map_err(|error| match error {
+            AgentError::Vault(error) => HomeError::Vault(error),
+            _ => HomeError::Vault(VaultError::Damaged),
+        })
     }
 }

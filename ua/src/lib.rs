@@ -19,6 +19,7 @@ pub mod demo;
 pub mod entrance;
 pub mod error;
 pub mod event;
+pub mod evidence;
 pub mod guard;
 pub mod home;
 pub mod maildir;

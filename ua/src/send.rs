@@ -313,8 +313,8 @@ impl Attempt<'_> {
         };
         let mut tally =
             self.tally(ReceiptKind::Stored, key, store.digest(), store.object.len(), part.nonce);
-        let listener = self.sender.entrance.listener();
-        deposit(&mut *courier, &Request::Store(store), &mut tally, network.quorum, listener)
+        let entrance = &self.sender.entrance;
+        deposit(&mut *courier, &Request::Store(store), &mut tally, network.quorum, entrance)
             .await?;
         let mut state = self.state.lock().await;
         if let Some(stored) = state.stored.get_mut(index) {
@@ -387,8 +387,8 @@ impl Attempt<'_> {
         let mut tally =
             self.tally(ReceiptKind::Appended, append.inbox, append.digest(), size, recipient.nonce);
         let quorum = self.sender.entrance.network().quorum;
-        let listener = self.sender.entrance.listener();
-        deposit(courier, &Request::AppendInbox(append), &mut tally, quorum, listener).await?;
+        let entrance = &self.sender.entrance;
+        deposit(courier, &Request::AppendInbox(append), &mut tally, quorum, entrance).await?;
         self.record(index, Progress::Delivered).await?;
         Ok(tally.len())
     }

@@ -7,6 +7,7 @@ use node::now;
 use crate::{
     entrance::Entrance,
     error::AgentError,
+    evidence,
     guard::Guards,
     roster::AgentRoster,
     scheme::{GuardedScheme, PaperScheme, Scheme},
@@ -43,6 +44,9 @@ pub async fn prepare_scheme(
     roster.keep_up(entrance).await?;
     roster.write(vault)?;
     let mut guards = Guards::read(vault)?;
+    for liar in evidence::liars(&evidence::read(vault)?) {
+        guards.ban(liar);
+    }
     let current = now();
     let epoch = entrance.network().epoch(current);
     let certificates = roster.keeper().with(|roster| {

@@ -232,6 +232,9 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::Receipts { purpose, valid, wanted } => {
             format!("{}: {valid} of {wanted} receipts verified", purpose.words())
         }
+        Event::Evidence(evidence) => {
+            format!("evidence: {} {}", evidence.node.short(), evidence.misdeed.words())
+        }
         Event::Waiting { seconds } => {
             format!(
                 "inbox: waiting {seconds} s, so that body and notification cannot be matched by time"

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
     request::{Answer, Request, Response, Targets},
     verification::ReplicaSet,
@@ -16,6 +16,7 @@ use crate::{
     entrance::Entrance,
     error::AgentError,
     event::{Event, Purpose},
+    evidence::Misdeed,
     scheme::{OpenChannel, Scheme},
 };
 
@@ -31,6 +32,7 @@ pub struct AnonymousCourier {
     key: Key,
     purpose: Purpose,
     anonymizer: Option<Channel>,
+    performer: Option<NodeId>,
     fresh: Option<ReplicaSet>,
 }
 
@@ -51,7 +53,8 @@ impl AnonymousCourier {
         key: Key,
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
-        let mut courier = Self { scheme, entrance, key, purpose, anonymizer: None, fresh: None };
+        let mut courier =
+            Self { scheme, entrance, key, purpose, anonymizer: None, performer: None, fresh: None };
         courier.fresh = Some(courier.find_replicas().await?);
         Ok(courier)
     }
@@ -93,6 +96,7 @@ impl AnonymousCourier {
         };
         let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
+        self.performer = Some(z.path.far_end);
         self.anonymizer = Some(z.channel);
         Ok(set)
     }
@@ -139,11 +143,18 @@ impl Courier for AnonymousCourier {
                 // A dead or unwilling anonymizer: the next round opens a new pair and repeats the request,
                 // which the replicas that did perform it recognise.
                 Ok(_) | Err(_) => {
+                    if let Some(performer) = self.performer {
+                        self.entrance.accuse(performer, Misdeed::Dropped, Vec::new());
+                    }
                     self.anonymizer = None;
                     Ok(Vec::new())
                 }
             }
         })
+    }
+
+    fn performer(&self) -> Option<NodeId> {
+        self.performer
     }
 
     fn purpose(&self) -> Purpose {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
     request::{Answer, Request},
     verification::ReplicaSet,
@@ -55,6 +55,10 @@ impl Courier for DirectCourier {
             });
             Ok(join_all(asked).await)
         })
+    }
+
+    fn performer(&self) -> Option<NodeId> {
+        None
     }
 
     fn purpose(&self) -> Purpose {

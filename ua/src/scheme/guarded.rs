@@ -21,6 +21,7 @@ use anon::{
     request::{Request, Response, Targets},
     selection::{Draw, draw_guarded},
     verification::{CrossVerified, Disagreement, ReplicaSet, differs_by_churn},
+    wire,
 };
 use futures::future::BoxFuture;
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
@@ -30,6 +31,7 @@ use crate::{
     entrance::Entrance,
     error::AgentError,
     event::{Event, Path, Purpose},
+    evidence::Misdeed,
 };
 
 /// How often new keys are drawn before a channel is given up.
@@ -215,9 +217,18 @@ impl GuardedScheme {
         if self.roster.with(|roster| differs_by_churn(&nearest, own, roster)) {
             return Ok(());
         }
+        self.accuse(asked, Misdeed::FalseNearest, answer);
         let second = nearest.first().copied().unwrap_or(asked);
         let first = own.first().map_or(asked, NodeCertificate::node);
         Err(Disagreement::Node { first, second }.into())
+    }
+
+    fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {
+        let proof = match answer {
+            Response::Nearest(statement) => wire::encode(&**statement),
+            _ => Vec::new(),
+        };
+        self.entrance.accuse(node, misdeed, proof);
     }
 
     /// The nodes that a signed answer states.
@@ -287,6 +298,14 @@ impl Scheme for GuardedScheme {
         let confirmed = self
             .roster
             .with(|roster| ReplicaSet::confirmed(key, roster, k, (&from_z, &from_w), epoch));
+        if let Err(Disagreement::Lists { only_first, only_second }) = &confirmed {
+            if *only_first > 0 {
+                self.accuse(z.0, Misdeed::FalseList, &z.1);
+            }
+            if *only_second > 0 {
+                self.accuse(w.0, Misdeed::FalseList, &w.1);
+            }
+        }
         Ok(confirmed?)
     }
 
