@@ -5,5 +5,11 @@
 
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
 
+mod authority;
+mod bad_input;
 mod end_to_end;
+mod faults;
+mod holdings;
+mod lookup;
 mod support;
+mod tidy;
