@@ -18,6 +18,10 @@ pub enum AgentError {
         "only one node of the network can be reached, and one answer cannot be compared with another"
     )]
     OneNode,
+    /// A path needs a go-between, a witness and a far end, and a verifier another far end; draw after draw
+    /// fell on the same nodes.
+    #[error("the network has too few nodes for a path of different ones")]
+    TooFewNodes,
     /// Nobody holds a valid certificate for this address.
     #[error("no certificate for this address is stored in the network")]
     NoSuchRecipient,
@@ -70,7 +74,8 @@ impl AgentError {
             Self::NoNode | Self::OneNode => 69,
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
-            Self::TooFewReplicas { .. }
+            Self::TooFewNodes
+            | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
             | Self::Link(_)
             | Self::BadAnswer => 75,
@@ -91,6 +96,9 @@ impl AgentError {
             }
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox --retry` later"
+            }
+            Self::TooFewNodes => {
+                "run `cutout outbox --retry`, or wait until the network has more nodes"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"

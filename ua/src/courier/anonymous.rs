@@ -109,7 +109,7 @@ impl AnonymousCourier {
                 return Ok(w);
             }
         }
-        Err(AgentError::OneNode)
+        Err(AgentError::TooFewNodes)
     }
 
     fn list(&self, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
