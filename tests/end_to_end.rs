@@ -110,7 +110,8 @@ async fn signed(alice: &User, bob: &User) {
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"][0]["sender"], json!(alice.address), "{fetched}");
     assert_eq!(fetched["forged"], json!(0));
-    assert!(text(&bob.mails()[1]).contains(&format!("From: <{}>", alice.address)));
+    let from = format!("From: <{}>", alice.address);
+    assert!(bob.mails().iter().any(|mail| text(mail).contains(&from)));
 }
 
 async fn direct(cluster: &Cluster, alice: &User, bob: &User) {
@@ -119,7 +120,7 @@ async fn direct(cluster: &Cluster, alice: &User, bob: &User) {
     assert_eq!(report["receipts"], json!({ "body": 5, "inbox": 5 }));
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
-    assert_eq!(bob.mails()[2], mail);
+    assert!(bob.mails().contains(&mail));
     // In a direct send the recipient's certificate is the permission to delete.
     let after = Holdings::of(cluster).await;
     assert!(after.bodies().is_empty(), "{after:?}");
@@ -149,7 +150,7 @@ async fn longer_than_an_object(cluster: &Cluster, alice: &User, bob: &User) {
     assert!(bodies.values().all(|nodes| nodes.len() == 5), "each at its own k: {bodies:?}");
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
-    assert!(bob.mails().last() == Some(&mail), "not byte for byte");
+    assert!(bob.mails().contains(&mail), "not byte for byte");
     assert!(Holdings::of(cluster).await.bodies().is_empty());
 }
 
