@@ -17,14 +17,14 @@ fn every_help_ends_with_examples_of_its_own_command() {
     }
 }
 
-fn collect(command: Command, above: &mut Vec<String>, found: &mut Vec<(String, String)>) {
+fn collect(mut command: Command, above: &mut Vec<String>, found: &mut Vec<(String, String)>) {
     if command.is_hide_set() || command.get_name() == "help" {
         return;
     }
     above.push(command.get_name().to_owned());
     let below: Vec<Command> = command.get_subcommands().cloned().collect();
     if below.is_empty() || above.len() == 1 {
-        found.push((above.join(" "), command.clone().render_long_help().to_string()));
+        found.push((above.join(" "), command.render_long_help().to_string()));
     }
     for command in below {
         collect(command, above, found);
