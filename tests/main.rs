@@ -4,9 +4,23 @@
 //! `cargo test` by the lock in [`support`], nextest by its test group.
 
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a scenario fails by panicking, in its helpers too, which clippy does not take for tests"
+)]
 
+mod authority;
+mod bad_input;
 mod end_to_end;
+mod faults;
 mod garbage;
 mod guarded;
+mod holdings;
+mod lookup;
 mod round_trips;
 mod support;
+mod tidy;

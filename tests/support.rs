@@ -68,16 +68,7 @@ impl User {
         args: impl IntoIterator<Item = &'a str>,
         input: &[u8],
     ) -> Output {
-        let mut child = Command::new(program())
-            .args(args)
-            .env("CUTOUT_HOME", &self.home)
-            .env("CUTOUT_PASSPHRASE", "correct horse")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut child = self.command(args).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let feed = tokio::spawn(async move {
@@ -86,6 +77,39 @@ impl User {
         let output = child.wait_with_output().await.unwrap();
         feed.await.unwrap();
         output
+    }
+
+    /// Sends what is on standard input, with these arguments and `--json`: the report.
+    pub async fn send<'a>(
+        &self,
+        args: impl IntoIterator<Item = &'a str>,
+        input: &[u8],
+    ) -> serde_json::Value {
+        let args = ["send", "--json"].into_iter().chain(args);
+        let output = self.run_with_input(args, input).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What waits in the outbox: one report a mail.
+    pub async fn outbox(&self) -> Vec<serde_json::Value> {
+        let output = self.run(["outbox", "--list", "--json"]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A command that is not run yet, for those who want more than its output.
+    pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(args)
+            .env("CUTOUT_HOME", &self.home)
+            .env("CUTOUT_PASSPHRASE", "correct horse")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 
     /// Fetches, and returns the report.

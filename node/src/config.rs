@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::store::StoreLimits;
+use crate::{link::is_plain_tcp, store::StoreLimits};
 
 /// What bounds a node's memory, disk and work. All counts are for the whole process unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,9 +147,36 @@ impl NodeConfig {
     /// [`ConfigError`].
     pub fn read_or_default(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Ok(toml::from_str(&text)?),
+            Ok(text) => {
+                let config: Self = toml::from_str(&text)?;
+                config.check()?;
+                Ok(config)
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Checks what TOML cannot: addresses and the family's length.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadAddress`], [`ConfigError::LongFamily`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        addresses(&self.listen)?;
+        addresses(&self.advertise)?;
+        let is_long = self.family.len() > anon::certificate::MAX_FAMILY;
+        if is_long { Err(ConfigError::LongFamily) } else { Ok(()) }
+    }
+}
+
+/// The addresses that these texts name.
+///
+/// # Errors
+/// [`ConfigError::BadAddress`].
+pub(crate) fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, ConfigError> {
+    let parse = |text: &String| {
+        let address = text.parse().ok().filter(is_plain_tcp);
+        address.ok_or_else(|| ConfigError::BadAddress(text.clone()))
+    };
+    texts.iter().map(parse).collect()
 }

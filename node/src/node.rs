@@ -18,11 +18,11 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     channel::{ChannelContext, budget},
-    config::{ConfigError, Limits, NodeConfig},
+    config::{ConfigError, Limits, NodeConfig, addresses},
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity, IdentityError},
-    link::{LinkError, is_plain_tcp},
+    link::LinkError,
     network_file::{NetworkFile, NetworkFileError},
     observer::Observer,
     replay::ReplayCache,
@@ -186,6 +186,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub async fn start(self) -> Result<Running, NodeError> {
+        self.config.check()?;
         let network = Arc::new(self.network.network()?);
         let limits = self.config.limits.clone();
         let (identity, store) = open(&self.directory, &limits)?;
@@ -298,14 +299,6 @@ async fn every<F: Future<Output = ()>>(seconds: u64, mut work: impl FnMut() -> F
         interval.tick().await;
         work().await;
     }
-}
-
-fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, ConfigError> {
-    let parse = |text: &String| {
-        let address = text.parse().ok().filter(is_plain_tcp);
-        address.ok_or_else(|| ConfigError::BadAddress(text.clone()))
-    };
-    texts.iter().map(parse).collect()
 }
 
 /// Opens identity and store together: a node that has served never starts with an empty store.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use node::Sensitive;
 
 use crate::{command, demo, terminal::Failure};
@@ -13,7 +13,7 @@ use crate::{command, demo, terminal::Failure};
     name = "cutout",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 67 no such recipient, 69 no node reachable,\n73 disk, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration."
+    after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 67 no such recipient, 69 no node reachable,\n73 disk, 74 damaged files, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -71,6 +71,12 @@ enum Command {
     Status(command::status::StatusArgs),
     #[command(hide = true)]
     DemoNode(demo::DemoNodeArgs),
+}
+
+/// The commands and what they say of themselves, for whoever checks or prints it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program.

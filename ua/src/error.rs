@@ -21,6 +21,10 @@ pub enum AgentError {
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
+    /// A path needs a go-between, a witness and a far end, and a verifier another far end; draw after draw
+    /// fell on the same nodes.
+    #[error("the network has too few nodes for a path of different ones")]
+    TooFewNodes,
     /// Nobody holds a valid certificate for this address.
     #[error("no certificate for this address is stored in the network")]
     NoSuchRecipient,
@@ -74,6 +78,7 @@ impl AgentError {
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
             Self::RosterTooSmall
+            | Self::TooFewNodes
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
             | Self::Link(_)
@@ -99,6 +104,7 @@ impl AgentError {
             Self::RosterTooSmall => {
                 "wait for the network's next epoch, or use --scheme paper and read what it leaks"
             }
+            Self::TooFewNodes => "run `cutout outbox`, or wait until the network has more nodes",
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
             }

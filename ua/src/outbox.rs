@@ -111,6 +111,7 @@ impl<'a> Outbox<'a> {
     /// [`AgentError::Vault`].
     pub fn add(&self, parts: &[OutgoingPart], state: &State) -> Result<String, AgentError> {
         let id = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 6]>());
+        // A mail whose state is not written yet does not count as taken in.
         self.vault.write(&mail_name(&id), &wire::encode(parts))?;
         self.update(&id, state)?;
         Ok(id)
@@ -124,15 +125,24 @@ impl<'a> Outbox<'a> {
         Ok(self.vault.write(&state_name(id), &wire::encode(state))?)
     }
 
-    /// The ids of all mails on their way, sorted.
+    /// The ids of all mails on their way, sorted. What an agent left that was killed as it took a mail in or
+    /// forgot one, a mail without a state, is removed.
     ///
     /// # Errors
     /// [`AgentError::Vault`].
     pub fn ids(&self) -> Result<Vec<String>, AgentError> {
         let names = self.vault.list("outbox-")?;
-        let id =
-            |name: &String| name.strip_prefix("outbox-")?.strip_suffix(".state").map(str::to_owned);
-        Ok(names.iter().filter_map(id).collect())
+        let with = |suffix: &'static str| {
+            let id = move |name: &String| {
+                Some(name.strip_prefix("outbox-")?.strip_suffix(suffix)?.to_owned())
+            };
+            names.iter().filter_map(id)
+        };
+        let ids: Vec<String> = with(".state").collect();
+        for left in with(".mail").filter(|id| !ids.contains(id)) {
+            self.vault.remove(&mail_name(&left))?;
+        }
+        Ok(ids)
     }
 
     /// How far a mail is.
@@ -171,4 +181,37 @@ fn mail_name(id: &str) -> String {
 
 fn state_name(id: &str) -> String {
     format!("outbox-{id}.state")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{KdfCost, Passphrase};
+
+    fn state() -> State {
+        State {
+            created: Time(1),
+            subject: String::new(),
+            size: 0,
+            signed: false,
+            direct: false,
+            stored: Vec::new(),
+            recipients: Vec::new(),
+            attempts: 0,
+            last_error: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_killed_agent_left_half_done_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
+        let outbox = Outbox::new(&vault);
+        let (kept, left) = (outbox.add(&[], &state()).unwrap(), outbox.add(&[], &state()).unwrap());
+        vault.remove(&state_name(&left)).unwrap();
+        assert_eq!(outbox.ids().unwrap(), std::slice::from_ref(&kept));
+        assert_eq!(vault.list("outbox-").unwrap(), [mail_name(&kept), state_name(&kept)]);
+    }
 }

@@ -35,7 +35,8 @@ impl Failure {
     /// A failure with all it has to say.
     #[must_use]
     pub fn new(code: u8, error: &str, cause: impl ToString, remedy: &str) -> Self {
-        let cause = cause.to_string();
+        // TOML's errors show the place on lines of their own and end with an empty one.
+        let cause = cause.to_string().trim_end().to_owned();
         Self { code, error: error.to_owned(), cause, remedy: remedy.to_owned() }
     }
 
@@ -75,6 +76,16 @@ impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         let (code, remedy) = match error {
             VaultError::WrongPassphrase => (77, "type the passphrase again"),
+            VaultError::EmptyPassphrase => {
+                (77, "set CUTOUT_PASSPHRASE or --passphrase-file to one that has characters")
+            }
+            VaultError::Corrupt
+            | VaultError::Damaged
+            | VaultError::CostOutOfBounds { .. }
+            | VaultError::NotFound => (74, "restore it from a copy"),
+            VaultError::UnsupportedVersion(_) => {
+                (78, "use the version that wrote it, or a later one")
+            }
             VaultError::InUse => (75, "wait until the other cutout command is done"),
             _ => (73, "check the directory and its permissions"),
         };
@@ -101,6 +112,11 @@ impl From<HomeError> for Failure {
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         let remedy = match error {
+            AccountError::Vault(error) => return error.into(),
+            AccountError::Damaged => {
+                let error = "the sealed files cannot be used";
+                return Self::new(74, error, AccountError::Damaged, "restore it from a copy");
+            }
             AccountError::Uncertified(_) => {
                 "have the authority sign your request, then run `cutout init --certificate FILE`"
             }

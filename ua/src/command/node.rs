@@ -12,7 +12,7 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use node::{Carrier, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, now};
+use node::{Carrier, ConfigError, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, now};
 use tokio::signal;
 
 use super::write_file;
@@ -90,6 +90,9 @@ pub struct RequestArgs {
 impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
         let (code, remedy) = match &error {
+            NodeError::Config(ConfigError::BadAddress(_)) => {
+                (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
+            }
             NodeError::Network(_) | NodeError::Config(_) | NodeError::BadAdmission(_) => {
                 (78, "check the file")
             }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anon::{certificate::Address, mail::BODY_MAX};
+use anon::{certificate::Address, mail::BODY_MAX, request::MAX_DELETERS};
 use clap::{Args, ValueEnum};
 use node::{NetworkFile, now};
 
@@ -113,12 +113,19 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
             recipients.push(address);
         }
     }
+    if recipients.len() > MAX_DELETERS {
+        let cause = format!("{} recipients; a mail may have {MAX_DELETERS}", recipients.len());
+        let remedy = format!("send it to {MAX_DELETERS} at a time");
+        return Err(Failure::new(65, "this cannot be sent", cause, &remedy));
+    }
     let input = read_input(args.file.as_ref())?;
     let home = global.open_home()?;
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
     if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
         let cause = format!("addresses of this network end in @{}", network.name);
-        return Err(Failure::new(67, &format!("{foreign} is not in this network"), cause, ""));
+        let what = format!("{foreign} is not in this network");
+        let remedy = "check the address, or name the --home of a user of its network";
+        return Err(Failure::new(67, &what, cause, remedy));
     }
     let account = Account::read(home.vault())?;
     let message = match &args.subject {

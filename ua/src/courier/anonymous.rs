@@ -112,7 +112,7 @@ impl AnonymousCourier {
                 return Ok(w);
             }
         }
-        Err(AgentError::OneNode)
+        Err(AgentError::TooFewNodes)
     }
 }
 

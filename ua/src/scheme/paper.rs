@@ -110,7 +110,8 @@ impl PaperScheme {
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
         }
-        Err(AgentError::OneNode)
+        // Not final: another X and Y leave other nodes to be the far end.
+        Err(AgentError::TooFewNodes)
     }
 
     async fn ask_witness(

@@ -1,0 +1,219 @@
+//! Homes, passphrases and files that are not as they should be.
+
+use std::{path::Path, process::Stdio};
+
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+use super::{Says, assert_refused, user_of, user_without_nodes};
+use crate::support::{User, message, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passphrase_must_be_there_and_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    for command in [&["fetch"][..], &["outbox"], &["send", "--to", &alice.address]] {
+        let with = async |passphrase: Option<&str>| {
+            let mut command = alice.command(command.iter().copied());
+            command.env_remove("CUTOUT_PASSPHRASE").stdin(Stdio::piped());
+            if let Some(passphrase) = passphrase {
+                command.env("CUTOUT_PASSPHRASE", passphrase);
+            }
+            let mut child = command.spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            let _ = stdin.write_all(&message("hello", 1)).await;
+            drop(stdin);
+            child.wait_with_output().await.unwrap()
+        };
+        let error = "the sealed files cannot be used";
+        let says = Says {
+            code: 77,
+            error,
+            cause: "wrong passphrase",
+            remedy: "type the passphrase again",
+        };
+        assert_refused(&with(Some("incorrect horse")).await, &says);
+        let remedy = "set CUTOUT_PASSPHRASE or --passphrase-file";
+        let says = Says { code: 77, error, cause: "the passphrase is empty", remedy };
+        assert_refused(&with(Some("")).await, &says);
+        let cause = "standard input is no terminal";
+        assert_refused(
+            &with(None).await,
+            &Says { code: 77, error: "no passphrase", cause, remedy },
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_must_be_initialised_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let stranger = User { home: directory.path().join("nothing here"), address: String::new() };
+    let error = "this user's directory cannot be used";
+    for command in [&["fetch"][..], &["outbox"], &["send", "--to", "bob@demo.alt", "-s", "x"]] {
+        let output = stranger.run_with_input(command.iter().copied(), b"text").await;
+        let (cause, remedy) =
+            ("there is no cutout user in", "run `cutout init --network FILE` first");
+        assert_refused(&output, &Says { code: 78, error, cause, remedy });
+    }
+    let alice = user_without_nodes(&directory).await;
+    let network = directory.path().join("network.toml");
+    let output = alice.run(["init", "--network", network.to_str().unwrap()]).await;
+    let (cause, remedy) = ("there already is a cutout user in", "use it as it is");
+    assert_refused(&output, &Says { code: 73, error, cause, remedy });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_network_file_is_refused_by_all_who_read_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    let home = alice.home.join("network.toml");
+    for (damaged, cause) in [
+        ("name = 'demo.alt", "the network file is not valid"),
+        ("name = 'Demo'", "a domain in lower case"),
+        ("name = 'demo.alt'\nk = 0", "k must be 1 to 20"),
+        ("name = 'demo.alt'\nbootstrap = ['somewhere']", "a bootstrap address must look like"),
+        ("name = 'demo.alt'\ncolour = 'blue'", "unknown field `colour`"),
+    ] {
+        std::fs::write(&home, damaged).unwrap();
+        let error = "this user's directory cannot be used";
+        let says = Says { code: 78, error, cause, remedy: "check the network file" };
+        assert_refused(&alice.run(["fetch"]).await, &says);
+        let newcomer = User { home: directory.path().join("new"), address: String::new() };
+        assert_refused(&newcomer.run(["init", "--network", home.to_str().unwrap()]).await, &says);
+        assert!(!newcomer.home.exists(), "nothing is left behind");
+    }
+    std::fs::remove_file(&home).unwrap();
+    let output = alice.run(["fetch"]).await;
+    let (error, cause) =
+        ("this user's directory cannot be used", "the network file cannot be read");
+    assert_refused(&output, &Says { code: 78, error, cause, remedy: "check the network file" });
+    let output = alice.run(["init", "--network", home.to_str().unwrap()]).await;
+    let (error, cause) = ("cannot read", "No such file or directory");
+    assert_refused(&output, &Says { code: 66, error, cause, remedy: "check the path" });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_vault_says_so_and_is_not_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    let remedy = "restore it from a copy";
+    for (name, cause) in [
+        ("vault", "the vault file is damaged"),
+        ("account", "a sealed file is damaged or was moved to another name"),
+    ] {
+        let path = alice.home.join("vault").join(name);
+        let whole = std::fs::read(&path).unwrap();
+        for damage in [flip_a_bit, cut_short, empty] {
+            let damaged = damage(whole.clone());
+            std::fs::write(&path, &damaged).unwrap();
+            let output = alice.run(["fetch"]).await;
+            let error = "the sealed files cannot be used";
+            assert_refused(&output, &Says { code: 74, error, cause, remedy });
+            assert_eq!(std::fs::read(&path).unwrap(), damaged);
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert!(alice.run(["outbox"]).await.status.success(), "whole again, it opens");
+}
+
+fn flip_a_bit(mut bytes: Vec<u8>) -> Vec<u8> {
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
+}
+
+fn cut_short(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.pop();
+    bytes
+}
+
+fn empty(_: Vec<u8>) -> Vec<u8> {
+    Vec::new()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commands_do_not_share_a_home() {
+    let directory = tempfile::tempdir().unwrap();
+    // A node that accepts and says nothing, so that the first command is busy.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let alice = user_of(&directory, &format!("/ip4/127.0.0.1/tcp/{port}")).await;
+    let mut first = alice.command(["fetch"]).spawn().unwrap();
+    let (_held, _) = silent.accept().await.unwrap();
+    for command in [&["fetch"][..], &["outbox"]] {
+        let output = alice.run(command.iter().copied()).await;
+        let (error, cause) = ("the sealed files cannot be used", "in use by another process");
+        let remedy = "wait until the other cutout command is done";
+        assert_refused(&output, &Says { code: 75, error, cause, remedy });
+    }
+    assert!(first.try_wait().unwrap().is_none(), "the first command is still at it");
+    first.kill().await.unwrap();
+    assert!(alice.run(["outbox"]).await.status.success(), "a killed command holds nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maildirs_and_mails_that_are_not_there_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    for number in ["0", "1", "99"] {
+        let output = alice.run(["read", number]).await;
+        let error = format!("there is no mail {number}");
+        let (cause, remedy) = ("the list has 0", "see `cutout list`");
+        assert_refused(&output, &Says { code: 64, error: &error, cause, remedy });
+    }
+    let file = directory.path().join("a file");
+    std::fs::write(&file, "not a directory").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let path = path.to_str().unwrap();
+        for command in [["fetch", "--maildir", path], ["list", "--maildir", path]] {
+            let (error, cause) = ("the Maildir cannot be used", "cannot create the Maildir");
+            let remedy = "check the directory and its permissions";
+            assert_refused(&alice.run(command).await, &Says { code: 73, error, cause, remedy });
+        }
+    }
+    let output = alice.run(["fetch"]).await;
+    let (error, cause) = ("your mail cannot be fetched", "no node of the network can be reached");
+    let remedy = "check the bootstrap addresses";
+    assert_refused(&output, &Says { code: 69, error, cause, remedy });
+    let output = alice.run(["outbox", "--drop", "abc"]).await;
+    let says =
+        Says { code: 64, error: "nothing waits as abc", cause: "", remedy: "see `cutout outbox`" };
+    assert_refused(&output, &says);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_certificate_is_not_installed() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    let garbage = directory.path().join("garbage");
+    for bytes in [&b""[..], b"hello", &[0xff; 300]] {
+        std::fs::write(&garbage, bytes).unwrap();
+        let output = alice.run(["init", "--certificate", path(&garbage)]).await;
+        let (error, cause) = ("this is no address certificate", "malformed");
+        let remedy = "ask the authority for the file again";
+        assert_refused(&output, &Says { code: 65, error, cause, remedy });
+    }
+    let network = directory.path().join("network.toml");
+    for (address, error) in
+        [("bob", "this is no address"), ("bob@other.alt", "this address cannot be had here")]
+    {
+        let newcomer = User { home: directory.path().join("new"), address: String::new() };
+        let request = directory.path().join("request");
+        let args = [
+            "init",
+            "--network",
+            path(&network),
+            "--address",
+            address,
+            "--request",
+            path(&request),
+        ];
+        let output = newcomer.run(args).await;
+        assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(error), "{}", text(&output.stderr));
+        assert!(!newcomer.home.exists() && !request.exists());
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

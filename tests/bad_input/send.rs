@@ -1,0 +1,95 @@
+//! Mails and addresses that cannot be sent or written to.
+
+use serde_json::json;
+
+use super::{Says, assert_refused, user_without_nodes};
+use crate::support::{Network, message, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message_or_too_long_is_refused_before_anything_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    let too_long = [b"Subject: x\r\n\r\n".to_vec(), vec![b'a'; anon::mail::BODY_MAX]].concat();
+    let limit = format!("a mail may have {}", anon::mail::BODY_MAX);
+    let headers = "hand in a file with headers, or give a subject with -s";
+    let cases: [(&[u8], &str, &str); 4] = [
+        (b"", "there is nothing to send", headers),
+        (b"hello\n", "it has no header fields", headers),
+        (b"\x00\xff\xfe\x80", "it has no header fields", headers),
+        (&too_long, &limit, "send a smaller message"),
+    ];
+    for (input, cause, remedy) in cases {
+        let says = Says { code: 65, error: "this cannot be sent", cause, remedy };
+        let to = ["send", "--to", &alice.address];
+        assert_refused(&alice.run_with_input(to, input).await, &says);
+        // From a file it is no different.
+        let file = directory.path().join("mail.eml");
+        std::fs::write(&file, input).unwrap();
+        let to = ["send", "--to", &alice.address, file.to_str().unwrap()];
+        assert_refused(&alice.run(to).await, &says);
+    }
+    let output = alice.run_with_input(["send", "--to", &alice.address, "-s", "x"], b"\xff").await;
+    let (error, remedy) = ("the text is not UTF-8", "send it as a finished message");
+    assert_refused(&output, &Says { code: 65, error, cause: "invalid utf-8", remedy });
+    let output = alice.run(["send", "--to", &alice.address, "no such file"]).await;
+    let (error, cause) = ("cannot read no such file", "No such file or directory");
+    assert_refused(&output, &Says { code: 66, error, cause, remedy: "check the path" });
+    assert!(alice.outbox().await.is_empty(), "nothing of this waits to be sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_written_to_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let alice = user_without_nodes(&directory).await;
+    let mail = message("hello", 1);
+    for bad in ["bob", "@demo.alt", "bob@", "b\u{f6}b@demo.alt", "bob smith@demo.alt", ""] {
+        let output = alice.run_with_input(["send", "--to", bad], &mail).await;
+        let (error, remedy) = (format!("{bad} is no address"), "give one such as bob@demo.alt");
+        let cause = "not an address";
+        assert_refused(&output, &Says { code: 64, error: error.trim(), cause, remedy });
+    }
+    let output = alice.run_with_input(["send", "--to", "bob@other.alt"], &mail).await;
+    let (error, cause) =
+        ("bob@other.alt is not in this network", "addresses of this network end in @demo.alt");
+    let remedy = "check the address";
+    assert_refused(&output, &Says { code: 67, error, cause, remedy });
+
+    let many: Vec<String> = (0..65).map(|number| format!("user{number}@demo.alt")).collect();
+    let to = many.iter().flat_map(|address| ["--to", address.as_str()]);
+    let output = alice.run_with_input(["send"].into_iter().chain(to), &mail).await;
+    let (error, cause) = ("this cannot be sent", "65 recipients");
+    let remedy = "send it to 64 at a time";
+    assert_refused(&output, &Says { code: 65, error, cause, remedy });
+    assert!(alice.outbox().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_network_does_not_know_is_told_and_the_others_get_the_mail() {
+    let network = Network::start_with(5, |options| options.k = 3).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let unknown = "nobody-of-this-name@demo.alt";
+    let (error, cause) =
+        (format!("{unknown} cannot be written to"), "no certificate for this address is stored");
+    for how in [&["send", "--to", unknown][..], &["send", "--direct", "--to", unknown]] {
+        let output = alice.run_with_input(how.iter().copied(), &message("hello", 1)).await;
+        let remedy = "check the address";
+        assert_refused(&output, &Says { code: 67, error: &error, cause, remedy });
+    }
+    assert!(alice.outbox().await.is_empty(), "retrying would not make it known");
+
+    let both = ["send", "--json", "--to", &bob.address, "--to", unknown];
+    let output = alice.run_with_input(both, &message("to who is there", 1)).await;
+    assert_eq!(output.status.code(), Some(67), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["delivered"], json!([bob.address]));
+    assert_eq!(report["unknown"], json!([unknown]));
+    assert_eq!(bob.fetch().await["delivered"].as_array().unwrap().len(), 1);
+
+    // A subject longer than a notification has room for is whole in the mail.
+    let long = "s".repeat(5_000);
+    alice.send(["--to", &bob.address, "-s", &long], b"text").await;
+    let shown = bob.fetch().await["delivered"][0]["subject"].as_str().unwrap().len();
+    assert_eq!(shown, 256);
+    let (first, second) = (bob.run(["read", "1"]).await, bob.run(["read", "2"]).await);
+    assert!(text(&[first.stdout, second.stdout].concat()).contains(&long));
+}
