@@ -6,4 +6,5 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
 
 mod end_to_end;
+mod hostile;
 mod support;
