@@ -280,8 +280,9 @@ async fn a_send_over_meddling_go_betweens_completes_over_others() {
     // Forward they meet the body on its way to Z. Backward they meet an answer of one cell: to lose that one is
     // to stall (see `stalls`), and there is none to swap it with.
     let forward = Attack::ALL.map(|attack| (attack, Direction::Forward));
-    let backward = [Attack::Flip, Attack::Repeat, Attack::Reflect, Attack::Truncate, Attack::Splice]
-        .map(|attack| (attack, Direction::Backward));
+    let backward =
+        [Attack::Flip, Attack::Repeat, Attack::Reflect, Attack::Truncate, Attack::Splice]
+            .map(|attack| (attack, Direction::Backward));
     for (number, (attack, direction)) in forward.into_iter().chain(backward).enumerate() {
         plan.order(attack, direction);
         let sent = mail(&format!("{attack:?} {direction:?}"), 12);

@@ -103,3 +103,34 @@ async fn when_every_go_between_lies_nothing_is_sent_and_the_mail_waits() {
     assert_eq!(bob.fetch().await.delivered.len(), 1);
     assert_eq!(bob.mails(), [sent]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_known_nodes_name_one_node_for_everything_the_send_gives_up() {
+    let lies = Lies::at_most(0);
+    let (counted, monopolist) = (Arc::clone(&lies), Colluder::default());
+    let named = Arc::clone(&monopolist);
+    let monopoly = lie(move |asked| {
+        let (lies, monopolist) = (Arc::clone(&counted), Arc::clone(&named));
+        async move {
+            match (asked.via, &asked.request, monopolist.get()) {
+                (Via::Direct, Request::Closest { count: 1, .. }, Some(one))
+                    if lies.tell().is_some() =>
+                {
+                    Response::Closest(vec![one.clone()])
+                }
+                _ => asked.honestly().await,
+            }
+        }
+    });
+    let network = Network::start(6, 2, Limits::default(), |node| lying(node, &monopoly)).await;
+    monopolist.set(network.certificate(&network.nodes[4]).await.to_unverified()).unwrap();
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    lies.allow(usize::MAX);
+    let id = alice.prepare(&mail("monopoly", 1), &bob, false);
+    let outcome = alice.deliver(&id).await;
+    let error = outcome.error.unwrap();
+    assert!(matches!(error, AgentError::OneNode), "{error:?}");
+    assert_eq!((error.exit_code(), alice.outbox()), (69, vec![id]));
+    assert!(lies.told() >= 64, "sixteen draws of two keys, each asked of two: {}", lies.told());
+    assert!(alice.heard.channels().is_empty());
+}

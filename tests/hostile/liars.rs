@@ -82,6 +82,11 @@ impl Lies {
         Some(self.told.fetch_add(1, Ordering::SeqCst))
     }
 
+    /// Whether one more may be told.
+    pub(super) fn is_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst) > 0
+    }
+
     pub(super) fn told(&self) -> usize {
         self.told.load(Ordering::SeqCst)
     }

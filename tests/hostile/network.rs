@@ -100,15 +100,9 @@ impl Network {
 
     /// What the node's honest service answers to a request that nobody sent.
     pub(super) async fn honestly(&self, node: &Running, request: Request) -> Response {
-        let peer = Peer {
-            id: node::peer_id(&node.id()).unwrap(),
-            address: libp2p::Multiaddr::empty(),
-        };
+        let peer =
+            Peer { id: node::peer_id(&node.id()).unwrap(), address: libp2p::Multiaddr::empty() };
         node.service().handle(&peer, Via::Direct, request).await
-    }
-
-    pub(super) const fn k(&self) -> usize {
-        self.file.k
     }
 
     pub(super) fn params(&self) -> &anon::network::Network {
@@ -128,9 +122,7 @@ impl Network {
 
     pub(super) async fn certificate(&self, node: &Running) -> NodeCertificate {
         match self.honestly(node, Request::Certificate).await {
-            Response::Certificate(certificate) => {
-                certificate.verify(self.params(), now()).unwrap()
-            }
+            Response::Certificate(certificate) => certificate.verify(self.params(), now()).unwrap(),
             other => panic!("{other:?}"),
         }
     }
