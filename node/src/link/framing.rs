@@ -10,7 +10,7 @@ use anon::{
 };
 use futures::{
     AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _,
-    io::{BufReader, ReadHalf, WriteHalf},
+    io::{BufReader, BufWriter, ReadHalf, WriteHalf},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,6 +18,8 @@ use super::{Carrier, LinkError, Peer};
 
 /// How many bytes a reader asks the stream for at once.
 const READ_BUFFER: usize = 16 * CELL;
+/// How many bytes of cells a writer hands to the stream at once: what yamux puts into one frame at most.
+const WRITE_BUFFER: usize = 4 * CELL;
 /// How long a peer may take between two pieces of a frame.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -157,7 +159,8 @@ impl Link {
     #[must_use]
     pub fn into_cells(self) -> (CellReader, CellWriter) {
         let reader = CellReader { reader: self.reader, _permit: self.permit };
-        (reader, CellWriter { writer: self.writer })
+        let writer = BufWriter::with_capacity(WRITE_BUFFER, self.writer);
+        (reader, CellWriter { writer })
     }
 }
 
@@ -193,7 +196,7 @@ impl CellReader {
 /// Sends a channel's cells.
 #[derive(Debug)]
 pub struct CellWriter {
-    writer: WriteHalf<libp2p::Stream>,
+    writer: BufWriter<WriteHalf<libp2p::Stream>>,
 }
 
 impl CellWriter {
