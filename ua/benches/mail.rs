@@ -238,6 +238,7 @@ async fn send(alice: &Person, bob: &Person, kind: Kind) {
         entrance,
         outbox: Outbox::new(alice.home.vault()),
         account: &alice.account,
+        delay: Duration::ZERO,
     };
     let bytes = vec![b'x'; kind.bytes];
     let mail = Mail {

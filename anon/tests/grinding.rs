@@ -1,0 +1,149 @@
+//! Grinding (attack 2): a hostile go-between mints the nearest possible node to keyZ after it has learnt keyZ.
+//! Section 4 takes it every time, since an honest witness then finds it too; a draw over a roster of the last
+//! epoch never does.
+#![cfg(test)]
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::collections::BTreeSet;
+
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+    network::Epoch,
+    position::{Key, keep_closest},
+    roster::{Operator, Roster, Source},
+    selection::{Draw, Paper, Selection as _, draw_guard, draw_guarded},
+    verification::{CrossVerified, cross_verify, differs_by_churn},
+};
+use rand::rngs::StdRng;
+
+use crate::world::{NOW, network, node_claims, rng};
+
+const NODES: u8 = 24;
+const TRIALS: usize = 1_000;
+const THIS: Epoch = Epoch(7);
+
+fn mint(rng: &mut StdRng) -> IdentitySecret {
+    IdentitySecret::generate(rng)
+}
+
+/// A certificate of an operator of its own: `number` is its /16.
+fn certify(identity: &IdentitySecret, number: u16, rng: &mut StdRng) -> NodeCertificate {
+    let mut claims = node_claims(identity, &ChannelSecret::generate(rng));
+    claims.family = String::new();
+    claims.addresses = vec![format!("/ip4/10.{number}.0.1/tcp/1")];
+    NodeCertificate::issue(identity, claims).verify(&network(), NOW).unwrap()
+}
+
+/// A network, the roster that one member has of it, and two members that vouched for all of it.
+fn honest(rng: &mut StdRng) -> (Vec<NodeCertificate>, Roster, [Operator; 2]) {
+    let nodes: Vec<NodeCertificate> = (0..NODES)
+        .map(|number| {
+            let identity = mint(rng);
+            certify(&identity, u16::from(number), rng)
+        })
+        .collect();
+    let members = [Operator::of(&nodes[0]), Operator::of(&nodes[1])];
+    let mut roster = Roster::default();
+    for node in &nodes {
+        for member in &members {
+            roster.learn(node.clone(), Source::Member(member.clone()), THIS);
+        }
+    }
+    (nodes, roster, members)
+}
+
+/// The hostile node that is nearer to the key than every node there is, found by trying.
+fn grind(key: &Key, nodes: &[NodeCertificate], rng: &mut StdRng) -> NodeCertificate {
+    let target = key.position();
+    let nearest = nodes.iter().map(|n| n.node().position().distance(&target)).min().unwrap();
+    loop {
+        let identity = mint(rng);
+        let id = NodeId(identity.verify_key().0);
+        if id.position().distance(&target) < nearest {
+            return certify(&identity, 250, rng);
+        }
+    }
+}
+
+#[test]
+fn section_4_takes_the_minted_node_every_time() {
+    let mut rng = rng(1);
+    let (nodes, ..) = honest(&mut rng);
+    for _ in 0..TRIALS {
+        let Draw { far_end: key, .. } = Paper.draw(&mut rng);
+        let minted = grind(&key, &nodes, &mut rng);
+        // X names it; it has joined the DHT, so an honest Y finds the same.
+        let mut found = nodes.clone();
+        found.push(minted.clone());
+        keep_closest(&mut found, &key, 1, |n| n.node().position());
+        let agreed = cross_verify(minted.clone(), found.remove(0)).unwrap();
+        assert_eq!(agreed.certificate().node(), minted.node());
+    }
+}
+
+#[test]
+fn the_guarded_draw_never_takes_a_minted_node() {
+    let mut rng = rng(2);
+    let (nodes, mut roster, members) = honest(&mut rng);
+    let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+    let mut minted: BTreeSet<NodeId> = BTreeSet::new();
+    for trial in 0..TRIALS {
+        let path = draw_guarded(&roster, &guard, 1, &minted, THIS, &mut rng);
+        let path = path.expect("honest nodes enough for a path");
+        let (key, far_end) = path.hops.last().unwrap();
+        // X has learnt the key, mints, names the minted node, and sees to it that the sender hears of it from
+        // whoever it can: from the node itself, and from one member.
+        let bogus = grind(key, &nodes, &mut rng);
+        minted.insert(bogus.node());
+        assert!(!differs_by_churn(&[bogus.node()], std::slice::from_ref(far_end), &roster));
+        roster.learn(bogus.clone(), Source::Contact, THIS);
+        roster.learn(bogus.clone(), Source::Member(members[trial % 2].clone()), THIS);
+        assert!(CrossVerified::active(&roster, &bogus.node(), THIS).is_none());
+        assert_ne!(far_end.node(), bogus.node());
+        assert_ne!(roster.closest(key, 1, THIS)[0].node(), bogus.node());
+        assert!(path.hops.iter().all(|(_, node)| !minted.contains(&node.node())));
+        roster.forget(&bogus.node());
+    }
+}
+
+#[test]
+fn no_two_nodes_of_a_path_have_one_operator() {
+    let mut rng = rng(3);
+    let (nodes, ..) = honest(&mut rng);
+    // Twenty operators of three nodes each.
+    let mut roster = Roster::default();
+    for (index, _) in nodes.iter().enumerate() {
+        let identity = mint(&mut rng);
+        let node = certify(&identity, u16::try_from(index % 20).unwrap(), &mut rng);
+        for number in [200, 201] {
+            let vouching = mint(&mut rng);
+            let member = certify(&vouching, number, &mut rng);
+            roster.learn(node.clone(), Source::Member(Operator::of(&member)), THIS);
+        }
+    }
+    let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+    for _ in 0..200 {
+        let path = draw_guarded(&roster, &guard, 3, &BTreeSet::new(), THIS, &mut rng).unwrap();
+        let mut operators = vec![Operator::of(&guard), Operator::of(&path.witness.1)];
+        operators.extend(path.hops.iter().map(|(_, node)| Operator::of(node)));
+        for (index, one) in operators.iter().enumerate() {
+            assert!(operators.iter().skip(index + 1).all(|other| !one.overlaps(other)));
+        }
+    }
+}
+
+#[test]
+fn every_active_node_is_as_likely_a_guard() {
+    let mut rng = rng(4);
+    let (nodes, roster, _) = honest(&mut rng);
+    let mut counts = vec![0_u32; nodes.len()];
+    for _ in 0..2_400 {
+        let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+        counts[nodes.iter().position(|n| n.node() == guard.node()).unwrap()] += 1;
+    }
+    // 100 each are expected; six standard deviations are 60.
+    assert!(counts.iter().all(|count| (40..=160).contains(count)), "{counts:?}");
+}
