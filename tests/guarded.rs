@@ -35,3 +35,42 @@ async fn a_mail_is_sent_and_read_through_guarded_channels() {
     assert_eq!(report["delivered"].as_array().unwrap().len(), 0);
     assert_eq!(report["repeated"], 0, "the inboxes were not acknowledged: {report}");
 }
+
+/// What a send made the network look up: Kademlia requests handled, lookups done.
+async fn looked_up(network: &mut Network, work: impl Future<Output = ()>) -> (u64, u64) {
+    let before = network.cluster.lookup_counters().await.unwrap();
+    work.await;
+    let after = network.cluster.lookup_counters().await.unwrap();
+    (after.0 - before.0, after.1 - before.1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
+    let mut network = Network::start_with(64, |options| {
+        options.network.epoch_seconds = 10;
+        options.recorded = true;
+    })
+    .await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let mail = message("silence", 10);
+    let send = async |scheme: &str| {
+        let args = ["send", "--to", &bob.address, "--delay", "0", "--scheme", scheme, "-"];
+        let sent = alice.run_with_input(args, &mail).await;
+        assert!(sent.status.success(), "{scheme}: {}", text(&sent.stderr));
+    };
+    // The first send also compares the roster for the first time, which is no lookup either.
+    let start = std::time::Instant::now();
+    let (guarded_requests, guarded_lookups) = looked_up(&mut network, send("guarded")).await;
+    let length = start.elapsed();
+    let (idle_requests, idle_lookups) =
+        looked_up(&mut network, tokio::time::sleep(length)).await;
+    let (paper_requests, paper_lookups) = looked_up(&mut network, send("paper")).await;
+    println!(
+        "Kademlia requests and lookups: guarded {guarded_requests}, {guarded_lookups}; \
+         idle {idle_requests}, {idle_lookups}; paper {paper_requests}, {paper_lookups}"
+    );
+    assert_eq!((guarded_lookups, idle_lookups), (0, 0));
+    assert!(guarded_requests <= idle_requests, "{guarded_requests} > {idle_requests}");
+    assert!(paper_lookups > 20 && paper_requests > 200, "the counters are blind");
+}

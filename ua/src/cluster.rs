@@ -15,7 +15,7 @@ use libp2p::multiaddr::{Multiaddr, Protocol};
 use node::NetworkFile;
 use thiserror::Error;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -248,6 +248,23 @@ impl Cluster {
         self.nodes.insert(index, node);
         result?;
         self.await_event(index, "joined").await
+    }
+
+    /// Kademlia requests that all nodes of a recorded cluster have handled, and lookups that they have done.
+    ///
+    /// # Errors
+    /// [`ClusterError`] if a node does not tell.
+    pub async fn lookup_counters(&mut self) -> Result<(u64, u64), ClusterError> {
+        let mut sums = (0, 0);
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let Some((child, _)) = node.process.as_mut() else { continue };
+            let stdin = child.stdin.as_mut().ok_or(ClusterError::NotReady(index))?;
+            stdin.write_all(b"\n").await?;
+            let event = next_event(node, "counters").await.ok_or(ClusterError::NotReady(index))?;
+            let count = |name| event.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+            sums = (sums.0 + count("kademlia_requests"), sums.1 + count("lookups"));
+        }
+        Ok(sums)
     }
 
     /// Delays every link of a proxied cluster by this much each way.

@@ -17,7 +17,7 @@ use clap::Args;
 use data_encoding::{BASE64, HEXLOWER};
 use node::{NetworkFile, Node, NodeConfig, NodeError, Observer, Peer, Via};
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::terminal::{Failure, say};
 
@@ -31,7 +31,7 @@ pub struct DemoNodeArgs {
     #[arg(long)]
     listen: String,
     #[arg(long)]
-    advertise: String,
+    advertise: Vec<String>,
     #[arg(long)]
     record: PathBuf,
 }
@@ -124,7 +124,7 @@ pub async fn run_node(args: DemoNodeArgs) -> Result<(), Failure> {
     let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
     let config = NodeConfig {
         listen: vec![args.listen],
-        advertise: vec![args.advertise],
+        advertise: args.advertise,
         ..NodeConfig::default()
     };
     let file = File::create(&args.record)
@@ -137,8 +137,17 @@ pub async fn run_node(args: DemoNodeArgs) -> Result<(), Failure> {
     }
     running.joined().await;
     say(r#"{"event":"joined"}"#)?;
-    let mut end = Vec::new();
-    let _ = tokio::io::stdin().read_to_end(&mut end).await;
+    // Each line of standard input asks for the counters; its end is the node's.
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {
+        let substrate = running.service().substrate();
+        let counters = serde_json::json!({
+            "event": "counters",
+            "kademlia_requests": substrate.kademlia_requests(),
+            "lookups": substrate.lookups(),
+        });
+        say(counters.to_string())?;
+    }
     running.shutdown().await;
     Ok(())
 }
