@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
-use anon::certificate::Address;
+use anon::{
+    certificate::Address,
+    position::{Key, keep_closest},
+};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use ua::cluster::Cluster;
 
 use crate::{
-    holdings::Holdings,
+    holdings::{self, Holdings},
     support::{Network, User, message, text},
 };
 
@@ -20,6 +23,8 @@ use crate::{
 async fn a_mail_survives_all_but_one_of_its_body_nodes_and_inboxes() {
     let mut network = Network::start(20).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    // Bob has read before: he knows his inbox nodes, so the one that is left is a way in.
+    bob.fetch().await;
     let mail = message("one copy is enough", 30);
     let report = alice.send(["--to", &bob.address], &mail).await;
     assert_eq!(report["receipts"], json!({ "body": 8, "inbox": 8 }));
@@ -59,9 +64,7 @@ async fn a_send_goes_on_at_fresh_nodes_when_inbox_nodes_die_under_it() {
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let inbox = Address::parse(&bob.address).unwrap().inbox();
     let mut closest: Vec<usize> = (0..network.cluster.nodes().len()).collect();
-    anon::position::keep_closest(&mut closest, &inbox, 8, |index| {
-        network.cluster.nodes()[*index].id.position()
-    });
+    keep_closest(&mut closest, &inbox, 8, |index| network.cluster.nodes()[*index].id.position());
     // A quorum is 6 of 8: with three of the k dead there is none without fresh nodes.
     let victims: Vec<usize> = closest[..3].to_vec();
 
@@ -132,6 +135,40 @@ async fn restart_all(cluster: &mut Cluster) {
     for index in 0..cluster.nodes().len() {
         cluster.restart(index).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_farthest_copy_is_found_behind_nodes_that_lost_theirs_or_hold_another() {
+    let mut network = Network::start_with(9, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let mail = message("behind the others", 30);
+    alice.send(["--to", &bob.address], &mail).await;
+    let held = Holdings::of(&network.cluster).await;
+    for key in held.bodies().into_keys().chain(held.inboxes().into_keys()) {
+        // All but the farthest of the k: a reader comes to that one last.
+        let mut closest: Vec<usize> = (0..network.cluster.nodes().len()).collect();
+        keep_closest(&mut closest, &Key(key), 5, |n| network.cluster.nodes()[*n].id.position());
+        for (place, index) in closest[..4].iter().enumerate() {
+            network.cluster.kill(*index).await.unwrap();
+            spoil(&network.cluster, *index, key, place % 2 == 0).await;
+            network.cluster.restart(*index).await.unwrap();
+        }
+    }
+    let fetched = bob.fetch().await;
+    assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
+    assert_eq!(bob.mails(), [mail]);
+}
+
+/// Takes what lies at `key` off a dead node's disk; of a body, leaves other bytes in its place or nothing.
+async fn spoil(cluster: &Cluster, index: usize, key: [u8; 32], leave_other_bytes: bool) {
+    let store = holdings::open(&cluster.nodes()[index]).await;
+    let body = store.fetch(key).await.unwrap();
+    assert!(store.drop_key(key).await.unwrap() > 0, "node {index} held it");
+    if let Some(mut body) = body.filter(|_| leave_other_bytes) {
+        body.bytes[100] ^= 1;
+        store.store(key, body, false).await.unwrap();
+    }
+    store.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +273,36 @@ async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
     }
     assert_eq!(bob.mails().len(), arrived.len());
     assert_eq!(bob.fetch().await["delivered"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
+    let network = Network::start_with(9, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let mut expected = vec![message("whole", 100)];
+    alice.send(["--to", &bob.address], &expected[0]).await;
+    let started = std::time::Instant::now();
+    bob.fetch().await;
+    let whole = started.elapsed();
+
+    for number in 0..6 {
+        let mail = message(&format!("mail {number}"), 100);
+        alice.send(["--to", &bob.address], &mail).await;
+        expected.push(mail);
+        let mut fetching = bob.command(["fetch"]).spawn().unwrap();
+        tokio::time::sleep(whole.mul_f64(rand::random_range(0.3..1.2))).await;
+        let _ = fetching.start_kill();
+        fetching.wait().await.unwrap();
+    }
+    let fetched = bob.fetch().await;
+    println!("left for the last fetch: {fetched}");
+    assert_eq!((&fetched["waiting"], &fetched["junk"]), (&json!(0), &json!(0)), "{fetched}");
+    let mut arrived = bob.mails();
+    arrived.sort_unstable();
+    expected.sort_unstable();
+    assert!(arrived == expected, "{} of {} arrived", arrived.len(), expected.len());
+    let after = Holdings::of(&network.cluster).await;
+    assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
 }
 
 async fn retry(user: &User) {
