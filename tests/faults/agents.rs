@@ -1,0 +1,171 @@
+//! Senders and readers that find no node, or are killed: what the outbox holds is delivered, once.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{kill_all, restart_all};
+use crate::{
+    holdings::Holdings,
+    support::{Network, User, message, text},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
+    let mut network = Network::start_with(9, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    kill_all(&mut network.cluster).await;
+
+    let mail = message("patience", 30);
+    let sent = alice.run_with_input(["send", "--to", &bob.address], &mail).await;
+    let told = text(&sent.stderr);
+    assert_eq!(sent.status.code(), Some(69), "{told}");
+    for part in ["error: the mail waits in the outbox", "cause: no node of the network", "try: "] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let waiting = alice.outbox().await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["waiting"], json!([bob.address]));
+    assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(1)));
+    let table = text(&alice.run(["outbox", "--list"]).await.stdout);
+    assert!(table.contains("patience") && table.contains("no node of the network"), "{table}");
+    let retried = alice.run(["outbox"]).await;
+    assert_eq!(retried.status.code(), Some(69), "{}", text(&retried.stderr));
+
+    // The outbox as it would be, had the sender died after the last receipt and before it forgot the mail.
+    let aside = network.directory.path().join("aside");
+    copy_files(&vault(&alice), &aside);
+    restart_all(&mut network.cluster).await;
+    retry(&alice).await;
+    assert!(alice.outbox().await.is_empty());
+    let fetched = bob.fetch().await;
+    assert_eq!(
+        (fetched["delivered"].as_array().unwrap().len(), &fetched["repeated"]),
+        (1, &json!(0))
+    );
+    assert_eq!(bob.mails(), std::slice::from_ref(&mail));
+
+    std::fs::remove_dir_all(vault(&alice)).unwrap();
+    copy_files(&aside, &vault(&alice));
+    assert_eq!(alice.outbox().await.len(), 1);
+    retry(&alice).await;
+    let fetched = bob.fetch().await;
+    assert_eq!(
+        (fetched["delivered"].as_array().unwrap().len(), &fetched["repeated"]),
+        (0, &json!(1))
+    );
+    assert_eq!(bob.mails(), [mail]);
+    let after = Holdings::of(&network.cluster).await;
+    assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
+    let network = Network::start_with(9, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    // How long a whole send takes here: the moments are drawn from that, and nothing is asserted of it.
+    let started = std::time::Instant::now();
+    alice.send(["--to", &bob.address], &message("whole", 100)).await;
+    let whole = started.elapsed();
+
+    let mut finished = BTreeSet::from(["whole".to_owned()]);
+    for number in 0..6 {
+        let subject = format!("killed {number}");
+        let mut sending = alice.command(["send", "--to", &bob.address]).spawn().unwrap();
+        let mut stdin = sending.stdin.take().unwrap();
+        stdin.write_all(&message(&subject, 100)).await.unwrap();
+        drop(stdin);
+        tokio::time::sleep(whole.mul_f64(rand::random_range(0.1..1.1))).await;
+        // SIGKILL; a send that was done before it has its exit code.
+        let _ = sending.start_kill();
+        if sending.wait().await.unwrap().success() {
+            finished.insert(subject);
+        }
+    }
+    let waiting: BTreeSet<String> = alice
+        .outbox()
+        .await
+        .iter()
+        .map(|mail| mail["subject"].as_str().unwrap().to_owned())
+        .collect();
+    println!("finished: {finished:?}, in the outbox: {waiting:?}");
+    if !waiting.is_empty() {
+        retry(&alice).await;
+    }
+    assert!(alice.outbox().await.is_empty());
+    assert_eq!(sealed_mails(&alice), Vec::<PathBuf>::new(), "the outbox is empty on the disk too");
+
+    let fetched = bob.fetch().await;
+    assert_eq!((&fetched["waiting"], &fetched["junk"]), (&json!(0), &json!(0)), "{fetched}");
+    let mut arrived: Vec<&str> = fetched["delivered"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mail| mail["subject"].as_str().unwrap())
+        .collect();
+    arrived.sort_unstable();
+    // What was neither in the outbox nor finished may have been delivered just before the kill, once.
+    let once = arrived.windows(2).all(|pair| pair[0] != pair[1]);
+    assert!(once, "nothing twice: {arrived:?}");
+    for subject in finished.union(&waiting) {
+        assert!(arrived.contains(&subject.as_str()), "{subject} is missing from {arrived:?}");
+    }
+    assert_eq!(bob.mails().len(), arrived.len());
+    assert_eq!(bob.fetch().await["delivered"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
+    let network = Network::start_with(9, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let mut expected = vec![message("whole", 100)];
+    alice.send(["--to", &bob.address], &expected[0]).await;
+    let started = std::time::Instant::now();
+    bob.fetch().await;
+    let whole = started.elapsed();
+
+    for number in 0..6 {
+        let mail = message(&format!("mail {number}"), 100);
+        alice.send(["--to", &bob.address], &mail).await;
+        expected.push(mail);
+        let mut fetching = bob.command(["fetch"]).spawn().unwrap();
+        tokio::time::sleep(whole.mul_f64(rand::random_range(0.3..1.2))).await;
+        let _ = fetching.start_kill();
+        fetching.wait().await.unwrap();
+    }
+    let fetched = bob.fetch().await;
+    println!("left for the last fetch: {fetched}");
+    assert_eq!((&fetched["waiting"], &fetched["junk"]), (&json!(0), &json!(0)), "{fetched}");
+    let mut arrived = bob.mails();
+    arrived.sort_unstable();
+    expected.sort_unstable();
+    assert!(arrived == expected, "{} of {} arrived", arrived.len(), expected.len());
+    let after = Holdings::of(&network.cluster).await;
+    assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
+}
+
+async fn retry(user: &User) {
+    let output = user.run(["outbox"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+fn vault(user: &User) -> PathBuf {
+    user.home.join("vault")
+}
+
+fn sealed_mails(user: &User) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(vault(user)).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.to_string_lossy().contains("outbox-")).collect()
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
