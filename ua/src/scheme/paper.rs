@@ -14,7 +14,7 @@ use anon::{
     certificate::{NodeCertificate, NodeId},
     position::Key,
     request::{Request, Response, Targets},
-    selection::{Paper, Selection as _},
+    selection::{Draw, Paper, Selection as _},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
@@ -29,6 +29,9 @@ use crate::{
 
 /// How often new keys are drawn before a channel is given up.
 const ATTEMPTS: usize = 5;
+/// How often a key is drawn again whose node has a part in the channel already. In a network of a dozen nodes
+/// that is every third draw.
+const REDRAWS: usize = 16;
 /// How long a handshake may take, hop by hop.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the far end may take for the request that rides along.
@@ -48,17 +51,7 @@ impl PaperScheme {
     }
 
     async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
-        let (mut keys, go_between, witness) = loop {
-            let draw = Paper.draw(&mut rand::rng());
-            let (x, y) = tokio::try_join!(
-                self.entrance.nearest(draw.go_between, purpose),
-                self.entrance.nearest(draw.witness, purpose),
-            )?;
-            // In a small network keyX and keyY may name one node, which could not confirm itself.
-            if x.certificate().node() != y.certificate().node() {
-                break (draw, x, y);
-            }
-        };
+        let (mut keys, go_between, witness) = self.first_two(purpose).await?;
         let (channel, far_end, key) =
             self.cross_verified_far_end(keys.far_end, &go_between, &witness).await?;
         keys.far_end = key;
@@ -77,6 +70,25 @@ impl PaperScheme {
         ]);
         self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
+    }
+
+    /// Draws until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
+    /// itself; where all nodes that an agent knows are hostile they may do so every time.
+    async fn first_two(
+        &self,
+        purpose: Purpose,
+    ) -> Result<(Draw, CrossVerified, CrossVerified), AgentError> {
+        for _ in 0..REDRAWS {
+            let draw = Paper.draw(&mut rand::rng());
+            let (x, y) = tokio::try_join!(
+                self.entrance.nearest(draw.go_between, purpose),
+                self.entrance.nearest(draw.witness, purpose),
+            )?;
+            if x.certificate().node() != y.certificate().node() {
+                return Ok((draw, x, y));
+            }
+        }
+        Err(AgentError::TooFewNodes)
     }
 
     /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares. In a small
@@ -98,7 +110,7 @@ impl PaperScheme {
         let links = self.disposable(witness.certificate())?;
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..REDRAWS {
             let far_end =
                 cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
             let node = far_end.certificate().node();
