@@ -20,6 +20,7 @@ mod faults;
 mod garbage;
 mod guarded;
 mod holdings;
+mod hostile;
 mod lookup;
 mod round_trips;
 mod support;

@@ -26,6 +26,11 @@ pub struct Network {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// Alone on this machine while the guard lives: for networks of another make.
+pub async fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
+
 impl Network {
     pub async fn start(nodes: usize) -> Self {
         Self::start_with(nodes, |_| {}).await

@@ -1,0 +1,199 @@
+//! Strangers at somebody else's inbox (paper, 2.2: "only the owner"): nobody reads, nothing is deleted.
+
+use anon::{
+    authorization::{InboxOperation, InboxProof},
+    certificate::{Address, AddressClaims, NodeId, UnverifiedAddressCertificate},
+    keys::{AddressSecret, Signature, SigningSecret as _},
+    labels,
+    request::{Request, Response},
+    time::{MAX_SKEW, Time},
+    wire,
+};
+use node::{Limits, Running, now};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::network::{Network, User, mail};
+
+/// An inbox proof as it travels, every field at hand.
+#[derive(Clone, Serialize)]
+struct Proof {
+    certificate: UnverifiedAddressCertificate,
+    node: NodeId,
+    time: Time,
+    nonce: [u8; 16],
+    signature: Signature,
+}
+
+/// What its signature covers.
+#[derive(Serialize)]
+struct Claims<'a> {
+    address: &'a Address,
+    node: NodeId,
+    time: Time,
+    nonce: [u8; 16],
+    operation: [u8; 32],
+}
+
+impl Proof {
+    /// A proof for reading `address`'s inbox, signed by whoever's secret this is.
+    fn read(
+        secret: &AddressSecret,
+        certificate: UnverifiedAddressCertificate,
+        address: &Address,
+        node: &Running,
+        time: Time,
+    ) -> Self {
+        let (node, network, nonce) = (node.id(), node.network().id, rand::random());
+        let claims = Claims { address, node, time, nonce, operation: [0; 32] };
+        let signature = secret.sign(labels::READ_INBOX, &network, &claims);
+        Self { certificate, node, time, nonce, signature }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
+        let mut changed = self.clone();
+        change(&mut changed);
+        changed
+    }
+
+    fn wired(&self) -> InboxProof {
+        wire::decode(&wire::encode(self), 4096).unwrap()
+    }
+}
+
+fn signed(user: &User, operation: InboxOperation<'_>, node: &Running, time: Time) -> InboxProof {
+    let nonce = rand::random();
+    InboxProof::sign(user.account.signing(), &user.certificate, operation, node.id(), time, nonce)
+}
+
+/// What a stranger would say to be the owner: the owner's address, the stranger's keys.
+fn impostor(owner: &User, stranger: &User) -> UnverifiedAddressCertificate {
+    let claims = AddressClaims {
+        address: owner.address().clone(),
+        verify_key: stranger.account.signing().verify_key(),
+        sealing_key: stranger.account.sealing().agreement_key(),
+        ..owner.certificate.claims().clone()
+    };
+    UnverifiedAddressCertificate::self_signed(stranger.account.signing(), claims)
+}
+
+/// All that a stranger, or an eavesdropper at another node, might hand to `node`.
+fn bad_reads(bob: &User, eve: &User, node: &Running, other: &Running) -> Vec<(String, InboxProof)> {
+    let (t, bobs) = (now(), bob.certificate.to_unverified());
+    let (bob_key, eve_key) = (bob.account.signing(), eve.account.signing());
+    let read = |secret, certificate, node, time| {
+        Proof::read(secret, certificate, bob.address(), node, time)
+    };
+    let elsewhere = read(bob_key, bobs.clone(), other, t);
+    let early = read(bob_key, bobs.clone(), node, t.before(MAX_SKEW + 60));
+    let late = read(bob_key, bobs.clone(), node, t.after(MAX_SKEW + 60));
+    let acknowledgement = signed(bob, InboxOperation::Acknowledge(&[]), node, t);
+    [
+        ("the owner's, for another node", elsewhere.wired()),
+        ("that one, readdressed", elsewhere.with(|p| p.node = node.id()).wired()),
+        ("the owner's, too old", early.wired()),
+        ("the owner's, from the future", late.wired()),
+        ("the old one, with a new time", early.with(|p| p.time = t).wired()),
+        ("the owner's certificate, another's key", read(eve_key, bobs, node, t).wired()),
+        ("another's certificate for it", read(eve_key, impostor(bob, eve), node, t).wired()),
+        ("the owner's acknowledgement", acknowledgement),
+    ]
+    .map(|(name, proof)| (name.to_owned(), proof))
+    .into()
+}
+
+/// All acknowledgements that are not the owner's for exactly these digests at exactly this node.
+fn bad_acknowledgements(
+    bob: &User,
+    eve: &User,
+    (node, other): (&Running, &Running),
+    digests: &[[u8; 32]],
+) -> Vec<(String, InboxProof)> {
+    let t = now();
+    let of = InboxOperation::Acknowledge;
+    let another_list = [[7; 32]];
+    let by_stranger = InboxProof::sign(
+        eve.account.signing(),
+        &bob.certificate,
+        of(digests),
+        node.id(),
+        t,
+        rand::random(),
+    );
+    let early = t.before(MAX_SKEW + 60);
+    [
+        ("the owner's, for another list", signed(bob, of(&another_list), node, t)),
+        ("the owner's, for no list", signed(bob, of(&[]), node, t)),
+        ("the owner's, for another node", signed(bob, of(digests), other, t)),
+        ("the owner's, too old", signed(bob, of(digests), node, early)),
+        ("the owner's, for reading", signed(bob, InboxOperation::Read, node, t)),
+        ("the owner's certificate, another's key", by_stranger),
+    ]
+    .map(|(name, proof)| (name.to_owned(), proof))
+    .into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
+    let network = Network::start(6, 3, Limits::default(), |node| node).await;
+    let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
+    let eve = network.user("eve").await;
+    let sent = mail("for bob alone", 2);
+    let id = alice.prepare(&sent, &bob, true);
+    assert!(alice.deliver(&id).await.error.is_none());
+    let inbox = bob.address().inbox();
+    let nodes = network.closest(&inbox, 3);
+    let mut attempts = 0;
+
+    for (index, node) in nodes.iter().enumerate() {
+        let (node, other) = (network.node(node), network.node(&nodes[(index + 1) % nodes.len()]));
+        let page = node.service().store().read_inbox(inbox.0, 1 << 20).await.unwrap();
+        let digests: Vec<[u8; 32]> =
+            page.entries.iter().map(|entry| Sha256::digest(&entry.bytes).into()).collect();
+        assert_eq!(digests.len(), 1);
+        for (name, proof) in bad_reads(&bob, &eve, node, other) {
+            let answer = network.ask(node, &Request::ReadInbox(proof)).await;
+            assert_eq!(answer, Response::Refused, "read: {name}");
+            attempts += 1;
+        }
+        for (name, proof) in bad_acknowledgements(&bob, &eve, (node, other), &digests) {
+            let request = Request::Acknowledge { proof, digests: digests.clone() };
+            assert_eq!(network.ask(node, &request).await, Response::Refused, "delete: {name}");
+            attempts += 1;
+        }
+        // Eve may speak for her own inbox only, whatever she names.
+        let hers = signed(&eve, InboxOperation::Read, node, now());
+        let Response::Inbox(page) = network.ask(node, &Request::ReadInbox(hers)).await else {
+            panic!("an owner is refused");
+        };
+        assert!(page.notifications.is_empty());
+        let hers = signed(&eve, InboxOperation::Acknowledge(&digests), node, now());
+        let request = Request::Acknowledge { proof: hers, digests: digests.clone() };
+        assert_eq!(network.ask(node, &request).await, Response::Acknowledged(0));
+
+        // The owner's own proof, overheard and handed in again; also under another nonce.
+        let proof = Proof::read(
+            bob.account.signing(),
+            bob.certificate.to_unverified(),
+            bob.address(),
+            node,
+            now(),
+        );
+        let read = Request::ReadInbox(proof.wired());
+        assert!(matches!(network.ask(node, &read).await, Response::Inbox(_)), "the owner reads");
+        assert_eq!(network.ask(node, &read).await, Response::Refused, "replayed");
+        let renewed = Request::ReadInbox(proof.with(|p| p.nonce[0] ^= 1).wired());
+        assert_eq!(network.ask(node, &renewed).await, Response::Refused, "replayed, renumbered");
+
+        let usage = node.service().store().inbox_usage(inbox.0).await.unwrap();
+        assert_eq!(usage.entries, 1, "nothing was deleted");
+    }
+    assert_eq!(attempts, 3 * (8 + 6));
+    let fetched = bob.fetch().await;
+    assert_eq!((fetched.delivered.len(), fetched.inboxes), (1, 3));
+    assert_eq!(bob.mails(), [sent]);
+    for node in nodes {
+        let usage = network.node(&node).service().store().inbox_usage(inbox.0).await.unwrap();
+        assert_eq!(usage.entries, 0, "the owner's acknowledgement deletes");
+    }
+}

@@ -1,0 +1,324 @@
+//! A network of nodes in this process, each over sockets of its own, and the agents that use it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anon::{
+    certificate::{Address, AddressCertificate, NodeCertificate, NodeId},
+    position::{Key, keep_closest},
+    request::{Request, Response},
+    verification::{CrossVerified, Disagreement, cross_verify},
+};
+use node::{
+    Limits, Links, NetworkFile, Node, NodeConfig, Peer, Running, Service as _, Via, ask, now,
+};
+use tempfile::TempDir;
+use tokio::sync::MutexGuard;
+use ua::{
+    account::Account,
+    certificates::publish,
+    entrance::Entrance,
+    event::{Event, Listener, Path, Purpose},
+    maildir::Maildir,
+    outbox::Outbox,
+    receive::{DirectRoute, Fetched, Reader},
+    scheme::PaperScheme,
+    send::{Mail, Outcome, Sender},
+    vault::{KdfCost, Passphrase, Vault},
+};
+
+use crate::support;
+
+/// How long an honest node may take for an honest answer, here.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How many of the first nodes are named as a way in.
+const ENTRANCES: usize = 3;
+
+/// A network in this process, alone on this machine while it lives.
+pub(super) struct Network {
+    pub(super) nodes: Vec<Running>,
+    file: NetworkFile,
+    directory: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Network {
+    /// `size` nodes that `dress` may make hostile, k replicas, within these limits; all know each other.
+    pub(super) async fn start(
+        size: usize,
+        k: usize,
+        limits: Limits,
+        dress: impl Fn(Node) -> Node,
+    ) -> Self {
+        let alone = support::alone().await;
+        let file = NetworkFile {
+            name: "hostile.alt".to_owned(),
+            authority: None,
+            admission_required: false,
+            k,
+            quorum: None,
+            epoch_seconds: 86_400,
+            delay_seconds: 0,
+            bootstrap: Vec::new(),
+            revocations: None,
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let mut network = Self { nodes: Vec::new(), file, directory, _alone: alone };
+        for index in 0..size {
+            let config = NodeConfig {
+                listen: vec![format!("/ip4/127.{}.0.1/tcp/0", 100 + index)],
+                limits: limits.clone(),
+                ..NodeConfig::default()
+            };
+            let directory = network.directory.path().join(format!("node{index}"));
+            let node = dress(Node::new(directory, network.file.clone(), config));
+            let running = node.start().await.unwrap();
+            running.joined().await;
+            if index < ENTRANCES {
+                network.file.bootstrap.extend(running.addresses().iter().map(ToString::to_string));
+            }
+            network.nodes.push(running);
+        }
+        network.settle().await;
+        network
+    }
+
+    /// Waits until every node names the true closest to some keys.
+    async fn settle(&self) {
+        let count = self.file.k.max(1);
+        for _ in 0..4 {
+            let key = Key(rand::random());
+            let truth = self.closest(&key, count);
+            for node in &self.nodes {
+                while named(&self.honestly(node, closest_request(key, count)).await) != truth {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// What the node's honest service answers to a request that nobody sent.
+    pub(super) async fn honestly(&self, node: &Running, request: Request) -> Response {
+        let peer =
+            Peer { id: node::peer_id(&node.id()).unwrap(), address: libp2p::Multiaddr::empty() };
+        node.service().handle(&peer, Via::Direct, request).await
+    }
+
+    pub(super) fn params(&self) -> &anon::network::Network {
+        self.nodes[0].network()
+    }
+
+    /// The nodes closest to a key, in truth.
+    pub(super) fn closest(&self, key: &Key, count: usize) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = self.nodes.iter().map(Running::id).collect();
+        keep_closest(&mut ids, key, count, NodeId::position);
+        ids
+    }
+
+    pub(super) fn node(&self, id: &NodeId) -> &Running {
+        self.nodes.iter().find(|node| node.id() == *id).unwrap()
+    }
+
+    pub(super) async fn certificate(&self, node: &Running) -> NodeCertificate {
+        match self.honestly(node, Request::Certificate).await {
+            Response::Certificate(certificate) => certificate.verify(self.params(), now()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A node as if two others had named it.
+    pub(super) async fn cross_verified(&self, index: usize) -> CrossVerified {
+        let certificate = self.certificate(&self.nodes[index]).await;
+        cross_verify(certificate.clone(), certificate).unwrap()
+    }
+
+    /// An identity that nobody has seen.
+    pub(super) fn links(&self) -> Links {
+        Links::disposable(&self.file.name).unwrap()
+    }
+
+    /// Asks a node directly, as a stranger.
+    pub(super) async fn ask(&self, node: &Running, request: &Request) -> Response {
+        ask(&self.links(), &self.certificate(node).await, request, PATIENCE).await.unwrap()
+    }
+
+    /// Which nodes hold an object under this key, closest first.
+    pub(super) async fn holders(&self, key: &Key) -> Vec<(NodeId, Vec<u8>)> {
+        let mut holders = Vec::new();
+        for id in self.closest(key, self.nodes.len()) {
+            let object = self.node(&id).service().store().fetch(key.0).await.unwrap();
+            holders.extend(object.map(|object| (id, object.bytes)));
+        }
+        holders
+    }
+
+    /// A new user; the certificate is published if others are to write to the address.
+    pub(super) async fn user(&self, name: &str) -> User {
+        let user = self.stranger(name);
+        publish(&user.entrance, &user.certificate).await.unwrap();
+        user
+    }
+
+    /// A new user whom the network has not heard of.
+    pub(super) fn stranger(&self, name: &str) -> User {
+        let home = self.directory.path().join(name);
+        let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&home.join("vault"), &passphrase, cost).unwrap();
+        let params = Arc::new(self.params().clone());
+        let account = Account::self_certifying(&params, now());
+        let certificate = account.certificate(&params, now()).unwrap();
+        let heard = Arc::new(Heard::default());
+        let nodes = self.file.bootstrap_peers().unwrap();
+        let entrance = Arc::new(Entrance::new(params, Arc::clone(&heard) as _, nodes));
+        User { home, vault, account, certificate, entrance, heard }
+    }
+}
+
+pub(super) fn closest_request(key: Key, count: usize) -> Request {
+    Request::Closest { key, count: u8::try_from(count).unwrap() }
+}
+
+/// The nodes that an answer names, in its order.
+pub(super) fn named(response: &Response) -> Vec<NodeId> {
+    match response {
+        Response::Closest(list) => list.iter().map(|c| c.claimed_node()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Somebody with an address, an outbox and a Maildir.
+pub(super) struct User {
+    home: PathBuf,
+    pub(super) vault: Vault,
+    pub(super) account: Account,
+    pub(super) certificate: AddressCertificate,
+    pub(super) entrance: Arc<Entrance>,
+    pub(super) heard: Arc<Heard>,
+}
+
+impl User {
+    pub(super) fn address(&self) -> &Address {
+        self.account.address()
+    }
+
+    pub(super) fn sender(&self) -> Sender<'_> {
+        Sender {
+            entrance: Arc::clone(&self.entrance),
+            scheme: Arc::new(PaperScheme::new(Arc::clone(&self.entrance))),
+            outbox: Outbox::new(&self.vault),
+            account: &self.account,
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// Puts a mail into the outbox: its id.
+    pub(super) fn prepare(&self, bytes: &[u8], to: &Self, direct: bool) -> String {
+        let recipients = [to.address().clone()];
+        let mail =
+            Mail { bytes, subject: "hostile", recipients: &recipients, signed: false, direct };
+        self.sender().prepare(&mail).unwrap()
+    }
+
+    pub(super) async fn deliver(&self, id: &str) -> Outcome {
+        self.sender().deliver(id).await.unwrap()
+    }
+
+    /// Sends a mail anonymously; it must arrive.
+    pub(super) async fn send(&self, bytes: &[u8], to: &Self) -> Outcome {
+        let outcome = self.deliver(&self.prepare(bytes, to, false)).await;
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        assert_eq!(outcome.delivered, [to.address().clone()]);
+        assert!(self.outbox().is_empty());
+        outcome
+    }
+
+    pub(super) fn outbox(&self) -> Vec<String> {
+        Outbox::new(&self.vault).ids().unwrap()
+    }
+
+    /// The key and the sealed object of a one-part mail in the outbox.
+    pub(super) fn body(&self, id: &str) -> (Key, Vec<u8>) {
+        let parts = Outbox::new(&self.vault).parts(id).unwrap();
+        let key = parts[0].part.message_id.key(&self.entrance.network().name);
+        (key, parts[0].object.clone())
+    }
+
+    pub(super) async fn fetch(&self) -> Fetched {
+        let (certificate, maildir) = (self.certificate.clone(), self.maildir());
+        let entrance = Arc::clone(&self.entrance);
+        let route = Box::new(DirectRoute::new(Arc::clone(&entrance)).unwrap());
+        let (vault, account) = (&self.vault, &self.account);
+        let reader = Reader::new(entrance, route, vault, account, certificate, &maildir);
+        reader.fetch().await.unwrap()
+    }
+
+    fn maildir(&self) -> Maildir {
+        Maildir::open(&self.home.join("mail")).unwrap()
+    }
+
+    /// All mails read so far, byte for byte, sorted.
+    pub(super) fn mails(&self) -> Vec<Vec<u8>> {
+        let maildir = self.maildir();
+        let mut mails: Vec<_> =
+            maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect();
+        mails.sort();
+        mails
+    }
+}
+
+/// What happened to an agent.
+#[derive(Debug, Default)]
+pub(super) struct Heard(Mutex<Vec<Event>>);
+
+impl Listener for Heard {
+    fn on(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+impl Heard {
+    fn pick<T>(&self, pick: impl FnMut(&Event) -> Option<T>) -> Vec<T> {
+        self.0.lock().unwrap().iter().filter_map(pick).collect()
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    pub(super) fn disagreements(&self) -> Vec<(Purpose, Disagreement)> {
+        self.pick(|event| match event {
+            Event::Disagreed { purpose, disagreement } => Some((*purpose, disagreement.clone())),
+            _ => None,
+        })
+    }
+
+    pub(super) fn agreed(&self) -> Vec<(Purpose, Vec<NodeId>)> {
+        self.pick(|event| match event {
+            Event::Agreed { purpose, replicas } => Some((*purpose, replicas.clone())),
+            _ => None,
+        })
+    }
+
+    pub(super) fn channels(&self) -> Vec<(Path, anon::selection::Draw)> {
+        self.pick(|event| match event {
+            Event::Channel { path, keys, .. } => Some((path.clone(), *keys)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn retries(&self) -> Vec<String> {
+        self.pick(|event| match event {
+            Event::Retry { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// A mail of about `kib` KiB that is unlike any other.
+pub(super) fn mail(subject: &str, kib: usize) -> Vec<u8> {
+    support::message(subject, kib)
+}
