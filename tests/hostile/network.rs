@@ -251,8 +251,8 @@ impl User {
         let (certificate, maildir) = (self.certificate.clone(), self.maildir());
         let entrance = Arc::clone(&self.entrance);
         let route = Box::new(DirectRoute::new(Arc::clone(&entrance)).unwrap());
-        let reader =
-            Reader::new(entrance, route, &self.vault, &self.account, certificate, &maildir);
+        let (vault, account) = (&self.vault, &self.account);
+        let reader = Reader::new(entrance, route, vault, account, certificate, &maildir);
         reader.fetch().await.unwrap()
     }
 

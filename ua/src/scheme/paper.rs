@@ -72,8 +72,8 @@ impl PaperScheme {
         Ok(OpenChannel { channel, answer, path })
     }
 
-    /// Draws until keyX and keyY name two nodes: in a small network they may name one, which could not confirm
-    /// itself. They always do where all that an agent knows is hostile.
+    /// Draws until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
+    /// itself; where all nodes that an agent knows are hostile they may do so every time.
     async fn first_two(
         &self,
         purpose: Purpose,
@@ -88,7 +88,7 @@ impl PaperScheme {
                 return Ok((draw, x, y));
             }
         }
-        Err(AgentError::OneNode)
+        Err(AgentError::TooFewNodes)
     }
 
     /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares. In a small
