@@ -18,7 +18,7 @@ use super::{Carrier, LinkError, Peer};
 
 /// How many bytes a reader asks the stream for at once.
 const READ_BUFFER: usize = 16 * CELL;
-/// How many bytes of cells a writer hands to the stream at once: what yamux puts into one frame at most.
+/// How many bytes a writer hands to the stream at once: what yamux puts into one frame at most.
 const WRITE_BUFFER: usize = 4 * CELL;
 /// How long a peer may take between two pieces of a frame.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,14 +28,16 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Link {
     peer: Peer,
     reader: BufReader<ReadHalf<libp2p::Stream>>,
-    writer: WriteHalf<libp2p::Stream>,
+    writer: BufWriter<WriteHalf<libp2p::Stream>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Link {
     fn new(peer: Peer, stream: libp2p::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
         let (reader, writer) = stream.split();
-        Self { peer, reader: BufReader::with_capacity(READ_BUFFER, reader), writer, permit }
+        let reader = BufReader::with_capacity(READ_BUFFER, reader);
+        let writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
+        Self { peer, reader, writer, permit }
     }
 
     pub(super) async fn initiate(
@@ -48,6 +50,7 @@ impl Link {
             Carrier::Request => 0,
             Carrier::Channel => 1,
         };
+        // It leaves with the first frame or cell.
         link.writer.write_all(&[byte]).await?;
         Ok(link)
     }
@@ -159,8 +162,7 @@ impl Link {
     #[must_use]
     pub fn into_cells(self) -> (CellReader, CellWriter) {
         let reader = CellReader { reader: self.reader, _permit: self.permit };
-        let writer = BufWriter::with_capacity(WRITE_BUFFER, self.writer);
-        (reader, CellWriter { writer })
+        (reader, CellWriter { writer: self.writer })
     }
 }
 
