@@ -63,8 +63,7 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
     let start = std::time::Instant::now();
     let (guarded_requests, guarded_lookups) = looked_up(&mut network, send("guarded")).await;
     let length = start.elapsed();
-    let (idle_requests, idle_lookups) =
-        looked_up(&mut network, tokio::time::sleep(length)).await;
+    let (idle_requests, idle_lookups) = looked_up(&mut network, tokio::time::sleep(length)).await;
     let (paper_requests, paper_lookups) = looked_up(&mut network, send("paper")).await;
     println!(
         "Kademlia requests and lookups: guarded {guarded_requests}, {guarded_lookups}; \

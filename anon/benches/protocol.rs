@@ -11,9 +11,9 @@ use anon::{
     cell::{CELL, Cell},
     channel::{Extension, FarEnd, GoBetween, Opening, SenderChannel},
     handshake::{Initiator, respond},
-    keys::{ChannelSecret, DeleteSecret},
+    keys::ChannelSecret,
     labels,
-    mail::{Headers, open_notification, seal_body, seal_notification},
+    mail::{DeleteSeed, Headers, open_notification, seal_body, seal_notification},
     network::NetworkId,
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
@@ -225,9 +225,9 @@ fn notifications(criterion: &mut Criterion) {
         .into_iter()
         .map(|sealed| sealed.part)
         .collect();
-    let delete = DeleteSecret::from_seed(&[6; 32]);
+    let delete = DeleteSeed::from_bytes([6; 32]);
     let to = owner.certificate.address().clone();
-    let headers = Headers::new(to, NOW, "A subject", 100, &parts, &delete);
+    let headers = Headers::new(to, NOW, "A subject", 100, &parts, Some(delete));
     let sealed = seal_notification(&headers, &owner.certificate, &mut rng).expect("fits");
     let mut group = criterion.benchmark_group("notification");
     group.bench_function("seal", |b| {

@@ -90,6 +90,8 @@ async fn start(directory: &Path, name: &str, others: &[Running]) -> Running {
         admission_required: false,
         k: 3,
         quorum: None,
+        epoch_seconds: 86_400,
+        delay_seconds: 0,
         bootstrap: others.iter().flat_map(Running::addresses).map(|a| a.to_string()).collect(),
         revocations: None,
     };
