@@ -52,6 +52,8 @@ pub trait Courier: Send {
 /// Stores or appends at the k replicas until all have given a valid receipt, with fresh nodes for those that
 /// fail (paper, 3.1 step 6). Enough is a quorum.
 ///
+/// The replicas it ended up at.
+///
 /// # Errors
 /// [`AgentError::NotEnoughReceipts`], or what kept the replicas from being found.
 pub async fn deposit(
@@ -60,10 +62,11 @@ pub async fn deposit(
     tally: &mut Tally,
     quorum: usize,
     entrance: &Entrance,
-) -> Result<(), AgentError> {
+) -> Result<Vec<NodeCertificate>, AgentError> {
     let listener = entrance.listener();
     let purpose = courier.purpose();
     let mut full = false;
+    let mut last = Vec::new();
     for round in 0..ROUNDS {
         let set = match courier.replicas().await {
             Ok(set) if set.nodes().len() >= quorum => set,
@@ -76,6 +79,7 @@ pub async fn deposit(
             Err(_) if tally.len() >= quorum => break,
             Err(error) => return Err(error),
         };
+        last = set.nodes().to_vec();
         let missing = tally.missing(&set);
         if missing.is_empty() {
             break;
@@ -108,7 +112,7 @@ pub async fn deposit(
         tokio::time::sleep(Duration::from_millis(300) * (round + 1)).await;
     }
     if tally.len() >= quorum {
-        Ok(())
+        Ok(last)
     } else {
         Err(AgentError::NotEnoughReceipts { valid: tally.len(), wanted: quorum, full })
     }

@@ -78,10 +78,11 @@ impl Home {
         Ok(strategy.data_dir().join("cutout"))
     }
 
-    /// Whether there is a user in `directory`.
+    /// Whether there is a user in `directory`: the account is what is written last.
     #[must_use]
     pub fn exists(directory: &Path) -> bool {
-        directory.join("vault").join("vault").exists()
+        let vault = directory.join("vault");
+        vault.join("vault").exists() && vault.join("account").exists()
     }
 
     /// Makes a new home for a user of this network.
@@ -99,6 +100,11 @@ impl Home {
             return Err(HomeError::AlreadyInitialised(directory.to_owned()));
         }
         let io = |source| HomeError::Io { path: directory.to_owned(), source };
+        let vault = directory.join("vault");
+        if vault.exists() {
+            // An earlier attempt was killed before it had an account: there is nothing in it to lose.
+            fs::remove_dir_all(&vault).map_err(io)?;
+        }
         fs::create_dir_all(directory).map_err(io)?;
         fs::write(directory.join("network.toml"), network_text).map_err(io)?;
         let vault = Vault::create(&directory.join("vault"), passphrase, cost)?;

@@ -7,7 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::{Address, AddressCertificate},
+    authorization::Deletion,
+    certificate::{Address, AddressCertificate, NodeCertificate},
     keys::SigningSecret as _,
     mail::{DeleteSeed, Headers, MessageId, seal_body, seal_notification},
     receipt::{Expected, ReceiptKind, Tally},
@@ -187,19 +188,28 @@ impl Attempt<'_> {
                 return Ok(outcome);
             }
         };
+        if permissions.is_for_nobody() {
+            for (index, _) in waiting {
+                self.record(index, Progress::NoSuchRecipient).await?;
+            }
+            return Ok(outcome);
+        }
         let bodies = self.store_parts(&permissions, direct);
         let prepared = stream::iter(waiting)
             .map(async |(index, r)| (index, self.prepare_recipient(&r, direct).await))
             .buffer_unordered(RECIPIENTS_AT_ONCE)
             .collect::<Vec<_>>();
         let (bodies, prepared) = future::join(bodies, prepared).await;
-        match bodies {
-            Ok(receipts) => outcome.body_receipts = receipts,
+        let mut bodies = match bodies {
+            Ok(bodies) => bodies,
             Err(error) => {
                 outcome.error = Some(error);
                 return Ok(outcome);
             }
-        }
+        };
+        // Parts that an earlier attempt stored had their quorum then.
+        let quorum = self.sender.entrance.network().quorum;
+        outcome.body_receipts = bodies.iter().map(|part| part.receipts).min().unwrap_or(quorum);
         let appended = stream::iter(prepared)
             .map(async |(index, prepared)| match prepared {
                 Ok((certificate, mut courier)) => {
@@ -227,6 +237,9 @@ impl Attempt<'_> {
             }
         }
         outcome.inbox_receipts = fewest.unwrap_or(0);
+        if !direct {
+            self.withdraw(&mut bodies).await;
+        }
         Ok(outcome)
     }
 
@@ -278,20 +291,40 @@ impl Attempt<'_> {
         &self,
         permissions: &Permissions,
         direct: bool,
-    ) -> Result<usize, AgentError> {
+    ) -> Result<Vec<StoredPart>, AgentError> {
         let stored = self.state.lock().await.stored.clone();
-        let quorum = self.sender.entrance.network().quorum;
-        let results: Vec<Result<usize, AgentError>> = stream::iter(self.parts.iter().enumerate())
-            .map(async |(index, part)| {
-                if stored.get(index).copied().unwrap_or(false) {
-                    return Ok(quorum);
+        let results: Vec<Result<Option<StoredPart>, AgentError>> =
+            stream::iter(self.parts.iter().enumerate())
+                .map(async |(index, part)| {
+                    if stored.get(index).copied().unwrap_or(false) {
+                        return Ok(None);
+                    }
+                    self.store_part(index, part, permissions, direct).await.map(Some)
+                })
+                .buffer_unordered(PARTS_AT_ONCE)
+                .collect()
+                .await;
+        results.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// Gives up the permissions of recipients whom the network does not know: nobody else would ever delete
+    /// what was stored for them.
+    async fn withdraw(&self, stored: &mut [StoredPart]) {
+        let recipients = self.state.lock().await.recipients.clone();
+        let unknown = recipients.iter().filter(|r| r.progress == Progress::NoSuchRecipient);
+        let network = &self.sender.entrance.network().id;
+        for recipient in unknown {
+            let seed = DeleteSeed::from_bytes(recipient.delete_seed);
+            for part in &mut *stored {
+                let (key, secret) = (part.courier.key(), seed.secret(&part.message_id));
+                for node in &part.replicas {
+                    let deletion = Deletion::sign(&secret, network, key, node.node(), now());
+                    let request = Request::Delete(deletion);
+                    // What is not reached goes when its retention ends.
+                    let _ = part.courier.perform(std::slice::from_ref(node), &request).await;
                 }
-                self.store_part(index, part, permissions, direct).await
-            })
-            .buffer_unordered(PARTS_AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().try_fold(usize::MAX, |fewest, r| Ok(fewest.min(r?)))
+            }
+        }
     }
 
     async fn store_part(
@@ -300,7 +333,7 @@ impl Attempt<'_> {
         part: &OutgoingPart,
         permissions: &Permissions,
         direct: bool,
-    ) -> Result<usize, AgentError> {
+    ) -> Result<StoredPart, AgentError> {
         let network = self.sender.entrance.network();
         let key = part.part.message_id.key(&network.name);
         let mut courier = self.courier(key, Purpose::Body, direct).await?;
@@ -314,14 +347,16 @@ impl Attempt<'_> {
         let mut tally =
             self.tally(ReceiptKind::Stored, key, store.digest(), store.object.len(), part.nonce);
         let entrance = &self.sender.entrance;
-        deposit(&mut *courier, &Request::Store(store), &mut tally, network.quorum, entrance)
-            .await?;
+        let request = Request::Store(store);
+        let replicas =
+            deposit(&mut *courier, &request, &mut tally, network.quorum, entrance).await?;
         let mut state = self.state.lock().await;
         if let Some(stored) = state.stored.get_mut(index) {
             *stored = true;
         }
         self.sender.outbox.update(self.id, &state)?;
-        Ok(tally.len())
+        let (message_id, receipts) = (part.part.message_id, tally.len());
+        Ok(StoredPart { message_id, receipts, courier, replicas })
     }
 
     fn tally(
@@ -424,6 +459,14 @@ impl Attempt<'_> {
     }
 }
 
+/// A part that was stored in this attempt, and the way to where it is.
+struct StoredPart {
+    message_id: MessageId,
+    receipts: usize,
+    courier: Box<dyn Courier>,
+    replicas: Vec<NodeCertificate>,
+}
+
 /// Who may delete the bodies of a mail.
 enum Permissions {
     /// These recipients, by one-time keys: whoever stores a body learns nothing of them.
@@ -433,6 +476,14 @@ enum Permissions {
 }
 
 impl Permissions {
+    /// Whether what is stored with them could never be deleted: no recipient of a direct mail exists.
+    const fn is_for_nobody(&self) -> bool {
+        match self {
+            Self::OneTime(_) => false,
+            Self::Certificates(certificates) => certificates.is_empty(),
+        }
+    }
+
     fn for_part(&self, part: &MessageId) -> Vec<DeletePermission> {
         match self {
             Self::OneTime(recipients) => recipients

@@ -86,6 +86,7 @@ impl From<VaultError> for Failure {
             VaultError::UnsupportedVersion(_) => {
                 (78, "use the version that wrote it, or a later one")
             }
+            VaultError::AlreadyExists => (73, "use it as it is, or name another directory"),
             VaultError::InUse => (75, "wait until the other cutout command is done"),
             _ => (73, "check the directory and its permissions"),
         };

@@ -5,11 +5,14 @@
 //! DIR/network.toml  the network file, to be given to all members; `revoke` writes it anew
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anon::{
     certificate::{NodeId, SigningRequest, Subject, UnverifiedAddressCertificate},
-    keys::{AuthoritySecret, SigningSecret as _},
+    keys::{AuthoritySecret, SigningSecret as _, VerifyKey},
     network::{Network, Revoked, UnverifiedRevocationList},
     time::Validity,
     wire,
@@ -22,13 +25,17 @@ use crate::{
     cli::Global,
     home::HomeError,
     terminal::{Failure, say, tell},
-    vault::{KdfCost, Vault},
+    vault::{KdfCost, Vault, VaultError},
 };
 
 /// Name of the sealed file with the authority's key.
 const KEY: &str = "authority";
 /// The longest request, bytes.
 const MAX_REQUEST: usize = 1024;
+/// Name of the sealed file that says which keys were certified for which address.
+const ISSUED: &str = "issued";
+/// Its greatest length, bytes.
+const MAX_ISSUED: usize = 32 << 20;
 const DAY: u64 = 86_400;
 
 /// The `ca` commands.
@@ -88,6 +95,9 @@ pub struct SignArgs {
     /// Sign without asking
     #[arg(long)]
     yes: bool,
+    /// Sign although the address was certified for another key: its owner lost the first one
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Arguments of `cutout ca revoke`.
@@ -150,7 +160,7 @@ fn to_text(file: &NetworkFile) -> Result<String, Failure> {
         .map_err(|error| Failure::new(70, "the network file cannot be written", error, ""))
 }
 
-fn open(global: &Global, dir: &Path) -> Result<(AuthoritySecret, NetworkFile, Network), Failure> {
+fn open(global: &Global, dir: &Path) -> Result<(Authority, NetworkFile, Network), Failure> {
     let file = NetworkFile::read(&network_path(dir)).map_err(HomeError::from)?;
     let network = file.network().map_err(HomeError::from)?;
     let vault =
@@ -167,7 +177,39 @@ fn open(global: &Global, dir: &Path) -> Result<(AuthoritySecret, NetworkFile, Ne
             "use its own",
         ));
     }
-    Ok((secret, file, network))
+    Ok((Authority { secret, vault }, file, network))
+}
+
+/// The authority's key, and its memory.
+struct Authority {
+    secret: AuthoritySecret,
+    vault: Vault,
+}
+
+impl Authority {
+    /// Remembers which key an address was certified for; a second key would divert its mail.
+    fn record(&self, address: &str, key: VerifyKey, replace: bool) -> Result<(), Failure> {
+        let mut issued: BTreeMap<String, VerifyKey> = match self.vault.read(ISSUED) {
+            Ok(bytes) => wire::decode(&bytes, MAX_ISSUED).map_err(|error| {
+                Failure::new(
+                    74,
+                    "the authority's record is damaged",
+                    error,
+                    "restore it from a copy",
+                )
+            })?,
+            Err(VaultError::NotFound) => BTreeMap::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if issued.get(address).is_some_and(|known| *known != key) && !replace {
+            let what = format!("{address} was certified for another key");
+            let remedy =
+                "if its owner has lost that key, sign with --replace, and revoke the first";
+            return Err(Failure::new(77, &what, "a second key would divert its mail", remedy));
+        }
+        issued.insert(address.to_owned(), key);
+        Ok(self.vault.write(ISSUED, &wire::encode(&issued))?)
+    }
 }
 
 fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
@@ -180,7 +222,9 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
                 "ask the applicant for the file again",
             )
         })?;
-    let (secret, _, network) = open(global, &args.dir)?;
+    let (authority, _, network) = open(global, &args.dir)?;
+    let _lock = authority.vault.lock()?;
+    let secret = &authority.secret;
     let subject = request.verify(&network).map_err(|error| {
         Failure::new(
             65,
@@ -197,11 +241,14 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
         return Err(Failure::new(77, "not signed", "", ""));
     }
     let validity = Validity::starting(now(), args.days.saturating_mul(DAY));
-    let certificate = subject.certify(&secret, &network.id, validity).map(|c| wire::encode(&c));
-    let admission = || subject.admit(&secret, &network.id, validity).map(|a| wire::encode(&a));
+    let certificate = subject.certify(secret, &network.id, validity).map(|c| wire::encode(&c));
+    let admission = || subject.admit(secret, &network.id, validity).map(|a| wire::encode(&a));
     let Some(bytes) = certificate.or_else(admission) else {
         return Err(Failure::new(70, "nothing to sign", "", ""));
     };
+    if let Subject::Address { address, verify_key, .. } = subject {
+        authority.record(&address.to_string(), *verify_key, args.replace)?;
+    }
     write_file(&args.out, &bytes)?;
     tell(format!("Signed for {whom}."));
     say(args.out.display().to_string())
@@ -220,7 +267,7 @@ fn confirm(question: &str) -> Result<bool, Failure> {
 }
 
 fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
-    let (secret, mut file, network) = open(global, &args.dir)?;
+    let (Authority { secret, .. }, mut file, network) = open(global, &args.dir)?;
     let mut revoked: Revoked = network.revoked.clone();
     for text in &args.node {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();

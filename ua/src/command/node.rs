@@ -169,15 +169,12 @@ async fn serve(args: RunArgs) -> Result<(), Failure> {
     }
     tokio::select! {
         () = stop_signal() => {}
-        result = async {
+        () = async {
             running.joined().await;
-            let line = if args.json { r#"{"event":"joined"}"# } else { "joined" };
-            let said = say(line);
-            if said.is_ok() {
-                std::future::pending::<()>().await;
-            }
-            said
-        } => result?,
+            // Whoever read the output may be gone; the node serves on.
+            let _ = say(if args.json { r#"{"event":"joined"}"# } else { "joined" });
+            std::future::pending::<()>().await;
+        } => {}
     }
     tell("Stopping.");
     running.shutdown().await;

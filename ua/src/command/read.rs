@@ -10,7 +10,7 @@ use mail_parser::{Message, MessageParser};
 use super::fetch::printable;
 use crate::{
     cli::Global,
-    home::Home,
+    home::{Home, HomeError},
     maildir::{Entry, Maildir},
     terminal::{Failure, say, tell},
 };
@@ -49,7 +49,13 @@ pub struct ReadArgs {
 fn open(global: &Global, maildir: Option<&PathBuf>) -> Result<Maildir, Failure> {
     let path = match maildir {
         Some(path) => path.clone(),
-        None => Home::default_maildir(&global.directory()?),
+        None => {
+            let directory = global.directory()?;
+            if !Home::exists(&directory) {
+                return Err(HomeError::NotInitialised(directory).into());
+            }
+            Home::default_maildir(&directory)
+        }
     };
     Ok(Maildir::open(&path)?)
 }
