@@ -9,7 +9,7 @@ use anon::{
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::{Network as Params, NetworkId},
     position::Key,
-    request::{MAX_MESSAGE, ObjectKind, Request, Response, Store, Targets},
+    request::{Errand, MAX_MESSAGE, ObjectKind, Request, Response, Store, Targets},
     time::Validity,
     wire,
 };
@@ -122,11 +122,20 @@ async fn frames_that_never_come_are_given_up_and_meanwhile_others_are_served() {
     let address = network.nodes[0].addresses()[0].clone();
     let connection = Connection::dial(&address).await;
     let mut stalled = Vec::new();
-    for bytes in [frame(1 << 20, &noise(10)), vec![REQUEST, 0], vec![CHANNEL], vec![]] {
+    for bytes in [frame(1 << 20, &noise(10)), vec![CHANNEL], vec![]] {
         stalled.push(connection.open(&bytes).await);
     }
     assert_serves(&network).await;
-    let ends = join_all(stalled.into_iter().map(raw::Stream::end)).await;
+    let mut given_up = Box::pin(join_all(stalled.into_iter().map(raw::Stream::end)));
+    // A frame that is too long is not waited for at all, though nothing ends it.
+    for claimed in [u32::MAX as usize, MAX_MESSAGE + 1] {
+        let oversized = connection.open(&frame(claimed, &noise(10))).await;
+        tokio::select! {
+            end = oversized.end() => assert!(end.is_empty()),
+            _ = &mut given_up => panic!("a frame of {claimed} bytes is waited for"),
+        }
+    }
+    let ends = given_up.await;
     assert!(ends.iter().all(Vec::is_empty), "given up without an answer");
     assert_serves(&network).await;
 }
@@ -141,7 +150,8 @@ async fn what_only_a_channel_carries_is_refused_on_a_direct_link() {
         Request::Extend { next: Box::new(other.to_unverified()), create: Box::new(create) };
     let nodes = Targets::Nodes(vec![other.to_unverified()]);
     let perform = Request::Perform { targets: nodes, request: Box::new(Request::Certificate) };
-    for request in [extend, perform, nested(1)] {
+    let errand = Errand { target: other.to_unverified(), request: Request::Certificate };
+    for request in [extend, perform, nested(1), Request::PerformEach(vec![errand])] {
         assert_eq!(network.ask(node, &request).await, Response::Refused);
     }
     assert_serves(&network).await;
@@ -197,15 +207,15 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let params = network.params();
     let foreign = certificate_in(params, NetworkId([9; 32])).to_unverified();
-    let own = network.certificate(&network.nodes[1]).await.to_unverified();
+    let target = network.certificate(&network.nodes[1]).await.to_unverified();
     let mut channel = open(&network).await;
     let perform = Request::Perform {
-        targets: Targets::Nodes(vec![own.clone(), foreign]),
+        targets: Targets::Nodes(vec![target.clone(), foreign]),
         request: Box::new(Request::Certificate),
     };
     assert_eq!(channel.request(&perform, PATIENCE).await.unwrap(), Response::Refused);
     let too_many = Request::Perform {
-        targets: Targets::Nodes(vec![own; 21]),
+        targets: Targets::Nodes(vec![target.clone(); 21]),
         request: Box::new(Request::Certificate),
     };
     let changes_at_closest = Request::Perform {
@@ -218,7 +228,11 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
             nonce: [0; 16],
         })),
     };
-    for request in [nested(2), nested(100), too_many, changes_at_closest] {
+    let errand = |request| Errand { target: target.clone(), request };
+    let each_nested = Request::PerformEach(vec![errand(nested(1))]);
+    let each_too_many = Request::PerformEach(vec![errand(Request::Certificate); 21]);
+    let of_too_much = [too_many, changes_at_closest, each_nested, each_too_many];
+    for request in [nested(2), nested(100)].into_iter().chain(of_too_much) {
         let mut channel = open(&network).await;
         let error = channel.request(&request, PATIENCE).await.unwrap_err();
         assert!(matches!(error, LinkError::Io(_)), "the channel closes: {error:?}");

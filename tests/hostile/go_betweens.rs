@@ -92,7 +92,7 @@ async fn when_every_go_between_lies_nothing_is_sent_and_the_mail_waits() {
     assert!(matches!(error, AgentError::Disagreement(Disagreement::Node { .. })), "{error:?}");
     assert_eq!(error.exit_code(), 76);
     assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1));
-    assert_eq!(alice.outbox(), [id.clone()]);
+    assert_eq!(alice.outbox(), std::slice::from_ref(&id));
     assert!(lies.told() >= 5, "{}", lies.told());
     assert!(alice.heard.channels().is_empty(), "no channel to a node that the witness denies");
     assert!(network.holders(&key).await.is_empty());

@@ -235,7 +235,7 @@ async fn receipts_that_prove_nothing_are_not_counted() {
         };
         assert_eq!((valid, error.exit_code()), (counted, 75), "{forgery:?}");
         assert_eq!(outcome.waiting.len(), 1, "{forgery:?}");
-        assert_eq!(case.from.outbox(), [case.id.clone()], "{forgery:?}");
+        assert_eq!(case.from.outbox(), std::slice::from_ref(&case.id), "{forgery:?}");
         let reason = format!("a receipt does not count: {reason}");
         let said = case.from.heard.retries();
         let others: Vec<_> =
