@@ -46,6 +46,9 @@ pub enum LinkError {
     /// The stream ended.
     #[error("the link broke: {0}")]
     Io(#[from] std::io::Error),
+    /// This node holds as many bytes of requests as it may.
+    #[error("too much at once")]
+    Busy,
     /// A frame claims more bytes than its reader accepts.
     #[error("a frame is longer than its limit")]
     FrameTooLong,

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anon::network::Network;
@@ -19,6 +20,9 @@ use crate::{
     observer::Via,
     sensitive::Sensitive,
 };
+
+/// How long a request waits for its turn before it is dropped.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many of something each peer has.
 #[derive(Debug)]
@@ -101,10 +105,7 @@ impl Acceptor for Server {
     fn serve(&self, link: Link, carrier: Carrier) -> BoxFuture<'_, Result<(), LinkError>> {
         Box::pin(async move {
             match carrier {
-                Carrier::Request => {
-                    let Ok(_permit) = self.requests.try_acquire() else { return Ok(()) };
-                    serve_request(&self.context, link).await
-                }
+                Carrier::Request => serve_request(&self.context, link, &self.requests).await,
                 Carrier::Channel => {
                     let peer = link.peer().clone();
                     let Ok(_permit) = self.channels.try_acquire() else { return Ok(()) };
@@ -133,8 +134,15 @@ pub(crate) async fn accept(acceptor: Arc<dyn Acceptor>, mut inbound: Inbound) {
     }
 }
 
-async fn serve_request(context: &ChannelContext, mut link: Link) -> Result<(), LinkError> {
+async fn serve_request(
+    context: &ChannelContext,
+    mut link: Link,
+    requests: &Semaphore,
+) -> Result<(), LinkError> {
     let (request, _held) = link.read_request(context.frame_bytes, &context.budget).await?;
+    // Only a request that is all here takes a place: whoever stalls holds nobody up.
+    let permit = tokio::time::timeout(QUEUE_TIMEOUT, requests.acquire()).await;
+    let Ok(Ok(_permit)) = permit else { return Err(LinkError::Busy) };
     let peer: Peer = link.peer().clone();
     if let Some(observer) = &context.observer {
         observer.received(&peer, Via::Direct, &request);

@@ -35,6 +35,8 @@ use crate::{
 
 /// Lookups that wait for the swarm.
 const COMMANDS: usize = 256;
+/// How long a lookup waits for its turn before it is refused.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one node may take to answer a lookup's question.
 const STEP_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a whole lookup may take.
@@ -94,7 +96,8 @@ impl Substrate {
         count: usize,
     ) -> Result<Vec<Found>, SubstrateError> {
         let wanted = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
-        let _permit = self.lookups.try_acquire().map_err(|_| SubstrateError::Busy)?;
+        let permit = tokio::time::timeout(QUEUE_TIMEOUT, self.lookups.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(SubstrateError::Busy) };
         let (reply, answer) = oneshot::channel();
         let command = Command::Closest { key, count: wanted, reply };
         self.commands.send(command).await.map_err(|_| SubstrateError::Closed)?;

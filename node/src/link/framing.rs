@@ -20,6 +20,8 @@ use super::{Carrier, LinkError, Peer};
 const READ_BUFFER: usize = 16 * CELL;
 /// How many bytes a writer hands to the stream at once: what yamux puts into one frame at most.
 const WRITE_BUFFER: usize = 4 * CELL;
+/// What a request may have before it counts against the budget, bytes: a lookup, a deletion, a notification.
+const FREE_BYTES: usize = 8 * 1024;
 /// How long a peer may take between two pieces of a frame.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,27 +94,25 @@ impl Link {
         let exchange = async {
             self.write_frame(&wire::encode(request)).await?;
             let length = self.read_length(MAX_MESSAGE).await?;
-            let frame = self.read_content(length).await?;
+            let (frame, _) = self.read_content(length, None).await?;
             Ok(Response::decode(&frame)?)
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
-    /// Reads the one request of an inbound link, of at most `limit` bytes, once `budget` (one permit a KiB)
-    /// has room for it.
+    /// Reads the one request of an inbound link, of at most `limit` bytes. Bytes that have arrived, beyond the
+    /// first few, count against `budget` (one permit a KiB); bytes that are only claimed do not.
     ///
     /// # Errors
-    /// [`LinkError`].
+    /// [`LinkError`], [`LinkError::Busy`] if the budget is used up.
     pub async fn read_request(
         &mut self,
         limit: usize,
         budget: &Arc<Semaphore>,
     ) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
         let read = async {
-            let length = self.read_length(limit).await?;
-            let units = u32::try_from(length / 1024 + 1).map_err(|_| LinkError::FrameTooLong)?;
-            let held = Arc::clone(budget).acquire_many_owned(units).await.ok();
-            let frame = self.read_content(length).await?;
+            let length = timely_result(self.read_length(limit)).await?;
+            let (frame, held) = self.read_content(length, Some(budget)).await?;
             Ok((Request::decode(&frame)?, held))
         };
         tokio::time::timeout(PIECE_TIMEOUT * 3, read).await.map_err(|_| LinkError::TimedOut)?
@@ -144,8 +144,13 @@ impl Link {
     }
 
     /// Reads a frame's content; memory grows with what arrives, not with what is claimed.
-    async fn read_content(&mut self, length: usize) -> Result<Vec<u8>, LinkError> {
+    async fn read_content(
+        &mut self,
+        length: usize,
+        budget: Option<&Arc<Semaphore>>,
+    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), LinkError> {
         let mut frame = Vec::new();
+        let mut held: Option<OwnedSemaphorePermit> = None;
         while frame.len() < length {
             let available = timely(self.reader.fill_buf()).await?;
             if available.is_empty() {
@@ -154,8 +159,19 @@ impl Link {
             let taken = available.len().min(length - frame.len());
             frame.extend(available.iter().take(taken));
             self.reader.consume_unpin(taken);
+            if let Some(budget) = budget
+                && frame.len() > FREE_BYTES
+            {
+                let units = u32::try_from(taken.div_ceil(1024)).unwrap_or(u32::MAX);
+                let permit = Arc::clone(budget).try_acquire_many_owned(units);
+                let permit = permit.map_err(|_| LinkError::Busy)?;
+                match &mut held {
+                    Some(held) => held.merge(permit),
+                    None => held = Some(permit),
+                }
+            }
         }
-        Ok(frame)
+        Ok((frame, held))
     }
 
     /// Splits the link into its two directions, for the cells of a channel.
@@ -164,6 +180,10 @@ impl Link {
         let reader = CellReader { reader: self.reader, _permit: self.permit };
         (reader, CellWriter { writer: self.writer })
     }
+}
+
+async fn timely_result<T>(io: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+    tokio::time::timeout(PIECE_TIMEOUT, io).await.map_err(|_| LinkError::TimedOut)?
 }
 
 async fn timely<T>(io: impl Future<Output = std::io::Result<T>>) -> Result<T, LinkError> {
