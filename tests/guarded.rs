@@ -73,3 +73,29 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
     assert!(guarded_requests <= idle_requests, "{guarded_requests} > {idle_requests}");
     assert!(paper_lookups > 20 && paper_requests > 200, "the counters are blind");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anonymous_sender_can_be_answered() {
+    let network = network(24).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
+    let question = ["send", "--to", &bob.address, "-s", "question", "--reply-to", "new"];
+    let sent = alice.run_with_input(question.into_iter().chain(guarded), b"who am I?\n").await;
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+
+    let fetched = bob.run(["fetch"].into_iter().chain(guarded)).await;
+    let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    let mail = &report["delivered"][0];
+    assert_eq!(mail["sender"], serde_json::Value::Null, "{report}");
+    let reply_to = mail["reply_to"].as_str().expect("an address for the answer").to_owned();
+    assert_ne!(reply_to, alice.address);
+    assert!(!text(&bob.mails()[0]).contains(&alice.address), "the mail names its sender");
+    assert!(text(&bob.mails()[0]).contains(&reply_to));
+
+    let answer = ["send", "--to", &reply_to, "-s", "answer"];
+    let sent = bob.run_with_input(answer.into_iter().chain(guarded), b"you are Alice\n").await;
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    let fetched = alice.run(["fetch"].into_iter().chain(guarded)).await;
+    let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    assert_eq!(report["delivered"][0]["subject"], "answer", "{report}, {}", text(&fetched.stderr));
+}

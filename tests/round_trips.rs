@@ -109,6 +109,7 @@ async fn a_cold_send_takes_at_most_3l_plus_14_round_trips() {
             recipients: &recipients,
             signed: false,
             direct: false,
+            reply_to: None,
         };
         let id = sender.prepare(&mail).unwrap();
         let start = Instant::now();

@@ -244,7 +244,7 @@ agreement_secrets!(
     EphemeralSecret
 );
 
-/// The result of a key agreement: only ever fed to [`derive_key`].
+/// The result of a key agreement: only ever fed to HKDF, by [`Self::derive`].
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SharedSecret([u8; 32]);
 

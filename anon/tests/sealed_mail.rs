@@ -40,6 +40,7 @@ struct BareHeaders {
     parts: Vec<BarePart>,
     delete: Option<[u8; 32]>,
     sender: Option<BareProof>,
+    reply_to: Option<Address>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -218,8 +218,14 @@ impl User {
     /// Puts a mail into the outbox: its id.
     pub(super) fn prepare(&self, bytes: &[u8], to: &Self, direct: bool) -> String {
         let recipients = [to.address().clone()];
-        let mail =
-            Mail { bytes, subject: "hostile", recipients: &recipients, signed: false, direct };
+        let mail = Mail {
+            bytes,
+            subject: "hostile",
+            recipients: &recipients,
+            signed: false,
+            direct,
+            reply_to: None,
+        };
         self.sender().prepare(&mail).unwrap()
     }
 

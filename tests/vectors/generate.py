@@ -221,7 +221,7 @@ def mail():
     date, subject, ephemeral = NOW - 60, "Grüße", seed(0x82)
     covered = text(BOB.address) + num(date) + seq([sha(sealed)])
     sender = signed(ALICE.secret, "mail signature", NETWORK, ALICE.certificate, covered)
-    headers = text(BOB.address) + num(date) + text(subject) + num(len(content)) + seq([part]) + option(DELETE) + option(sender)
+    headers = text(BOB.address) + num(date) + text(subject) + num(len(content)) + seq([part]) + option(DELETE) + option(sender) + option(None)
     e = x25519(ephemeral)
     k = hkdf(e + BOB.sealing_key, x25519(ephemeral, BOB.sealing_key), "notification", NETWORK + BOB.address.encode())
     return dict(content=content, body_key=key, message_id=message_id, object=sealed, date=date, subject=subject,

@@ -247,6 +247,7 @@ async fn send(alice: &Person, bob: &Person, kind: Kind) {
         recipients: &[bob.account.address().clone()],
         signed: false,
         direct: kind.direct,
+        reply_to: None,
     };
     let id = sender.prepare(&mail).unwrap();
     let outcome = sender.deliver(&id).await.unwrap();

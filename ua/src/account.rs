@@ -16,8 +16,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::vault::{Vault, VaultError};
 
-/// Name of the sealed file.
-const FILE: &str = "account";
+/// Name of the user's own account, and of its sealed file.
+pub const OWN: &str = "account";
+/// What the names of accounts for answers begin with.
+const REPLY: &str = "reply-";
+/// The most addresses for answers that one user keeps.
+pub const MAX_REPLIES: usize = 64;
 /// Its greatest length, bytes.
 const MAX: usize = 4096;
 /// How long a self-certifying certificate holds, seconds; `cutout fetch` renews it in its last quarter.
@@ -98,12 +102,34 @@ impl Account {
         self.certificate = Some(UnverifiedAddressCertificate::self_signed(&self.signing, claims));
     }
 
-    /// Reads the account from the vault.
+    /// Reads the user's own account from the vault.
     ///
     /// # Errors
     /// [`AccountError`].
     pub fn read(vault: &Vault) -> Result<Self, AccountError> {
-        let bytes = vault.read(FILE)?;
+        Self::read_named(vault, OWN)
+    }
+
+    /// The names of the accounts that were made for answers, sorted.
+    ///
+    /// # Errors
+    /// [`AccountError::Vault`].
+    pub fn replies(vault: &Vault) -> Result<Vec<String>, AccountError> {
+        Ok(vault.list(REPLY)?)
+    }
+
+    /// A fresh name for an account for answers; it says nothing.
+    #[must_use]
+    pub fn reply_name() -> String {
+        format!("{REPLY}{}", data_encoding::HEXLOWER.encode(&rand::random::<[u8; 6]>()))
+    }
+
+    /// Reads the account of this name from the vault.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn read_named(vault: &Vault, name: &str) -> Result<Self, AccountError> {
+        let bytes = vault.read(name)?;
         let stored: Stored = wire::decode(&bytes, MAX).map_err(|_| AccountError::Damaged)?;
         Ok(Self {
             address: stored.address.clone(),
@@ -113,11 +139,19 @@ impl Account {
         })
     }
 
-    /// Writes the account to the vault.
+    /// Writes the user's own account to the vault.
     ///
     /// # Errors
     /// [`AccountError::Vault`].
     pub fn write(&self, vault: &Vault) -> Result<(), AccountError> {
+        self.write_named(vault, OWN)
+    }
+
+    /// Writes the account to the vault under this name.
+    ///
+    /// # Errors
+    /// [`AccountError::Vault`].
+    pub fn write_named(&self, vault: &Vault, name: &str) -> Result<(), AccountError> {
         let stored = Stored {
             address: self.address.clone(),
             signing_seed: self.signing.expose_seed(),
@@ -125,7 +159,7 @@ impl Account {
             certificate: self.certificate.clone(),
         };
         let bytes = Zeroizing::new(wire::encode(&stored));
-        Ok(vault.write(FILE, &bytes)?)
+        Ok(vault.write(name, &bytes)?)
     }
 
     /// Takes in the certificate that the authority made.

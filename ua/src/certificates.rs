@@ -11,7 +11,7 @@ use anon::{
 use node::now;
 
 use crate::{
-    courier::{Courier, DirectCourier, deposit},
+    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     entrance::Entrance,
     error::AgentError,
     event::{Event, Purpose},
@@ -108,6 +108,21 @@ pub async fn publish(
     let key = certificate.address().certificate();
     let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
     publish_by(&mut courier, entrance, certificate).await
+}
+
+/// As [`publish`], through channels: nobody learns whose address it is.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_anonymously(
+    scheme: Arc<dyn Scheme>,
+    entrance: &Arc<Entrance>,
+    certificate: &AddressCertificate,
+) -> Result<usize, AgentError> {
+    let key = certificate.address().certificate();
+    let (purpose, entrance) = (Purpose::Certificate, Arc::clone(entrance));
+    let mut courier = AnonymousCourier::open(scheme, Arc::clone(&entrance), key, purpose).await?;
+    publish_by(&mut courier, &entrance, certificate).await
 }
 
 /// As [`publish`], by any courier to the certificate's replicas.

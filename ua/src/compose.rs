@@ -63,7 +63,7 @@ impl Message {
         Ok(Self { bytes, subject })
     }
 
-    /// Makes a message of a text. It names no host, no program and, unless `from` does, no sender.
+    /// Makes a message of a text. It names no host, no program and, unless `from` or `reply_to` does, no sender.
     ///
     /// # Errors
     /// [`ComposeError`].
@@ -72,6 +72,7 @@ impl Message {
         subject: &str,
         to: &[Address],
         from: Option<&Address>,
+        reply_to: Option<&Address>,
         date: Time,
     ) -> Result<Self, ComposeError> {
         let network = to.first().map_or("", Address::domain);
@@ -85,6 +86,9 @@ impl Message {
             .text_body(text);
         if let Some(from) = from {
             builder = builder.from(from.to_string());
+        }
+        if let Some(reply_to) = reply_to {
+            builder = builder.reply_to(reply_to.to_string());
         }
         let bytes = builder.write_to_vec()?;
         if bytes.len() > BODY_MAX {
@@ -117,7 +121,8 @@ mod tests {
     #[test]
     fn a_text_becomes_a_message_that_says_nothing_of_its_sender() {
         let to = [Address::parse("bob@demo.alt").unwrap()];
-        let message = Message::from_text("hello\n", "hi", &to, None, Time(1_800_000_000)).unwrap();
+        let message =
+            Message::from_text("hello\n", "hi", &to, None, None, Time(1_800_000_000)).unwrap();
         let text = String::from_utf8(message.bytes.clone()).unwrap();
         assert!(text.contains("@demo.alt>") && text.contains("To: "), "{text}");
         assert!(!text.contains("From:") && !text.to_lowercase().contains("mailer"), "{text}");

@@ -119,6 +119,14 @@ impl Person {
 /// # Errors
 /// [`Failure`] if anything does not work as promised.
 pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    // Interrupted, it cleans up all the same: the nodes and their directory go when this returns.
+    tokio::select! {
+        shown = show(args) => shown,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(130, "interrupted", "", "")),
+    }
+}
+
+async fn show(args: &DemoArgs) -> Result<(), Failure> {
     let directory = tempfile::tempdir()
         .map_err(|error| Failure::new(73, "no temporary directory", error, "set TMPDIR"))?;
     let program = std::env::current_exe()
@@ -140,9 +148,14 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     publish(&bob.entrance, &bobs_certificate).await?;
     let message = match &args.mail {
         Some(path) => Message::from_rfc5322(read_file(path)?)?,
-        None => {
-            Message::from_text(LETTER, "Spring", &[bob.account.address().clone()], None, now())?
-        }
+        None => Message::from_text(
+            LETTER,
+            "Spring",
+            &[bob.account.address().clone()],
+            None,
+            None,
+            now(),
+        )?,
     };
 
     if args.scheme.scheme == SchemeName::Guarded {
@@ -208,6 +221,7 @@ async fn send(
         recipients: &[bob.account.address().clone()],
         signed: false,
         direct: false,
+        reply_to: None,
     };
     let id = sender.prepare(&mail)?;
     let own = std::process::id();

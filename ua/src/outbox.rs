@@ -71,6 +71,8 @@ pub struct State {
     pub signed: bool,
     /// Whether it travels directly (paper, 3).
     pub direct: bool,
+    /// The address at which answers reach the sender, if one was made.
+    pub reply_to: Option<Address>,
     /// Which parts a quorum has acknowledged, in order.
     pub stored: Vec<bool>,
     /// The recipients.
@@ -195,6 +197,7 @@ mod tests {
             size: 0,
             signed: false,
             direct: false,
+            reply_to: None,
             stored: Vec::new(),
             recipients: Vec::new(),
             attempts: 0,

@@ -60,6 +60,8 @@ pub struct Delivered {
     pub sender: Option<Address>,
     /// Its length, bytes.
     pub size: u64,
+    /// Where an answer reaches the sender, if the sender says.
+    pub reply_to: Option<Address>,
 }
 
 /// What a fetch did.
@@ -88,6 +90,18 @@ type Announced = (Digest, Headers);
 struct Round {
     more: bool,
     settled: usize,
+}
+
+impl Fetched {
+    /// Adds what another account's fetch did.
+    pub fn merge(&mut self, other: Self) {
+        self.delivered.extend(other.delivered);
+        self.repeated += other.repeated;
+        self.junk += other.junk;
+        self.waiting += other.waiting;
+        self.forged += other.forged;
+        self.inboxes += other.inboxes;
+    }
 }
 
 /// What the reader remembers of mails, so that none is delivered twice, whatever happens in between.
@@ -275,6 +289,7 @@ impl<'a> Reader<'a> {
             subject: headers.subject.clone(),
             sender: sender.ok().flatten(),
             size: headers.size,
+            reply_to: headers.reply_to.clone(),
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Mail<'a> {
     pub signed: bool,
     /// Whether it travels directly (paper, 3) instead of anonymously (paper, 4).
     pub direct: bool,
+    /// The address at which answers reach the sender; `None`: an anonymous sender gets none.
+    pub reply_to: Option<&'a Address>,
 }
 
 /// What came of an attempt.
@@ -124,6 +126,7 @@ impl Sender<'_> {
             size: u64::try_from(mail.bytes.len()).unwrap_or(u64::MAX),
             signed: mail.signed,
             direct: mail.direct,
+            reply_to: mail.reply_to.cloned(),
             stored: vec![false; parts.len()],
             recipients: mail.recipients.iter().map(recipient).collect(),
             attempts: 0,
@@ -438,7 +441,8 @@ impl Attempt<'_> {
         let delete = (!state.direct).then(|| DeleteSeed::from_bytes(recipient.delete_seed));
         let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
         let to = recipient.address.clone();
-        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, delete);
+        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, delete)
+            .answered_at(state.reply_to.clone());
         let headers = if state.signed {
             let network = self.sender.entrance.network();
             let own = self.sender.account.certificate(network, now());

@@ -41,7 +41,7 @@ pub struct Headers {
     pub to: Address,
     /// When the sender says it was sent.
     pub date: Time,
-    /// The subject's first [`MAX_SUBJECT`] bytes.
+    /// The subject, cut to 256 bytes.
     pub subject: String,
     /// The mail's length, bytes.
     pub size: u64,
@@ -51,6 +51,8 @@ pub struct Headers {
     delete: Option<DeleteSeed>,
     /// Who sent it, if the sender says so.
     pub sender: Option<SenderProof>,
+    /// Where an answer reaches the sender, if the sender made an address for that.
+    pub reply_to: Option<Address>,
 }
 
 impl fmt::Debug for Headers {
@@ -120,7 +122,7 @@ impl Headers {
         let end = subject.floor_char_boundary(MAX_SUBJECT);
         let subject = subject.get(..end).unwrap_or_default().to_owned();
         let parts = parts.iter().map(Part::duplicate).collect();
-        Self { to, date, subject, size, parts, delete, sender: None }
+        Self { to, date, subject, size, parts, delete, sender: None, reply_to: None }
     }
 
     /// Signs them; only the recipient will know.
@@ -130,6 +132,13 @@ impl Headers {
         let signature = secret.sign(labels::MAIL_SIGNATURE, &network, &self.signed_content());
         self.sender =
             Some(SenderProof { certificate: Box::new(certificate.to_unverified()), signature });
+        self
+    }
+
+    /// Names an address for answers.
+    #[must_use]
+    pub fn answered_at(mut self, reply_to: Option<Address>) -> Self {
+        self.reply_to = reply_to;
         self
     }
 

@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use anon::network::Network;
 use clap::Args;
 use node::now;
 
 use super::send::{SchemeArgs, SchemeName};
 
 use crate::{
-    account::Account,
-    certificates::{publish, publish_by},
+    account::{Account, OWN},
+    certificates::{publish, publish_anonymously},
     cli::Global,
-    courier::AnonymousCourier,
-    event::Purpose,
+    entrance::Entrance,
     home::Home,
     maildir::Maildir,
     receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
@@ -46,56 +46,76 @@ pub struct FetchArgs {
 pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
-    let mut account = Account::read(home.vault())?;
-    if account.wants_renewal(&network, now()) {
-        account.renew(&network, now());
-        account.write(home.vault())?;
-    }
-    let certificate = account.certificate(&network, now())?;
-    let path = args.maildir.unwrap_or_else(|| Home::default_maildir(home.directory()));
+    let path = args.maildir.clone().unwrap_or_else(|| Home::default_maildir(home.directory()));
     let maildir = Maildir::open(&path)?;
     let progress = Arc::new(Progress::start("reading the inboxes", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    let anonymous = args.scheme.scheme == SchemeName::Guarded && !args.direct;
-    let scheme = if anonymous {
-        Some(prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?)
-    } else {
-        None
-    };
-    let route: Box<dyn Route> = match &scheme {
-        Some(scheme) => Box::new(AnonymousRoute::new(Arc::clone(scheme), &entrance)),
-        None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
-    };
-    let reader = Reader::new(
-        Arc::clone(&entrance),
-        route,
-        home.vault(),
-        &account,
-        certificate.clone(),
-        &maildir,
-    );
-    let fetched = reader.fetch().await;
-    // The owner's periodic check (paper, 2.4), whatever came of the reading, and by the same way.
-    progress.step("checking that your certificate is published");
-    let key = certificate.address().certificate();
-    let published = match scheme {
-        None => publish(&entrance, &certificate).await,
-        Some(scheme) => {
-            let opened =
-                AnonymousCourier::open(scheme, Arc::clone(&entrance), key, Purpose::Certificate);
-            match opened.await {
-                Ok(mut courier) => publish_by(&mut courier, &entrance, &certificate).await,
-                Err(error) => Err(error),
+    let fetch = Fetch { home: &home, network: &network, entrance, maildir: &maildir, args: &args };
+    let mut fetched = fetch.account(OWN).await;
+    for name in Account::replies(home.vault())? {
+        progress.step("reading the inboxes of your addresses for answers");
+        match (&mut fetched, fetch.account(&name).await) {
+            (Ok(all), Ok(more)) => all.merge(more),
+            (Ok(_), Err(failure)) => {
+                tell(format!("warning: an address for answers was not read: {}", failure.cause));
             }
+            (Err(_), _) => break,
         }
-    };
-    progress.finish();
-    home.remember(&entrance)?;
-    let fetched = fetched.map_err(|e| Failure::from(e).of("your mail cannot be fetched"))?;
-    if let Err(error) = published {
-        tell(format!("warning: your certificate could not be checked: {error}"));
     }
-    report(&fetched, args.json)
+    progress.finish();
+    home.remember(&fetch.entrance)?;
+    report(&fetched?, args.json)
+}
+
+/// What reading one account takes.
+struct Fetch<'a> {
+    home: &'a Home,
+    network: &'a Network,
+    entrance: Arc<Entrance>,
+    maildir: &'a Maildir,
+    args: &'a FetchArgs,
+}
+
+impl Fetch<'_> {
+    /// Reads one account, and sees to it that its certificate is published (paper, 2.4), by the same way: an
+    /// address made for answers never directly, two addresses never through one channel.
+    async fn account(&self, name: &str) -> Result<Fetched, Failure> {
+        let vault = self.home.vault();
+        let mut account = Account::read_named(vault, name)?;
+        if account.wants_renewal(self.network, now()) {
+            account.renew(self.network, now());
+            account.write_named(vault, name)?;
+        }
+        let certificate = account.certificate(self.network, now())?;
+        let wanted = self.args.scheme.scheme == SchemeName::Guarded && !self.args.direct;
+        let scheme = if wanted || name != OWN {
+            Some(prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await?)
+        } else {
+            None
+        };
+        let entrance = Arc::clone(&self.entrance);
+        let route: Box<dyn Route> = match &scheme {
+            Some(scheme) => Box::new(AnonymousRoute::new(Arc::clone(scheme), &entrance)),
+            None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
+        };
+        let reader = Reader::new(
+            Arc::clone(&entrance),
+            route,
+            vault,
+            &account,
+            certificate.clone(),
+            self.maildir,
+        );
+        let fetched = reader.fetch().await;
+        let published = match scheme {
+            None => publish(&entrance, &certificate).await,
+            Some(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+        };
+        if let Err(error) = published {
+            tell(format!("warning: your certificate could not be checked: {error}"));
+        }
+        fetched.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))
+    }
 }
 
 fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
@@ -105,7 +125,11 @@ fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             .iter()
             .map(|mail| {
                 let sender = mail.sender.as_ref().map(ToString::to_string);
-                serde_json::json!({ "subject": mail.subject, "sender": sender, "bytes": mail.size })
+                let reply_to = mail.reply_to.as_ref().map(ToString::to_string);
+                serde_json::json!({
+                    "subject": mail.subject, "sender": sender, "bytes": mail.size,
+                    "reply_to": reply_to,
+                })
             })
             .collect();
         return say(serde_json::json!({
@@ -124,6 +148,9 @@ fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             None => "anonymous".to_owned(),
         };
         say(format!("{}\t{} bytes\t{}", sender, mail.size, printable(&mail.subject)))?;
+        if let Some(address) = &mail.reply_to {
+            tell(format!("  an answer reaches its sender at {address}"));
+        }
     }
     match fetched.delivered.len() {
         0 => tell("No new mail."),

@@ -13,7 +13,8 @@ use node::{NetworkFile, now};
 
 use super::read_file;
 use crate::{
-    account::Account,
+    account::{Account, MAX_REPLIES},
+    certificates::publish_anonymously,
     cli::Global,
     compose::{ComposeError, Message},
     outbox::Outbox,
@@ -43,11 +44,21 @@ pub struct SendArgs {
     /// Do not hide: talk to the storage nodes directly (the paper's section 3)
     #[arg(long)]
     direct: bool,
+    /// `new`: make an address for answers to this mail; `cutout fetch` watches it, through channels only
+    #[arg(long, value_enum, value_name = "new", conflicts_with = "direct")]
+    reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// Where answers go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReplyTo {
+    /// To an address made for this one conversation
+    New,
 }
 
 /// How an anonymous command chooses its nodes.
@@ -128,13 +139,24 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         return Err(Failure::new(67, &what, cause, remedy));
     }
     let account = Account::read(home.vault())?;
+    let reply = args.reply_to.map(|ReplyTo::New| Account::self_certifying(&network, now()));
+    if reply.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
+        let what = "you keep as many addresses for answers as you may";
+        return Err(Failure::new(
+            64,
+            what,
+            format!("{MAX_REPLIES} of them"),
+            "send without --reply-to",
+        ));
+    }
+    let reply_to = reply.as_ref().map(Account::address);
     let message = match &args.subject {
         Some(subject) => {
             let text = String::from_utf8(input).map_err(|error| {
                 Failure::new(65, "the text is not UTF-8", error, "send it as a finished message")
             })?;
             let from = args.sign.then(|| account.address());
-            Message::from_text(&text, subject, &recipients, from, now())?
+            Message::from_text(&text, subject, &recipients, from, reply_to, now())?
         }
         None => Message::from_rfc5322(input)?,
     };
@@ -144,6 +166,15 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
     let scheme = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
+    if let Some(reply) = &reply {
+        // An answer that comes before the address is known would be lost, so it is kept and published first.
+        progress.step("making an address for answers");
+        reply.write_named(home.vault(), &Account::reply_name())?;
+        let certificate = reply.certificate(&network, now())?;
+        // By channels of their own: those of the mail must share no far end with them.
+        let apart = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
+        publish_anonymously(apart, &entrance, &certificate).await?;
+    }
     let sender = Sender {
         scheme,
         entrance: Arc::clone(&entrance),
@@ -157,6 +188,7 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         recipients: &recipients,
         signed: args.sign,
         direct: args.direct,
+        reply_to,
     };
     let id = sender.prepare(&mail)?;
     let outcome = sender.deliver(&id).await;

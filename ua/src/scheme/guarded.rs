@@ -19,7 +19,7 @@ use anon::{
     network::{Epoch, MAX_K},
     position::Key,
     request::{Request, Response, Targets},
-    selection::{Draw, draw_guarded},
+    selection::{Draw, GuardedPath, draw_guarded},
     verification::{CrossVerified, Disagreement, ReplicaSet, differs_by_churn},
     wire,
 };
@@ -49,9 +49,15 @@ pub struct GuardedScheme {
     roster: Arc<RosterKeeper>,
     guards: Vec<NodeCertificate>,
     middle: usize,
-    /// Far ends and witnesses of this mail's channels: none serves twice.
-    used: Mutex<BTreeSet<NodeId>>,
+    used: Mutex<Used>,
     links: Mutex<Option<(NodeId, Links)>>,
+}
+
+/// Who has served in this mail's channels. No far end serves twice; no witness does where there are others.
+#[derive(Default)]
+struct Used {
+    far_ends: BTreeSet<NodeId>,
+    witnesses: BTreeSet<NodeId>,
 }
 
 impl std::fmt::Debug for GuardedScheme {
@@ -105,17 +111,12 @@ impl GuardedScheme {
         purpose: Purpose,
         early: &Request,
     ) -> Result<OpenChannel, AgentError> {
-        let excluded = self.excluded(early);
-        let epoch = self.epoch();
-        let path = self.roster.with(|roster| {
-            draw_guarded(roster, guard, self.middle, &excluded, epoch, &mut rand::rng())
-        });
-        let path = path.ok_or(AgentError::RosterTooSmall)?;
+        let path = self.draw(guard, early).ok_or(AgentError::RosterTooSmall)?;
         let (Some((key, far_end)), (witness_key, witness)) = (path.hops.last(), &path.witness)
         else {
             return Err(AgentError::RosterTooSmall);
         };
-        self.reserve([far_end.node(), witness.node()])?;
+        self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
         let along = self.build(&links, guard, &path.hops, early);
         let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
@@ -132,29 +133,42 @@ impl GuardedScheme {
         Ok(OpenChannel { channel, answer, path: nodes })
     }
 
-    /// Who must not serve: far ends and witnesses of other channels, and whoever is near what this one is for.
-    fn excluded(&self, early: &Request) -> BTreeSet<NodeId> {
-        let mut excluded = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let key = match early {
-            Request::Nearest { key, .. } => Some(*key),
-            Request::Perform { targets: Targets::Nearest { key, .. }, .. } => Some(*key),
-            _ => None,
+    /// Draws a path on which nobody serves who served this mail before, or is near what the channel is for; in a
+    /// small network a witness may serve again.
+    fn draw(&self, guard: &NodeCertificate, early: &Request) -> Option<GuardedPath> {
+        let mut excluded = self.near_to(early);
+        let witnesses = {
+            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            excluded.extend(&used.far_ends);
+            used.witnesses.clone()
         };
-        if let Some(key) = key {
-            let (k, epoch) = (self.entrance.network().k, self.epoch());
-            let near = self.roster.with(|roster| roster.closest(&key, k, epoch));
-            excluded.extend(near.iter().map(NodeCertificate::node));
-        }
-        excluded
+        let strict: BTreeSet<NodeId> = excluded.union(&witnesses).copied().collect();
+        let epoch = self.epoch();
+        self.roster.with(|roster| {
+            let draw = |excluded| {
+                draw_guarded(roster, guard, self.middle, excluded, epoch, &mut rand::rng())
+            };
+            draw(&strict).or_else(|| draw(&excluded))
+        })
     }
 
-    fn reserve(&self, nodes: [NodeId; 2]) -> Result<(), AgentError> {
+    /// The nodes near what a channel is for: they hold it, and must not also see it carried.
+    fn near_to(&self, early: &Request) -> BTreeSet<NodeId> {
+        let key = match early {
+            Request::Nearest { key, .. } => key,
+            Request::Perform { targets: Targets::Nearest { key, .. }, .. } => key,
+            _ => return BTreeSet::new(),
+        };
+        let (k, epoch) = (self.entrance.network().k, self.epoch());
+        let near = self.roster.with(|roster| roster.closest(key, k, epoch));
+        near.iter().map(NodeCertificate::node).collect()
+    }
+
+    fn reserve(&self, far_end: NodeId, witness: NodeId) -> Result<(), AgentError> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if nodes.iter().any(|node| used.contains(node)) {
-            return Err(AgentError::BadAnswer);
-        }
-        used.extend(nodes);
-        Ok(())
+        used.witnesses.insert(witness);
+        // Two channels that are drawn at once may fall on one node: the later one draws again.
+        if used.far_ends.insert(far_end) { Ok(()) } else { Err(AgentError::BadAnswer) }
     }
 
     /// Telescopes through the guard to the far end; each hop is asked, as it is reached, who is nearest to the
