@@ -13,10 +13,10 @@ use anon::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    clock::now,
     config::Limits,
     identity::ChannelKeys,
     link::{Carrier, CellReader, CellWriter, LinkError, Links, Peer},
-    node::now,
     observer::{Observer, Via},
     replay::ReplayCache,
     service::Service,

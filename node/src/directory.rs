@@ -17,8 +17,8 @@ use libp2p::Multiaddr;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
+    clock::now,
     link::{Carrier, LinkError, Links, certified_addresses, peer_id},
-    node::now,
     roster::RosterKeeper,
     substrate::Found,
 };

@@ -7,8 +7,8 @@ use anon::{certificate::NodeId, network::Network, position::Key};
 use tokio::sync::Mutex;
 
 use crate::{
+    clock::now,
     config::Limits,
-    node::now,
     roster::RosterKeeper,
     store::{Direction, Store},
     substrate::Substrate,

@@ -14,6 +14,7 @@
 
 mod channel;
 mod client;
+mod clock;
 mod config;
 mod directory;
 mod garbage;
@@ -31,6 +32,7 @@ pub mod store;
 mod substrate;
 
 pub use client::{Channel, ask};
+pub use clock::now;
 pub use config::{ConfigError, Limits, NodeConfig};
 pub use directory::Directory;
 pub use identity::{ChannelKeys, Identity, IdentityError};
@@ -39,7 +41,7 @@ pub use link::{
     certified_addresses, peer_id,
 };
 pub use network_file::{NetworkFile, NetworkFileError};
-pub use node::{Node, NodeError, Running, now};
+pub use node::{Node, NodeError, Running};
 pub use observer::{Observer, Via};
 pub use roster::{Exchanged, RosterKeeper};
 pub use sensitive::Sensitive;

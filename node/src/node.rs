@@ -3,13 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anon::{
     certificate::{Admission, NodeId},
     network::Network,
-    time::Time,
     wire,
 };
 use libp2p::Multiaddr;
@@ -18,6 +17,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     channel::{ChannelContext, budget},
+    clock::now,
     config::{ConfigError, Limits, NodeConfig, addresses},
     directory::Directory,
     garbage::Collector,
@@ -37,13 +37,6 @@ use crate::{
 const SEEN: usize = 1_024;
 /// The longest admission file, bytes.
 const MAX_ADMISSION: usize = 256;
-
-/// The time by this machine's clock.
-#[must_use]
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time(since.map_or(0, |d| d.as_secs()))
-}
 
 /// Why a node does not start.
 #[derive(Debug, Error)]

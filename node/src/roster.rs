@@ -18,8 +18,8 @@ use rand::seq::IteratorRandom as _;
 
 use crate::{
     client::ask,
+    clock::now,
     link::{LinkError, Links},
-    node::now,
 };
 
 /// How long a member may take for its part of an exchange.

@@ -1,11 +1,15 @@
 //! The command line: what there is to type, and where it goes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use node::Sensitive;
 
-use crate::{command, demo, terminal::Failure};
+use crate::{
+    command::{self, Global},
+    demo,
+    terminal::Failure,
+};
 
 /// Anonymous peer-to-peer e-mail: no server, no operator, and nobody but the recipient knows who wrote.
 #[derive(Debug, Parser)]
@@ -20,23 +24,6 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Clone, Debug, Args)]
-pub struct Global {
-    /// Where this user's keys and mail are kept [default: the platform's data directory]
-    #[arg(long, global = true, env = "CUTOUT_HOME", value_name = "DIR")]
-    pub home: Option<PathBuf>,
-    /// Read the passphrase from this file's first line instead of asking (or set CUTOUT_PASSPHRASE)
-    #[arg(long, global = true, env = "CUTOUT_PASSPHRASE_FILE", value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
-    /// Tell each step on stderr; twice: log what happens inside, addresses scrubbed
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// Let the log show addresses and identities: only for debugging a network of one's own
-    #[arg(long, global = true, hide = true)]
-    pub log_sensitive: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ pub mod init;
 pub mod node;
 pub mod outbox;
 pub mod read;
+pub mod scheme;
 pub mod send;
 pub mod status;
 
@@ -14,8 +15,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::Args;
+
 use crate::{
-    cli::Global,
     home::Home,
     terminal::Failure,
     vault::{Passphrase, VaultError},
@@ -23,6 +25,23 @@ use crate::{
 
 /// The longest file that a command reads whole, bytes: a mail and some.
 const MAX_FILE: u64 = 64 << 20;
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Where this user's keys and mail are kept [default: the platform's data directory]
+    #[arg(long, global = true, env = "CUTOUT_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Read the passphrase from this file's first line instead of asking (or set CUTOUT_PASSPHRASE)
+    #[arg(long, global = true, env = "CUTOUT_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Tell each step on stderr; twice: log what happens inside, addresses scrubbed
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Let the log show addresses and identities: only for debugging a network of one's own
+    #[arg(long, global = true, hide = true)]
+    pub log_sensitive: bool,
+}
 
 impl Global {
     /// The user's directory.

@@ -20,7 +20,7 @@ use crate::{
     cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
     command::{
         read_file,
-        send::{SchemeArgs, SchemeName},
+        scheme::{SchemeArgs, SchemeName},
     },
     compose::Message,
     entrance::Entrance,

@@ -10,7 +10,7 @@ use anon::{
 use futures::future::join_all;
 
 use super::{Service as _, StandardService};
-use crate::{client::ask, link::Peer, node::now, observer::Via};
+use crate::{client::ask, clock::now, link::Peer, observer::Via};
 
 /// What an answer takes besides its response, bytes, at most.
 const ANSWER_OVERHEAD: usize = 64;

@@ -10,7 +10,7 @@ use anon::{
 use futures::future::join_all;
 
 use super::StandardService;
-use crate::node::now;
+use crate::clock::now;
 
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;

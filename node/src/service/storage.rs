@@ -12,7 +12,7 @@ use serde_bytes::ByteBuf;
 
 use super::StandardService;
 use crate::{
-    node::now,
+    clock::now,
     store::{ObjectKind as StoredKind, StoreError, StoredObject},
 };
 

@@ -22,7 +22,7 @@ use node::{NetworkFile, now};
 
 use super::{read_file, write_file};
 use crate::{
-    cli::Global,
+    command::Global,
     home::HomeError,
     terminal::{Failure, say, tell},
     vault::{KdfCost, Vault, VaultError},

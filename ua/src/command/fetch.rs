@@ -6,12 +6,12 @@ use anon::network::Network;
 use clap::Args;
 use node::now;
 
-use super::send::{SchemeArgs, SchemeName};
+use super::scheme::{SchemeArgs, SchemeName};
 
 use crate::{
     account::{Account, OWN},
     certificates::{publish, publish_anonymously},
-    cli::Global,
+    command::Global,
     entrance::Entrance,
     home::Home,
     maildir::Maildir,

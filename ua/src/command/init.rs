@@ -16,7 +16,7 @@ use super::{read_file, write_file};
 use crate::{
     account::Account,
     certificates::publish,
-    cli::Global,
+    command::Global,
     home::Home,
     terminal::{Failure, Progress, say, tell},
     vault::KdfCost,

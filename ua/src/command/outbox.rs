@@ -5,10 +5,10 @@ use std::sync::Arc;
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 
-use super::send::{SchemeArgs, report};
+use super::{scheme::SchemeArgs, send::report};
 use crate::{
     account::Account,
-    cli::Global,
+    command::Global,
     outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     send::Sender,
     session::prepare_scheme,

@@ -9,7 +9,7 @@ use mail_parser::{Message, MessageParser};
 
 use super::fetch::printable;
 use crate::{
-    cli::Global,
+    command::Global,
     home::{Home, HomeError},
     maildir::{Entry, Maildir},
     terminal::{Failure, say, tell},

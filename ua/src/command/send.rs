@@ -4,22 +4,21 @@ use std::{
     io::{IsTerminal as _, Read as _},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use anon::{certificate::Address, mail::BODY_MAX, request::MAX_DELETERS};
 use clap::{Args, ValueEnum};
-use node::{NetworkFile, now};
+use node::now;
 
 use super::read_file;
 use crate::{
     account::{Account, MAX_REPLIES},
     certificates::publish_anonymously,
-    cli::Global,
+    command::{Global, scheme::SchemeArgs},
     compose::{ComposeError, Message},
     outbox::Outbox,
     send::{Mail, Outcome, Sender},
-    session::{SchemeChoice, prepare_scheme},
+    session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
 };
 
@@ -59,50 +58,6 @@ pub struct SendArgs {
 pub enum ReplyTo {
     /// To an address made for this one conversation
     New,
-}
-
-/// How an anonymous command chooses its nodes.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct SchemeArgs {
-    /// How the nodes of a channel are chosen
-    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
-    pub scheme: SchemeName,
-    /// Go-betweens between the guard and the far end, in the guarded scheme
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
-    pub hops: u8,
-    /// The mean of the random delay between body and notification in the guarded scheme, seconds
-    /// [default: what the network file suggests]
-    #[arg(long, value_name = "SECONDS")]
-    pub delay: Option<u64>,
-}
-
-/// The schemes there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SchemeName {
-    /// Section 4 of the paper, to the letter
-    Paper,
-    /// A guard, a roster, longer paths; nothing is looked up
-    Guarded,
-}
-
-impl SchemeArgs {
-    /// The scheme that was chosen.
-    #[must_use]
-    pub fn choice(&self) -> SchemeChoice {
-        match self.scheme {
-            SchemeName::Paper => SchemeChoice::Paper,
-            SchemeName::Guarded => SchemeChoice::Guarded { middle: usize::from(self.hops) },
-        }
-    }
-
-    /// The mean delay between body and notification: none in the paper's scheme.
-    #[must_use]
-    pub fn mean_delay(&self, network: &NetworkFile) -> Duration {
-        match self.scheme {
-            SchemeName::Paper => Duration::ZERO,
-            SchemeName::Guarded => Duration::from_secs(self.delay.unwrap_or(network.delay_seconds)),
-        }
-    }
 }
 
 /// Runs `cutout send`.

@@ -7,7 +7,7 @@ use node::now;
 
 use crate::{
     account::Account,
-    cli::Global,
+    command::Global,
     event::Silent,
     evidence,
     guard::Guards,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    command::send::SchemeName,
+    command::scheme::SchemeName,
     event::Purpose,
     send::Outcome,
     terminal::{Failure, say},
