@@ -20,7 +20,7 @@ async fn a_mail_with_an_attachment_arrives_byte_for_byte() {
     let fetched = bob.fetch().await;
     assert_eq!(
         fetched["delivered"],
-        json!([{ "subject": "holiday", "sender": null, "bytes": mail.len() }])
+        json!([{ "subject": "holiday", "sender": null, "bytes": mail.len(), "reply_to": null }])
     );
     assert_eq!(bob.mails(), std::slice::from_ref(&mail));
     let again = bob.fetch().await;

@@ -9,6 +9,7 @@
 //! | module | who is hostile | what is tried |
 //! |---|---|---|
 //! | [`go_betweens`] | X | its own Z, against the witness |
+//! | [`guarded`] | a fifth of all nodes | false statements, and lists, under the guarded scheme |
 //! | [`lists`] | Z, W | other replica lists |
 //! | [`receipts`] | Z, a storage node | receipts that prove nothing |
 //! | [`cells`] | X | cells changed, lost, repeated, moved, sent back |
@@ -23,6 +24,7 @@ mod bytes;
 mod cells;
 mod deletions;
 mod go_betweens;
+mod guarded;
 mod inboxes;
 mod liars;
 mod limits;

@@ -27,6 +27,7 @@ use ua::{
     receive::{DirectRoute, Fetched, Reader},
     scheme::PaperScheme,
     send::{Mail, Outcome, Sender},
+    session::{SchemeChoice, prepare_scheme},
     vault::{KdfCost, Passphrase, Vault},
 };
 
@@ -53,6 +54,17 @@ impl Network {
         limits: Limits,
         dress: impl Fn(Node) -> Node,
     ) -> Self {
+        Self::start_with_epoch(size, k, 86_400, limits, dress).await
+    }
+
+    /// As [`Self::start`], with epochs of so many seconds.
+    pub(super) async fn start_with_epoch(
+        size: usize,
+        k: usize,
+        epoch_seconds: u64,
+        limits: Limits,
+        dress: impl Fn(Node) -> Node,
+    ) -> Self {
         let alone = support::alone().await;
         let file = NetworkFile {
             name: "hostile.alt".to_owned(),
@@ -60,7 +72,7 @@ impl Network {
             admission_required: false,
             k,
             quorum: None,
-            epoch_seconds: 86_400,
+            epoch_seconds,
             delay_seconds: 0,
             bootstrap: Vec::new(),
             revocations: None,
@@ -213,6 +225,13 @@ impl User {
             account: &self.account,
             delay: Duration::ZERO,
         }
+    }
+
+    /// A sender of the guarded scheme, prepared as for one mail of its own.
+    pub(super) async fn guarded_sender(&self) -> Sender<'_> {
+        let choice = SchemeChoice::Guarded { middle: 1 };
+        let scheme = prepare_scheme(choice, &self.vault, &self.entrance).await.unwrap();
+        Sender { scheme, ..self.sender() }
     }
 
     /// Puts a mail into the outbox: its id.

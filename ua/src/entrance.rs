@@ -12,7 +12,7 @@ use std::{
 
 use anon::{
     certificate::{NodeCertificate, NodeId},
-    network::Network,
+    network::{MAX_K, Network},
     position::Key,
     request::{Request, Response},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
@@ -34,6 +34,9 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 4;
 /// The most nodes that an agent remembers.
 const KNOWN: usize = 256;
+/// How many nodes are enough to enter by, and how often more are asked for at a time.
+const ENOUGH: usize = 40;
+const WIDEN: usize = 2;
 /// How many nodes an agent with one bootstrap node asks that one for.
 const MORE: u8 = 8;
 
@@ -94,6 +97,20 @@ impl Entrance {
                 && let Ok(peer) = peer_id(&certificate.node())
             {
                 nodes.insert(peer, certified_addresses(certificate));
+            }
+        }
+    }
+
+    /// Gets to know more nodes, those near random keys, so that the way in outlives the bootstrap nodes. Who is
+    /// asked learns that the agent is there, and nothing else. Failures do not matter.
+    pub async fn widen(&self) {
+        for _ in 0..WIDEN {
+            if self.known().len() >= ENOUGH {
+                return;
+            }
+            let random = Key(rand::random());
+            for answer in self.two_answers(random, MAX_K).await.unwrap_or_default() {
+                self.remember(&answer);
             }
         }
     }

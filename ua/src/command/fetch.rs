@@ -62,6 +62,7 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
             (Err(_), _) => break,
         }
     }
+    fetch.entrance.widen().await;
     progress.finish();
     home.remember(&fetch.entrance)?;
     report(&fetched?, args.json)

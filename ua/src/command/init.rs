@@ -67,6 +67,7 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
     let published = publish(&entrance, &certificate).await;
+    entrance.widen().await;
     progress.finish();
     match published {
         Ok(_) => {

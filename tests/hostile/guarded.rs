@@ -1,0 +1,101 @@
+//! The guarded scheme with a fifth of the nodes lying about what is nearest: to a key, and to an inbox or a body.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anon::{
+    certificate::NodeId,
+    request::{Request, Response},
+    verification::Statement,
+};
+use node::Limits;
+use ua::evidence::{self, Misdeed};
+
+use super::{
+    liars::{Lie, Lies, lie, lying},
+    network::{Network, mail},
+};
+
+const NODES: usize = 20;
+const EPOCH: u64 = 2;
+const MAILS: usize = 12;
+/// Attempts that a mail may take before the test gives it up.
+const ATTEMPTS: usize = 8;
+
+type Hostile = Arc<OnceLock<BTreeSet<NodeId>>>;
+
+/// A hostile node states, signed, that a node nobody has heard of is nearest.
+fn false_statement(hostile: &Hostile, lies: &Arc<Lies>) -> Lie {
+    let (hostile, lies) = (Arc::clone(hostile), Arc::clone(lies));
+    lie(move |asked| {
+        let (hostile, lies) = (Arc::clone(&hostile), Arc::clone(&lies));
+        async move {
+            let identity = asked.node.identity().node();
+            let is_hostile = hostile.get().is_some_and(|all| all.contains(&identity));
+            if !is_hostile || !matches!(asked.request, Request::Nearest { .. }) {
+                return asked.honestly().await;
+            }
+            let node = Arc::clone(&asked.node);
+            let Response::Nearest(honest) = asked.honestly().await else { panic!("no statement") };
+            if lies.tell().is_none() {
+                return Response::Nearest(honest);
+            }
+            let mut claims = honest.claims;
+            for nearest in &mut claims.nearest {
+                *nearest = NodeId(rand::random());
+            }
+            let signed = Statement::issue(node.identity().secret(), claims);
+            Response::Nearest(Box::new(signed))
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
+    let (hostile, lies) = (Hostile::default(), Lies::at_most(usize::MAX));
+    let lie = false_statement(&hostile, &lies);
+    let network =
+        Network::start_with_epoch(NODES, 4, EPOCH, Limits::default(), |n| lying(n, &lie)).await;
+    let liars: BTreeSet<NodeId> =
+        network.nodes.iter().skip(3).step_by(5).map(node::Running::id).collect();
+    hostile.set(liars.clone()).unwrap();
+    // Nodes become active when others have known them for an epoch.
+    tokio::time::sleep(Duration::from_secs(3 * EPOCH)).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+
+    let mut sent = Vec::new();
+    for number in 0..MAILS {
+        let bytes = mail(&format!("guarded {number}"), 1);
+        let id = alice.prepare(&bytes, &bob, false);
+        let mut delivered = false;
+        for _ in 0..ATTEMPTS {
+            let outcome = alice.guarded_sender().await.deliver(&id).await.unwrap();
+            evidence::add(&alice.vault, alice.entrance.take_evidence()).unwrap();
+            if outcome.waiting.is_empty() {
+                delivered = true;
+                break;
+            }
+            assert!(outcome.error.is_some(), "a mail that waits says why");
+        }
+        // Delivered, or reported and still there: never lost.
+        assert!(delivered || alice.outbox().contains(&id));
+        if delivered {
+            sent.push(bytes);
+        }
+    }
+    assert!(sent.len() >= MAILS - 2, "{} of {MAILS} arrived", sent.len());
+    assert_eq!(bob.fetch().await.delivered.len(), sent.len());
+    sent.sort();
+    assert_eq!(bob.mails(), sent);
+
+    let evidence = evidence::read(&alice.vault).unwrap();
+    let lied =
+        |e: &&evidence::Evidence| matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::FalseList);
+    let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
+    assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
+    assert!(against.is_subset(&liars), "an honest node is accused");
+    assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
+}
