@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anon::{certificate::NodeId, selection::Draw};
 use node::Peer;
 
-use crate::evidence::Evidence;
+use crate::{error::AgentError, evidence::Evidence};
 
 /// What a channel or a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +115,19 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// What an attempt that failed, and is made again, is to whoever watches.
+    #[must_use]
+    pub fn failed(purpose: Purpose, error: &AgentError) -> Self {
+        match error {
+            AgentError::Disagreement(disagreement) => {
+                Self::Disagreed { purpose, disagreement: disagreement.clone() }
+            }
+            error => Self::Retry { purpose, reason: error.to_string() },
+        }
+    }
 }
 
 /// Is told what happens.

@@ -281,14 +281,7 @@ impl Scheme for GuardedScheme {
                     Ok(open) => return Ok(open),
                     Err(error @ AgentError::RosterTooSmall) => return Err(error),
                     Err(error) => {
-                        let event = match &error {
-                            AgentError::Disagreement(disagreement) => {
-                                let disagreement = disagreement.clone();
-                                Event::Disagreed { purpose, disagreement }
-                            }
-                            error => Event::Retry { purpose, reason: error.to_string() },
-                        };
-                        self.entrance.listener().on(&event);
+                        self.entrance.listener().on(&Event::failed(purpose, &error));
                         last = error;
                     }
                 }

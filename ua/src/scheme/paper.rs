@@ -172,13 +172,7 @@ impl Scheme for PaperScheme {
                     Err(error) => error,
                 };
                 attempt += 1;
-                let event = match error {
-                    AgentError::Disagreement(disagreement) => {
-                        Event::Disagreed { purpose, disagreement }
-                    }
-                    error => Event::Retry { purpose, reason: error.to_string() },
-                };
-                self.entrance.listener().on(&event);
+                self.entrance.listener().on(&Event::failed(purpose, &error));
             }
         })
     }
