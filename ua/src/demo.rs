@@ -41,8 +41,12 @@ use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
-/// An epoch of the demo's network, seconds.
-const EPOCH_SECONDS: u64 = 3;
+/// An epoch of the demo's network for the guarded scheme, seconds: so short that nobody has to wait for a day, and
+/// so the rosters' upkeep, four rounds an epoch, shows in the demo's costs.
+const EPOCH_SECONDS: u64 = 5;
+/// Links are quiet when less than this passes in one step, bytes; so many steps are waited at most.
+const QUIET_BYTES: u64 = 4_096;
+const SETTLE_STEPS: usize = 20;
 /// What Alice writes unless she is given a file.
 const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 
@@ -135,7 +139,9 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
     let mut options =
         ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
     (options.proxied, options.recorded) = (true, true);
-    options.network.epoch_seconds = EPOCH_SECONDS;
+    if args.scheme.scheme == SchemeName::Guarded {
+        options.network.epoch_seconds = EPOCH_SECONDS;
+    }
     let all = args.nodes;
     let cluster =
         Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up"))).await?;
@@ -200,6 +206,17 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
     }
 }
 
+/// Waits until the links are quiet, so that what is counted is the mail's and not the network's coming together.
+async fn settle(cluster: &Cluster) {
+    for _ in 0..SETTLE_STEPS {
+        let before = cluster.link_bytes();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if cluster.link_bytes() - before < QUIET_BYTES {
+            return;
+        }
+    }
+}
+
 /// Sends the mail over delayed links and counts what it costs.
 async fn send(
     cluster: &Cluster,
@@ -224,6 +241,7 @@ async fn send(
         reply_to: None,
     };
     let id = sender.prepare(&mail)?;
+    settle(cluster).await;
     let own = std::process::id();
     let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
     view::mark(cluster)?;
