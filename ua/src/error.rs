@@ -18,6 +18,11 @@ pub enum AgentError {
         "only one node of the network can be reached, and one answer cannot be compared with another"
     )]
     OneNode,
+    /// Whoever answers may be one operator, whose word for a node is not enough.
+    #[error(
+        "all nodes that answer are of one family or one subnet; two operators must vouch for each node"
+    )]
+    OneOperator,
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
@@ -77,7 +82,8 @@ impl AgentError {
             Self::NoNode | Self::OneNode => 69,
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
-            Self::RosterTooSmall
+            Self::OneOperator
+            | Self::RosterTooSmall
             | Self::TooFewNodes
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
@@ -100,6 +106,9 @@ impl AgentError {
             }
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox` later"
+            }
+            Self::OneOperator => {
+                "name bootstrap nodes of different operators, or use --scheme paper and read what it leaks"
             }
             Self::RosterTooSmall => {
                 "wait for the network's next epoch, or use --scheme paper and read what it leaks"

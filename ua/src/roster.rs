@@ -85,7 +85,7 @@ impl AgentRoster {
     /// asked learns that somebody at this address uses the network, and nothing of any mail.
     ///
     /// # Errors
-    /// [`AgentError::NoNode`], [`AgentError::OneNode`] if too few members answer.
+    /// [`AgentError::NoNode`], [`AgentError::OneOperator`] if too few members answer.
     pub async fn keep_up(&mut self, entrance: &Entrance) -> Result<(), AgentError> {
         let network = Arc::clone(entrance.network());
         let epoch = network.epoch(now());
@@ -109,7 +109,7 @@ impl AgentRoster {
         }
         match asked.len() {
             0 => Err(AgentError::NoNode),
-            1 => Err(AgentError::OneNode),
+            1 => Err(AgentError::OneOperator),
             _ => {
                 self.compared = epoch;
                 Ok(())

@@ -76,39 +76,47 @@ impl std::fmt::Debug for Sender<'_> {
     }
 }
 
+/// Seals a mail and puts it into the outbox, durably: its id. Nothing is sent yet.
+///
+/// # Errors
+/// [`AgentError::Mail`] if it is too long; [`AgentError::Vault`].
+pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentError> {
+    if mail.recipients.len() > MAX_DELETERS {
+        return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
+    }
+    let sealed = seal_body(mail.bytes, &mut rand::rng())?;
+    let parts: Vec<OutgoingPart> = sealed
+        .into_iter()
+        .map(|s| OutgoingPart { part: s.part, object: s.object, nonce: rand::random() })
+        .collect();
+    let recipient = |address: &Address| OutgoingRecipient {
+        address: address.clone(),
+        delete_seed: rand::random(),
+        nonce: rand::random(),
+        progress: Progress::Waiting,
+    };
+    let state = State {
+        created: now(),
+        subject: mail.subject.to_owned(),
+        size: u64::try_from(mail.bytes.len()).unwrap_or(u64::MAX),
+        signed: mail.signed,
+        direct: mail.direct,
+        reply_to: mail.reply_to.cloned(),
+        stored: vec![false; parts.len()],
+        recipients: mail.recipients.iter().map(recipient).collect(),
+        attempts: 0,
+        last_error: String::new(),
+    };
+    outbox.add(&parts, &state)
+}
+
 impl Sender<'_> {
-    /// Seals a mail and puts it into the outbox, durably: its id. Nothing is sent yet.
+    /// Hands a mail in at this sender's outbox, as [`hand_in`].
     ///
     /// # Errors
-    /// [`AgentError::Mail`] if it is too long; [`AgentError::Vault`].
+    /// As [`hand_in`].
     pub fn prepare(&self, mail: &Mail<'_>) -> Result<String, AgentError> {
-        if mail.recipients.len() > MAX_DELETERS {
-            return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
-        }
-        let sealed = seal_body(mail.bytes, &mut rand::rng())?;
-        let parts: Vec<OutgoingPart> = sealed
-            .into_iter()
-            .map(|s| OutgoingPart { part: s.part, object: s.object, nonce: rand::random() })
-            .collect();
-        let recipient = |address: &Address| OutgoingRecipient {
-            address: address.clone(),
-            delete_seed: rand::random(),
-            nonce: rand::random(),
-            progress: Progress::Waiting,
-        };
-        let state = State {
-            created: now(),
-            subject: mail.subject.to_owned(),
-            size: u64::try_from(mail.bytes.len()).unwrap_or(u64::MAX),
-            signed: mail.signed,
-            direct: mail.direct,
-            reply_to: mail.reply_to.cloned(),
-            stored: vec![false; parts.len()],
-            recipients: mail.recipients.iter().map(recipient).collect(),
-            attempts: 0,
-            last_error: String::new(),
-        };
-        self.outbox.add(&parts, &state)
+        hand_in(&self.outbox, mail)
     }
 
     /// Tries to deliver a mail of the outbox; what is delivered in full leaves it.

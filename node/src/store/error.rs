@@ -101,7 +101,7 @@ impl StoreError {
     }
 
     fn from_redb(error: &redb::Error) -> Self {
-        tracing::warn!(%error, "redb failed");
+        tracing::debug!(%error, "redb failed");
         match error {
             redb::Error::Io(cause) => Self::io(cause.kind()),
             redb::Error::PreviousIo

@@ -17,7 +17,7 @@ use crate::{
     command::{Global, scheme::SchemeArgs},
     compose::{ComposeError, Message},
     outbox::Outbox,
-    send::{Mail, Outcome, Sender},
+    send::{Mail, Outcome, Sender, hand_in},
     session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
 };
@@ -120,23 +120,6 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     }
     let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    let scheme = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
-    if let Some(reply) = &reply {
-        // An answer that comes before the address is known would be lost, so it is kept and published first.
-        progress.step("making an address for answers");
-        reply.write_named(home.vault(), &Account::reply_name())?;
-        let certificate = reply.certificate(&network, now())?;
-        // By channels of their own: those of the mail must share no far end with them.
-        let apart = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
-        publish_anonymously(apart, &entrance, &certificate).await?;
-    }
-    let sender = Sender {
-        scheme,
-        entrance: Arc::clone(&entrance),
-        outbox: Outbox::new(home.vault()),
-        account: &account,
-        delay: args.scheme.mean_delay(home.network()),
-    };
     let mail = Mail {
         bytes: &message.bytes,
         subject: &message.subject,
@@ -145,11 +128,33 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         direct: args.direct,
         reply_to,
     };
-    let id = sender.prepare(&mail)?;
-    let outcome = sender.deliver(&id).await;
+    // From here on the mail is kept, whatever happens to it or to this program.
+    let id = hand_in(&Outbox::new(home.vault()), &mail)?;
+    let attempt = async {
+        let choice = args.scheme.choice();
+        if let Some(reply) = &reply {
+            // An answer must find its address, which is kept and published before the mail goes.
+            progress.step("making an address for answers");
+            reply.write_named(home.vault(), &Account::reply_name())?;
+            let certificate = reply.certificate(&network, now())?;
+            // By channels of their own: those of the mail must share no far end with them.
+            let apart = prepare_scheme(choice, home.vault(), &entrance).await?;
+            publish_anonymously(apart, &entrance, &certificate).await?;
+        }
+        let sender = Sender {
+            scheme: prepare_scheme(choice, home.vault(), &entrance).await?,
+            entrance: Arc::clone(&entrance),
+            outbox: Outbox::new(home.vault()),
+            account: &account,
+            delay: args.scheme.mean_delay(home.network()),
+        };
+        Ok::<_, Failure>(sender.deliver(&id).await?)
+    };
+    let outcome = attempt.await;
     progress.finish();
     home.remember(&entrance)?;
-    report(&id, &outcome?, args.json)
+    let what = format!("the mail waits in the outbox as {id}");
+    report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
 }
 
 fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
