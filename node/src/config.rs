@@ -112,7 +112,7 @@ impl Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeConfig {
-    /// Who operates the node; nodes of one family are never chosen for one path.
+    /// Who operates the node; the guarded scheme puts no two nodes of one family on one path.
     pub family: String,
     /// Where to listen: multiaddrs.
     pub listen: Vec<String>,

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     clock::now,
-    link::{Carrier, LinkError, Links, certified_addresses, peer_id},
+    link::{Carrier, LinkError, Links, peer_id},
     roster::RosterKeeper,
     substrate::Found,
 };
@@ -111,13 +111,6 @@ impl Directory {
     /// Forgets what is known of a node, after it failed.
     pub fn forget(&self, node: &NodeId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
-    }
-
-    /// Where a known node says it listens.
-    #[must_use]
-    pub fn addresses(&self, node: &NodeId) -> Vec<Multiaddr> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(node).map(|(c, _)| certified_addresses(c)).unwrap_or_default()
     }
 
     /// Asks every node that the substrate connects to for its certificate, until there are no more.

@@ -65,7 +65,6 @@ pub(crate) type Found = (NodeId, Vec<Multiaddr>);
 
 enum Command {
     Closest { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
-    Neighbours { reply: oneshot::Sender<usize> },
 }
 
 /// What the substrate did since the node started.
@@ -106,17 +105,6 @@ impl Substrate {
         keep_closest(&mut found, &key, count, |(node, _)| node.position());
         self.counters.lookups.fetch_add(1, Ordering::Relaxed);
         Ok(found)
-    }
-
-    /// How many nodes are connected.
-    ///
-    /// # Errors
-    /// [`SubstrateError::Closed`].
-    pub async fn neighbours(&self) -> Result<usize, SubstrateError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Neighbours { reply };
-        self.commands.send(command).await.map_err(|_| SubstrateError::Closed)?;
-        answer.await.map_err(|_| SubstrateError::Closed)
     }
 
     /// Waits until the node has entered the network (at once for the first one).
@@ -306,9 +294,6 @@ impl SubstrateLoop {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
                 let query = kademlia.get_n_closest_peers(key.0.to_vec(), count);
                 self.pending.insert(query, reply);
-            }
-            Command::Neighbours { reply } => {
-                let _ = reply.send(self.swarm.network_info().num_peers());
             }
         }
     }

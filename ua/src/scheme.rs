@@ -33,9 +33,6 @@ pub struct OpenChannel {
 
 /// A way to get channels.
 pub trait Scheme: Send + Sync {
-    /// Its name, as `--scheme` has it.
-    fn name(&self) -> &'static str;
-
     /// Opens a channel to a random node that nobody could choose for us, with a first request on board.
     fn open<'a>(
         &'a self,

@@ -51,7 +51,7 @@ pub struct RunArgs {
     /// What others should dial, where that differs
     #[arg(long, value_name = "MULTIADDR")]
     advertise: Vec<String>,
-    /// Who operates it; nodes of one family are never chosen for one path
+    /// Who operates it; the guarded scheme puts no two nodes of one family on one path
     #[arg(long, value_name = "NAME")]
     family: Option<String>,
     /// Report in JSON lines on stdout

@@ -260,10 +260,6 @@ impl GuardedScheme {
 }
 
 impl Scheme for GuardedScheme {
-    fn name(&self) -> &'static str {
-        "guarded"
-    }
-
     fn open<'a>(
         &'a self,
         purpose: Purpose,

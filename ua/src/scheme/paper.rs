@@ -153,10 +153,6 @@ impl PaperScheme {
 }
 
 impl Scheme for PaperScheme {
-    fn name(&self) -> &'static str {
-        "paper"
-    }
-
     fn open<'a>(
         &'a self,
         purpose: Purpose,
