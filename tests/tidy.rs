@@ -58,7 +58,7 @@ fn nothing_tells_where_it_was_made() {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Rust file, where it is and what it says.
