@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     account::AccountError,
@@ -211,6 +211,18 @@ impl Progress {
                 tell(text);
                 text.clone_into(&mut last);
             }
+        }
+    }
+
+    /// Shows nothing for a while: somebody is typing.
+    pub fn hide(&self) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Shows what is done again.
+    pub fn show(&self) {
+        if !self.verbose {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 

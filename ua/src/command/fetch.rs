@@ -109,7 +109,8 @@ impl<'a> Session<'a> {
         let certificate = account.certificate(&self.network, now())?;
         let wanted = self.args.scheme.scheme == SchemeName::Guarded && !self.args.direct;
         let scheme = if wanted || name != OWN {
-            Some(prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await?)
+            let scheme = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await;
+            Some(scheme.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))?)
         } else {
             None
         };
