@@ -15,6 +15,7 @@
 
 mod authority;
 mod bad_input;
+mod cost;
 mod end_to_end;
 mod faults;
 mod garbage;
