@@ -131,7 +131,13 @@ impl<'a> Session<'a> {
         if check {
             let published = match scheme {
                 None => publish(&entrance, &certificate).await,
-                Some(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+                // A scheme of its own: what served the reading is free again.
+                Some(_) => {
+                    match prepare_scheme(self.args.scheme.choice(), vault, &entrance).await {
+                        Ok(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+                        Err(error) => Err(error),
+                    }
+                }
             };
             if let Err(error) = published {
                 tell(format!("warning: your certificate could not be checked: {error}"));

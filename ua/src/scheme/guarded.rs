@@ -142,7 +142,7 @@ impl GuardedScheme {
         avoid: &BTreeSet<NodeId>,
         early: Option<&Request>,
     ) -> Result<Built, AgentError> {
-        let path = self.draw(guard, avoid).ok_or(AgentError::RosterTooSmall)?;
+        let path = self.draw(guard, avoid).ok_or_else(|| self.too_few())?;
         let (Some((key, far_end)), (witness_key, witness)) = (path.hops.last(), &path.witness)
         else {
             return Err(AgentError::RosterTooSmall);
@@ -175,7 +175,9 @@ impl GuardedScheme {
             let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
             match self.try_build(guard, avoid, early).await {
                 Ok(built) => return Ok(built),
-                Err(error @ AgentError::RosterTooSmall) => return Err(error),
+                Err(error @ (AgentError::RosterTooSmall | AgentError::TooFewNodes)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     self.entrance.listener().on(&Event::failed(purpose, &error));
                     last = error;
@@ -209,6 +211,13 @@ impl GuardedScheme {
             drop(used);
             draw(&excluded(false))
         })
+    }
+
+    /// Why no path can be drawn: the network is young, or small.
+    fn too_few(&self) -> AgentError {
+        let (known, active) =
+            self.plan.roster.with(|roster| (roster.len(), roster.active(self.epoch()).count()));
+        if active * 2 < known { AgentError::RosterTooSmall } else { AgentError::TooFewNodes }
     }
 
     /// The nodes near a key: they hold what is kept there, and must not also see it carried.
