@@ -4,21 +4,12 @@ use std::time::Duration;
 
 use crate::support::{Network, message, text};
 
-const EPOCH: u64 = 3;
-
-async fn network(nodes: usize) -> Network {
-    let network = Network::start_with(nodes, |options| options.network.epoch_seconds = EPOCH).await;
-    // Nodes become active when others have known them for an epoch.
-    tokio::time::sleep(Duration::from_secs(2 * EPOCH)).await;
-    network
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_sent_and_read_through_guarded_channels() {
-    let network = network(20).await;
+    let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let mail = message("guarded", 60);
-    let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
+    let guarded = ["--scheme", "guarded", "--json"];
     let send = ["send", "--to", &bob.address, "-"].into_iter().chain(guarded);
     let sent = alice.run_with_input(send, &mail).await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));
@@ -76,9 +67,9 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_sender_can_be_answered() {
-    let network = network(24).await;
+    let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
-    let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
+    let guarded = ["--scheme", "guarded", "--json"];
     let question = ["send", "--to", &bob.address, "-s", "question", "--reply-to", "new"];
     let sent = alice.run_with_input(question.into_iter().chain(guarded), b"who am I?\n").await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));

@@ -107,6 +107,12 @@ impl<'a> Outbox<'a> {
         Self { vault }
     }
 
+    /// The vault it lies in.
+    #[must_use]
+    pub const fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
     /// Takes a mail in, durably: its id.
     ///
     /// # Errors
@@ -125,6 +131,17 @@ impl<'a> Outbox<'a> {
     /// [`AgentError::Vault`].
     pub fn update(&self, id: &str, state: &State) -> Result<(), AgentError> {
         Ok(self.vault.write(&state_name(id), &wire::encode(state))?)
+    }
+
+    /// Counts an attempt that could not even begin, and why.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub fn could_not_begin(&self, id: &str, why: &str) -> Result<(), AgentError> {
+        let mut state = self.state(id)?;
+        state.attempts += 1;
+        why.clone_into(&mut state.last_error);
+        self.update(id, &state)
     }
 
     /// The ids of all mails on their way, sorted. What an agent left that was killed as it took a mail in or

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     account::AccountError,
@@ -214,6 +214,18 @@ impl Progress {
         }
     }
 
+    /// Shows nothing for a while: somebody is typing.
+    pub fn hide(&self) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Shows what is done again.
+    pub fn show(&self) {
+        if !self.verbose {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
     /// Stops showing.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
@@ -257,6 +269,10 @@ pub fn describe(event: &Event) -> Option<String> {
                 "inbox: waiting {seconds} s, so that body and notification cannot be matched by time"
             )
         }
+        Event::Incomplete { reason } => format!(
+            "the roster is incomplete ({reason}): storage nodes are looked up through channels, which the nodes \
+             near them see"
+        ),
         Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
     })
 }
