@@ -15,6 +15,7 @@
 
 mod authority;
 mod bad_input;
+mod churn;
 mod end_to_end;
 mod faults;
 mod garbage;

@@ -288,6 +288,12 @@ impl Roster {
         self.entries.values().filter(|e| !e.silent).map(|e| &e.certificate)
     }
 
+    /// Whether a node is known and not silent.
+    #[must_use]
+    pub fn is_alive(&self, node: &NodeId) -> bool {
+        self.entries.get(&node.position()).is_some_and(|e| !e.silent)
+    }
+
     /// The active nodes.
     pub fn active(&self, now: Epoch) -> impl Iterator<Item = &NodeCertificate> {
         self.entries.values().filter(move |e| e.is_active(now)).map(|e| &e.certificate)
