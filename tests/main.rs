@@ -16,6 +16,7 @@
 mod authority;
 mod bad_input;
 mod cost;
+mod churn;
 mod end_to_end;
 mod faults;
 mod garbage;

@@ -111,7 +111,7 @@ impl Collector {
     /// readers of the guarded scheme go by. In doubt it is not.
     async fn is_garbage(&self, key: Key) -> bool {
         let (k, epoch) = (self.network.k, self.network.epoch(now()));
-        let settled = self.roster.with(|roster| roster.closest_settled(&key, k, epoch));
+        let settled = self.roster.with(|roster| roster.closest(&key, k, epoch));
         if settled.iter().any(|n| n.node() == self.local) {
             return false;
         }

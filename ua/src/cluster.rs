@@ -143,8 +143,8 @@ impl Cluster {
     fn write_network_file(&self) -> Result<(), ClusterError> {
         let mut file = self.options.network.clone();
         file.k = self.options.k;
-        file.bootstrap =
-            self.nodes.iter().take(ENTRANCES).map(|node| node.address.to_string()).collect();
+        let running = self.nodes.iter().filter(|node| node.process.is_some());
+        file.bootstrap = running.take(ENTRANCES).map(|node| node.address.to_string()).collect();
         std::fs::write(self.network_file(), toml::to_string(&file)?)?;
         Ok(())
     }
@@ -248,6 +248,24 @@ impl Cluster {
         self.nodes.insert(index, node);
         result?;
         self.await_event(index, "joined").await
+    }
+
+    /// Starts so many more nodes, with identities of their own, which enter by nodes that run; the first of the
+    /// new ones.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn add(&mut self, count: usize) -> Result<usize, ClusterError> {
+        self.write_network_file()?;
+        let first = self.nodes.len();
+        for index in first..first + count {
+            let node = self.spawn(index).await?;
+            self.nodes.push(node);
+        }
+        for index in first..first + count {
+            self.await_event(index, "joined").await?;
+        }
+        Ok(first)
     }
 
     /// Kademlia requests that all nodes of a recorded cluster have handled, and lookups that they have done.

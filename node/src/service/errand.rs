@@ -38,7 +38,7 @@ impl StandardService {
             Targets::Nearest { key, count } => {
                 let epoch = self.network.epoch(now());
                 let nearest = |roster: &mut anon::roster::Roster| {
-                    roster.closest_settled(&key, usize::from(count), epoch)
+                    roster.closest(&key, usize::from(count), epoch)
                 };
                 let found = self.roster.with(nearest);
                 let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
