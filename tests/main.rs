@@ -15,8 +15,8 @@
 
 mod authority;
 mod bad_input;
-mod cost;
 mod churn;
+mod cost;
 mod end_to_end;
 mod faults;
 mod garbage;

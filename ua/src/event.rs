@@ -111,7 +111,7 @@ pub enum Event {
     /// ends of channels.
     Incomplete {
         /// Why.
-        reason: String,
+        reason: anon::roster::Reason,
     },
     /// A chosen random delay between a mail's body and its notification.
     Waiting {
