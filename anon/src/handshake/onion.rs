@@ -17,7 +17,8 @@
 //! and never derived from what the hop knows: otherwise it would tell the far end how long the path is (Kuhn,
 //! Beck and Strufe, "Breaking and (Partially) Fixing Provably Secure Onion Routing", 2020).
 //!
-//! A sender who deviates gets an onion through six go-betweens at the most: then fillers take all the room.
+//! A sender who deviates gets an onion through seven go-betweens at the most: then all of the body is filler, and
+//! nobody can give that a tag.
 
 use rand_core::CryptoRng;
 
@@ -212,6 +213,7 @@ mod tests {
     #[test]
     fn the_sizes_are_those_of_the_documentation() {
         assert_eq!((SHIFT, PASSED, PLAIN, BODY), (177, 1_060, 1_221, 1_237));
+        assert_eq!(BODY / SHIFT, 6, "behind seven go-betweens nothing is the sender's");
     }
 
     proptest! {
