@@ -1,5 +1,7 @@
 //! The handshake's formulas computed step by step, for whoever wants to deviate from them.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use anon::{
     handshake::{Create, Created},
     labels::{self, Label},
@@ -54,6 +56,16 @@ impl ByHand {
         plain.resize(Create::LENGTH - 64 - 16, 0);
         let sealed = secretbox::seal(&self.early_key(), &[0; 24], &plain);
         Create::from_padded(&[&certificate[..], &e, &sealed].concat()).unwrap()
+    }
+
+    /// As [`Self::new`], for the node with this channel secret and this ephemeral key of the sender's.
+    pub(crate) fn at(
+        network: NetworkId,
+        certificate: [u8; 32],
+        channel: [u8; 32],
+        e: [u8; 32],
+    ) -> Self {
+        Self::new(network, certificate, e, x25519_dalek::x25519(channel, e))
     }
 
     /// What is sealed in a first message.

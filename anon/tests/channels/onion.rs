@@ -8,7 +8,6 @@ use anon::{
     position::Key,
     request::{Request, Response, Targets},
 };
-use x25519_dalek::x25519;
 
 use super::{
     by_hand::ByHand,
@@ -46,9 +45,8 @@ fn create(bytes: &[u8]) -> Create {
 
 /// The first message as its node can compute it from its own secret.
 fn by_hand(node: &Node, create: &Create) -> ByHand {
-    let e = create.replay_tag();
-    let es = x25519(node.channel.expose_seed(), e);
-    ByHand::new(network().id, node.certificate.digest(), e, es)
+    let (digest, channel) = (node.certificate.digest(), node.channel.expose_seed());
+    ByHand::at(network().id, digest, channel, create.replay_tag())
 }
 
 #[test]
