@@ -135,6 +135,16 @@ impl Channel {
         .await
     }
 
+    /// Sends a request to the far end; its answer is a later [`Self::response`]. Several may be on their way, and
+    /// are answered in their order.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the channel is of no use then.
+    pub async fn send(&mut self, request: &Request) -> Result<(), LinkError> {
+        let cells = self.state.request(request).map_err(anon::channel::ChannelError::Cell)?;
+        self.writer.write(&cells).await
+    }
+
     /// Sends a request to the far end and awaits its response.
     ///
     /// # Errors
@@ -144,8 +154,7 @@ impl Channel {
         request: &Request,
         timeout: Duration,
     ) -> Result<Response, LinkError> {
-        let cells = self.state.request(request).map_err(anon::channel::ChannelError::Cell)?;
-        self.writer.write(&cells).await?;
+        self.send(request).await?;
         self.response(timeout).await
     }
 }

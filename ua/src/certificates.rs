@@ -1,5 +1,7 @@
 //! Recipients' certificates: found, checked, and put back where a replica has lost its copy (paper, 2.4, 3.1).
 
+pub mod known;
+
 use std::{sync::Arc, time::Duration};
 
 use anon::{

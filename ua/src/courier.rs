@@ -32,6 +32,19 @@ pub trait Courier: Send {
     /// The replicas of the courier's key, found anew by two parties that agree.
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>>;
 
+    /// Finds the replicas and performs a request at all of them: what one does first. A courier whose agent knows
+    /// the replicas itself does both in one go, and has them confirmed meanwhile.
+    fn first<'a>(
+        &'a mut self,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(ReplicaSet, Vec<Answer>), AgentError>> {
+        Box::pin(async move {
+            let set = self.replicas().await?;
+            let answers = self.perform(set.nodes(), request).await?;
+            Ok((set, answers))
+        })
+    }
+
     /// Performs a request at these nodes and brings back their answers.
     fn perform<'a>(
         &'a mut self,
@@ -68,23 +81,16 @@ pub async fn deposit(
     let mut full = false;
     let mut last = Vec::new();
     for round in 0..ROUNDS {
-        let set = match courier.replicas().await {
-            Ok(set) if set.nodes().len() >= quorum => set,
-            Ok(set) => {
-                return Err(AgentError::TooFewReplicas {
-                    found: set.nodes().len(),
-                    wanted: quorum,
-                });
-            }
+        let (set, answers) = match visit(courier, request, tally, round).await {
+            Ok(visited) => visited,
             Err(_) if tally.len() >= quorum => break,
             Err(error) => return Err(error),
         };
         last = set.nodes().to_vec();
-        let missing = tally.missing(&set);
-        if missing.is_empty() {
-            break;
+        if last.len() < quorum {
+            return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }
-        for answer in courier.perform(&missing, request).await? {
+        for answer in answers {
             match answer.response {
                 Some(Response::Receipt(receipt)) if receipt.claims.node == answer.node => {
                     if let Err(error) = tally.count(&set, *receipt) {
@@ -116,4 +122,21 @@ pub async fn deposit(
     } else {
         Err(AgentError::NotEnoughReceipts { valid: tally.len(), wanted: quorum, full })
     }
+}
+
+/// One round: the replicas, and what those answered that have given no receipt yet.
+async fn visit(
+    courier: &mut dyn Courier,
+    request: &Request,
+    tally: &Tally,
+    round: u32,
+) -> Result<(ReplicaSet, Vec<Answer>), AgentError> {
+    if round == 0 {
+        return courier.first(request).await;
+    }
+    let set = courier.replicas().await?;
+    let missing = tally.missing(&set);
+    let answers =
+        if missing.is_empty() { Vec::new() } else { courier.perform(&missing, request).await? };
+    Ok((set, answers))
 }

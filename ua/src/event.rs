@@ -22,6 +22,8 @@ pub enum Purpose {
     InboxCheck,
     /// Reading: an inbox, or the bodies of one mail.
     Reading,
+    /// Nothing yet: built ahead.
+    Ahead,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
             Self::Certificate => Self::Certificate,
             Self::Reading => Self::Reading,
+            Self::Ahead => Self::Ahead,
         }
     }
 
@@ -46,6 +49,7 @@ impl Purpose {
             Self::Inbox => "inbox",
             Self::InboxCheck => "inbox check",
             Self::Reading => "reading",
+            Self::Ahead => "channel ahead",
         }
     }
 }
@@ -103,6 +107,12 @@ pub enum Event {
     },
     /// A node did what honest ones do not.
     Evidence(Evidence),
+    /// The agent's roster is known to be incomplete: what is closest to a key is looked up in the DHT, by the far
+    /// ends of channels.
+    Incomplete {
+        /// Why.
+        reason: String,
+    },
     /// A chosen random delay between a mail's body and its notification.
     Waiting {
         /// How long, whole seconds.

@@ -107,6 +107,12 @@ impl<'a> Outbox<'a> {
         Self { vault }
     }
 
+    /// The vault it lies in.
+    #[must_use]
+    pub const fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
     /// Takes a mail in, durably: its id.
     ///
     /// # Errors

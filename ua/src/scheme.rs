@@ -2,6 +2,7 @@
 
 mod guarded;
 mod paper;
+mod pool;
 
 use anon::{
     certificate::{NodeCertificate, NodeId},
@@ -11,13 +12,14 @@ use anon::{
 };
 use futures::future::BoxFuture;
 use node::Channel;
+use std::sync::Arc;
 
 use crate::{
     error::AgentError,
     event::{Path, Purpose},
 };
 
-pub use guarded::GuardedScheme;
+pub use guarded::{GuardedPlan, GuardedScheme};
 pub use paper::PaperScheme;
 
 /// A channel, and the far end's answer to the request that rode along.
@@ -31,6 +33,15 @@ pub struct OpenChannel {
     pub path: Path,
 }
 
+/// A channel that was built ahead: nobody has asked its far end anything, or told it what it is for.
+#[derive(Debug)]
+pub struct ReadyChannel {
+    /// The channel.
+    pub channel: Channel,
+    /// Its nodes.
+    pub path: Path,
+}
+
 /// A way to get channels.
 pub trait Scheme: Send + Sync {
     /// Opens a channel to a random node that nobody could choose for us, with a first request on board.
@@ -39,6 +50,30 @@ pub trait Scheme: Send + Sync {
         purpose: Purpose,
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>>;
+
+    /// Begins to build so many channels ahead, in the background, over nodes that are not near the keys in
+    /// `avoid`. Each serves this scheme's one mail, once.
+    fn build_ahead(self: Arc<Self>, channels: usize, avoid: &[Key]) {
+        let _ = (channels, avoid);
+    }
+
+    /// How many channels stand ready.
+    fn ready(&self) -> usize {
+        0
+    }
+
+    /// A channel that was built ahead and may serve for `key`, if there is one.
+    fn take_ready(&self, purpose: Purpose, key: &Key) -> Option<ReadyChannel> {
+        let _ = (purpose, key);
+        None
+    }
+
+    /// The replicas of a key as the agent itself knows them, so that it need not wait for what others list before
+    /// it uses them; what they list is compared all the same. `None` where the agent does not know.
+    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
+        let _ = key;
+        None
+    }
 
     /// What a far end is asked for the replicas of a key.
     fn list_replicas(&self, key: Key, k: u8) -> Request;

@@ -10,7 +10,7 @@ use crate::{
     evidence,
     guard::Guards,
     roster::AgentRoster,
-    scheme::{GuardedScheme, PaperScheme, Scheme},
+    scheme::{GuardedPlan, GuardedScheme, PaperScheme, Scheme},
     vault::Vault,
 };
 
@@ -54,8 +54,13 @@ pub async fn prepare_scheme(
         guards.certificates(roster)
     });
     guards.write(vault)?;
-    let keeper = Arc::clone(roster.keeper());
-    Ok(Arc::new(GuardedScheme::new(Arc::clone(entrance), keeper, certificates, middle)))
+    let plan = GuardedPlan {
+        roster: Arc::clone(roster.keeper()),
+        guards: certificates,
+        middle,
+        complete: true,
+    };
+    Ok(Arc::new(GuardedScheme::new(Arc::clone(entrance), plan)))
 }
 
 /// A random delay with this mean (exponential, at most ten times it): long enough, on average, for other mails

@@ -257,6 +257,10 @@ pub fn describe(event: &Event) -> Option<String> {
                 "inbox: waiting {seconds} s, so that body and notification cannot be matched by time"
             )
         }
+        Event::Incomplete { reason } => format!(
+            "the roster is incomplete ({reason}): storage nodes are looked up through channels, which the nodes \
+             near them see"
+        ),
         Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
     })
 }

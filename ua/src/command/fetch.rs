@@ -1,5 +1,7 @@
 //! `cutout fetch`.
 
+mod watch;
+
 use std::{path::PathBuf, sync::Arc};
 
 use anon::network::Network;
@@ -23,15 +25,19 @@ use crate::{
 /// Arguments of `cutout fetch`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout fetch                        into your own Maildir\n  cutout fetch --maildir ~/Maildir    where your mail program looks\n\nReading is direct unless --scheme guarded is given: the k nodes of your inbox see this machine's\naddress and whose inbox it reads. See THREATMODEL.md."
+    after_help = "Examples:\n  cutout fetch                        into your own Maildir\n  cutout fetch --maildir ~/Maildir    where your mail program looks\n  cutout fetch --watch                go on, at random times; Ctrl-C ends it\n\nIn the guarded scheme mail is read through channels, one inbox a channel. With --direct, or --scheme paper,\nthe k nodes of your inbox see this machine's address and whose inbox it reads. See THREATMODEL.md."
 )]
 pub struct FetchArgs {
     /// The Maildir to deliver to, made if it is missing [default: mail/ in the user's directory]
     #[arg(long, value_name = "DIR")]
     maildir: Option<PathBuf>,
-    /// Read directly even with --scheme guarded: the inbox's nodes see this machine's address
+    /// Read directly, even in the guarded scheme: the inbox's nodes see this machine's address
     #[arg(long)]
     direct: bool,
+    /// Go on reading, each address at random times of its own, this many seconds apart on average
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "900",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    watch: Option<u64>,
     #[command(flatten)]
     scheme: SchemeArgs,
     /// Report in JSON on stdout
@@ -44,17 +50,15 @@ pub struct FetchArgs {
 /// # Errors
 /// [`Failure`].
 pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
+    if let Some(seconds) = args.watch {
+        return watch::run(global, &args, seconds).await;
+    }
     let home = global.open_home()?;
-    let network = home.network().network().map_err(crate::home::HomeError::from)?;
-    let path = args.maildir.clone().unwrap_or_else(|| Home::default_maildir(home.directory()));
-    let maildir = Maildir::open(&path)?;
-    let progress = Arc::new(Progress::start("reading the inboxes", global.verbose > 0));
-    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    let fetch = Fetch { home: &home, network: &network, entrance, maildir: &maildir, args: &args };
-    let mut fetched = fetch.account(OWN).await;
+    let session = Session::start(&home, &args, global.verbose > 0)?;
+    let mut fetched = session.fetch(OWN, true).await;
     for name in Account::replies(home.vault())? {
-        progress.step("reading the inboxes of your addresses for answers");
-        match (&mut fetched, fetch.account(&name).await) {
+        session.progress.step("reading the inboxes of your addresses for answers");
+        match (&mut fetched, session.fetch(&name, true).await) {
             (Ok(all), Ok(more)) => all.merge(more),
             (Ok(_), Err(failure)) => {
                 tell(format!("warning: an address for answers was not read: {}", failure.cause));
@@ -62,32 +66,47 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
             (Err(_), _) => break,
         }
     }
-    fetch.entrance.widen().await;
-    progress.finish();
-    home.remember(&fetch.entrance)?;
+    session.end().await?;
     report(&fetched?, args.json)
 }
 
-/// What reading one account takes.
-struct Fetch<'a> {
+/// What reading takes, for as long as the home is open.
+struct Session<'a> {
     home: &'a Home,
-    network: &'a Network,
+    network: Network,
+    progress: Arc<Progress>,
     entrance: Arc<Entrance>,
-    maildir: &'a Maildir,
+    maildir: Maildir,
     args: &'a FetchArgs,
 }
 
-impl Fetch<'_> {
-    /// Reads one account, and sees to it that its certificate is published (paper, 2.4), by the same way: an
-    /// address made for answers never directly, two addresses never through one channel.
-    async fn account(&self, name: &str) -> Result<Fetched, Failure> {
+impl<'a> Session<'a> {
+    fn start(home: &'a Home, args: &'a FetchArgs, verbose: bool) -> Result<Self, Failure> {
+        let network = home.network().network().map_err(crate::home::HomeError::from)?;
+        let default = || Home::default_maildir(home.directory());
+        let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
+        let progress = Arc::new(Progress::start("reading the inboxes", verbose));
+        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+        Ok(Self { home, network, progress, entrance, maildir, args })
+    }
+
+    async fn end(self) -> Result<(), Failure> {
+        self.entrance.widen().await;
+        self.progress.finish();
+        self.home.remember(&self.entrance)?;
+        Ok(())
+    }
+
+    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4),
+    /// by the same way: an address made for answers never directly, two addresses never through one channel.
+    async fn fetch(&self, name: &str, check: bool) -> Result<Fetched, Failure> {
         let vault = self.home.vault();
         let mut account = Account::read_named(vault, name)?;
-        if account.wants_renewal(self.network, now()) {
-            account.renew(self.network, now());
+        if account.wants_renewal(&self.network, now()) {
+            account.renew(&self.network, now());
             account.write_named(vault, name)?;
         }
-        let certificate = account.certificate(self.network, now())?;
+        let certificate = account.certificate(&self.network, now())?;
         let wanted = self.args.scheme.scheme == SchemeName::Guarded && !self.args.direct;
         let scheme = if wanted || name != OWN {
             Some(prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await?)
@@ -105,21 +124,35 @@ impl Fetch<'_> {
             vault,
             &account,
             certificate.clone(),
-            self.maildir,
+            &self.maildir,
         );
         let fetched = reader.fetch().await;
-        let published = match scheme {
-            None => publish(&entrance, &certificate).await,
-            Some(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
-        };
-        if let Err(error) = published {
-            tell(format!("warning: your certificate could not be checked: {error}"));
+        if check {
+            let published = match scheme {
+                None => publish(&entrance, &certificate).await,
+                Some(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+            };
+            if let Err(error) = published {
+                tell(format!("warning: your certificate could not be checked: {error}"));
+            }
         }
         fetched.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))
     }
 }
 
 fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
+    show(fetched, json)?;
+    if !json {
+        match fetched.delivered.len() {
+            0 => tell("No new mail."),
+            1 => tell("1 new mail."),
+            n => tell(format!("{n} new mails.")),
+        }
+    }
+    Ok(())
+}
+
+fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
     if json {
         let mails: Vec<_> = fetched
             .delivered
@@ -152,11 +185,6 @@ fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
         if let Some(address) = &mail.reply_to {
             tell(format!("  an answer reaches its sender at {address}"));
         }
-    }
-    match fetched.delivered.len() {
-        0 => tell("No new mail."),
-        1 => tell("1 new mail."),
-        n => tell(format!("{n} new mails.")),
     }
     if fetched.waiting > 0 {
         tell(format!(

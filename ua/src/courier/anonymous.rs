@@ -17,7 +17,7 @@ use crate::{
     error::AgentError,
     event::{Event, Purpose},
     evidence::Misdeed,
-    scheme::{OpenChannel, Scheme},
+    scheme::{OpenChannel, ReadyChannel, Scheme},
 };
 
 /// How often a new pair of channels is tried before the courier gives up.
@@ -34,6 +34,7 @@ pub struct AnonymousCourier {
     anonymizer: Option<Channel>,
     performer: Option<NodeId>,
     fresh: Option<ReplicaSet>,
+    ready: Option<(ReadyChannel, ReadyChannel)>,
 }
 
 impl std::fmt::Debug for AnonymousCourier {
@@ -43,7 +44,8 @@ impl std::fmt::Debug for AnonymousCourier {
 }
 
 impl AnonymousCourier {
-    /// A courier to the replicas of `key`, its channels open and their lists compared.
+    /// A courier to the replicas of `key`: over two channels that were built ahead, if there are, else over two new
+    /// ones whose lists are compared now.
     ///
     /// # Errors
     /// [`AgentError`], [`AgentError::Disagreement`] if no pair of lists agreed.
@@ -53,23 +55,78 @@ impl AnonymousCourier {
         key: Key,
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
-        let mut courier =
-            Self { scheme, entrance, key, purpose, anonymizer: None, performer: None, fresh: None };
-        courier.fresh = Some(courier.find_replicas().await?);
+        let mut courier = Self {
+            scheme,
+            entrance,
+            key,
+            purpose,
+            anonymizer: None,
+            performer: None,
+            fresh: None,
+            ready: None,
+        };
+        if courier.scheme.own_replicas(&key).is_some()
+            && let Some(z) = courier.scheme.take_ready(purpose, &key)
+        {
+            courier.ready = courier.scheme.take_ready(purpose.check(), &key).map(|w| (z, w));
+        }
+        if courier.ready.is_none() {
+            courier.fresh = Some(courier.find_replicas().await?);
+        }
         Ok(courier)
+    }
+
+    fn question(&self) -> Request {
+        self.scheme
+            .list_replicas(self.key, u8::try_from(self.entrance.network().k).unwrap_or(u8::MAX))
+    }
+
+    /// Over channels that stand: Z is asked for its list and, in the same breath, to perform at the replicas that
+    /// the agent knows; W is asked for its list. Nothing counts unless both lists agree with the agent's roster.
+    async fn at_once(
+        &self,
+        (z, w): (ReadyChannel, ReadyChannel),
+        replicas: Vec<NodeCertificate>,
+        request: &Request,
+    ) -> Result<(ReplicaSet, Vec<Answer>, Channel, NodeId), AgentError> {
+        let (question, perform) = (self.question(), perform_at(&replicas, request));
+        let (mut along, mut check) = (z.channel, w.channel);
+        let anonymizer = async {
+            along.send(&question).await?;
+            along.send(&perform).await?;
+            let list = along.response(PERFORM_TIMEOUT).await?;
+            let performed = along.response(PERFORM_TIMEOUT).await;
+            Ok::<_, AgentError>((list, performed))
+        };
+        let verifier = async { Ok(check.request(&question, PERFORM_TIMEOUT).await?) };
+        let ((from_z, performed), from_w) = tokio::try_join!(anonymizer, verifier)?;
+        let (z, w) = (z.path.far_end, w.path.far_end);
+        let set = self.scheme.compare_replicas(self.key, (z, from_z), (w, from_w))?;
+        self.agreed(&set);
+        let answers = match performed {
+            Ok(Response::Performed { answers, .. }) => answers,
+            Ok(_) | Err(_) => {
+                self.entrance.accuse(z, Misdeed::Dropped, Vec::new());
+                Vec::new()
+            }
+        };
+        Ok((set, answers, along, z))
+    }
+
+    fn agreed(&self, set: &ReplicaSet) {
+        let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
+        let agreed = Event::Agreed { purpose: self.purpose, replicas };
+        self.entrance.listener().on(&agreed);
     }
 
     /// Opens Z and W and compares their lists, again with others until two agree.
     async fn find_replicas(&mut self) -> Result<ReplicaSet, AgentError> {
-        let k = u8::try_from(self.entrance.network().k).unwrap_or(u8::MAX);
-        let closest = self.scheme.list_replicas(self.key, k);
+        let closest = self.question();
         let mut attempt = 1;
         loop {
             match self.compare_once(&closest).await {
                 Ok(set) => {
-                    let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
-                    let agreed = Event::Agreed { purpose: self.purpose, replicas };
-                    self.entrance.listener().on(&agreed);
+                    self.agreed(&set);
                     return Ok(set);
                 }
                 Err(AgentError::Disagreement(disagreement)) if attempt < ATTEMPTS => {
@@ -126,6 +183,31 @@ impl Courier for AnonymousCourier {
         })
     }
 
+    fn first<'a>(
+        &'a mut self,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(ReplicaSet, Vec<Answer>), AgentError>> {
+        Box::pin(async move {
+            if let Some(channels) = self.ready.take()
+                && let Some(replicas) = self.scheme.own_replicas(&self.key)
+            {
+                match self.at_once(channels, replicas, request).await {
+                    Ok((set, answers, channel, performer)) => {
+                        (self.anonymizer, self.performer) = (Some(channel), Some(performer));
+                        return Ok((set, answers));
+                    }
+                    // The replicas that did perform it recognise it when it comes again, another way.
+                    Err(error) => {
+                        self.entrance.listener().on(&Event::failed(self.purpose, &error));
+                    }
+                }
+            }
+            let set = self.replicas().await?;
+            let answers = self.perform(set.nodes(), request).await?;
+            Ok((set, answers))
+        })
+    }
+
     fn perform<'a>(
         &'a mut self,
         targets: &'a [NodeCertificate],
@@ -133,12 +215,7 @@ impl Courier for AnonymousCourier {
     ) -> BoxFuture<'a, Result<Vec<Answer>, AgentError>> {
         Box::pin(async move {
             let Some(channel) = &mut self.anonymizer else { return Err(AgentError::BadAnswer) };
-            let nodes = targets.iter().map(NodeCertificate::to_unverified).collect();
-            let perform = Request::Perform {
-                targets: Targets::Nodes(nodes),
-                request: Box::new(request.clone()),
-            };
-            match channel.request(&perform, PERFORM_TIMEOUT).await {
+            match channel.request(&perform_at(targets, request), PERFORM_TIMEOUT).await {
                 Ok(Response::Performed { answers, .. }) => Ok(answers),
                 // A dead or unwilling anonymizer: the next round opens a new pair and repeats the request,
                 // which the replicas that did perform it recognise.
@@ -164,4 +241,9 @@ impl Courier for AnonymousCourier {
     fn key(&self) -> Key {
         self.key
     }
+}
+
+fn perform_at(targets: &[NodeCertificate], request: &Request) -> Request {
+    let nodes = targets.iter().map(NodeCertificate::to_unverified).collect();
+    Request::Perform { targets: Targets::Nodes(nodes), request: Box::new(request.clone()) }
 }

@@ -8,8 +8,10 @@
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
 //! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
 
+mod judge;
+
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,16 +19,18 @@ use std::{
 use anon::{
     certificate::{NodeCertificate, NodeId},
     network::{Epoch, MAX_K},
-    position::Key,
+    position::{Key, keep_closest},
     request::{Request, Response, Targets},
     selection::{Draw, GuardedPath, draw_guarded},
-    verification::{CrossVerified, Disagreement, ReplicaSet, differs_by_churn},
-    wire,
+    verification::{CrossVerified, Disagreement, ReplicaSet},
 };
-use futures::future::BoxFuture;
+use futures::{StreamExt as _, future::BoxFuture, stream};
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
 
-use super::{OpenChannel, Scheme};
+use super::{
+    OpenChannel, ReadyChannel, Scheme,
+    pool::{MAX_READY, Pool},
+};
 use crate::{
     entrance::Entrance,
     error::AgentError,
@@ -43,21 +47,45 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a hop may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Channels that are built ahead at once.
+const AHEAD_AT_ONCE: usize = 8;
+
+/// What a scheme for one mail is made of.
+#[derive(Clone, Debug)]
+pub struct GuardedPlan {
+    /// The agent's own roster.
+    pub roster: Arc<RosterKeeper>,
+    /// The guard, and the spare.
+    pub guards: Vec<NodeCertificate>,
+    /// Go-betweens between the guard and the far end.
+    pub middle: usize,
+    /// Whether the roster is not known to be incomplete, so that "closest" is what it says.
+    pub complete: bool,
+}
+
 /// Guards, middles and far ends over the agent's own roster.
 pub struct GuardedScheme {
     entrance: Arc<Entrance>,
-    roster: Arc<RosterKeeper>,
-    guards: Vec<NodeCertificate>,
-    middle: usize,
+    plan: GuardedPlan,
     used: Mutex<Used>,
-    links: Mutex<Option<(NodeId, Links)>>,
+    links: Mutex<BTreeMap<NodeId, Links>>,
+    pool: Pool,
 }
 
-/// Who has served in this mail's channels. No far end serves twice; no witness does where there are others.
+/// Who has served in this mail's channels, or stands ready to. No far end serves twice; no witness does where
+/// there are others.
 #[derive(Default)]
 struct Used {
     far_ends: BTreeSet<NodeId>,
     witnesses: BTreeSet<NodeId>,
+}
+
+/// A channel that has just been built.
+struct Built {
+    channel: Channel,
+    answer: Option<Response>,
+    path: Path,
+    keys: Draw,
 }
 
 impl std::fmt::Debug for GuardedScheme {
@@ -67,51 +95,54 @@ impl std::fmt::Debug for GuardedScheme {
 }
 
 impl GuardedScheme {
-    /// The scheme for one mail, with `middle` go-betweens behind the guard.
+    /// The scheme for one mail.
     #[must_use]
-    pub fn new(
-        entrance: Arc<Entrance>,
-        roster: Arc<RosterKeeper>,
-        guards: Vec<NodeCertificate>,
-        middle: usize,
-    ) -> Self {
-        let (used, links) = (Mutex::default(), Mutex::default());
-        Self { entrance, roster, guards, middle, used, links }
+    pub fn new(entrance: Arc<Entrance>, plan: GuardedPlan) -> Self {
+        let (used, links, pool) = (Mutex::default(), Mutex::default(), Pool::default());
+        Self { entrance, plan, used, links, pool }
     }
 
     fn epoch(&self) -> Epoch {
         self.entrance.network().epoch(now())
     }
 
-    /// The link to the guard: one identity for all channels, since the guard knows this machine anyway.
+    /// The link to a guard: one identity for all channels, since the guard knows this machine anyway.
     fn guard_links(&self, guard: &NodeCertificate) -> Result<Links, AgentError> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((node, links)) = &*links
-            && *node == guard.node()
-        {
+        if let Some(links) = links.get(&guard.node()) {
             return Ok(links.clone());
         }
         let fresh = Links::disposable(&self.entrance.network().name)?;
         if let Some(address) = certified_addresses(guard).into_iter().next() {
             self.entrance.listener().on(&Event::Identity(Peer { id: fresh.local(), address }));
         }
-        *links = Some((guard.node(), fresh.clone()));
+        links.insert(guard.node(), fresh.clone());
         Ok(fresh)
+    }
+
+    /// The guard that serves: the first, unless it is near what the channel is for, or could not be reached all
+    /// the while. In a network so small that both are near, the first serves all the same.
+    fn guard(&self, attempt: usize, avoid: &BTreeSet<NodeId>) -> Option<&NodeCertificate> {
+        let mut fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
+        let last = attempt + 1 == ATTEMPTS;
+        let first = fit.next().or_else(|| self.plan.guards.first())?;
+        if last { fit.next().or(Some(first)) } else { Some(first) }
     }
 
     fn active(&self, node: &NodeCertificate) -> Result<CrossVerified, AgentError> {
         let epoch = self.epoch();
-        let token = self.roster.with(|roster| CrossVerified::active(roster, &node.node(), epoch));
+        let token =
+            self.plan.roster.with(|roster| CrossVerified::active(roster, &node.node(), epoch));
         token.ok_or(AgentError::RosterTooSmall)
     }
 
-    async fn try_open(
+    async fn try_build(
         &self,
         guard: &NodeCertificate,
-        purpose: Purpose,
-        early: &Request,
-    ) -> Result<OpenChannel, AgentError> {
-        let path = self.draw(guard, early).ok_or(AgentError::RosterTooSmall)?;
+        avoid: &BTreeSet<NodeId>,
+        early: Option<&Request>,
+    ) -> Result<Built, AgentError> {
+        let path = self.draw(guard, avoid).ok_or(AgentError::RosterTooSmall)?;
         let (Some((key, far_end)), (witness_key, witness)) = (path.hops.last(), &path.witness)
         else {
             return Err(AgentError::RosterTooSmall);
@@ -129,38 +160,61 @@ impl GuardedScheme {
         };
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
-        self.entrance.listener().on(&Event::Channel { purpose, path: nodes.clone(), keys });
-        Ok(OpenChannel { channel, answer, path: nodes })
+        Ok(Built { channel, answer, path: nodes, keys })
+    }
+
+    /// Builds until a channel stands, at most [`ATTEMPTS`] times.
+    async fn build_one(
+        &self,
+        purpose: Purpose,
+        avoid: &BTreeSet<NodeId>,
+        early: Option<&Request>,
+    ) -> Result<Built, AgentError> {
+        let mut last = AgentError::RosterTooSmall;
+        for attempt in 0..ATTEMPTS {
+            let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
+            match self.try_build(guard, avoid, early).await {
+                Ok(built) => return Ok(built),
+                Err(error @ AgentError::RosterTooSmall) => return Err(error),
+                Err(error) => {
+                    self.entrance.listener().on(&Event::failed(purpose, &error));
+                    last = error;
+                }
+            }
+        }
+        Err(last)
     }
 
     /// Draws a path on which nobody serves who served this mail before, or is near what the channel is for; in a
-    /// small network a witness may serve again.
-    fn draw(&self, guard: &NodeCertificate, early: &Request) -> Option<GuardedPath> {
-        let mut excluded = self.near_to(early);
-        let witnesses = {
-            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            excluded.extend(&used.far_ends);
-            used.witnesses.clone()
-        };
-        let strict: BTreeSet<NodeId> = excluded.union(&witnesses).copied().collect();
+    /// small network a witness may serve again, and what stands ready makes room.
+    fn draw(&self, guard: &NodeCertificate, avoid: &BTreeSet<NodeId>) -> Option<GuardedPath> {
         let epoch = self.epoch();
-        self.roster.with(|roster| {
-            let draw = |excluded| {
-                draw_guarded(roster, guard, self.middle, excluded, epoch, &mut rand::rng())
-            };
-            draw(&strict).or_else(|| draw(&excluded))
+        let draw = |excluded: &BTreeSet<NodeId>| {
+            self.plan.roster.with(|roster| {
+                draw_guarded(roster, guard, self.plan.middle, excluded, epoch, &mut rand::rng())
+            })
+        };
+        let excluded = |with_witnesses: bool| {
+            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut excluded: BTreeSet<NodeId> = avoid.union(&used.far_ends).copied().collect();
+            if with_witnesses {
+                excluded.extend(&used.witnesses);
+            }
+            excluded
+        };
+        draw(&excluded(true)).or_else(|| draw(&excluded(false))).or_else(|| {
+            let free = self.pool.discard();
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.far_ends.retain(|node| !free.contains(node));
+            drop(used);
+            draw(&excluded(false))
         })
     }
 
-    /// The nodes near what a channel is for: they hold it, and must not also see it carried.
-    fn near_to(&self, early: &Request) -> BTreeSet<NodeId> {
-        let key = match early {
-            Request::Nearest { key, .. } => key,
-            Request::Perform { targets: Targets::Nearest { key, .. }, .. } => key,
-            _ => return BTreeSet::new(),
-        };
+    /// The nodes near a key: they hold what is kept there, and must not also see it carried.
+    fn near_to(&self, key: &Key) -> BTreeSet<NodeId> {
         let (k, epoch) = (self.entrance.network().k, self.epoch());
-        let near = self.roster.with(|roster| roster.closest(key, k, epoch));
+        let near = self.plan.roster.with(|roster| roster.closest(key, k, epoch));
         near.iter().map(NodeCertificate::node).collect()
     }
 
@@ -178,25 +232,28 @@ impl GuardedScheme {
         links: &Links,
         guard: &NodeCertificate,
         hops: &[(Key, NodeCertificate)],
-        early: &Request,
-    ) -> Result<(Channel, Response), AgentError> {
+        early: Option<&Request>,
+    ) -> Result<(Channel, Option<Response>), AgentError> {
         let question = |index: usize| match hops.get(index) {
-            Some((key, _)) => Request::Nearest { key: *key, count: 1 },
-            None => early.clone(),
+            Some((key, _)) => Some(Request::Nearest { key: *key, count: 1 }),
+            None => early.cloned(),
         };
         let first = self.active(guard)?;
         let mut channel =
-            Channel::open(links, &first, Some(&question(0)), HANDSHAKE_TIMEOUT).await?;
+            Channel::open(links, &first, question(0).as_ref(), HANDSHAKE_TIMEOUT).await?;
         let mut asked = guard.node();
         for (index, (key, next)) in hops.iter().enumerate() {
             let statement = channel.response(ANSWER_TIMEOUT).await?;
             self.judge(asked, *key, next, &statement)?;
             let token = self.active(next)?;
             let question = question(index + 1);
-            channel = channel.extend(&token, Some(&question), HANDSHAKE_TIMEOUT).await?;
+            channel = channel.extend(&token, question.as_ref(), HANDSHAKE_TIMEOUT).await?;
             asked = next.node();
         }
-        let answer = channel.response(ANSWER_TIMEOUT).await?;
+        let answer = match early {
+            Some(_) => Some(channel.response(ANSWER_TIMEOUT).await?),
+            None => None,
+        };
         Ok((channel, answer))
     }
 
@@ -217,45 +274,16 @@ impl GuardedScheme {
         let statement = channel.response(ANSWER_TIMEOUT).await?;
         self.judge(witness.node(), key, far_end, &statement)
     }
+}
 
-    /// Holds what a node states of a key against one's own roster.
-    fn judge(
-        &self,
-        asked: NodeId,
-        key: Key,
-        own: &NodeCertificate,
-        answer: &Response,
-    ) -> Result<(), AgentError> {
-        let nearest = self.stated(asked, key, answer)?;
-        let own = std::slice::from_ref(own);
-        if self.roster.with(|roster| differs_by_churn(&nearest, own, roster)) {
-            return Ok(());
-        }
-        self.accuse(asked, Misdeed::FalseNearest, answer);
-        let second = nearest.first().copied().unwrap_or(asked);
-        let first = own.first().map_or(asked, NodeCertificate::node);
-        Err(Disagreement::Node { first, second }.into())
-    }
-
-    fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {
-        let proof = match answer {
-            Response::Nearest(statement) => wire::encode(&**statement),
-            _ => Vec::new(),
-        };
-        self.entrance.accuse(node, misdeed, proof);
-    }
-
-    /// The nodes that a signed answer states.
-    fn stated(
-        &self,
-        asked: NodeId,
-        key: Key,
-        answer: &Response,
-    ) -> Result<Vec<NodeId>, AgentError> {
-        let Response::Nearest(statement) = answer else { return Err(AgentError::BadAnswer) };
-        let network = self.entrance.network().id;
-        statement.verify(&network, asked, key, self.epoch()).map_err(|_| AgentError::BadAnswer)?;
-        Ok(statement.claims.nearest.clone())
+/// The key that a request to a far end is about.
+const fn key_of(request: &Request) -> Option<&Key> {
+    match request {
+        Request::Nearest { key, .. }
+        | Request::Closest { key, .. }
+        | Request::Perform { targets: Targets::Nearest { key, .. }, .. }
+        | Request::Perform { targets: Targets::Closest { key, .. }, .. } => Some(key),
+        _ => None,
     }
 }
 
@@ -266,28 +294,69 @@ impl Scheme for GuardedScheme {
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
         Box::pin(async move {
-            let mut last = AgentError::RosterTooSmall;
-            for attempt in 0..ATTEMPTS {
-                // The guard stays; the spare serves only while the guard itself cannot be reached.
-                let index = if attempt + 1 == ATTEMPTS { 1 } else { 0 };
-                let Some(guard) = self.guards.get(index).or_else(|| self.guards.first()) else {
-                    return Err(AgentError::RosterTooSmall);
-                };
-                match self.try_open(guard, purpose, early).await {
-                    Ok(open) => return Ok(open),
-                    Err(error @ AgentError::RosterTooSmall) => return Err(error),
-                    Err(error) => {
-                        self.entrance.listener().on(&Event::failed(purpose, &error));
-                        last = error;
-                    }
+            if let Some(key) = key_of(early)
+                && let Some(ready) = self.take_ready(purpose, key)
+            {
+                let ReadyChannel { mut channel, path } = ready;
+                // One that stood too long may have been closed behind our back: then another is built.
+                if let Ok(answer) = channel.request(early, ANSWER_TIMEOUT).await {
+                    return Ok(OpenChannel { channel, answer, path });
                 }
             }
-            Err(last)
+            let avoid = key_of(early).map(|key| self.near_to(key)).unwrap_or_default();
+            let built = self.build_one(purpose, &avoid, Some(early)).await?;
+            let Built { channel, answer: Some(answer), path, keys } = built else {
+                return Err(AgentError::BadAnswer);
+            };
+            self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
+            Ok(OpenChannel { channel, answer, path })
         })
     }
 
+    fn build_ahead(self: Arc<Self>, channels: usize, avoid: &[Key]) {
+        let avoid: BTreeSet<NodeId> = avoid.iter().flat_map(|key| self.near_to(key)).collect();
+        let scheme = Arc::downgrade(&self);
+        tokio::spawn(async move {
+            let building = stream::iter(0..channels.min(MAX_READY)).map(async |_| {
+                // Whoever wanted them may be gone.
+                let Some(scheme) = scheme.upgrade() else { return };
+                if let Ok(built) = scheme.build_one(Purpose::Ahead, &avoid, None).await {
+                    let Built { channel, path, keys, .. } = built;
+                    scheme.pool.put(ReadyChannel { channel, path }, keys);
+                }
+            });
+            building.buffer_unordered(AHEAD_AT_ONCE).collect::<()>().await;
+        });
+    }
+
+    fn ready(&self) -> usize {
+        self.pool.len()
+    }
+
+    fn take_ready(&self, purpose: Purpose, key: &Key) -> Option<ReadyChannel> {
+        let near = self.near_to(key);
+        let waiting = self.pool.take(|waiting| {
+            let path = &waiting.ready.path;
+            let fits = |node| !near.contains(node);
+            fits(&path.go_between) && fits(&path.far_end) && path.middle.iter().all(fits)
+        })?;
+        let (path, keys) = (waiting.ready.path.clone(), waiting.keys);
+        self.entrance.listener().on(&Event::Channel { purpose, path, keys });
+        Some(waiting.ready)
+    }
+
+    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
+        let (k, epoch) = (self.entrance.network().k, self.epoch());
+        let nodes = || self.plan.roster.with(|roster| roster.closest(key, k, epoch));
+        self.plan.complete.then(nodes).filter(|nodes| !nodes.is_empty())
+    }
+
     fn list_replicas(&self, key: Key, k: u8) -> Request {
-        Request::Nearest { key, count: k }
+        if self.plan.complete {
+            Request::Nearest { key, count: k }
+        } else {
+            Request::Closest { key, count: k }
+        }
     }
 
     fn compare_replicas(
@@ -296,9 +365,17 @@ impl Scheme for GuardedScheme {
         z: (NodeId, Response),
         w: (NodeId, Response),
     ) -> Result<ReplicaSet, AgentError> {
+        if !self.plan.complete {
+            return Ok(ReplicaSet::agree(
+                key,
+                self.looked_up(key, z.1)?,
+                self.looked_up(key, w.1)?,
+            )?);
+        }
         let (from_z, from_w) = (self.stated(z.0, key, &z.1)?, self.stated(w.0, key, &w.1)?);
         let (k, epoch) = (self.entrance.network().k, self.epoch());
         let confirmed = self
+            .plan
             .roster
             .with(|roster| ReplicaSet::confirmed(key, roster, k, (&from_z, &from_w), epoch));
         if let Err(Disagreement::Lists { only_first, only_second }) = &confirmed {
@@ -312,14 +389,27 @@ impl Scheme for GuardedScheme {
         Ok(confirmed?)
     }
 
-    fn candidates(&self, key: Key, _: Response) -> Result<Vec<NodeCertificate>, AgentError> {
+    fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
         // Wider than k: a sender whose roster differs by churn may have used one of the next ones.
         let (count, epoch) = (self.entrance.network().k + READ_WIDER, self.epoch());
-        let nodes = self.roster.with(|roster| roster.closest(&key, count.min(MAX_K), epoch));
+        let mut nodes =
+            self.plan.roster.with(|roster| roster.closest(&key, count.min(MAX_K), epoch));
+        if !self.plan.complete {
+            for found in self.looked_up(key, answer)? {
+                if !nodes.iter().any(|node| node.node() == found.node()) {
+                    nodes.push(found);
+                }
+            }
+            keep_closest(&mut nodes, &key, MAX_K, |node| node.node().position());
+        }
         if nodes.is_empty() { Err(AgentError::RosterTooSmall) } else { Ok(nodes) }
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
-        Targets::Nearest { key, count }
+        if self.plan.complete {
+            Targets::Nearest { key, count }
+        } else {
+            Targets::Closest { key, count }
+        }
     }
 }

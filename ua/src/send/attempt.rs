@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{
     authorization::Deletion,
-    certificate::{AddressCertificate, NodeCertificate},
+    certificate::{Address, AddressCertificate, NodeCertificate},
     mail::{DeleteSeed, Headers, MessageId, seal_notification},
     receipt::{Expected, ReceiptKind, Tally},
     request::{Append, DeletePermission, ObjectKind, Request, Store},
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use super::{Outcome, Sender, permissions::Permissions};
 use crate::{
-    certificates::{fetch_anonymously, fetch_directly},
+    certificates::{fetch_anonymously, fetch_directly, known},
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     error::AgentError,
     event::{Event, Purpose},
@@ -29,6 +29,8 @@ use crate::{
 const PARTS_AT_ONCE: usize = 4;
 /// Recipients of one mail served at once.
 const RECIPIENTS_AT_ONCE: usize = 8;
+/// The longest that channels are left to stand while a delay passes; nodes close silent ones after 120 s.
+const MAX_IDLE: Duration = Duration::from_secs(60);
 /// How long a replica must promise to keep what it took, seconds.
 const KEEP: u64 = 7 * 86_400;
 
@@ -82,7 +84,10 @@ impl Attempt<'_> {
         }
         let bodies = self.store_parts(&permissions, direct);
         let prepared = stream::iter(waiting)
-            .map(async |(index, r)| (index, self.prepare_recipient(&r, direct).await))
+            .map(async |(index, r)| {
+                let delay = if direct { Duration::ZERO } else { random_delay(self.sender.delay) };
+                (index, delay, self.prepare_recipient(&r, direct, delay).await)
+            })
             .buffer_unordered(RECIPIENTS_AT_ONCE)
             .collect::<Vec<_>>();
         let (bodies, prepared) = future::join(bodies, prepared).await;
@@ -97,9 +102,13 @@ impl Attempt<'_> {
         let quorum = self.sender.entrance.network().quorum;
         outcome.body_receipts = bodies.iter().map(|part| part.receipts).min().unwrap_or(quorum);
         let appended = stream::iter(prepared)
-            .map(async |(index, prepared)| match prepared {
-                Ok((certificate, mut courier)) => {
-                    self.let_others_pass(direct).await;
+            .map(async |(index, delay, prepared)| match prepared {
+                Ok((certificate, courier)) => {
+                    self.let_others_pass(delay).await;
+                    let mut courier = match courier {
+                        Some(courier) => courier,
+                        None => self.courier_to_inbox(index, direct).await?,
+                    };
                     self.append(index, &certificate, &mut *courier).await
                 }
                 Err(AgentError::NoSuchRecipient) => {
@@ -131,8 +140,7 @@ impl Attempt<'_> {
 
     /// Waits a random time, so that whoever sees a body stored and a notification appended cannot match the
     /// two by time. The mail is in the outbox meanwhile.
-    async fn let_others_pass(&self, direct: bool) {
-        let delay = if direct { Duration::ZERO } else { random_delay(self.sender.delay) };
+    async fn let_others_pass(&self, delay: Duration) {
         if !delay.is_zero() {
             let seconds = delay.as_secs();
             self.sender.entrance.listener().on(&Event::Waiting { seconds });
@@ -266,23 +274,56 @@ impl Attempt<'_> {
         })
     }
 
-    /// What a recipient needs before the bodies are stored: a certificate, and a way to the inboxes.
+    /// What a recipient needs before the bodies are stored: a certificate, and a way to the inboxes, unless the
+    /// delay is so long that nodes would close it meanwhile.
     async fn prepare_recipient(
         &self,
         recipient: &OutgoingRecipient,
         direct: bool,
-    ) -> Result<(AddressCertificate, Box<dyn Courier>), AgentError> {
+        delay: Duration,
+    ) -> Result<(AddressCertificate, Option<Box<dyn Courier>>), AgentError> {
         let address = &recipient.address;
-        let certificate = async {
-            if direct {
-                fetch_directly(&self.sender.entrance, address).await
-            } else {
-                fetch_anonymously(&self.sender.scheme, &self.sender.entrance, address).await
+        let courier = async {
+            if delay > MAX_IDLE {
+                return Ok(None);
             }
+            self.courier(address.inbox(), Purpose::Inbox, direct).await.map(Some)
         };
-        let courier = self.courier(address.inbox(), Purpose::Inbox, direct);
-        let (certificate, courier) = future::join(certificate, courier).await;
+        let (certificate, courier) = future::join(self.certificate(address, direct), courier).await;
         Ok((certificate?, courier?))
+    }
+
+    async fn courier_to_inbox(
+        &self,
+        index: usize,
+        direct: bool,
+    ) -> Result<Box<dyn Courier>, AgentError> {
+        let recipient = self.state.lock().await.recipients.get(index).cloned();
+        let inbox = recipient.ok_or(AgentError::NoSuchRecipient)?.address.inbox();
+        self.courier(inbox, Purpose::Inbox, direct).await
+    }
+
+    /// A recipient's certificate: the one in the vault while it is fresh, else the network's, by a channel of its
+    /// own. Only an address that is its keys' fingerprint is never given other keys.
+    async fn certificate(
+        &self,
+        address: &Address,
+        direct: bool,
+    ) -> Result<AddressCertificate, AgentError> {
+        let entrance = &self.sender.entrance;
+        if direct {
+            return fetch_directly(entrance, address).await;
+        }
+        let vault = self.sender.outbox.vault();
+        let lasts = address.is_self_certifying();
+        if lasts && let Some(known) = known::read(vault, entrance.network(), address)? {
+            return Ok(known);
+        }
+        let certificate = fetch_anonymously(&self.sender.scheme, entrance, address).await?;
+        if lasts {
+            known::add(vault, entrance.network(), &certificate)?;
+        }
+        Ok(certificate)
     }
 
     /// Appends one recipient's notification; it is sealed once and for all, on disk before it is sent.

@@ -1,0 +1,120 @@
+//! Recipients' certificates that were fetched before, sealed: whoever is written to often is not asked for anew
+//! each time, and nobody learns that another mail is about to go there.
+
+use anon::{
+    certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
+    network::Network,
+    time::Time,
+    wire,
+};
+use node::now;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::AgentError,
+    vault::{Vault, VaultError},
+};
+
+/// The sealed file.
+const FILE: &str = "certificates";
+/// Its greatest length, bytes.
+const MAX_FILE: usize = 1 << 20;
+/// The most certificates kept; the oldest goes first.
+const KEPT: usize = 512;
+/// How long one is used before it is fetched anew, seconds: a week. A revocation list counts at once.
+const FRESH: u64 = 7 * 86_400;
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    certificate: UnverifiedAddressCertificate,
+    fetched: Time,
+}
+
+/// The certificate of `address` in the vault, if it is fresh and valid.
+///
+/// # Errors
+/// [`AgentError::Vault`], [`AgentError::BadFile`].
+pub fn read(
+    vault: &Vault,
+    network: &Network,
+    address: &Address,
+) -> Result<Option<AddressCertificate>, AgentError> {
+    let current = now();
+    let fresh = |entry: &Entry| entry.fetched.after(FRESH) > current && entry.fetched <= current;
+    let entries = entries(vault)?.into_iter().filter(fresh);
+    let mut verified = entries.filter_map(|entry| entry.certificate.verify(network, current).ok());
+    Ok(verified.find(|certificate| certificate.address() == address))
+}
+
+/// Keeps a certificate that was fetched now.
+///
+/// # Errors
+/// As [`read`].
+pub fn add(
+    vault: &Vault,
+    network: &Network,
+    certificate: &AddressCertificate,
+) -> Result<(), AgentError> {
+    let current = now();
+    let mut kept = entries(vault)?;
+    kept.retain(|entry| {
+        let known = entry.certificate.clone().verify(network, current);
+        known.is_ok_and(|known| known.address() != certificate.address())
+    });
+    kept.push(Entry { certificate: certificate.to_unverified(), fetched: current });
+    let surplus = kept.len().saturating_sub(KEPT);
+    kept.drain(..surplus);
+    Ok(vault.write(FILE, &wire::encode(&kept))?)
+}
+
+fn entries(vault: &Vault) -> Result<Vec<Entry>, AgentError> {
+    match vault.read(FILE) {
+        Ok(bytes) => {
+            wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))
+        }
+        Err(VaultError::NotFound) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        account::Account,
+        vault::{KdfCost, Passphrase},
+    };
+
+    #[test]
+    fn a_certificate_is_found_again_and_only_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = Passphrase::new("x".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
+        let file = node::NetworkFile::parse("name = 'demo.alt'").unwrap();
+        let network = file.network().unwrap();
+        let [bob, eve] = [(), ()].map(|()| Account::self_certifying(&network, now()));
+        let certificate = bob.certificate(&network, now()).unwrap();
+        assert!(read(&vault, &network, bob.address()).unwrap().is_none());
+        add(&vault, &network, &certificate).unwrap();
+        add(&vault, &network, &certificate).unwrap();
+        assert_eq!(entries(&vault).unwrap().len(), 1);
+        assert_eq!(read(&vault, &network, bob.address()).unwrap(), Some(certificate));
+        assert!(read(&vault, &network, eve.address()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_stale_one_is_fetched_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = Passphrase::new("x".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
+        let file = node::NetworkFile::parse("name = 'demo.alt'").unwrap();
+        let network = file.network().unwrap();
+        let bob = Account::self_certifying(&network, now());
+        let certificate = bob.certificate(&network, now()).unwrap().to_unverified();
+        let fetched = Time(now().0 - FRESH);
+        vault.write(FILE, &wire::encode(&vec![Entry { certificate, fetched }])).unwrap();
+        assert!(read(&vault, &network, bob.address()).unwrap().is_none());
+    }
+}

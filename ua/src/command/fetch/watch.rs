@@ -1,0 +1,96 @@
+//! `cutout fetch --watch`: each address at random times of its own, so that neither the times nor the order of
+//! readings tell that two addresses have one reader.
+//!
+//! Between readings the home is closed: `cutout send` works beside it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::{FetchArgs, Session, show};
+use crate::{
+    account::{Account, OWN},
+    command::Global,
+    home::Home,
+    session::random_delay,
+    terminal::{Failure, tell},
+    vault::{Passphrase, VaultError},
+};
+
+/// How often one's own certificate is looked after: mostly it is there.
+const CHECK: Duration = Duration::from_secs(6 * 3_600);
+/// How long to wait for a home that another command has open.
+const BUSY: Duration = Duration::from_secs(2);
+/// The least time between two looks at which addresses there are.
+const LEAST: Duration = Duration::from_millis(500);
+
+/// When an address is read next, and when its certificate was checked last.
+struct Turn {
+    next: Instant,
+    checked: Option<Instant>,
+}
+
+/// Reads until it is interrupted.
+///
+/// # Errors
+/// [`Failure`] if the home cannot be opened; a reading that fails is told, and comes round again.
+pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
+    let directory = global.directory()?;
+    let passphrase = global.passphrase("Passphrase: ")?;
+    drop(open(&directory, &passphrase).await?);
+    tell(format!("Reading every {seconds} s on average. Ctrl-C ends it."));
+    let work = watch(global, args, Duration::from_secs(seconds), &directory, &passphrase);
+    tokio::select! {
+        ended = work => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn watch(
+    global: &Global,
+    args: &FetchArgs,
+    mean: Duration,
+    directory: &std::path::Path,
+    passphrase: &Passphrase,
+) -> Result<(), Failure> {
+    let mut turns: BTreeMap<String, Turn> = BTreeMap::new();
+    // One's own address at once, so that whoever starts this sees that it works.
+    turns.insert(OWN.to_owned(), Turn { next: Instant::now(), checked: None });
+    loop {
+        let due = turns.iter().min_by_key(|(_, turn)| turn.next);
+        let Some((name, next)) = due.map(|(name, turn)| (name.clone(), turn.next)) else {
+            return Ok(());
+        };
+        tokio::time::sleep_until(next.into()).await;
+        let home = open(directory, passphrase).await?;
+        if let Some(turn) = turns.get_mut(&name) {
+            turn.next = Instant::now() + random_delay(mean).max(LEAST);
+            let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
+            let session = Session::start(&home, args, global.verbose > 0)?;
+            let fetched = session.fetch(&name, check).await;
+            session.end().await?;
+            match fetched {
+                Ok(fetched) => {
+                    turn.checked = if check { Some(Instant::now()) } else { turn.checked };
+                    show(&fetched, args.json)?;
+                }
+                Err(failure) => failure.print(),
+            }
+        }
+        for name in Account::replies(home.vault())? {
+            let fresh = || Turn { next: Instant::now() + random_delay(mean), checked: None };
+            turns.entry(name).or_insert_with(fresh);
+        }
+    }
+}
+
+/// Opens the home as soon as no other command has it.
+async fn open(directory: &std::path::Path, passphrase: &Passphrase) -> Result<Home, Failure> {
+    loop {
+        match Home::open(directory, passphrase) {
+            Err(crate::home::HomeError::Vault(VaultError::InUse)) => tokio::time::sleep(BUSY).await,
+            opened => return Ok(opened?),
+        }
+    }
+}

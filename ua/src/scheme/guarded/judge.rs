@@ -1,0 +1,70 @@
+//! What nodes state, held against the agent's own roster; what differs by more than churn is evidence.
+
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    position::Key,
+    request::Response,
+    verification::{Disagreement, differs_by_churn, verify_list},
+    wire,
+};
+use node::now;
+
+use super::GuardedScheme;
+use crate::{error::AgentError, evidence::Misdeed};
+
+impl GuardedScheme {
+    /// Holds what a node states of a key against one's own roster.
+    pub(super) fn judge(
+        &self,
+        asked: NodeId,
+        key: Key,
+        own: &NodeCertificate,
+        answer: &Response,
+    ) -> Result<(), AgentError> {
+        let nearest = self.stated(asked, key, answer)?;
+        let own = std::slice::from_ref(own);
+        if self.plan.roster.with(|roster| differs_by_churn(&nearest, own, roster)) {
+            return Ok(());
+        }
+        if !self.plan.complete {
+            // Whoever knows that there are nodes it has not heard of cannot call another's word for them a lie.
+            return Ok(());
+        }
+        self.accuse(asked, Misdeed::FalseNearest, answer);
+        let second = nearest.first().copied().unwrap_or(asked);
+        let first = own.first().map_or(asked, NodeCertificate::node);
+        Err(Disagreement::Node { first, second }.into())
+    }
+
+    pub(super) fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {
+        let proof = match answer {
+            Response::Nearest(statement) => wire::encode(&**statement),
+            _ => Vec::new(),
+        };
+        self.entrance.accuse(node, misdeed, proof);
+    }
+
+    /// The nodes that a far end found in the DHT, where the agent's roster does not say.
+    pub(super) fn looked_up(
+        &self,
+        key: Key,
+        answer: Response,
+    ) -> Result<Vec<NodeCertificate>, AgentError> {
+        let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+        let network = self.entrance.network();
+        Ok(verify_list(list, &key, network.k, network, now())?)
+    }
+
+    /// The nodes that a signed answer states.
+    pub(super) fn stated(
+        &self,
+        asked: NodeId,
+        key: Key,
+        answer: &Response,
+    ) -> Result<Vec<NodeId>, AgentError> {
+        let Response::Nearest(statement) = answer else { return Err(AgentError::BadAnswer) };
+        let network = self.entrance.network().id;
+        statement.verify(&network, asked, key, self.epoch()).map_err(|_| AgentError::BadAnswer)?;
+        Ok(statement.claims.nearest.clone())
+    }
+}
