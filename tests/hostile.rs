@@ -13,6 +13,7 @@
 //! | [`lists`] | Z, W | other replica lists |
 //! | [`receipts`] | Z, a storage node | receipts that prove nothing |
 //! | [`cells`] | X | cells changed, lost, repeated, moved, sent back |
+//! | [`paths`] | X | paths made in one pass, taken elsewhere |
 //! | [`inboxes`], [`deletions`] | a stranger | somebody else's mail |
 //! | [`bodies`] | storage nodes | wrong bodies |
 //! | [`bytes`] | a peer | bytes and messages that no honest peer sends |
@@ -30,5 +31,6 @@ mod liars;
 mod limits;
 mod lists;
 mod network;
+mod paths;
 mod receipts;
 mod stalls;

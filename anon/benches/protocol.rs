@@ -10,7 +10,7 @@ use std::{hint::black_box, time::Duration};
 use anon::{
     cell::{CELL, Cell},
     channel::{Extension, FarEnd, GoBetween, Opening, SenderChannel},
-    handshake::{Initiator, respond},
+    handshake::{Initiator, MAX_HOPS, respond},
     keys::ChannelSecret,
     labels,
     mail::{DeleteSeed, Headers, open_notification, seal_body, seal_notification},
@@ -53,6 +53,16 @@ fn handshakes(criterion: &mut Criterion) {
     });
     group.bench_function("responder", |b| {
         b.iter(|| respond(black_box(&create), &node.channel, &id, &mut rng).expect("answers"));
+    });
+    let others: Vec<Node> = (2..).take(MAX_HOPS - 1).map(Node::new).collect();
+    let hops: Vec<_> =
+        [&node].into_iter().chain(&others).map(|hop| (&hop.certificate, None)).collect();
+    group.bench_function("initiator start, five hops in one pass", |b| {
+        b.iter(|| Initiator::start_path(&hops, &mut rng).expect("starts"));
+    });
+    let (.., onion) = Initiator::start_path(&hops, &mut rng).expect("starts");
+    group.bench_function("responder, go-between in one pass", |b| {
+        b.iter(|| respond(black_box(&onion), &node.channel, &id, &mut rng).expect("answers"));
     });
     group.bench_function("initiator finish", |b| {
         b.iter_batched(

@@ -1,7 +1,7 @@
 //! Cells: everything that travels on a channel is 4,096 bytes long.
 //!
 //! ```text
-//! create cell    Create (592 bytes) ‖ zeros            created cell   Created (64 bytes) ‖ zeros
+//! create cell    Create (1,301 bytes) ‖ zeros          created cell   Created (64 bytes) ‖ zeros
 //! every other    secretbox(direction's key, counter, 4,080 bytes)      then a layer for each go-between
 //! messages       length (4 bytes, little-endian) ‖ message ‖ zeros, cut into pieces of 4,080 bytes
 //! ```

@@ -2,23 +2,29 @@
 //!
 //! ```text
 //! sender     Opening ──created──► SenderChannel ──extend──► Extending ──extended──► SenderChannel …
+//!            OpeningPath ──created──► Underway ──answer──► ──extended──► Underway … SenderChannel
 //! hop        FarEnd ──extended──► GoBetween (a layer each way, nothing else, until the end)
 //! ```
+//! A path can grow hop by hop, or be made in one pass: then each hop finds in its handshake where to go on.
 //! A hop serves requests while it is the far end. Once it has extended it can only forward: there is no cell
 //! that it could take for its own, and none that tells it which place of the path it has.
+
+mod path;
 
 use rand_core::CryptoRng;
 use thiserror::Error;
 
 use crate::{
     cell::{Cell, CellError, Layer, Opener, Sealer},
-    handshake::{self, Create, Created, HandshakeError, HopKeys, Initiator},
+    handshake::{self, Create, Created, Early, HandshakeError, HopKeys, Initiator},
     keys::ChannelSecret,
     network::NetworkId,
     request::{Request, Response},
     verification::CrossVerified,
     wire::{self, WireError},
 };
+
+pub use path::{OpeningPath, Passage, Underway};
 
 /// Why a channel ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -135,6 +141,15 @@ impl SenderChannel {
         }
     }
 
+    /// The channel with one more hop, whose answer the far end so far has reported.
+    fn extended(self, response: &Response, initiator: Initiator) -> Result<Self, ChannelError> {
+        let Response::Extended(created) = response else { return Err(ChannelError::NotExtended) };
+        let keys = initiator.finish(created)?;
+        let mut layers = self.layers;
+        layers.push(self.spare);
+        Ok(Self::over(layers, keys))
+    }
+
     /// Asks the far end to become a go-between to `to`, which becomes the far end.
     ///
     /// # Errors
@@ -161,11 +176,8 @@ impl Extending {
         let Some(response) = self.channel.receive(cell)? else {
             return Ok(Extension::Waiting(Box::new(self)));
         };
-        let Response::Extended(created) = response else { return Err(ChannelError::NotExtended) };
-        let keys = self.initiator.finish(&created)?;
-        let mut layers = self.channel.layers;
-        layers.push(self.channel.spare);
-        Ok(Extension::Extended(Box::new(SenderChannel::over(layers, keys))))
+        let channel = self.channel.extended(&response, self.initiator)?;
+        Ok(Extension::Extended(Box::new(channel)))
     }
 }
 
@@ -193,8 +205,8 @@ pub struct Accepted {
     pub far_end: FarEnd,
     /// The cell to answer with.
     pub created: Created,
-    /// The request that rode along.
-    pub early: Option<Request>,
+    /// What rode along: a request to answer, and where to go on.
+    pub early: Early,
 }
 
 impl FarEnd {

@@ -4,14 +4,22 @@
 //! ```text
 //! S, s   the node's channel key (from its certificate)      e, e'  fresh on either side
 //! h0     SHA-256(label ‖ 0x00 ‖ network ‖ SHA-256(certificate) ‖ e)
-//! es     X25519(e, S)          early key, chain = HKDF(salt h0, es)
-//! →      SHA-256(certificate) ‖ e ‖ secretbox(early key, early request padded to 512)      592 bytes
-//! h1     SHA-256(h0 ‖ sealed early request ‖ e')
+//! es     X25519(e, S)          early key, filler key, chain = HKDF(salt h0, es)
+//! →      SHA-256(certificate) ‖ e ‖ body = secretbox(early key, …)                        1,301 bytes
+//! h1     SHA-256(h0 ‖ body ‖ e')
 //! ee     X25519(e, e')         confirmation and the four keys of a hop = HKDF(salt chain, ee, context h1)
 //! ←      e' ‖ confirmation                                                                  64 bytes
 //! ```
+//! The body holds an early request for the far end, or a question for a go-between and the next hop's handshake
+//! (`onion`): a path of up to five hops is made by one message that passes through all of them, each taking off
+//! its layer, and all such messages are of one size and form. The answer binds the whole body, so a hop that
+//! was given another one than the sender made does not pass.
+//!
 //! The first message can be replayed (a node remembers those of a key's life, as far as it has room), so an
-//! early request never changes state. A key for each direction: nothing can be reflected.
+//! early request never changes state. A replay that asks to go on gets as far as to a node that remembers. A key
+//! for each direction: nothing can be reflected.
+
+mod onion;
 
 use std::fmt;
 
@@ -26,15 +34,11 @@ use crate::{
     keys::{AgreementKey, ChannelSecret, DerivedKey, EphemeralSecret, KeyError, SharedSecret},
     labels,
     network::NetworkId,
-    padding,
     request::Request,
-    secretbox, wire,
 };
 
-/// The room for an early request, bytes, padding included.
-pub const EARLY: usize = 512;
-const SEALED_EARLY: usize = EARLY + secretbox::TAG;
-const NO_NONCE: [u8; 24] = [0; 24];
+use onion::{BODY, Hop, OnionKeys};
+pub use onion::{EARLY, Early, MAX_HOPS, Onward, QUESTION};
 
 /// Why a handshake fails. A peer is told nothing: the stream closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -46,12 +50,15 @@ pub enum HandshakeError {
     /// Meant for a channel key that this node does not have (any more).
     #[error("meant for another channel key")]
     UnknownKey,
-    /// The early request does not open, is malformed, or would change state.
+    /// The body does not open, is malformed, or holds a request that would change state.
     #[error("the early request is not acceptable")]
     BadEarlyRequest,
     /// The early request does not fit.
     #[error("the early request is too long")]
     EarlyRequestTooLong,
+    /// No node, more than [`MAX_HOPS`], or one of them twice.
+    #[error("not a path that can be made in one pass")]
+    BadPath,
     /// The node could not prove that it holds its channel key.
     #[error("the node does not hold the key that its certificate names")]
     NotConfirmed,
@@ -63,7 +70,7 @@ pub struct Create {
     certificate: [u8; 32],
     ephemeral: AgreementKey,
     #[serde(with = "serde_bytes")]
-    early: [u8; SEALED_EARLY],
+    body: [u8; BODY],
 }
 
 /// The responder's message.
@@ -74,13 +81,13 @@ pub struct Created {
 }
 
 impl Create {
-    /// Its length, bytes.
-    pub const LENGTH: usize = 32 + 32 + SEALED_EARLY;
+    /// Its length, bytes: the same for every hop of every path.
+    pub const LENGTH: usize = 32 + 32 + BODY;
 
     /// The three fields one after the other.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        [&self.certificate[..], &self.ephemeral.0, &self.early].concat()
+        [&self.certificate[..], &self.ephemeral.0, &self.body].concat()
     }
 
     /// Reads what [`Self::to_bytes`] wrote from the front of `bytes`; what follows must be zero.
@@ -88,12 +95,12 @@ impl Create {
     pub fn from_padded(bytes: &[u8]) -> Option<Self> {
         let (certificate, rest) = bytes.split_first_chunk::<32>()?;
         let (ephemeral, rest) = rest.split_first_chunk::<32>()?;
-        let (early, rest) = rest.split_first_chunk::<SEALED_EARLY>()?;
+        let (body, rest) = rest.split_first_chunk::<BODY>()?;
         let ephemeral = AgreementKey(*ephemeral);
         rest.iter().all(|b| *b == 0).then_some(Self {
             certificate: *certificate,
             ephemeral,
-            early: *early,
+            body: *body,
         })
     }
 
@@ -147,7 +154,7 @@ impl fmt::Debug for HopKeys {
 struct Transcript {
     h0: [u8; 32],
     chain: DerivedKey,
-    early_key: DerivedKey,
+    onion: OnionKeys,
 }
 
 impl Transcript {
@@ -165,14 +172,14 @@ impl Transcript {
         }
         let h0: [u8; 32] = hash.finalize().into();
         let chain = es.derive(&h0, labels::HANDSHAKE_CHAIN, &[]);
-        let early_key = es.derive(&h0, labels::HANDSHAKE_EARLY, &[]);
-        Self { h0, chain, early_key }
+        let onion = OnionKeys::new(&h0, es);
+        Self { h0, chain, onion }
     }
 
-    fn finish(&self, early: &[u8], e2: &AgreementKey, ee: &SharedSecret) -> (HopKeys, [u8; 32]) {
+    fn finish(&self, body: &[u8], e2: &AgreementKey, ee: &SharedSecret) -> (HopKeys, [u8; 32]) {
         let mut hash = Sha256::new();
         hash.update(self.h0);
-        hash.update(early);
+        hash.update(body);
         hash.update(e2.0);
         let h1: [u8; 32] = hash.finalize().into();
         let key = |label| ee.derive(&self.chain.0, label, &h1);
@@ -190,12 +197,33 @@ impl Transcript {
 pub struct Initiator {
     ephemeral: EphemeralSecret,
     transcript: Transcript,
-    early: [u8; SEALED_EARLY],
+    body: [u8; BODY],
 }
 
 impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Initiator(..)")
+    }
+}
+
+/// A handshake as far as it goes without knowing the path.
+struct Begun {
+    ephemeral: EphemeralSecret,
+    public: AgreementKey,
+    transcript: Transcript,
+}
+
+impl Begun {
+    fn new<R: CryptoRng>(
+        certificate: &NodeCertificate,
+        rng: &mut R,
+    ) -> Result<Self, HandshakeError> {
+        let ephemeral = EphemeralSecret::generate(rng);
+        let public = ephemeral.agreement_key();
+        let claims = certificate.claims();
+        let es = ephemeral.agree(&claims.channel_key)?;
+        let transcript = Transcript::new(&claims.network, &certificate.digest(), &public, &es);
+        Ok(Self { ephemeral, public, transcript })
     }
 }
 
@@ -209,23 +237,48 @@ impl Initiator {
         early: Option<&Request>,
         rng: &mut R,
     ) -> Result<(Self, Create), HandshakeError> {
-        let early = match early {
-            Some(request) if request.changes_state() => {
-                return Err(HandshakeError::BadEarlyRequest);
-            }
-            Some(request) => wire::encode(request),
-            None => Vec::new(),
-        };
-        let early = padding::pad(&early, EARLY).map_err(|_| HandshakeError::EarlyRequestTooLong)?;
-        let ephemeral = EphemeralSecret::generate(rng);
-        let public = ephemeral.agreement_key();
-        let es = ephemeral.agree(&certificate.claims().channel_key)?;
-        let digest = certificate.digest();
-        let transcript = Transcript::new(&certificate.claims().network, &digest, &public, &es);
-        let sealed = secretbox::seal(&transcript.early_key.0, &NO_NONCE, &early);
-        let early = sealed.try_into().map_err(|_| HandshakeError::EarlyRequestTooLong)?;
-        let create = Create { certificate: digest, ephemeral: public, early };
-        Ok((Self { ephemeral, transcript, early }, create))
+        let (first, _, create) = Self::start_path(&[(certificate, early)], rng)?;
+        Ok((first, create))
+    }
+
+    /// Starts the handshakes of a whole path: the first hop's, those of the hops behind it in their order, and
+    /// the one message for all of them. Every hop but the last may be asked a question of at most
+    /// [`QUESTION`] bytes with its padding, the last one an early request of at most [`EARLY`].
+    ///
+    /// # Errors
+    /// [`HandshakeError`] as for [`Self::start`], or if there are no hops or more than [`MAX_HOPS`].
+    pub fn start_path<R: CryptoRng>(
+        hops: &[(&NodeCertificate, Option<&Request>)],
+        rng: &mut R,
+    ) -> Result<(Self, Vec<Self>, Create), HandshakeError> {
+        let begun: Result<Vec<Begun>, HandshakeError> =
+            hops.iter().map(|(certificate, _)| Begun::new(certificate, rng)).collect();
+        let begun = begun?;
+        let path: Vec<Hop<'_>> = hops
+            .iter()
+            .zip(&begun)
+            .map(|((certificate, request), begun)| Hop {
+                keys: &begun.transcript.onion,
+                node: certificate.node(),
+                certificate: certificate.digest(),
+                ephemeral: begun.public,
+                request: *request,
+            })
+            .collect();
+        let bodies = onion::seal_path(&path, rng)?;
+        let first = path.first().zip(bodies.first());
+        let create = first.map(|(hop, body)| Create {
+            certificate: hop.certificate,
+            ephemeral: hop.ephemeral,
+            body: *body,
+        });
+        let mut initiators = begun.into_iter().zip(bodies).map(|(begun, body)| {
+            let Begun { ephemeral, transcript, .. } = begun;
+            Self { ephemeral, transcript, body }
+        });
+        let first = initiators.next().zip(create);
+        let (first, create) = first.ok_or(HandshakeError::BadPath)?;
+        Ok((first, initiators.collect(), create))
     }
 
     /// Ends the handshake: the node has proven that it holds its channel key.
@@ -234,7 +287,7 @@ impl Initiator {
     /// [`HandshakeError`] if it has not.
     pub fn finish(self, created: &Created) -> Result<HopKeys, HandshakeError> {
         let ee = self.ephemeral.agree(&created.ephemeral)?;
-        let (keys, confirmation) = self.transcript.finish(&self.early, &created.ephemeral, &ee);
+        let (keys, confirmation) = self.transcript.finish(&self.body, &created.ephemeral, &ee);
         if bool::from(confirmation.ct_eq(&created.confirmation)) {
             Ok(keys)
         } else {
@@ -253,24 +306,13 @@ pub fn respond<R: CryptoRng>(
     secret: &ChannelSecret,
     network: &NetworkId,
     rng: &mut R,
-) -> Result<(HopKeys, Created, Option<Request>), HandshakeError> {
+) -> Result<(HopKeys, Created, Early), HandshakeError> {
     let es = secret.agree(&create.ephemeral)?;
     let transcript = Transcript::new(network, &create.certificate, &create.ephemeral, &es);
-    let padded = secretbox::open(&transcript.early_key.0, &NO_NONCE, &create.early)
-        .map_err(|_| HandshakeError::BadEarlyRequest)?;
-    let early = padding::unpad(&padded).map_err(|_| HandshakeError::BadEarlyRequest)?;
-    let early = if early.is_empty() {
-        None
-    } else {
-        let request = Request::decode(early).map_err(|_| HandshakeError::BadEarlyRequest)?;
-        if request.changes_state() {
-            return Err(HandshakeError::BadEarlyRequest);
-        }
-        Some(request)
-    };
+    let early = transcript.onion.open(&create.body)?;
     let ephemeral = EphemeralSecret::generate(rng);
     let public = ephemeral.agreement_key();
     let ee = ephemeral.agree(&create.ephemeral)?;
-    let (keys, confirmation) = transcript.finish(&create.early, &public, &ee);
+    let (keys, confirmation) = transcript.finish(&create.body, &public, &ee);
     Ok((keys, Created { ephemeral: public, confirmation }, early))
 }

@@ -49,6 +49,8 @@ pub const MAIL_SIGNATURE: Label = Label("cutout/1 mail signature");
 pub const HANDSHAKE: Label = Label("cutout/1 handshake");
 /// Key: early data that rides in the handshake's first message.
 pub const HANDSHAKE_EARLY: Label = Label("cutout/1 handshake early data");
+/// Key: the filler that a go-between puts on an onion.
+pub const HANDSHAKE_FILLER: Label = Label("cutout/1 handshake onion filler");
 /// Key: chaining from the first to the second Diffie-Hellman.
 pub const HANDSHAKE_CHAIN: Label = Label("cutout/1 handshake chain");
 /// Key: the responder's confirmation.
@@ -90,6 +92,7 @@ mod tests {
             MAIL_SIGNATURE,
             HANDSHAKE,
             HANDSHAKE_EARLY,
+            HANDSHAKE_FILLER,
             HANDSHAKE_CHAIN,
             HANDSHAKE_CONFIRM,
             CELL_FORWARD,

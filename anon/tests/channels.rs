@@ -1,9 +1,11 @@
-//! Channels, both ends in memory: honest runs over one to three hops, and every attack on a cell, a handshake
-//! or an extension that somebody on the way can try.
+//! Channels, both ends in memory: honest runs over one to three hops, and every attack on a cell, a handshake,
+//! an extension or a path made in one pass that somebody on the way can try.
 #![cfg(test)]
 
 #[path = "support/line.rs"]
 mod line;
+#[path = "support/pass.rs"]
+mod pass;
 #[path = "support/world.rs"]
 mod world;
 
@@ -17,3 +19,5 @@ mod extension;
 mod handshake;
 #[path = "channels/honest.rs"]
 mod honest;
+#[path = "channels/onion.rs"]
+mod onion;

@@ -2,6 +2,8 @@
 //! value encodes to; nothing panics, nothing is allocated because a length says so.
 #![cfg(test)]
 
+#[path = "channels/by_hand.rs"]
+mod by_hand;
 #[path = "support/world.rs"]
 mod world;
 

@@ -4,6 +4,8 @@
 
 #[path = "support/line.rs"]
 mod line;
+#[path = "support/pass.rs"]
+mod pass;
 #[path = "support/tape.rs"]
 mod tape;
 #[path = "support/vector.rs"]

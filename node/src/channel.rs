@@ -1,12 +1,13 @@
-//! Serving channels (paper, 4.1): as far end, then perhaps as go-between.
+//! Serving channels (paper, 4.1): as far end, then perhaps as go-between. A hop goes on when its sender asks it
+//! to, or from the beginning, when its handshake named the next node.
 
 use std::{sync::Arc, time::Duration};
 
 use anon::{
     cell::Cell,
-    certificate::UnverifiedNodeCertificate,
-    channel::{FarEnd, GoBetween},
-    handshake::{Create, Created},
+    certificate::{NodeId, UnverifiedNodeCertificate},
+    channel::{Accepted, FarEnd, GoBetween},
+    handshake::{Create, Created, Early, Onward},
     network::Network,
     request::{Request, Response},
 };
@@ -19,6 +20,7 @@ use crate::{
     link::{Carrier, CellReader, CellWriter, LinkError, Links, Peer},
     observer::{Observer, Via},
     replay::ReplayCache,
+    roster::RosterKeeper,
     service::Service,
 };
 
@@ -32,6 +34,7 @@ pub(crate) struct ChannelContext {
     pub(crate) network: Arc<Network>,
     pub(crate) keys: Arc<ChannelKeys>,
     pub(crate) links: Links,
+    pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) service: Arc<dyn Service>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) replays: ReplayCache<[u8; 32]>,
@@ -64,50 +67,64 @@ pub(crate) async fn serve_channel(
     let first = tokio::time::timeout(HANDSHAKE_TIMEOUT, reader.read());
     let create = first.await.map_err(|_| LinkError::TimedOut)??.to_create();
     let create = create.map_err(anon::channel::ChannelError::Cell)?;
-    let (mut far_end, created, early) = accept(context, &create)?;
+    let Accepted { mut far_end, created, early } = accept(context, &create)?;
     if let Some(observer) = &context.observer {
         observer.channel_opened(peer);
     }
     writer.write(&[Cell::created(&created)]).await?;
-    if let Some(request) = early {
-        answer(context, peer, &mut far_end, &mut writer, request).await?;
+    if let Some(next) = begin(context, peer, &mut far_end, &mut writer, early).await? {
+        return go_between(context, peer, far_end, (reader, writer), next).await;
     }
     loop {
         let (request, held) = next_request(context, &mut far_end, &mut reader).await?;
         match request {
-            Request::Extend { next, create } => {
-                let Some((created, links)) = reach(context, &next, &create).await else {
-                    send(&mut far_end, &mut writer, &Response::Refused).await?;
-                    continue;
-                };
-                if let Some(observer) = &context.observer {
-                    observer.extended(peer, &next.claimed_node());
+            Request::Extend { next, create } => match reach(context, &next, &create).await {
+                Some(next) => {
+                    drop(held);
+                    return go_between(context, peer, far_end, (reader, writer), next).await;
                 }
-                let (go_between, cells) =
-                    far_end.extended(created).map_err(anon::channel::ChannelError::Cell)?;
-                writer.write(&cells).await?;
-                return forward(context, peer, go_between, (reader, writer), links).await;
-            }
+                None => send(&mut far_end, &mut writer, &Response::Refused).await?,
+            },
             request => answer(context, peer, &mut far_end, &mut writer, request).await?,
         }
         drop(held);
     }
 }
 
-fn accept(
-    context: &ChannelContext,
-    create: &Create,
-) -> Result<(FarEnd, Created, Option<Request>), LinkError> {
+fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkError> {
     if !context.replays.insert(create.replay_tag()) {
         return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
     }
     let accepted = context.keys.with_key(&create.certificate(), |secret| {
         FarEnd::accept(create, secret, &context.network.id, &mut rand::rng())
     });
-    let accepted = accepted
-        .unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey))
-        .map_err(anon::channel::ChannelError::Handshake)?;
-    Ok((accepted.far_end, accepted.created, accepted.early))
+    let accepted = accepted.unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey));
+    Ok(accepted.map_err(anon::channel::ChannelError::Handshake)?)
+}
+
+/// Does what the handshake brought along: reaches the next node, if it names one, and answers meanwhile. The
+/// answer goes back first. A next node that cannot be reached is a refusal, as it is for `Extend`.
+async fn begin(
+    context: &ChannelContext,
+    peer: &Peer,
+    far_end: &mut FarEnd,
+    writer: &mut CellWriter,
+    early: Early,
+) -> Result<Option<Next>, LinkError> {
+    let Early { request, onward } = early;
+    let answering = async {
+        match request {
+            Some(request) => answer(context, peer, far_end, writer, request).await,
+            None => Ok(()),
+        }
+    };
+    let Some(onward) = onward else { return answering.await.map(|()| None) };
+    let reaching = async { Ok(reach_known(context, &onward).await) };
+    let ((), next) = tokio::try_join!(answering, reaching)?;
+    if next.is_none() {
+        send(far_end, writer, &Response::Refused).await?;
+    }
+    Ok(next)
 }
 
 /// The sender's next request, and the memory it holds.
@@ -159,12 +176,19 @@ async fn send(
     writer.write(&cells).await
 }
 
+/// The next piece of a channel.
+struct Next {
+    node: NodeId,
+    created: Created,
+    cells: (CellReader, CellWriter),
+}
+
 /// Opens the next piece of a channel; only to nodes of this network, never to this node itself.
 async fn reach(
     context: &ChannelContext,
     next: &UnverifiedNodeCertificate,
     create: &Create,
-) -> Option<(Created, (CellReader, CellWriter))> {
+) -> Option<Next> {
     let next = next.clone().verify(&context.network, now()).ok()?;
     if context.keys.certificate().is_some_and(|own| own.node() == next.node()) {
         return None;
@@ -175,9 +199,32 @@ async fn reach(
         writer.write(&[Cell::create(create)]).await?;
         let created = reader.read().await?.to_created();
         let created = created.map_err(anon::channel::ChannelError::Cell)?;
-        Ok::<_, LinkError>((created, (reader, writer)))
+        Ok::<_, LinkError>(Next { node: next.node(), created, cells: (reader, writer) })
     };
     tokio::time::timeout(HANDSHAKE_TIMEOUT, reach).await.ok()?.ok()
+}
+
+/// As [`reach`], to a node that this node's own roster has a certificate of.
+async fn reach_known(context: &ChannelContext, onward: &Onward) -> Option<Next> {
+    let known = context.roster.with(|roster| roster.certificate(&onward.next).cloned())?;
+    reach(context, &known.to_unverified(), &onward.create).await
+}
+
+/// Reports the next node's answer, and from then on only forwards.
+async fn go_between(
+    context: &ChannelContext,
+    peer: &Peer,
+    far_end: FarEnd,
+    (reader, mut writer): (CellReader, CellWriter),
+    next: Next,
+) -> Result<(), LinkError> {
+    if let Some(observer) = &context.observer {
+        observer.extended(peer, &next.node);
+    }
+    let (go_between, cells) =
+        far_end.extended(next.created).map_err(anon::channel::ChannelError::Cell)?;
+    writer.write(&cells).await?;
+    forward(context, peer, go_between, (reader, writer), next.cells).await
 }
 
 /// Forwards cells both ways, one layer off or on, until either side ends or both are silent.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anon::{
     certificate::NodeCertificate,
-    channel::{Extension, Opening, SenderChannel},
+    channel::{Extension, Opening, OpeningPath, Passage, SenderChannel},
     request::{Request, Response},
     verification::CrossVerified,
 };
@@ -73,6 +73,50 @@ impl Channel {
                 }
             }
         }
+    }
+
+    /// Opens a channel over all `hops` in one pass, each asked what stands beside it. A go-between's answer is
+    /// handed, with its place from 0, to `hear` as it comes; if that errs, the path is given up. The answer of
+    /// the last hop is the first [`Self::response`]. Every message may take `timeout`.
+    ///
+    /// # Errors
+    /// [`LinkError`], or what `hear` says. A go-between that does not know the next node, or does not reach it,
+    /// is a [`anon::channel::ChannelError::NotExtended`].
+    pub async fn open_path<E: From<LinkError>>(
+        links: &Links,
+        hops: &[(CrossVerified, Option<Request>)],
+        timeout: Duration,
+        mut hear: impl FnMut(usize, Response) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (mut passage, mut reader, writer) = Self::set_out(links, hops, timeout).await?;
+        loop {
+            let path = match passage {
+                Passage::Arrived(state) => return Ok(Self { state: *state, reader, writer }),
+                Passage::Underway(path) => path,
+                Passage::Answered { hop, answer, path } => {
+                    hear(hop, answer)?;
+                    path
+                }
+            };
+            let cell = timely(timeout, reader.read()).await?;
+            passage = path.receive(cell).map_err(LinkError::from)?;
+        }
+    }
+
+    async fn set_out(
+        links: &Links,
+        hops: &[(CrossVerified, Option<Request>)],
+        timeout: Duration,
+    ) -> Result<(Passage, CellReader, CellWriter), LinkError> {
+        let path: Vec<_> = hops.iter().map(|(to, question)| (to, question.as_ref())).collect();
+        let (opening, create) = OpeningPath::start(&path, &mut rand::rng())
+            .map_err(anon::channel::ChannelError::Handshake)?;
+        let Some((first, _)) = hops.first() else { return Err(LinkError::Unreachable) };
+        let link = links.open(first.certificate(), Carrier::Channel).await?;
+        let (mut reader, mut writer) = link.into_cells();
+        writer.write(&[create]).await?;
+        let created = timely(timeout, reader.read()).await?;
+        Ok((opening.finish(&created)?, reader, writer))
     }
 
     /// Awaits the far end's next response.

@@ -247,6 +247,7 @@ impl Node {
             network: Arc::clone(&network),
             keys: Arc::clone(&keys),
             links: started.links.clone(),
+            roster: Arc::clone(&roster),
             service: (self.wrap_service)(Arc::clone(&service)),
             observer: self.observer,
             replays: ReplayCache::new(limits.replays),

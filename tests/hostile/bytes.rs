@@ -5,7 +5,7 @@ mod raw;
 use anon::{
     cell::{CELL, Cell},
     certificate::{NodeCertificate, NodeClaims, NodeId},
-    handshake::Initiator,
+    handshake::{Create, Initiator},
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::{Network as Params, NetworkId},
     position::Key,
@@ -274,7 +274,7 @@ async fn a_handshake_counts_once_and_only_where_it_is_meant_for() {
     assert!(!is_answered(&network, &create(&other)).await, "another node's key");
     let stranger = certificate_in(network.params(), network.params().id);
     assert!(!is_answered(&network, &create(&stranger)).await, "nobody's key");
-    for at in [0, 40, 64, 300, 591, 592, CELL - 1] {
+    for at in [0, 40, 64, 300, Create::LENGTH - 1, Create::LENGTH, CELL - 1] {
         assert!(!is_answered(&network, &changed(&create(&own), at)).await, "changed at {at}");
     }
     assert!(is_answered(&network, &create(&own)).await);

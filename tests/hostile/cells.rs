@@ -130,7 +130,7 @@ impl Rogue {
         let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
         let mut far_end = accepted.far_end;
         writer.write(&[Cell::created(&accepted.created)]).await?;
-        let mut waiting = accepted.early;
+        let mut waiting = accepted.early.request;
         loop {
             let request = match waiting.take() {
                 Some(request) => request,

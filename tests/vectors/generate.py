@@ -17,8 +17,8 @@ import pathlib
 import struct
 import sys
 
-from primitives import (NO_NONCE, base32, blob, counter_nonce, ed25519, hkdf, label, num, option, pad, padme, secretbox,
-                        seed, seq, sha, signed, span, text, x25519, xor, xsalsa20)
+from primitives import (NO_NONCE, base32, blob, counter_nonce, ed25519, hkdf, label, num, open_secretbox, option, pad, padme,
+                        secretbox, seed, seq, sha, signed, span, text, x25519, xor, xsalsa20)
 
 # ---- the network, its members -----------------------------------------------------------------------------
 
@@ -61,6 +61,7 @@ class Owner:
 A = Node(0x10, ["/ip4/127.1.0.1/tcp/4001", "/ip4/127.1.0.1/tcp/4002"], "family a", False)
 B = Node(0x20, ["/ip4/127.2.0.1/tcp/4001"], "", True)
 C = Node(0x30, [], "family c", False)
+D, E = Node(0x34, [], "family d", False), Node(0x38, [], "", False)
 ALICE, BOB = Owner(0x40, "alice"), Owner(0x50, None)
 EXAMPLE_KEY = sha(b"an identifier")
 
@@ -75,7 +76,7 @@ def names():
         network_without_authority=sha(label("network id"), NAME.encode(), b"\0"),
         key=dict(identifier="an identifier", key=EXAMPLE_KEY, position=sha(EXAMPLE_KEY)),
         message_id=dict(bytes=message_id, text=message_id_text, key=sha(message_id_text.encode())),
-        nodes=[A.json, B.json, C.json], owners=[ALICE.json, BOB.json],
+        nodes=[A.json, B.json, C.json, D.json, E.json], owners=[ALICE.json, BOB.json],
         node_signing_request=NETWORK + signed(A.identity, "signing request", NETWORK, num(1) + A.id),
         revocation_list=signed(AUTHORITY, "revocation list", NETWORK, revoked))
 
@@ -163,17 +164,56 @@ def messages():
 
 
 class Handshake:
-    def __init__(self, node, early, sender_seed, node_seed):
-        e, e2 = x25519(sender_seed), x25519(node_seed)
-        h0 = sha(label("handshake"), NETWORK, node.digest, e)
+    def __init__(self, node, sender_seed, node_seed):
+        self.node, self.node_seed, self.e, e2 = node, node_seed, x25519(sender_seed), x25519(node_seed)
+        self.h0 = sha(label("handshake"), NETWORK, node.digest, self.e)
         es, ee = x25519(sender_seed, node.key), x25519(sender_seed, e2)
-        sealed = secretbox(hkdf(h0, es, "handshake early data"), NO_NONCE, pad(early, 512))
-        h1 = sha(h0, sealed, e2)
-        key = lambda name: hkdf(hkdf(h0, es, "handshake chain"), ee, name, h1)
-        self.create, self.created = node.digest + e + sealed, e2 + key("handshake confirmation")
-        self.create_encoded = node.digest + e + blob(sealed)
-        self.cells = {way: [key(f"cell {way}"), 0] for way in ("forward", "backward")}
-        self.layer = {way: [key(f"layer {way}"), 0] for way in ("forward", "backward")}
+        self.early_key = hkdf(self.h0, es, "handshake early data")
+        self.filler = xsalsa20(hkdf(self.h0, es, "handshake onion filler"), NO_NONCE, SHIFT)
+        self.key = lambda name, h1: hkdf(hkdf(self.h0, es, "handshake chain"), ee, name, h1)
+        self.e2 = e2
+
+    def carrying(self, body):
+        h1 = sha(self.h0, body, self.e2)
+        self.create, self.created = self.node.digest + self.e + body, self.e2 + self.key("handshake confirmation", h1)
+        self.create_encoded = self.node.digest + self.e + blob(body)
+        self.cells = {way: [self.key(f"cell {way}", h1), 0] for way in ("forward", "backward")}
+        self.layer = {way: [self.key(f"layer {way}", h1), 0] for way in ("forward", "backward")}
+        return self
+
+
+SHIFT, PLAIN = 177, 1 + 512 + 4 * 177
+EARLY = [num(6) + EXAMPLE_KEY + b"\x03", b"", num(7)]
+REST = xsalsa20(seed(0x6F), NO_NONCE, 4 * SHIFT)
+
+
+def onion(path, questions, early):
+    """The path's handshakes, each with its body."""
+    *go_betweens, last = path
+    tail = b""
+    for hop in go_betweens:
+        stream = xsalsa20(hop.early_key, NO_NONCE, 32 + PLAIN)
+        tail = xor(tail, stream[len(stream) - len(tail):]) + hop.filler
+    stream = xsalsa20(last.early_key, NO_NONCE, 32 + PLAIN)
+    tail = xor(tail, stream[len(stream) - len(tail):])
+    rest = REST[:4 * SHIFT - len(tail)] + tail
+    last.carrying(secretbox(last.early_key, NO_NONCE, b"\0" + pad(early, 512) + rest))
+    for hop, question, after in list(zip(go_betweens, questions, path[1:]))[::-1]:
+        plain = b"\1" + pad(question, 64) + after.node.id + after.create[:-SHIFT]
+        assert len(plain) == PLAIN
+        hop.carrying(secretbox(hop.early_key, NO_NONCE, plain))
+    for hop, after in zip(path, path[1:]):
+        assert passed_on(hop.node, hop.create) == after.create
+    return path
+
+
+def passed_on(node, create):
+    """What a go-between makes of a first message, from its own secret."""
+    digest, e, body = create[:32], create[32:64], create[64:]
+    h0, es = sha(label("handshake"), NETWORK, digest, e), x25519(node.channel, e)
+    plain = open_secretbox(hkdf(h0, es, "handshake early data"), NO_NONCE, body)
+    assert plain[0] == 1
+    return plain[1 + 64 + 32:] + xsalsa20(hkdf(h0, es, "handshake onion filler"), NO_NONCE, SHIFT)
 
 
 def count(pair):
@@ -196,8 +236,8 @@ def carry(path, way, message):
 
 def channel():
     steps, path = [], []
-    for number, (node, early) in enumerate([(A, num(6) + EXAMPLE_KEY + b"\x03"), (B, b""), (C, num(7))]):
-        hop = Handshake(node, early, seed(0x70 + number), seed(0x78 + number))
+    for number, (node, early) in enumerate(zip([A, B, C], EARLY)):
+        hop, = onion([Handshake(node, seed(0x70 + number), seed(0x78 + number))], [], early)
         steps.append(dict(extended_to=number, early=early, create=hop.create, created=hop.created))
         if path:
             steps.append(carry(path, "forward", num(9) + node.certificate + hop.create_encoded))
@@ -208,7 +248,29 @@ def channel():
     for step in steps[3:]:
         step.pop("first_cell", None)
     return dict(sender_seeds=[seed(0x70 + i) for i in range(3)], node_seeds=[seed(0x78 + i) for i in range(3)],
-                steps=steps)
+                rest=REST, steps=steps)
+
+
+def onions():
+    """Paths of one to five hops made in one pass; who is asked what, and what comes back to the sender."""
+    paths = []
+    for nodes in ([A], [C, A], [A, B, C], [E, B, A, D, C]):
+        seeds = [(seed(0x90 + i), seed(0x98 + i)) for i in range(len(nodes))]
+        questions = [num(10) + EXAMPLE_KEY + b"\1", b"", num(7), b""][:len(nodes) - 1]
+        path = onion([Handshake(node, *both) for node, both in zip(nodes, seeds)], questions, FETCH)
+        back, answer = [], num(6) + B.certificate
+        for number, question in enumerate(questions):
+            if question:
+                back.append(carry(path[:number + 1], "backward", answer))
+            back.append(carry(path[:number + 1], "backward", num(8) + path[number + 1].created))
+        steps = [carry(path, "backward", num(1) + blob(OBJECT)), carry(path, "forward", STORE)]
+        for step in back + steps:
+            step.pop("first_cell")
+        paths.append(dict(nodes=[[A, B, C, D, E].index(node) for node in nodes], questions=questions, early=FETCH,
+                          rest=REST[:(5 - len(nodes)) * SHIFT], creates=[hop.create for hop in path],
+                          createds=[hop.created for hop in path], back=back, steps=steps))
+    return dict(sender_seeds=[seed(0x90 + i) for i in range(5)], node_seeds=[seed(0x98 + i) for i in range(5)],
+                paths=paths)
 
 
 # ---- mail -------------------------------------------------------------------------------------------------
@@ -239,7 +301,7 @@ def plain(value):
 
 def main():
     here, good = pathlib.Path(__file__).parent, True
-    for make in (names, encoding, storage, messages, channel, mail):
+    for make in (names, encoding, storage, messages, channel, onions, mail):
         file = here / f"cutout-{make.__name__}.json"
         content = json.dumps(dict(source="tests/vectors/generate.py", **plain(make())), indent=1) + "\n"
         if "--check" not in sys.argv:

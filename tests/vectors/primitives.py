@@ -34,6 +34,10 @@ def secretbox(key, nonce, message):
     return nacl.secret.SecretBox(key).encrypt(message, nonce).ciphertext
 
 
+def open_secretbox(key, nonce, sealed):
+    return nacl.secret.SecretBox(key).decrypt(sealed, nonce)
+
+
 def rotl(x, n):
     return ((x << n) & 0xFFFFFFFF) | (x >> (32 - n))
 

@@ -1,5 +1,7 @@
 //! The handshake's formulas computed step by step, for whoever wants to deviate from them.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use anon::{
     handshake::{Create, Created},
     labels::{self, Label},
@@ -38,16 +40,41 @@ impl ByHand {
         self.create_padded(certificate, e, &padding::pad(early, 512).unwrap())
     }
 
-    /// The first message, with `padded` as what is sealed in it.
+    /// The first message, with `padded` as the early request in its padding.
     pub(crate) fn create_padded(
         &self,
         certificate: [u8; 32],
         e: [u8; 32],
         padded: &[u8],
     ) -> Create {
-        let key = derive(&self.h0, &self.es, labels::HANDSHAKE_EARLY, &[]);
-        let sealed = secretbox::seal(&key, &[0; 24], padded);
+        self.create_plain(certificate, e, &[&[0][..], padded].concat())
+    }
+
+    /// The first message, with `plain` and zeros behind it as what is sealed in it.
+    pub(crate) fn create_plain(&self, certificate: [u8; 32], e: [u8; 32], plain: &[u8]) -> Create {
+        let mut plain = plain.to_vec();
+        plain.resize(Create::LENGTH - 64 - 16, 0);
+        let sealed = secretbox::seal(&self.early_key(), &[0; 24], &plain);
         Create::from_padded(&[&certificate[..], &e, &sealed].concat()).unwrap()
+    }
+
+    /// As [`Self::new`], for the node with this channel secret and this ephemeral key of the sender's.
+    pub(crate) fn at(
+        network: NetworkId,
+        certificate: [u8; 32],
+        channel: [u8; 32],
+        e: [u8; 32],
+    ) -> Self {
+        Self::new(network, certificate, e, x25519_dalek::x25519(channel, e))
+    }
+
+    /// What is sealed in a first message.
+    pub(crate) fn open(&self, create: &Create) -> Vec<u8> {
+        secretbox::open(&self.early_key(), &[0; 24], &create.to_bytes()[64..]).unwrap()
+    }
+
+    fn early_key(&self) -> [u8; 32] {
+        derive(&self.h0, &self.es, labels::HANDSHAKE_EARLY, &[])
     }
 
     /// The answer to `create`.

@@ -28,7 +28,9 @@ const BASE: [u8; 32] = {
 };
 
 fn respond(create: &Create, node: &Node) -> Result<Option<Request>, HandshakeError> {
-    handshake::respond(create, &node.channel, &network().id, &mut rng(9)).map(|(.., early)| early)
+    let (.., early) = handshake::respond(create, &node.channel, &network().id, &mut rng(9))?;
+    assert_eq!(early.onward, None);
+    Ok(early.request)
 }
 
 /// A first message for `node` by a sender who deviates: `early` as it is, `e` and `es` as they are.

@@ -15,9 +15,9 @@ use crate::{
 
 pub(crate) const KEY: Key = Key([3; 32]);
 
-/// Nodes that differ, at most three.
+/// Nodes that differ, at most six.
 pub(crate) fn nodes(count: u8) -> &'static [Node] {
-    static ALL: LazyLock<Vec<Node>> = LazyLock::new(|| (1..=3).map(Node::new).collect());
+    static ALL: LazyLock<Vec<Node>> = LazyLock::new(|| (1..=6).map(Node::new).collect());
     &ALL[..usize::from(count)]
 }
 

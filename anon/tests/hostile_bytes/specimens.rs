@@ -7,10 +7,11 @@ use anon::{
     certificate::{
         NodeCertificate, SigningRequest, UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
-    handshake::{Create, Created, Initiator, respond},
+    handshake::{Create, Created, EARLY, Early, Initiator, QUESTION, respond},
     keys::{DeleteSecret, SigningSecret as _},
     mail::NOTIFICATION,
     network::{Revoked, UnverifiedRevocationList},
+    padding,
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
@@ -24,6 +25,7 @@ use anon::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
+use crate::by_hand::ByHand;
 use crate::world::{NOW, Node, Owner, TODAY, authority, network, rng};
 
 /// The limit of those decoders that leave it to their caller.
@@ -66,6 +68,39 @@ fn handshake() -> (Create, Created) {
     let (_, create) = Initiator::start(&node.certificate, early, &mut rng(1)).unwrap();
     let (_, created, _) = respond(&create, &node.channel, &network().id, &mut rng(2)).unwrap();
     (create, created)
+}
+
+/// The first message for a node that is a go-between, or the far end, and its formulas.
+fn onion(hops: usize) -> (Create, ByHand) {
+    let (node, next) = (Node::new(1), Node::new(2));
+    let question = Some(&Request::Certificate);
+    let path = [(&node.certificate, question), (&next.certificate, None)];
+    let (.., create) = Initiator::start_path(&path[..hops], &mut rng(1)).unwrap();
+    let (digest, channel) = (node.certificate.digest(), node.channel.expose_seed());
+    let hand = ByHand::at(network().id, digest, channel, create.replay_tag());
+    (create, hand)
+}
+
+/// What a node makes of a sealed plaintext, written again. What a far end does not look at stays as it is.
+fn reread_onion(plain: &[u8]) -> Option<Vec<u8>> {
+    static SENT: LazyLock<(Node, (Create, ByHand))> = LazyLock::new(|| (Node::new(1), onion(1)));
+    let (node, (sent, hand)) = &*SENT;
+    if plain.len() != hand.open(sent).len() {
+        return None;
+    }
+    let create = hand.create_plain(sent.certificate(), sent.replay_tag(), plain);
+    let answered = respond(&create, &node.channel, &node.certificate.claims().network, &mut rng(2));
+    let (.., Early { request, onward }) = answered.ok()?;
+    let encoded = request.map(|request| wire::encode(&request)).unwrap_or_default();
+    Some(match onward {
+        None => [&[0], &padding::pad(&encoded, EARLY).unwrap()[..], &plain[1 + EARLY..]].concat(),
+        Some(onward) => {
+            let passed = onward.create.to_bytes();
+            let kept = &passed[..plain.len() - 1 - QUESTION - 32];
+            let question = padding::pad(&encoded, QUESTION).unwrap();
+            [&[1], &question[..], &onward.next.0, kept].concat()
+        }
+    })
 }
 
 pub(crate) fn store() -> Store {
@@ -222,6 +257,10 @@ fn all() -> Vec<Specimen> {
             Some(padded[..bytes.len()].to_vec())
         }),
     ];
+    for (name, hops) in [("onion, far end", 1), ("onion, go-between", 2)] {
+        let (create, hand) = onion(hops);
+        all.push(Specimen::new(name, hand.open(&create), reread_onion));
+    }
     for (name, request) in requests() {
         all.push(Specimen::new(&format!("request {name}"), wire::encode(&request), reread_request));
     }

@@ -48,7 +48,7 @@ impl Line {
             go_betweens: Vec::new(),
             far_end: accepted.far_end,
             extensions: Vec::new(),
-            early: accepted.early,
+            early: accepted.early.request,
         }
     }
 
@@ -78,7 +78,13 @@ impl Line {
         self.extensions.push(links);
         self.go_betweens.push(go_between);
         let Self { go_betweens, extensions, .. } = self;
-        Self { sender, go_betweens, far_end: accepted.far_end, extensions, early: accepted.early }
+        Self {
+            sender,
+            go_betweens,
+            far_end: accepted.far_end,
+            extensions,
+            early: accepted.early.request,
+        }
     }
 
     /// Sends a request: its cells on each link, not yet received by the far end.

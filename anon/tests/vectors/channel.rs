@@ -1,4 +1,5 @@
-//! Our own known answers: handshakes, cells and layers on every link of a channel that grows to three hops.
+//! Our own known answers: handshakes, cells and layers on every link of a channel that grows to three hops, and
+//! of paths of one to five hops that are made in one pass.
 
 use anon::{
     cell::Cell,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     line::{Line, Links, accept},
+    pass::Pass,
     tape::Tape,
     vector::{Vector, known_answers},
 };
@@ -48,7 +50,7 @@ fn every_cell_on_every_link() {
     let mut line: Option<Line> = None;
     for (number, (node, early)) in members.nodes.iter().zip(&early).enumerate() {
         let seed = |whose| all.bytes(&format!("/{whose}_seeds/{number}"));
-        let mut tape = Tape::new(&[&seed("sender"), &seed("node")]);
+        let mut tape = Tape::new(&[&seed("sender"), &all.bytes("/rest"), &seed("node")]);
         let mut longer = match line {
             None => Line::open(node, early.as_ref(), &mut tape),
             Some(line) => line.extend(node, early.as_ref(), &mut tape),
@@ -93,7 +95,8 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let members = Members::read();
     let node = &members.nodes[0];
     let early = Request::Closest { key: key(), count: 3 };
-    let mut tape = Tape::new(&[&all.bytes("/sender_seeds/0"), &all.bytes("/node_seeds/0")]);
+    let drawn = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
+    let mut tape = Tape::new(&[&drawn.concat()]);
     let (opening, create) = Opening::start(&node.verified(), Some(&early), &mut tape).unwrap();
     let padded = |path| [all.bytes(path), vec![0; 4_096]].concat()[..4_096].to_vec();
     assert_eq!(create.as_bytes()[..], padded("/steps/0/create"));
@@ -105,4 +108,55 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     assert_eq!(sent[0].as_bytes()[..], all.bytes("/steps/1/first_cell"));
     let answered = accepted.far_end.respond(&Response::Object(object())).unwrap();
     assert_eq!(answered[0].as_bytes()[..], all.bytes("/steps/2/first_cell"));
+}
+
+#[test]
+fn every_hops_part_of_an_onion_and_what_comes_back() {
+    let file = known_answers!("cutout-onions");
+    let all = Vector(&file);
+    let members = Members::read();
+    let stored = Stored::new(&members);
+    let seeds = |whose: &str, count| -> Vec<u8> {
+        (0..count).flat_map(|at| all.bytes(&format!("/{whose}_seeds/{at}"))).collect()
+    };
+    let mut lengths = Vec::new();
+    for known in all.list("/paths") {
+        let (nodes, mut questions) = (known.list("/nodes"), known.list("/questions"));
+        let early = Vector(known.0.pointer("/early").unwrap());
+        questions.push(early);
+        let path: Vec<_> = nodes
+            .iter()
+            .zip(&questions)
+            .map(|(node, question)| {
+                let question = question.bytes("");
+                let request = (!question.is_empty()).then(|| Request::decode(&question).unwrap());
+                (&members.nodes[node.length("")], request)
+            })
+            .collect();
+        let (sender, node) = (seeds("sender", path.len()), seeds("node", path.len()));
+        let mut tape = Tape::new(&[&sender, &known.bytes("/rest"), &node]);
+        let pass = Pass::through(&path, &mut tape);
+        assert!(tape.is_used_up());
+        for (at, (taken, (node, request))) in pass.hops.iter().zip(&path).enumerate() {
+            assert_eq!(taken.create.to_bytes(), known.bytes(&format!("/creates/{at}")));
+            assert_eq!(taken.created.to_bytes(), known.bytes(&format!("/createds/{at}")));
+            assert_eq!(taken.create.certificate(), node.certificate.digest());
+            assert_eq!(taken.early.request, *request);
+            let onward = taken.early.onward.as_ref().map(|onward| onward.next);
+            assert_eq!(onward, path.get(at + 1).map(|(node, _)| node.id()));
+        }
+        let answer = Response::Certificate(Box::new(members.nodes[1].certificate.to_unverified()));
+        let (mut line, back) = pass.finish(&answer).unwrap();
+        assert_eq!(back.len(), known.list("/back").len());
+        for (step, back) in known.list("/back").iter().zip(&back) {
+            assert_step(step, "backward", &back.message, &back.links);
+        }
+        let [backward, forward] = &known.list("/steps")[..] else { panic!("two steps") };
+        let response = Response::Object(object());
+        assert_step(backward, "backward", &wire::encode(&response), &line.respond(&response));
+        let request = Request::Store(stored.store.clone());
+        assert_step(forward, "forward", &wire::encode(&request), &line.request(&request));
+        lengths.push(path.len());
+    }
+    assert_eq!(lengths, [1, 2, 3, 5]);
 }

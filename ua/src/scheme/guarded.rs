@@ -9,6 +9,7 @@
 //! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
 
 mod judge;
+mod path;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -234,8 +235,8 @@ impl GuardedScheme {
         if used.far_ends.insert(far_end) { Ok(()) } else { Err(AgentError::BadAnswer) }
     }
 
-    /// Telescopes through the guard to the far end; each hop is asked, as it is reached, who is nearest to the
-    /// key that chose the next one.
+    /// Makes a path through the guard to the far end; each hop is asked who is nearest to the key that chose the
+    /// next one, and judged as its answer comes.
     async fn build(
         &self,
         links: &Links,
@@ -243,22 +244,19 @@ impl GuardedScheme {
         hops: &[(Key, NodeCertificate)],
         early: Option<&Request>,
     ) -> Result<(Channel, Option<Response>), AgentError> {
-        let question = |index: usize| match hops.get(index) {
-            Some((key, _)) => Some(Request::Nearest { key: *key, count: 1 }),
-            None => early.cloned(),
+        let nearest = hops.iter().map(|(key, _)| Some(Request::Nearest { key: *key, count: 1 }));
+        let questions = nearest.chain([early.cloned()]);
+        let nodes = [guard].into_iter().chain(hops.iter().map(|(_, node)| node));
+        let path: Result<Vec<_>, AgentError> =
+            nodes.zip(questions).map(|(node, asked)| Ok((self.active(node)?, asked))).collect();
+        let path = path?;
+        let judge = |place: usize, statement: &Response| match (path.get(place), hops.get(place)) {
+            (Some((asked, _)), Some((key, next))) => {
+                self.judge(asked.certificate().node(), *key, next, statement)
+            }
+            _ => Err(AgentError::BadAnswer),
         };
-        let first = self.active(guard)?;
-        let mut channel =
-            Channel::open(links, &first, question(0).as_ref(), HANDSHAKE_TIMEOUT).await?;
-        let mut asked = guard.node();
-        for (index, (key, next)) in hops.iter().enumerate() {
-            let statement = channel.response(ANSWER_TIMEOUT).await?;
-            self.judge(asked, *key, next, &statement)?;
-            let token = self.active(next)?;
-            let question = question(index + 1);
-            channel = channel.extend(&token, question.as_ref(), HANDSHAKE_TIMEOUT).await?;
-            asked = next.node();
-        }
+        let mut channel = path::make(links, &path, judge).await?;
         let answer = match early {
             Some(_) => Some(channel.response(ANSWER_TIMEOUT).await?),
             None => None,
@@ -275,11 +273,10 @@ impl GuardedScheme {
         key: Key,
         far_end: &NodeCertificate,
     ) -> Result<(), AgentError> {
-        let first = self.active(guard)?;
-        let channel = Channel::open(links, &first, None, HANDSHAKE_TIMEOUT).await?;
-        let token = self.active(witness)?;
         let question = Request::Nearest { key, count: 1 };
-        let mut channel = channel.extend(&token, Some(&question), HANDSHAKE_TIMEOUT).await?;
+        let path = [(self.active(guard)?, None), (self.active(witness)?, Some(question))];
+        let unasked = |_: usize, _: &Response| Err(AgentError::BadAnswer);
+        let mut channel = path::make(links, &path, unasked).await?;
         let statement = channel.response(ANSWER_TIMEOUT).await?;
         self.judge(witness.node(), key, far_end, &statement)
     }

@@ -1,0 +1,309 @@
+//! Paths made in one pass over real nodes, and a go-between that takes them elsewhere.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use anon::{
+    cell::Cell,
+    certificate::NodeId,
+    channel::{Accepted, ChannelError, FarEnd},
+    handshake::{Create, HandshakeError, Initiator, Onward},
+    position::Key,
+    request::{ObjectKind, Request, Response, Store},
+    verification::CrossVerified,
+};
+use futures::future::BoxFuture;
+use node::{Acceptor, Carrier, Channel, Limits, Link, LinkError, Node, Observer, Parts, Peer, Via};
+
+use super::network::{Network, PATIENCE};
+
+/// Counts what a node is told about channels.
+#[derive(Default)]
+struct Watch {
+    opened: AtomicUsize,
+    extended: Mutex<Vec<NodeId>>,
+}
+
+impl Observer for Watch {
+    fn received(&self, _: &Peer, _: Via, _: &Request) {}
+    fn channel_opened(&self, _: &Peer) {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+    }
+    fn extended(&self, _: &Peer, next: &NodeId) {
+        self.extended.lock().unwrap().push(*next);
+    }
+    fn forwarded(&self, _: &Peer, _: bool) {}
+    fn answered(&self, _: &NodeId, _: &Request, _: &Response) {}
+}
+
+/// A network of which each node is watched, and every node's roster has all of them.
+async fn watched(size: usize, limits: Limits) -> (Network, Vec<Arc<Watch>>) {
+    let watches: Mutex<Vec<Arc<Watch>>> = Mutex::default();
+    let network = Network::start(size, 1, limits, |node| {
+        let watch = Arc::new(Watch::default());
+        watches.lock().unwrap().push(Arc::clone(&watch));
+        node.observed_by(watch)
+    })
+    .await;
+    introduce(&network).await;
+    (network, watches.into_inner().unwrap())
+}
+
+async fn introduce(network: &Network) {
+    for other in &network.nodes {
+        let certificate = network.certificate(other).await;
+        for node in &network.nodes {
+            node.service().roster().met(certificate.clone());
+        }
+    }
+}
+
+fn nearest(key: u8) -> Request {
+    Request::Nearest { key: Key([key; 32]), count: 1 }
+}
+
+/// These nodes, each asked something else, the second one nothing.
+async fn path(network: &Network, nodes: &[usize]) -> Vec<(CrossVerified, Option<Request>)> {
+    let mut path = Vec::new();
+    for (place, node) in (0..).zip(nodes) {
+        let question = (place != 1).then(|| nearest(place));
+        path.push((network.cross_verified(*node).await, question));
+    }
+    path
+}
+
+/// Opens a path, and says who answered what on the way.
+async fn open(
+    network: &Network,
+    nodes: &[usize],
+) -> (Result<Channel, LinkError>, Vec<(usize, Response)>) {
+    let (hops, mut heard) = (path(network, nodes).await, Vec::new());
+    let hear = |hop, answer| {
+        heard.push((hop, answer));
+        Ok::<_, LinkError>(())
+    };
+    let opened = Channel::open_path(&network.links(), &hops, PATIENCE, hear).await;
+    (opened, heard)
+}
+
+fn states(answer: &Response, network: &Network, node: usize, key: u8) {
+    let Response::Nearest(statement) = answer else { panic!("{answer:?}") };
+    let (epoch, id) = (network.params().epoch(node::now()), network.nodes[node].id());
+    statement.verify(&network.params().id, id, Key([key; 32]), epoch).unwrap();
+}
+
+fn store() -> Request {
+    let (key, object) = (Key(rand::random()), vec![7; 20_000]);
+    let kind = ObjectKind::Body;
+    Request::Store(Store { key, kind, object, deleters: Vec::new(), nonce: rand::random() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_of_every_length_answers_on_the_way_and_carries_requests() {
+    let (network, watches) = watched(6, Limits::default()).await;
+    for nodes in [&[0][..], &[1, 0], &[2, 0, 1], &[0, 1, 2, 3], &[4, 3, 2, 1, 5]] {
+        let (opened, heard) = open(&network, nodes).await;
+        let mut channel = opened.unwrap();
+        let last = nodes.len() - 1;
+        let asked: Vec<usize> = (0..last).filter(|place| *place != 1).collect();
+        assert_eq!(heard.iter().map(|(place, _)| *place).collect::<Vec<_>>(), asked);
+        for (place, answer) in &heard {
+            states(answer, &network, nodes[*place], u8::try_from(*place).unwrap());
+        }
+        if last != 1 {
+            let answer = channel.response(PATIENCE).await.unwrap();
+            states(&answer, &network, nodes[last], u8::try_from(last).unwrap());
+        }
+        let stored = channel.request(&store(), PATIENCE).await.unwrap();
+        assert!(matches!(stored, Response::Receipt(_)), "{stored:?}");
+        for pair in nodes.windows(2) {
+            let extended = watches[pair[0]].extended.lock().unwrap().pop();
+            assert_eq!(extended, Some(network.nodes[pair[1]].id()));
+        }
+    }
+    let (opened, _) = open(&network, &[0, 1, 2, 3, 4, 5]).await;
+    assert!(is(&opened, HandshakeError::BadPath.into()));
+    let (opened, _) = open(&network, &[0, 1, 0]).await;
+    assert!(is(&opened, HandshakeError::BadPath.into()));
+}
+
+fn is(opened: &Result<Channel, LinkError>, expected: ChannelError) -> bool {
+    matches!(opened, Err(LinkError::Channel(error)) if *error == expected)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_goes_on_only_to_nodes_that_it_knows_itself_and_says_so() {
+    let (network, watches) = watched(4, Limits::default()).await;
+    let unknown = network.nodes[2].id();
+    network.nodes[1].service().roster().with(|roster| roster.forget(&unknown));
+    let (opened, heard) = open(&network, &[0, 1, 2]).await;
+    assert!(is(&opened, ChannelError::NotExtended));
+    assert_eq!(heard.len(), 1, "what came before was heard");
+    assert_eq!(watches[2].opened.load(Ordering::SeqCst), 0);
+
+    // With a certificate in hand it goes there, as ever.
+    let hops = path(&network, &[0, 1, 2]).await;
+    let links = network.links();
+    let mut channel = Channel::open(&links, &hops[0].0, None, PATIENCE).await.unwrap();
+    for (hop, _) in &hops[1..] {
+        channel = channel.extend(hop, None, PATIENCE).await.unwrap();
+    }
+    assert!(matches!(channel.request(&nearest(1), PATIENCE).await, Ok(Response::Nearest(_))));
+}
+
+/// Sends a node a first message, and counts the cells that come back at once: `created`, then one that says no.
+async fn cells_back(network: &Network, node: usize, create: &Create) -> usize {
+    let to = network.certificate(&network.nodes[node]).await;
+    let link = network.links().open(&to, Carrier::Channel).await.unwrap();
+    let (mut reader, mut writer) = link.into_cells();
+    writer.write(&[Cell::create(create)]).await.unwrap();
+    let mut cells = 0;
+    while cells < 2 && reader.read().await.is_ok() {
+        cells += 1;
+    }
+    cells
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_not_its_own_next_hop() {
+    let (network, watches) = watched(3, Limits::default()).await;
+    let own = network.certificate(&network.nodes[0]).await;
+    let (.., create) =
+        Initiator::start_path(&[(&own, None), (&own, None)], &mut rand::rng()).unwrap();
+    assert_eq!(cells_back(&network, 0, &create).await, 2);
+    assert_eq!(watches[0].opened.load(Ordering::SeqCst), 1);
+    assert!(watches[0].extended.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_gets_no_further_than_to_a_node_that_remembers() {
+    // Nodes that remember one handshake.
+    let limits = Limits { replays: 1, ..Limits::default() };
+    let (network, watches) = watched(4, limits).await;
+    let opened = || watches.iter().map(|w| w.opened.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    let mut hops = Vec::new();
+    for node in &network.nodes[..3] {
+        hops.push(network.certificate(node).await);
+    }
+    let hops: Vec<_> = hops.iter().map(|hop| (hop, None)).collect();
+    let (.., create) = Initiator::start_path(&hops, &mut rand::rng()).unwrap();
+    assert_eq!(cells_back(&network, 0, &create).await, 2, "created, extended");
+    while opened() != [1, 1, 1, 0] {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(cells_back(&network, 0, &create).await, 0, "remembered");
+    let (_, other) = Initiator::start(hops[0].0, None, &mut rand::rng()).unwrap();
+    let to_other = network.links().open(hops[0].0, Carrier::Channel).await.unwrap();
+    let (mut reader, mut writer) = to_other.into_cells();
+    writer.write(&[Cell::create(&other)]).await.unwrap();
+    assert!(reader.read().await.is_ok());
+    // The first node has forgotten; the second has not, and the third hears nothing of it.
+    assert_eq!(cells_back(&network, 0, &create).await, 2, "created, refused");
+    assert_eq!(opened(), [3, 1, 1, 0]);
+}
+
+/// What the go-between does instead of passing on what it was given to where it was told.
+#[derive(Clone, Copy, Debug)]
+enum Detour {
+    /// The same handshake, to another node.
+    Elsewhere,
+    /// A handshake of its own with the right node.
+    OwnOnion,
+    /// A handshake of its own with another node.
+    OwnOnionElsewhere,
+    /// It makes the next node's answer up.
+    MadeUp,
+}
+
+/// Serves channels by taking a detour while one is planned, and honestly otherwise.
+struct Rogue {
+    parts: Parts,
+    standard: Arc<dyn Acceptor>,
+    plan: Arc<Mutex<Option<(Detour, Vec<CrossVerified>)>>>,
+}
+
+impl Acceptor for Rogue {
+    fn serve(&self, link: Link, carrier: Carrier) -> BoxFuture<'_, Result<(), LinkError>> {
+        let planned = match carrier {
+            Carrier::Request => None,
+            Carrier::Channel => self.plan.lock().unwrap().take(),
+        };
+        match planned {
+            Some((detour, others)) => Box::pin(self.detour(link, detour, others)),
+            None => self.standard.serve(link, carrier),
+        }
+    }
+}
+
+impl Rogue {
+    async fn detour(
+        &self,
+        link: Link,
+        detour: Detour,
+        others: Vec<CrossVerified>,
+    ) -> Result<(), LinkError> {
+        let (mut reader, mut writer) = link.into_cells();
+        let create = reader.read().await?.to_create().unwrap();
+        let accept = |secret: &_| {
+            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
+        };
+        let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
+        let Accepted { far_end, created, early } = accepted;
+        writer.write(&[Cell::created(&created)]).await?;
+        let Onward { next, create } = early.onward.expect("a go-between");
+        let [right, wrong] = [true, false].map(|right| {
+            let is_it = |other: &&CrossVerified| (other.certificate().node() == next) == right;
+            others.iter().find(is_it).unwrap().certificate()
+        });
+        let own = |to| Initiator::start(to, None, &mut rand::rng()).unwrap().1;
+        let (to, create) = match detour {
+            Detour::Elsewhere => (wrong, *create),
+            Detour::OwnOnion => (right, own(right)),
+            Detour::OwnOnionElsewhere => (wrong, own(wrong)),
+            Detour::MadeUp => {
+                let (_, cells) = far_end.extended(created).unwrap();
+                return writer.write(&cells).await;
+            }
+        };
+        let link = self.parts.links.open(to, Carrier::Channel).await?;
+        let (mut from_next, mut to_next) = link.into_cells();
+        to_next.write(&[Cell::create(&create)]).await?;
+        let created = from_next.read().await?.to_created().unwrap();
+        let (_, cells) = far_end.extended(created).unwrap();
+        writer.write(&cells).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
+    let plan: Arc<Mutex<Option<_>>> = Arc::default();
+    let dress = |node: Node| {
+        let plan = Arc::clone(&plan);
+        node.accepting(move |standard, parts| Arc::new(Rogue { parts, standard, plan }))
+    };
+    let network = Network::start(4, 1, Limits::default(), dress).await;
+    introduce(&network).await;
+    let others = [network.cross_verified(1).await, network.cross_verified(3).await];
+    for detour in [Detour::Elsewhere, Detour::OwnOnion, Detour::OwnOnionElsewhere, Detour::MadeUp] {
+        // The first node to get a channel takes it: the guard of this path.
+        *plan.lock().unwrap() = Some((detour, others.to_vec()));
+        let hops: Vec<_> =
+            path(&network, &[0, 1, 2]).await.into_iter().map(|(hop, _)| (hop, None)).collect();
+        let unheard = |_, _| panic!("nobody was asked anything");
+        let opened =
+            Channel::open_path::<LinkError>(&network.links(), &hops, PATIENCE, unheard).await;
+        match detour {
+            // The other node cannot open it and hangs up, so there is no answer to bring back.
+            Detour::Elsewhere => assert!(matches!(opened, Err(LinkError::Io(_))), "{opened:?}"),
+            _ => {
+                assert!(is(&opened, HandshakeError::NotConfirmed.into()), "{detour:?}: {opened:?}")
+            }
+        }
+        assert!(plan.lock().unwrap().is_none(), "{detour:?} was not tried");
+        let (opened, _) = open(&network, &[0, 1, 2]).await;
+        let mut channel = opened.expect("the same nodes serve an honest path");
+        assert!(channel.response(PATIENCE).await.is_ok());
+    }
+}
