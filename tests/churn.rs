@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -40,6 +43,8 @@ const EPOCH: u64 = 8;
 const ENTRANCES: usize = 3;
 /// Epochs that a node may take to become active everywhere.
 const GROWN_UP: u64 = 2;
+/// How often a reader tries to get what it has been told of: a path may lead over a node that just died.
+const FETCHES: usize = 4;
 /// Epochs after which a dead node is active nowhere.
 const FORGOTTEN: u64 = 3;
 
@@ -96,6 +101,22 @@ impl Agent {
         let certificate = self.certificate.clone();
         let reader = Reader::new(entrance, route, vault, account, certificate, &self.maildir);
         reader.fetch().await.ok()
+    }
+
+    /// Reads until nothing waits, a few times at most: how many mails still do. `None` if the inbox cannot be read.
+    async fn read_all(&self, scheme: Arc<dyn Scheme>) -> Option<usize> {
+        let mut waiting = None;
+        for _ in 0..FETCHES {
+            if let Some(fetched) = self.fetch(Arc::clone(&scheme)).await
+                && fetched.inboxes > 0
+            {
+                waiting = Some(fetched.waiting);
+            }
+            if waiting == Some(0) {
+                break;
+            }
+        }
+        waiting
     }
 
     fn mails(&self) -> Vec<Vec<u8>> {
@@ -168,23 +189,26 @@ struct Writer {
     to: String,
     mails: BTreeMap<String, Vec<u8>>,
     delivered: Vec<Vec<u8>>,
+    sent: usize,
     at_once: usize,
 }
 
 impl Writer {
     async fn new(network: &Network, name: &str, to: &str) -> Self {
         let user = network.user(name).await;
-        Self { user, to: to.to_owned(), mails: BTreeMap::new(), delivered: Vec::new(), at_once: 0 }
+        let (mails, delivered) = (BTreeMap::new(), Vec::new());
+        Self { user, to: to.to_owned(), mails, delivered, sent: 0, at_once: 0 }
     }
 
     /// Tries again what waits, and sends one mail more.
-    async fn send(&mut self, subject: &str) {
+    async fn send(&mut self) {
         let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
         if !self.mails.is_empty() {
             let retried = self.user.run(["outbox"].into_iter().chain(guarded)).await;
             text(&retried.stdout).lines().for_each(|line| self.note(line));
         }
-        let mail = message(subject, 2);
+        self.sent += 1;
+        let mail = message(&format!("mail {}", self.sent), 2);
         let args = ["send", "--to", &self.to, "-"].into_iter().chain(guarded);
         let sent = self.user.run_with_input(args, &mail).await;
         let report = text(&sent.stdout);
@@ -240,15 +264,119 @@ async fn told_by_nodes(network: &Network, lives: &Lives, agent: &Agent) -> Known
     sum
 }
 
+/// Kills a tenth of the nodes at the beginning of every epoch, and starts as many.
+async fn churn(network: &mut Network, lives: &Mutex<Lives>, watcher: &Agent, over: &AtomicBool) {
+    for _ in 0..EPOCHS {
+        next_epoch().await;
+        let epoch = watcher.epoch();
+        let cluster = &mut network.cluster;
+        let running = cluster.nodes().iter().enumerate().skip(ENTRANCES);
+        let running = running.filter(|(_, node)| node.pid().is_some()).map(|(index, _)| index);
+        for index in running.sample(&mut rand::rng(), CHURN) {
+            cluster.kill(index).await.unwrap();
+            lives.lock().unwrap().died.insert(cluster.nodes()[index].id, epoch);
+        }
+        let first = cluster.add(CHURN).await.unwrap();
+        let born = cluster.nodes()[first..].iter().map(|node| (node.id, watcher.epoch()));
+        lives.lock().unwrap().born.extend(born);
+    }
+    until(0.9).await;
+    over.store(true, Ordering::Relaxed);
+}
+
+/// Compares an agent's roster once in every epoch: how well it knew who lives, all epochs together.
+async fn watch(watcher: &Agent, lives: &Mutex<Lives>, over: &AtomicBool) -> Known {
+    let mut roster = AgentRoster::read(&watcher.vault, &watcher.entrance).unwrap();
+    let mut total = Known::default();
+    while !over.load(Ordering::Relaxed) {
+        until(0.5).await;
+        roster.keep_up(&watcher.entrance).await.unwrap();
+        let at = watcher.epoch();
+        let known = roster.keeper().with(|roster| lives.lock().unwrap().known(roster, at));
+        println!("epoch {}: {known:?}, {:?}", at.0, roster.completeness(at));
+        total += known;
+        next_epoch().await;
+    }
+    roster.write(&watcher.vault).unwrap();
+    total
+}
+
+/// What a reader found who chose her nodes an epoch before or earlier.
+#[derive(Debug, Default)]
+struct Late {
+    read: usize,
+    /// Epochs between the roster and the reading, all together.
+    age: u64,
+    /// Announced, but no channel over the old roster led to the body.
+    waiting: usize,
+    /// Not even announced.
+    missed: usize,
+}
+
+/// Dan writes to Carol in every epoch, and she reads over the roster that she had in the one before: what he
+/// has in place of the nodes that died or came since, she finds all the same.
+async fn late_reader(carol: &Agent, dan: &mut Writer, over: &AtomicBool) -> Late {
+    let mut late = Late::default();
+    let mut old = (carol.epoch(), carol.scheme().await);
+    while !over.load(Ordering::Relaxed) {
+        next_epoch().await;
+        until(0.4).await;
+        dan.send().await;
+        if let (since, Some(scheme)) = old
+            && let Some(waiting) = carol.read_all(scheme).await
+        {
+            let mails: BTreeSet<Vec<u8>> = carol.mails().into_iter().collect();
+            let missing = dan.delivered.iter().filter(|mail| !mails.contains(*mail)).count();
+            late.read += 1;
+            late.age += carol.epoch().0 - since.0;
+            late.waiting += missing.min(waiting);
+            late.missed += missing.saturating_sub(waiting);
+        }
+        old = (carol.epoch(), carol.scheme().await);
+    }
+    late
+}
+
+/// Alice writes to Bob in every epoch, who reads now and then: no body outlives all of its replicas.
+async fn common_reader(alice: &mut Writer, bob: &User, over: &AtomicBool) {
+    let mut round = 0;
+    while !over.load(Ordering::Relaxed) {
+        next_epoch().await;
+        until(0.4).await;
+        alice.send().await;
+        round += 1;
+        if round % 3 == 0 {
+            fetch_all(bob).await;
+        }
+    }
+}
+
+/// Fetches until nothing waits, a few times at most: how many mails still do.
+async fn fetch_all(user: &User) -> Option<u64> {
+    let mut waiting = None;
+    for _ in 0..FETCHES {
+        let fetched = user.run(["fetch", "--scheme", "guarded", "--json"]).await;
+        let report: Option<serde_json::Value> = serde_json::from_slice(&fetched.stdout).ok();
+        match report.and_then(|report| report["waiting"].as_u64()) {
+            Some(number) => waiting = Some(number),
+            None => println!("not fetched: {}", text(&fetched.stderr).trim()),
+        }
+        if waiting == Some(0) {
+            break;
+        }
+    }
+    waiting
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenth_of_the_nodes_is_replaced_every_epoch_and_mails_still_arrive() {
     let mut network =
         Network::start_with(NODES, |options| options.network.epoch_seconds = EPOCH).await;
     let watcher = Agent::new(&network, "watcher");
     let carol = Agent::new(&network, "carol");
-    let mut lives = Lives::default();
     let start = watcher.epoch();
-    lives.born.extend(network.cluster.nodes().iter().map(|node| (node.id, start)));
+    let born = network.cluster.nodes().iter().map(|node| (node.id, start));
+    let lives = Mutex::new(Lives { born: born.collect(), ..Lives::default() });
     let bob = network.user("bob").await;
     publish(&carol.entrance, &carol.certificate).await.unwrap();
     let mut alice = Writer::new(&network, "alice", &bob.address).await;
@@ -257,77 +385,45 @@ async fn a_tenth_of_the_nodes_is_replaced_every_epoch_and_mails_still_arrive() {
         next_epoch().await;
     }
 
-    let mut roster = AgentRoster::read(&watcher.vault, &watcher.entrance).unwrap();
-    let mut total = Known::default();
-    let mut old_scheme = carol.scheme().await;
-    let (mut read_late, mut missed) = (0, 0);
-    for round in 0..EPOCHS {
-        next_epoch().await;
-        let epoch = watcher.epoch();
-        let running = network.cluster.nodes().iter().enumerate().skip(ENTRANCES);
-        let running = running.filter(|(_, node)| node.pid().is_some()).map(|(index, _)| index);
-        for index in running.sample(&mut rand::rng(), CHURN) {
-            lives.died.insert(network.cluster.nodes()[index].id, epoch);
-            network.cluster.kill(index).await.unwrap();
-        }
-        let first = network.cluster.add(CHURN).await.unwrap();
-        lives.born.extend(network.cluster.nodes()[first..].iter().map(|node| (node.id, epoch)));
-
-        until(0.5).await;
-        let subject = format!("mail {round}");
-        tokio::join!(alice.send(&subject), dan.send(&subject));
-        // Carol chose her nodes an epoch ago; what Dan's roster has in place of those, she finds all the same.
-        let mut arrived = false;
-        if let Some(scheme) = old_scheme.take()
-            && let Some(fetched) = carol.fetch(scheme).await
-            && fetched.inboxes > 0
-        {
-            arrived = true;
-            read_late += 1;
-            let mails: BTreeSet<Vec<u8>> = carol.mails().into_iter().collect();
-            missed += dan.delivered.iter().filter(|mail| !mails.contains(*mail)).count();
-        }
-        roster.keep_up(&watcher.entrance).await.unwrap();
-        let at = watcher.epoch();
-        let known = roster.keeper().with(|roster| lives.known(roster, at));
-        println!(
-            "epoch {round}: {known:?}, {:?}, delivered {} and {}, old roster read: {arrived}",
-            roster.completeness(at),
-            alice.delivered.len(),
-            dan.delivered.len()
-        );
-        total += known;
-        if round % 3 == 2 {
-            bob.run(["fetch", "--scheme", "guarded", "--json"]).await;
-        }
-        old_scheme = carol.scheme().await;
-    }
-    roster.write(&watcher.vault).unwrap();
-    let nodes = told_by_nodes(&network, &lives, &watcher).await;
-    println!("the agent's roster, all epochs: {total:?}; the nodes' own, in the last: {nodes:?}");
-
-    let fetched = bob.run(["fetch", "--scheme", "guarded", "--json"]).await;
-    assert!(fetched.status.success(), "{}", text(&fetched.stderr));
-    let scheme = carol.scheme().await.expect("a scheme over the roster as it is now");
-    carol.fetch(scheme).await.expect("Carol reads");
+    let over = AtomicBool::new(false);
+    let (from, began) = (watcher.epoch(), std::time::Instant::now());
+    let ((), agent, (), late) = tokio::join!(
+        churn(&mut network, &lives, &watcher, &over),
+        watch(&watcher, &lives, &over),
+        common_reader(&mut alice, &bob, &over),
+        late_reader(&carol, &mut dan, &over),
+    );
+    let lives = lives.into_inner().unwrap();
     println!(
-        "delivered at once {} + {} of {EPOCHS} + {EPOCHS}, in the end {} + {}; \
-         read with a roster of the epoch before {read_late} times, missed then {missed}",
-        alice.at_once,
-        dan.at_once,
-        alice.delivered.len(),
-        dan.delivered.len()
+        "{} of {} nodes replaced in {} epochs, {} s",
+        lives.died.len(),
+        lives.born.len(),
+        watcher.epoch().0 - from.0,
+        began.elapsed().as_secs()
+    );
+    let nodes = told_by_nodes(&network, &lives, &watcher).await;
+    println!("an agent's roster, all epochs: {agent:?}; the nodes' own, at the end: {nodes:?}");
+
+    let waiting = fetch_all(&bob).await;
+    let scheme = carol.scheme().await.expect("a scheme over the roster as it is now");
+    let carols = carol.read_all(scheme).await;
+    println!("at the end {waiting:?} mails wait for Bob, {carols:?} for Carol");
+    let (sent, delivered) = (alice.sent + dan.sent, alice.delivered.len() + dan.delivered.len());
+    println!(
+        "{sent} mails sent, {} delivered at once, {delivered} in the end;          with a roster of an epoch before: {late:?}",
+        alice.at_once + dan.at_once,
     );
     for (mails, writer) in [(bob.mails(), &alice), (carol.mails(), &dan)] {
         let distinct: BTreeSet<&Vec<u8>> = mails.iter().collect();
         assert_eq!(distinct.len(), mails.len(), "a mail came twice");
-        assert!(writer.delivered.iter().all(|mail| distinct.contains(mail)), "a mail is lost");
+        let lost = writer.delivered.iter().filter(|mail| !distinct.contains(mail));
+        assert_eq!(lost.count(), 0, "mails that were reported delivered are not found");
     }
-    for known in [total, nodes] {
+    for known in [agent, nodes] {
         assert!(known.active * 100 >= known.grown_up * 99, "rosters do not converge: {known:?}");
         assert_eq!(known.long_dead, 0, "dead nodes stay: {known:?}");
     }
-    assert_eq!(missed, 0, "a reader with an older roster missed mails");
-    assert!(read_late * 2 >= EPOCHS, "nothing was read with an older roster");
-    assert!((alice.delivered.len() + dan.delivered.len()) * 4 >= EPOCHS * 2 * 3, "few arrive");
+    assert_eq!(late.missed, 0, "a reader with an older roster missed mails");
+    assert!(late.read >= 3, "too little was read with an older roster");
+    assert!(sent >= EPOCHS && delivered * 4 >= sent * 3, "too few mails arrive");
 }

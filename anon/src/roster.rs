@@ -311,8 +311,15 @@ impl Roster {
         self.entries.get(&node.position()).map(|e| &e.certificate)
     }
 
-    /// The `count` active nodes closest to a key, closest first: what this member goes by, and what it states
-    /// when it is asked.
+    /// The `count` nodes closest to a key, closest first, of those that have been active for an epoch: what this
+    /// member states when it is asked, since who compares once an epoch hears of a node an epoch later.
+    #[must_use]
+    pub fn stated(&self, key: &Key, count: usize, now: Epoch) -> Vec<NodeCertificate> {
+        let stated = |e: &Entry| e.is_active(now.before());
+        closest::closest(&self.entries, &key.position(), count, stated)
+    }
+
+    /// The `count` active nodes closest to a key, closest first: what this member goes by.
     #[must_use]
     pub fn closest(&self, key: &Key, count: usize, now: Epoch) -> Vec<NodeCertificate> {
         closest::closest(&self.entries, &key.position(), count, |e| e.is_active(now))

@@ -159,6 +159,8 @@ fn only_active_nodes_are_closest() {
             let mut all = active.clone();
             keep_closest(&mut all, &key, count, |n| n.node().position());
             assert_eq!(roster.closest(&key, count, TODAYS), all);
+            assert_eq!(roster.stated(&key, count, TOMORROW), all);
+            assert_eq!(roster.stated(&key, 1, TODAYS), roster.closest(&key, 1, YESTERDAY));
         }
     }
 }
