@@ -24,7 +24,7 @@ use rand::seq::SliceRandom as _;
 
 use crate::{
     error::AgentError,
-    event::{Event, Purpose, SharedListener},
+    event::{Event, Path, Purpose, SharedListener},
     evidence::{Evidence, Misdeed},
 };
 
@@ -122,6 +122,13 @@ impl Entrance {
         let mut all = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < KNOWN {
             all.push(evidence);
+        }
+    }
+
+    /// Notes that the channel along a path fell silent. Nobody on it is accused: any of them may have done it.
+    pub fn path_broke(&self, path: &Path) {
+        for node in [path.go_between].iter().chain(&path.middle).chain([&path.far_end]) {
+            self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
         }
     }
 

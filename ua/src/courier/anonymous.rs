@@ -15,7 +15,7 @@ use super::Courier;
 use crate::{
     entrance::Entrance,
     error::AgentError,
-    event::{Event, Purpose},
+    event::{Event, Path, Purpose},
     evidence::Misdeed,
     scheme::{OpenChannel, Scheme},
 };
@@ -32,7 +32,7 @@ pub struct AnonymousCourier {
     key: Key,
     purpose: Purpose,
     anonymizer: Option<Channel>,
-    performer: Option<NodeId>,
+    path: Option<Path>,
     fresh: Option<ReplicaSet>,
 }
 
@@ -54,7 +54,7 @@ impl AnonymousCourier {
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
         let mut courier =
-            Self { scheme, entrance, key, purpose, anonymizer: None, performer: None, fresh: None };
+            Self { scheme, entrance, key, purpose, anonymizer: None, path: None, fresh: None };
         courier.fresh = Some(courier.find_replicas().await?);
         Ok(courier)
     }
@@ -96,7 +96,7 @@ impl AnonymousCourier {
         };
         let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
-        self.performer = Some(z.path.far_end);
+        self.path = Some(z.path);
         self.anonymizer = Some(z.channel);
         Ok(set)
     }
@@ -139,12 +139,19 @@ impl Courier for AnonymousCourier {
                 request: Box::new(request.clone()),
             };
             match channel.request(&perform, PERFORM_TIMEOUT).await {
-                Ok(Response::Performed { answers, .. }) => Ok(answers),
+                Ok(Response::Performed { answers, .. }) if answers.len() == targets.len() => {
+                    Ok(answers)
+                }
                 // A dead or unwilling anonymizer: the next round opens a new pair and repeats the request,
-                // which the replicas that did perform it recognise.
-                Ok(_) | Err(_) => {
-                    if let Some(performer) = self.performer {
-                        self.entrance.accuse(performer, Misdeed::Dropped, Vec::new());
+                // which the replicas that did perform it recognise. What it refuses it refuses itself, sealed;
+                // silence may be the doing of anybody on the path.
+                failed => {
+                    match (&self.path, failed) {
+                        (Some(path), Ok(_)) => {
+                            self.entrance.accuse(path.far_end, Misdeed::Dropped, Vec::new());
+                        }
+                        (Some(path), Err(_)) => self.entrance.path_broke(path),
+                        (None, _) => {}
                     }
                     self.anonymizer = None;
                     Ok(Vec::new())
@@ -154,7 +161,7 @@ impl Courier for AnonymousCourier {
     }
 
     fn performer(&self) -> Option<NodeId> {
-        self.performer
+        self.path.as_ref().map(|path| path.far_end)
     }
 
     fn purpose(&self) -> Purpose {

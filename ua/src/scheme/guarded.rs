@@ -228,7 +228,7 @@ impl GuardedScheme {
     ) -> Result<(), AgentError> {
         let nearest = self.stated(asked, key, answer)?;
         let own = std::slice::from_ref(own);
-        if self.roster.with(|roster| differs_by_churn(&nearest, own, roster)) {
+        if self.roster.with(|roster| differs_by_churn(&key, &nearest, own, roster)) {
             return Ok(());
         }
         self.accuse(asked, Misdeed::FalseNearest, answer);
