@@ -32,7 +32,7 @@ pub enum Behaviour {
     Dropping,
     /// As far end, brings receipts that prove nothing; as replica, signs such.
     Forging,
-    /// Extends channels and, some cells later, stops forwarding without a word.
+    /// Extends channels and stops forwarding, without a word, or some cells later.
     DroppingGoBetween,
 }
 
@@ -66,8 +66,10 @@ pub enum Act {
     SignedBriefReceipt,
     /// As replica, signed a receipt of the other kind.
     SignedOtherKind,
-    /// Stopped forwarding the cells of a channel.
+    /// Stopped forwarding the cells of a channel, without a word.
     StoppedForwarding,
+    /// Closed a channel that it had extended.
+    ClosedChannel,
 }
 
 /// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time.

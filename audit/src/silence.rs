@@ -1,5 +1,5 @@
-//! A go-between that extends channels as it should and, some cells later, stops forwarding: nothing is closed and
-//! nothing is said, so that whoever waits must find out by a clock.
+//! A go-between that extends channels as it should and then stops forwarding: at once, without closing anything,
+//! so that whoever waits must find out by a clock; or some cells later, by closing.
 
 use std::sync::{
     Arc, OnceLock,
@@ -19,8 +19,10 @@ use node::{
 
 use crate::behaviour::{Act, Hostile, Ledger};
 
-/// The most cells that pass before the silence; often fewer, and often none.
-const MOST_CELLS: usize = 40;
+/// The most cells that pass before a channel is closed: about as many as a short mail has.
+const MOST_CELLS: usize = 4;
+/// One channel in so many is not closed: its sender waits half a minute.
+const RARELY: usize = 3;
 
 /// Serves channels in the honest acceptor's place while its node is hostile.
 pub(crate) struct Silence {
@@ -92,18 +94,19 @@ impl Silence {
         (from_sender, to_sender): Ends,
         (from_next, to_next): Ends,
     ) -> Result<(), LinkError> {
-        // Half of the channels never pass a cell.
-        let most = if self.ledger.turn() % 2 == 0 { 0 } else { MOST_CELLS };
-        let left = AtomicUsize::new(rand::random_range(0..=most));
+        let closes = self.ledger.turn() % RARELY != 0;
+        let left = AtomicUsize::new(if closes { rand::random_range(0..=MOST_CELLS) } else { 0 });
         let GoBetween { forward, backward } = go_between;
-        let stopped = OnceLock::new();
-        let tell = || {
-            if stopped.set(()).is_ok() {
-                self.ledger.write(peer, Act::StoppedForwarding);
+        let told = OnceLock::new();
+        let stop = || {
+            if told.set(()).is_ok() {
+                let act = if closes { Act::ClosedChannel } else { Act::StoppedForwarding };
+                self.ledger.write(peer, act);
             }
+            !closes
         };
-        let forward = pass(from_sender, to_next, forward, &left, &tell);
-        let backward = pass(from_next, to_sender, backward, &left, &tell);
+        let forward = pass(from_sender, to_next, forward, &left, &stop);
+        let backward = pass(from_next, to_sender, backward, &left, &stop);
         tokio::select! { ended = forward => ended, ended = backward => ended }
     }
 }
@@ -113,14 +116,16 @@ async fn pass(
     mut to: CellWriter,
     mut layer: Layer,
     left: &AtomicUsize,
-    tell: &(impl Fn() + Sync),
+    goes_on: &(impl Fn() -> bool + Sync),
 ) -> Result<(), LinkError> {
     loop {
         let mut cell = from.read().await?;
         let one_less = |left: usize| left.checked_sub(1);
         if left.try_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
-            tell();
-            continue;
+            if goes_on() {
+                continue;
+            }
+            return Ok(());
         }
         layer.apply(&mut cell);
         to.write(&[cell]).await?;

@@ -24,7 +24,7 @@ use rand::seq::SliceRandom as _;
 
 use crate::{
     error::AgentError,
-    event::{Event, Path, Purpose, SharedListener},
+    event::{Event, Purpose, SharedListener},
     evidence::{Evidence, Misdeed},
 };
 
@@ -125,9 +125,9 @@ impl Entrance {
         }
     }
 
-    /// Notes that the channel along a path fell silent. Nobody on it is accused: any of them may have done it.
-    pub fn path_broke(&self, path: &Path) {
-        for node in [path.go_between].iter().chain(&path.middle).chain([&path.far_end]) {
+    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
+    pub fn path_broke(&self, nodes: &[NodeId]) {
+        for node in nodes {
             self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
         }
     }

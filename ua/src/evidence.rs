@@ -33,7 +33,7 @@ pub enum Misdeed {
     BadReceipt,
     /// As far end it refused, or said of most replicas that they did not answer.
     Dropped,
-    /// It was on a path that fell silent, as guard, go-between or far end: one of them did it, or the network.
+    /// It was on a path that broke or fell silent: somebody there did it, or the network.
     OnBrokenPath,
 }
 
@@ -46,7 +46,7 @@ impl Misdeed {
             Self::FalseList => "listed other replicas",
             Self::BadReceipt => "gave a receipt that does not count",
             Self::Dropped => "did not do its errand",
-            Self::OnBrokenPath => "was on a path that fell silent",
+            Self::OnBrokenPath => "was on a path that broke",
         }
     }
 }

@@ -150,7 +150,7 @@ impl Courier for AnonymousCourier {
                         (Some(path), Ok(_)) => {
                             self.entrance.accuse(path.far_end, Misdeed::Dropped, Vec::new());
                         }
-                        (Some(path), Err(_)) => self.entrance.path_broke(path),
+                        (Some(path), Err(_)) => self.entrance.path_broke(&path.along()),
                         (None, _) => {}
                     }
                     self.anonymizer = None;

@@ -23,7 +23,7 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet, differs_by_churn},
     wire,
 };
-use futures::future::BoxFuture;
+use futures::{TryFutureExt as _, future::BoxFuture};
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
 
 use super::{OpenChannel, Scheme};
@@ -118,15 +118,18 @@ impl GuardedScheme {
         };
         self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
-        let along = self.build(&links, guard, &path.hops, early);
-        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
-        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let nodes = Path {
             go_between: guard.node(),
             middle: path.hops.iter().rev().skip(1).rev().map(|(_, n)| n.node()).collect(),
             witness: witness.node(),
             far_end: far_end.node(),
         };
+        let along = self.build(&links, guard, &path.hops, early);
+        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
+        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
+        let confirm =
+            confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
+        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
         self.entrance.listener().on(&Event::Channel { purpose, path: nodes.clone(), keys });
@@ -235,6 +238,13 @@ impl GuardedScheme {
         let second = nearest.first().copied().unwrap_or(asked);
         let first = own.first().map_or(asked, NodeCertificate::node);
         Err(Disagreement::Node { first, second }.into())
+    }
+
+    /// Notes who was on a path that broke while it was built.
+    fn broke(&self, error: &AgentError, nodes: &[NodeId]) {
+        if matches!(error, AgentError::Link(_)) {
+            self.entrance.path_broke(nodes);
+        }
     }
 
     fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {
