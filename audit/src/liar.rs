@@ -85,8 +85,9 @@ impl Liar {
         let honest = self.standard.handle(peer, Via::Channel, request).await;
         let Response::Nearest(honest) = honest else { return honest };
         let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
-        let accomplice = accomplice
-            .filter(|node| self.ledger.turn() % 2 == 0 && !honest.claims.nearest.contains(node));
+        let accomplice = accomplice.filter(|node| {
+            self.ledger.turn().is_multiple_of(2) && !honest.claims.nearest.contains(node)
+        });
         let act = match accomplice {
             Some(_) => Act::NamedAccomplice,
             None => Act::NamedStranger,
@@ -121,7 +122,7 @@ impl Liar {
             tokio::time::sleep(SILENCE).await;
             return Response::Refused;
         }
-        if turn % 2 == 0 {
+        if turn.is_multiple_of(2) {
             self.ledger.write(peer, Act::RefusedErrand);
             return Response::Refused;
         }

@@ -94,7 +94,7 @@ impl Silence {
         (from_sender, to_sender): Ends,
         (from_next, to_next): Ends,
     ) -> Result<(), LinkError> {
-        let closes = self.ledger.turn() % RARELY != 0;
+        let closes = !self.ledger.turn().is_multiple_of(RARELY);
         let left = AtomicUsize::new(if closes { rand::random_range(0..=MOST_CELLS) } else { 0 });
         let GoBetween { forward, backward } = go_between;
         let told = OnceLock::new();
