@@ -38,9 +38,9 @@ const RECIPIENTS: usize = 5;
 /// Mails of one run.
 const MAILS: usize = 100;
 /// Mails under way at once: some wait for somebody's silence to end.
-const AT_ONCE: usize = 50;
+const AT_ONCE: usize = 24;
 /// How long a sender waits before stopping and trying again: one silence.
-const PATIENCE: Duration = Duration::from_secs(35);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// How often a mail is taken from the outbox.
 const ATTEMPTS: usize = 3;
 const GUARDED: SchemeChoice = SchemeChoice::Guarded { middle: 1 };
@@ -52,7 +52,7 @@ const BEHAVIOURS: [&str; 8] = [
     "forging",
     "dropping-go-between",
     "lying-go-between",
-    "lying-list,forging",
+    "lying-list",
     "dropping",
     "lying-go-between,lying-list,forging",
 ];
