@@ -25,7 +25,7 @@ use anon::{
     selection::{Draw, GuardedPath, draw_guarded},
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
 
 use super::{
@@ -150,15 +150,18 @@ impl GuardedScheme {
         };
         self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
-        let along = self.build(&links, guard, &path.hops, early);
-        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
-        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let nodes = Path {
             go_between: guard.node(),
             middle: path.hops.iter().rev().skip(1).rev().map(|(_, n)| n.node()).collect(),
             witness: witness.node(),
             far_end: far_end.node(),
         };
+        let along = self.build(&links, guard, &path.hops, early);
+        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
+        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
+        let confirm =
+            confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
+        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
         Ok(Built { channel, answer, path: nodes, keys })
