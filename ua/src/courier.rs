@@ -108,7 +108,8 @@ pub async fn deposit(
         }
         let valid = tally.len();
         listener.on(&Event::Receipts { purpose, valid, wanted: set.nodes().len() });
-        if tally.missing(&set).is_empty() {
+        // Those that gave none get a second chance; with a quorum there is no need for a third.
+        if tally.missing(&set).is_empty() || (round > 0 && valid >= quorum) {
             break;
         }
         let reason = format!("{} replicas gave no receipt", tally.missing(&set).len());
