@@ -48,8 +48,8 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
         options.recorded = true;
     })
     .await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
-    tokio::time::sleep(Duration::from_secs(20)).await;
     let mail = message("silence", 10);
     let send = async |scheme: &str| {
         let args = ["send", "--to", &bob.address, "--delay", "0", "--scheme", scheme, "-"];
@@ -144,8 +144,8 @@ async fn a_watching_reader_gets_mail_while_its_owner_writes() {
 async fn where_the_roster_is_incomplete_the_dht_is_asked_through_channels_and_the_user_told() {
     let epoch = 8;
     let mut network = Network::bare(20, |options| options.network.epoch_seconds = epoch).await;
-    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     tokio::time::sleep(Duration::from_secs(3 * epoch)).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let mail = message("steady", 1);
     let send = async || {
         let sent = alice.run_with_input(["send", "--to", &bob.address, "-"], &mail).await;

@@ -12,12 +12,17 @@ use anon::{
 use clap::Args;
 use node::now;
 
-use super::{read_file, write_file};
+use super::{
+    read_file,
+    scheme::{SchemeArgs, SchemeName},
+    write_file,
+};
 use crate::{
     account::Account,
-    certificates::publish,
+    certificates::{publish, publish_anonymously},
     command::Global,
     home::Home,
+    session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
     vault::KdfCost,
 };
@@ -43,6 +48,11 @@ pub struct InitArgs {
     /// Do not publish the certificate now; `cutout fetch` will
     #[arg(long)]
     offline: bool,
+    /// Publish it directly: the nodes that keep it see this machine's address
+    #[arg(long, conflicts_with = "offline")]
+    direct: bool,
+    #[command(flatten)]
+    scheme: SchemeArgs,
 }
 
 /// Runs `cutout init`.
@@ -66,7 +76,15 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     }
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    let published = publish(&entrance, &certificate).await;
+    // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
+    let published = if args.direct || args.scheme.scheme == SchemeName::Paper {
+        publish(&entrance, &certificate).await
+    } else {
+        match prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await {
+            Ok(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+            Err(error) => Err(error),
+        }
+    };
     entrance.widen().await;
     progress.finish();
     match published {
