@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use anon::position::{Key, keep_closest};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{Network, message, text};
+use crate::{
+    holdings::Holdings,
+    support::{Network, message, text},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_sent_and_read_through_guarded_channels() {
@@ -134,4 +138,49 @@ async fn a_watching_reader_gets_mail_while_its_owner_writes() {
     got.sort();
     assert_eq!(got, ["answer", "first", "second"], "each once");
     watching.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_roster_is_incomplete_the_dht_is_asked_through_channels_and_the_user_told() {
+    let epoch = 8;
+    let mut network = Network::bare(20, |options| options.network.epoch_seconds = epoch).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    tokio::time::sleep(Duration::from_secs(3 * epoch)).await;
+    let mail = message("steady", 1);
+    let send = async || {
+        let sent = alice.run_with_input(["send", "--to", &bob.address, "-"], &mail).await;
+        (text(&sent.stderr), sent.status.success())
+    };
+    let (told, is_sent) = send().await;
+    assert!(is_sent && !told.contains("incomplete"), "{told}");
+
+    // More newcomers than rosters take for churn: for an epoch after they are told of, nobody may choose them, and
+    // what is closest to a key is what the DHT says.
+    network.cluster.add(12).await.unwrap();
+    let mut incomplete = 0;
+    let deadline = std::time::Instant::now() + Duration::from_secs(8 * epoch);
+    while std::time::Instant::now() < deadline && incomplete < 2 {
+        let before = Holdings::of(&network.cluster).await.bodies();
+        let (told, is_sent) = send().await;
+        assert!(is_sent, "{told}");
+        if !told.contains("warning: the roster is incomplete") {
+            continue;
+        }
+        incomplete += 1;
+        let after = Holdings::of(&network.cluster).await.bodies();
+        let (key, holders) = after.into_iter().find(|(key, _)| !before.contains_key(key)).unwrap();
+        let nodes = network.cluster.nodes();
+        let mut closest: Vec<usize> = (0..nodes.len()).collect();
+        keep_closest(&mut closest, &Key(key), 8, |index| nodes[*index].id.position());
+        let held = holders.iter().filter(|(node, _)| closest.contains(node)).count();
+        assert!(held >= 7, "{held} of the true 8 closest of all {} hold it", nodes.len());
+    }
+    assert_eq!(incomplete, 2, "the roster was never said to be incomplete");
+    let status = alice.run(["status"]).await;
+    println!("{}", text(&status.stdout));
+    // Bob reads all of it, over a roster of his own.
+    let fetched = bob.run(["fetch", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    assert_eq!(report["waiting"], 0, "{report}");
+    assert!(report["delivered"].as_array().unwrap().len() >= 3, "{report}");
 }

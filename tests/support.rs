@@ -58,7 +58,8 @@ impl Network {
         network
     }
 
-    async fn bare(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
+    /// As [`Self::aged`], without waiting, and with epochs as they are in the options.
+    pub async fn bare(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
         let alone = ONE_AT_A_TIME.lock().await;
         let directory = tempfile::tempdir().unwrap();
         let mut options = ClusterOptions::new(program(), directory.path().join("network"), nodes);

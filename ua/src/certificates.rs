@@ -20,8 +20,9 @@ use crate::{
     scheme::{OpenChannel, Scheme},
 };
 
-/// How many independent far ends must find nothing before an address is said not to exist.
-const WITNESSES_OF_ABSENCE: usize = 2;
+/// How many independent far ends must find nothing before an address is said not to exist: what they say of it is
+/// signed by nobody, and ends the mail.
+const WITNESSES_OF_ABSENCE: usize = 3;
 /// How long putting a certificate back may take; nobody waits for more.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -40,7 +41,7 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if two independent far ends find none.
+/// [`AgentError::NoSuchRecipient`] if three far ends find none, one after the other.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
     entrance: &Entrance,

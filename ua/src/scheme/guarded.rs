@@ -25,7 +25,7 @@ use anon::{
     selection::{Draw, GuardedPath, draw_guarded},
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
 
 use super::{
@@ -48,6 +48,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a hop may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many paths in a row may break behind a guard before the spare serves for the rest of the mail.
+const MAX_STALLS: usize = 3;
 /// Channels that are built ahead at once.
 const AHEAD_AT_ONCE: usize = 8;
 
@@ -70,6 +72,7 @@ pub struct GuardedScheme {
     plan: GuardedPlan,
     used: Mutex<Used>,
     links: Mutex<BTreeMap<NodeId, Links>>,
+    stalls: Mutex<BTreeMap<NodeId, usize>>,
     pool: Pool,
 }
 
@@ -99,8 +102,8 @@ impl GuardedScheme {
     /// The scheme for one mail.
     #[must_use]
     pub fn new(entrance: Arc<Entrance>, plan: GuardedPlan) -> Self {
-        let (used, links, pool) = (Mutex::default(), Mutex::default(), Pool::default());
-        Self { entrance, plan, used, links, pool }
+        let (used, links, stalls) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { entrance, plan, used, links, stalls, pool: Pool::default() }
     }
 
     fn epoch(&self) -> Epoch {
@@ -121,13 +124,29 @@ impl GuardedScheme {
         Ok(fresh)
     }
 
-    /// The guard that serves: the first, unless it is near what the channel is for, or could not be reached all
-    /// the while. In a network so small that both are near, the first serves all the same.
+    /// The guard that serves: the first, unless it is near what the channel is for, or channel after channel broke
+    /// behind it while this mail was sent; on the last attempt the spare. In a network so small that both are near,
+    /// the first serves all the same.
     fn guard(&self, attempt: usize, avoid: &BTreeSet<NodeId>) -> Option<&NodeCertificate> {
-        let mut fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
-        let last = attempt + 1 == ATTEMPTS;
-        let first = fit.next().or_else(|| self.plan.guards.first())?;
-        if last { fit.next().or(Some(first)) } else { Some(first) }
+        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_stalled = |node: &NodeId| stalls.get(node).is_some_and(|count| *count >= MAX_STALLS);
+        let fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
+        let (stalled, going): (Vec<_>, Vec<_>) = fit.partition(|guard| is_stalled(&guard.node()));
+        let in_order = || going.iter().chain(&stalled).copied();
+        let first = in_order().next().or_else(|| self.plan.guards.first())?;
+        if attempt + 1 == ATTEMPTS { in_order().nth(1).or(Some(first)) } else { Some(first) }
+    }
+
+    /// Notes whether a path through a guard came about.
+    fn note(&self, guard: NodeId, built: Result<&Built, &AgentError>) {
+        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        match built {
+            Ok(_) => {
+                stalls.remove(&guard);
+            }
+            Err(AgentError::Link(_)) => *stalls.entry(guard).or_default() += 1,
+            Err(_) => {}
+        }
     }
 
     fn active(&self, node: &NodeCertificate) -> Result<CrossVerified, AgentError> {
@@ -150,15 +169,18 @@ impl GuardedScheme {
         };
         self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
-        let along = self.build(&links, guard, &path.hops, early);
-        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
-        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let nodes = Path {
             go_between: guard.node(),
             middle: path.hops.iter().rev().skip(1).rev().map(|(_, n)| n.node()).collect(),
             witness: witness.node(),
             far_end: far_end.node(),
         };
+        let along = self.build(&links, guard, &path.hops, early);
+        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
+        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
+        let confirm =
+            confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
+        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
         Ok(Built { channel, answer, path: nodes, keys })
@@ -174,7 +196,9 @@ impl GuardedScheme {
         let mut last = AgentError::RosterTooSmall;
         for attempt in 0..ATTEMPTS {
             let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
-            match self.try_build(guard, avoid, early).await {
+            let built = self.try_build(guard, avoid, early).await;
+            self.note(guard.node(), built.as_ref());
+            match built {
                 Ok(built) => return Ok(built),
                 Err(error @ (AgentError::RosterTooSmall | AgentError::TooFewNodes)) => {
                     return Err(error);
