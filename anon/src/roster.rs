@@ -56,7 +56,8 @@ const OLDER: usize = 4;
 const MIN_ALIVE: u64 = 10;
 
 /// How long a certificate shows that its node is alive, seconds: one and a half epochs. News reaches every
-/// member within an epoch, and is a quarter of one old at most when it sets out.
+/// member within an epoch, and is a quarter of one old at most when it sets out. Clocks must agree much better
+/// than that, so epochs are long compared with [`crate::time::MAX_SKEW`] wherever machines are not one.
 #[must_use]
 pub fn alive_seconds(network: &Network) -> u64 {
     (network.epoch_seconds.saturating_mul(3) / 2).max(MIN_ALIVE)

@@ -232,3 +232,36 @@ impl ChannelKeys {
         Some(use_key(&period.secret))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::now, network_file::NetworkFile};
+
+    #[test]
+    fn a_key_is_honoured_under_all_its_certificates_and_no_longer_than_the_next_but_one() {
+        let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
+        let network = toml::from_str::<NetworkFile>(text).unwrap().network().unwrap();
+        let identity = Identity::from_seed(&[1; 32]).unwrap();
+        let (keys, start) = (ChannelKeys::new(String::new(), None, 1_000), now());
+        assert!(keys.renew(&identity, &network, start).is_ok(), "nothing to renew");
+        keys.rotate(&identity, &network, Vec::new(), start).unwrap();
+        let mut certificates = vec![keys.certificate().unwrap()];
+        for later in [0, 100, 250] {
+            keys.renew(&identity, &network, start.after(later)).unwrap();
+            certificates.push(keys.certificate().unwrap());
+        }
+        let key = |c: &NodeCertificate| keys.with_key(&c.digest(), ChannelSecret::agreement_key);
+        let first = certificates[0].claims().channel_key;
+        for certificate in &certificates {
+            assert_eq!(key(certificate), Some(first));
+            assert_eq!(certificate.claims().validity.not_after, start.after(2_000));
+        }
+        assert_eq!(certificates[0], certificates[1], "signed twice in one second");
+        assert_eq!(certificates[3].claims().validity.not_before, start.after(250));
+        for (rotations, honoured) in [(1, true), (2, false)] {
+            keys.rotate(&identity, &network, Vec::new(), start.after(rotations)).unwrap();
+            assert!(certificates.iter().all(|c| key(c).is_some() == honoured));
+        }
+    }
+}

@@ -1,14 +1,22 @@
 //! Peers and correspondents who want more than their share.
 
+use std::sync::Arc;
+
 use anon::{
     position::Key,
     receipt::ReceiptKind,
     request::{Append, ObjectKind, Request, Response, Store},
+    roster::{PIECES, ShortDigest},
 };
-use node::{Channel, Limits, LinkError, Links};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use node::{Channel, Limits, LinkError, Links, ask};
+use tokio::sync::Semaphore;
 use ua::error::AgentError;
 
-use super::network::{Network, PATIENCE, mail};
+use super::{
+    liars::{lie, lying},
+    network::{Network, PATIENCE, mail},
+};
 
 async fn open(network: &Network, links: &Links) -> Result<Channel, LinkError> {
     let to = network.cross_verified(0).await;
@@ -68,6 +76,46 @@ async fn a_peer_has_its_share_of_channels_and_leaves_the_rest_to_others() {
     assert_refused(&network, &other).await;
     drop((greedy_channels, others, third_channel));
     drop(open_in_time(&network, &greedy).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_has_its_share_of_questions_about_the_roster() {
+    let limits = Limits { roster_requests_per_peer: 2, ..Limits::default() };
+    // Nodes that answer such a question when they are let, so that questions are under way at once.
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let slow = lie(move |asked| {
+        let held = Arc::clone(&held);
+        async move {
+            if matches!(asked.request, Request::Roster { .. }) {
+                held.acquire().await.unwrap().forget();
+            }
+            asked.honestly().await
+        }
+    });
+    let network = Network::start(3, 1, limits, |node| lying(node, &slow)).await;
+    let to = network.certificate(&network.nodes[0]).await;
+    let (greedy, other) = (network.links(), network.links());
+    let compare = Request::Roster { pieces: vec![ShortDigest([0; 8]); PIECES] };
+    let greed = async {
+        let asked = (0..6).map(|_| ask(&greedy, &to, &compare, PATIENCE));
+        let mut asked = asked.collect::<FuturesUnordered<_>>();
+        for _ in 0..4 {
+            assert!(asked.next().await.unwrap().is_err(), "more than its share");
+        }
+        // Other questions are none of this.
+        let answer = ask(&greedy, &to, &Request::Certificate, PATIENCE).await.unwrap();
+        assert!(matches!(answer, Response::Certificate(_)), "{answer:?}");
+        gate.add_permits(4);
+        asked.all(async |answer| answer.is_ok()).await
+    };
+    // Somebody else has a share of their own.
+    let (kept, answered) = tokio::join!(greed, ask(&other, &to, &compare, PATIENCE));
+    assert!(kept, "what is within the share is answered");
+    assert!(matches!(answered, Ok(Response::Roster { .. })), "{answered:?}");
+    // Nor does anybody compare through a channel, where nobody can tell who asks.
+    let mut channel = open(&network, &greedy).await.unwrap();
+    assert_eq!(channel.request(&compare, PATIENCE).await.unwrap(), Response::Refused);
 }
 
 fn append(inbox: Key, n: u8) -> Request {
