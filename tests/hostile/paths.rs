@@ -217,11 +217,14 @@ enum Detour {
     MadeUp,
 }
 
+/// The detour to take next, and between which nodes.
+type Plan = Mutex<Option<(Detour, Vec<CrossVerified>)>>;
+
 /// Serves channels by taking a detour while one is planned, and honestly otherwise.
 struct Rogue {
     parts: Parts,
     standard: Arc<dyn Acceptor>,
-    plan: Arc<Mutex<Option<(Detour, Vec<CrossVerified>)>>>,
+    plan: Arc<Plan>,
 }
 
 impl Acceptor for Rogue {
@@ -278,7 +281,7 @@ impl Rogue {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
-    let plan: Arc<Mutex<Option<_>>> = Arc::default();
+    let plan: Arc<Plan> = Arc::default();
     let dress = |node: Node| {
         let plan = Arc::clone(&plan);
         node.accepting(move |standard, parts| Arc::new(Rogue { parts, standard, plan }))
@@ -298,7 +301,7 @@ async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
             // The other node cannot open it and hangs up, so there is no answer to bring back.
             Detour::Elsewhere => assert!(matches!(opened, Err(LinkError::Io(_))), "{opened:?}"),
             _ => {
-                assert!(is(&opened, HandshakeError::NotConfirmed.into()), "{detour:?}: {opened:?}")
+                assert!(is(&opened, HandshakeError::NotConfirmed.into()), "{detour:?}: {opened:?}");
             }
         }
         assert!(plan.lock().unwrap().is_none(), "{detour:?} was not tried");
