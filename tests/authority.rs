@@ -19,7 +19,8 @@ struct Authority {
 impl Authority {
     async fn found(name: &str, args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let user = User { home: directory.path().join("nobody"), address: String::new() };
+        let user =
+            User { home: directory.path().join("nobody"), address: String::new(), scheme: None };
         let authority = Self { user, directory };
         let dir = authority.path("authority");
         let all = ["ca", "init", name, "--dir", &dir].into_iter().chain(args.iter().copied());
@@ -61,7 +62,8 @@ impl Authority {
 
     /// A user with an address of its own choice who has asked for a certificate, in `NAME.request`.
     async fn applicant(&self, name: &str, address: &str, network: &Path) -> User {
-        let user = User { home: self.file(name), address: address.to_owned() };
+        let user =
+            User { home: self.file(name), address: address.to_owned(), scheme: Some("paper") };
         let request = self.path(&format!("{name}.request"));
         let network = network.to_str().unwrap();
         let args = ["init", "--network", network, "--address", address, "--request", &request];

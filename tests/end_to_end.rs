@@ -11,7 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_with_an_attachment_arrives_byte_for_byte() {
-    let network = Network::start(20).await;
+    let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let mail = message("holiday", 300);
     let report = alice.send(["--to", &bob.address, "-"], &mail).await;
@@ -30,7 +30,7 @@ async fn a_mail_with_an_attachment_arrives_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_recipients_share_one_body_which_goes_with_the_last() {
-    let network = Network::start(20).await;
+    let network = Network::aged(24, |_| {}).await;
     let alice = network.user("alice").await;
     let readers =
         [network.user("bob").await, network.user("carol").await, network.user("dave").await];
@@ -64,7 +64,7 @@ async fn three_recipients_share_one_body_which_goes_with_the_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_is_written_and_read_at_the_terminal() {
-    let network = Network::start_with(9, |options| options.k = 5).await;
+    let network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
 
     composed_and_anonymous(&alice, &bob).await;

@@ -2,23 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
 use crate::support::{Network, message, text};
-
-const EPOCH: u64 = 3;
-
-async fn network(nodes: usize) -> Network {
-    let network = Network::start_with(nodes, |options| options.network.epoch_seconds = EPOCH).await;
-    // Nodes become active when others have known them for an epoch.
-    tokio::time::sleep(Duration::from_secs(2 * EPOCH)).await;
-    network
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_sent_and_read_through_guarded_channels() {
-    let network = network(20).await;
+    let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let mail = message("guarded", 60);
-    let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
+    let guarded = ["--scheme", "guarded", "--json"];
     let send = ["send", "--to", &bob.address, "-"].into_iter().chain(guarded);
     let sent = alice.run_with_input(send, &mail).await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));
@@ -76,9 +69,9 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_sender_can_be_answered() {
-    let network = network(24).await;
+    let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
-    let guarded = ["--scheme", "guarded", "--delay", "0", "--json"];
+    let guarded = ["--scheme", "guarded", "--json"];
     let question = ["send", "--to", &bob.address, "-s", "question", "--reply-to", "new"];
     let sent = alice.run_with_input(question.into_iter().chain(guarded), b"who am I?\n").await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));
@@ -98,4 +91,47 @@ async fn an_anonymous_sender_can_be_answered() {
     let fetched = alice.run(["fetch"].into_iter().chain(guarded)).await;
     let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
     assert_eq!(report["delivered"][0]["subject"], "answer", "{report}, {}", text(&fetched.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watching_reader_gets_mail_while_its_owner_writes() {
+    let network = Network::aged(24, |_| {}).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let mut watching = bob.command(["fetch", "--watch", "1", "--json"]).spawn().unwrap();
+    let mut reports = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut got = Vec::new();
+    for subject in ["first", "second"] {
+        let sent = ["send", "--to", &bob.address, "-s", subject];
+        let sent = alice.run_with_input(sent, b"hello\n").await;
+        assert!(sent.status.success(), "{}", text(&sent.stderr));
+        // Beside the watching command, whose home is closed between readings.
+        let written = ["send", "--to", &alice.address, "-s", "beside", "--reply-to", "new"];
+        let mut output = bob.run_with_input(written, b"hello\n").await;
+        while text(&output.stderr).contains("in use") {
+            output = bob.run_with_input(written, b"hello\n").await;
+        }
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        while !got.contains(&subject.to_owned()) {
+            let line = reports.next_line().await.unwrap().expect("the watching command ended");
+            let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let delivered = report["delivered"].as_array().unwrap();
+            got.extend(delivered.iter().map(|m| m["subject"].as_str().unwrap().to_owned()));
+        }
+    }
+    // The addresses for answers that were made meanwhile are read too, each in its own turn.
+    let fetched = alice.run(["fetch", "--json"]).await;
+    let fetched: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    let reply_to = fetched["delivered"][0]["reply_to"].as_str().unwrap().to_owned();
+    let answer = ["send", "--to", &reply_to, "-s", "answer"];
+    let sent = alice.run_with_input(answer, b"hello\n").await;
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    while !got.contains(&"answer".to_owned()) {
+        let line = reports.next_line().await.unwrap().expect("the watching command ended");
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let delivered = report["delivered"].as_array().unwrap();
+        got.extend(delivered.iter().map(|m| m["subject"].as_str().unwrap().to_owned()));
+    }
+    got.sort();
+    assert_eq!(got, ["answer", "first", "second"], "each once");
+    watching.kill().await.unwrap();
 }

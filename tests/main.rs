@@ -13,15 +13,20 @@
     reason = "a scenario fails by panicking, in its helpers too, which clippy does not take for tests"
 )]
 
+mod agents;
 mod authority;
 mod bad_input;
+mod churn;
+mod cost;
 mod end_to_end;
 mod faults;
 mod garbage;
 mod guarded;
 mod holdings;
 mod hostile;
+mod hostile40;
 mod lookup;
 mod round_trips;
 mod support;
 mod tidy;
+mod views;

@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Output, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -19,10 +20,14 @@ pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_cutout"))
 }
 
+/// An epoch where nodes are to be known for one before anything begins, seconds.
+pub const EPOCH: u64 = 3;
+
 /// A network in a temporary directory, alone on this machine while it lives.
 pub struct Network {
     pub cluster: Cluster,
     pub directory: TempDir,
+    scheme: Option<&'static str>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -32,23 +37,41 @@ pub async fn alone() -> MutexGuard<'static, ()> {
 }
 
 impl Network {
+    /// Nodes that start now, in a network whose epochs are days: its users have no roster to choose from, and say
+    /// `--scheme paper`.
     pub async fn start(nodes: usize) -> Self {
         Self::start_with(nodes, |_| {}).await
     }
 
     pub async fn start_with(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
+        Self { scheme: Some("paper"), ..Self::bare(nodes, change).await }
+    }
+
+    /// Nodes that have known each other for an epoch; its users say nothing about a scheme.
+    pub async fn aged(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
+        let change = |options: &mut ClusterOptions| {
+            options.network.epoch_seconds = EPOCH;
+            change(options);
+        };
+        let network = Self::bare(nodes, change).await;
+        tokio::time::sleep(Duration::from_secs(3 * EPOCH)).await;
+        network
+    }
+
+    async fn bare(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
         let alone = ONE_AT_A_TIME.lock().await;
         let directory = tempfile::tempdir().unwrap();
         let mut options = ClusterOptions::new(program(), directory.path().join("network"), nodes);
+        options.network.delay_seconds = 0;
         change(&mut options);
         let cluster = Cluster::start(options, |_| {}).await.unwrap();
-        Self { cluster, directory, _alone: alone }
+        Self { cluster, directory, scheme: None, _alone: alone }
     }
 
     /// A new user with a self-certifying address, its certificate published.
     pub async fn user(&self, name: &str) -> User {
         let home = self.directory.path().join(name);
-        let mut user = User { home, address: String::new() };
+        let mut user = User { home, address: String::new(), scheme: self.scheme };
         let network = self.cluster.network_file();
         let output = user.run(["init", "--network", network.to_str().unwrap()]).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -61,6 +84,8 @@ impl Network {
 pub struct User {
     pub home: PathBuf,
     pub address: String,
+    /// What the environment says of schemes.
+    pub scheme: Option<&'static str>,
 }
 
 impl User {
@@ -114,6 +139,9 @@ impl User {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if let Some(scheme) = self.scheme {
+            command.env("CUTOUT_SCHEME", scheme);
+        }
         command
     }
 

@@ -12,6 +12,7 @@ use crate::{
     labels,
     network::NetworkId,
     position::Key,
+    request::Request,
     time::Time,
     verification::ReplicaSet,
 };
@@ -83,6 +84,15 @@ impl Receipt {
         let signature = identity.sign(labels::RECEIPT, &claims.network, &claims);
         Self { claims, signature }
     }
+
+    /// Checks that the node it names signed it, for this network.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn verify(&self, network: &NetworkId) -> Result<(), KeyError> {
+        let key = self.claims.node.verify_key();
+        key.verify(labels::RECEIPT, network, &self.claims, &self.signature)
+    }
 }
 
 /// The operation that receipts are expected for.
@@ -102,6 +112,42 @@ pub struct Expected {
     pub nonce: [u8; 16],
     /// The node must mean to keep it at least until then.
     pub keep_until: Time,
+}
+
+impl Expected {
+    /// What is expected of whoever performs this request; `None` if it is none that receipts are given for.
+    #[must_use]
+    pub fn of(request: &Request, network: NetworkId, keep_until: Time) -> Option<Self> {
+        let (kind, key, digest, content, nonce) = match request {
+            Request::Store(s) => (ReceiptKind::Stored, s.key, s.digest(), &s.object, s.nonce),
+            Request::AppendInbox(a) => {
+                (ReceiptKind::Appended, a.inbox, a.digest(), &a.notification, a.nonce)
+            }
+            _ => return None,
+        };
+        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        Some(Self { network, kind, key, digest, size, nonce, keep_until })
+    }
+
+    /// Checks that a receipt is for this operation and lasts, whoever signed it.
+    ///
+    /// # Errors
+    /// [`ReceiptError::OtherOperation`], [`ReceiptError::ExpiresTooSoon`].
+    pub fn fits(&self, claims: &ReceiptClaims) -> Result<(), ReceiptError> {
+        let same_operation = claims.network == self.network
+            && claims.kind == self.kind
+            && claims.key == self.key
+            && claims.digest == self.digest
+            && claims.size == self.size
+            && claims.nonce == self.nonce;
+        if !same_operation {
+            return Err(ReceiptError::OtherOperation);
+        }
+        if claims.expiry < self.keep_until {
+            return Err(ReceiptError::ExpiresTooSoon);
+        }
+        Ok(())
+    }
 }
 
 /// Receipts counted for one operation, at most one a node.
@@ -127,23 +173,11 @@ impl Tally {
         if !set.contains(&claims.node) {
             return Err(ReceiptError::NotAReplica);
         }
-        let e = &self.expected;
-        let same_operation = claims.network == e.network
-            && claims.kind == e.kind
-            && claims.key == e.key
-            && claims.digest == e.digest
-            && claims.size == e.size
-            && claims.nonce == e.nonce;
-        if !same_operation {
-            return Err(ReceiptError::OtherOperation);
-        }
-        if claims.expiry < e.keep_until {
-            return Err(ReceiptError::ExpiresTooSoon);
-        }
+        self.expected.fits(claims)?;
         if self.receipts.contains_key(&claims.node) {
             return Err(ReceiptError::Duplicate);
         }
-        claims.node.verify_key().verify(labels::RECEIPT, &e.network, claims, &receipt.signature)?;
+        receipt.verify(&self.expected.network)?;
         self.receipts.insert(claims.node, receipt);
         Ok(())
     }

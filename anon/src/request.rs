@@ -257,7 +257,7 @@ pub enum Response {
     Roster {
         /// A bit for each piece, set where the two are alike; 32 bytes.
         alike: [u8; 32],
-        /// The settled certificates in the other pieces.
+        /// The certificates that the answerer tells of, in the other pieces.
         listed: Vec<ShortDigest>,
     },
     /// Certificates of the roster.

@@ -1,86 +1,71 @@
 //! The roster: the certificates of a network's nodes, as one member knows them, from which "closest" is a local
 //! computation and nothing need be looked up when a mail is sent.
 //!
-//! A node becomes *active* once sources of two different operators vouch for it and it has been known for an
-//! epoch: nobody can mint a node next to a key after the key was drawn. What a member hands on of its roster
-//! is its *settled* part, the nodes it has known since before the current epoch, so whoever is told of a node
-//! knows that the source has known it for that long.
+//! A node becomes *active* once sources of two different operators vouch for it and this member itself has
+//! known it for an epoch: nobody can mint a node next to a key after the key was drawn, whoever vouches for it.
+//! The one exception is the epoch in which an empty roster is first filled by other members: what they tell
+//! then counts as known since before, so that a new user can send at once. It rests on their word, and on
+//! that no key is drawn before the roster is filled.
 //!
-//! Exchange is by digests in 256 pieces (by the first byte of the position): an unchanged roster costs one
-//! round trip and 2 KiB.
+//! **Alive** is who says so: a node signs its certificate anew several times an epoch
+//! ([`renewal_seconds`]), and whose newest certificate is older than [`alive_seconds`] is *silent*, neither
+//! active nor told of, until a newer one comes. So nobody can make a node look dead by saying so; whoever wants
+//! that must keep its new certificates from a member, and so be all that this member compares with.
+//!
+//! A member *tells* others of the nodes that it asked itself in an earlier epoch, and of those that two
+//! independent sources vouch for. Exchange is by digests in 256 pieces (by the first byte of the position): an
+//! unchanged roster costs one round trip and 2 KiB.
+//!
+//! Nodes on the word of one source have room for themselves, of which no operator gets more than half
+//! ([`MAX_UNVOUCHED`], [`MAX_UNVOUCHED_EACH`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod closest;
+mod compare;
+mod completeness;
+mod operator;
+mod stored;
+mod unvouched;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    certificate::{NodeCertificate, NodeId, UnverifiedNodeCertificate},
+    certificate::{NodeCertificate, NodeId},
     network::{Epoch, Network},
-    position::{Key, keep_closest},
+    position::{Key, Position},
     time::Time,
 };
 
+pub use compare::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest};
+pub use completeness::{Compared, Comparison, Completeness, Reason};
+pub use operator::Operator;
+pub use stored::StoredRoster;
+pub use unvouched::{MAX_UNVOUCHED, MAX_UNVOUCHED_EACH};
+
+use compare::Pieces;
+use unvouched::{Room, Unvouched};
+
 /// The most nodes a roster holds.
 pub const MAX_NODES: usize = 100_000;
-/// Pieces in which rosters are compared.
-pub const PIECES: usize = 256;
 /// Sources of different operators that a node needs to become active.
 pub const VOUCHERS: usize = 2;
-/// The most digests one message of an exchange lists.
-pub const MAX_LISTED: usize = 50_000;
-/// The most certificates one message of an exchange carries.
-pub const MAX_CARRIED: usize = 2_048;
+/// Older certificates of a node that are recognised, so that they are not asked for.
+const OLDER: usize = 4;
+/// The least time after which a node is silent, seconds: certificates tell whole seconds.
+const MIN_ALIVE: u64 = 10;
 
-/// The start of a certificate's SHA-256, for comparing rosters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ShortDigest(pub [u8; 8]);
-
-impl ShortDigest {
-    fn of(certificate: &NodeCertificate) -> Self {
-        Self(certificate.digest().first_chunk().copied().unwrap_or_default())
-    }
+/// How long a certificate shows that its node is alive, seconds: one and a half epochs. News reaches every
+/// member within an epoch, and is a quarter of one old at most when it sets out.
+#[must_use]
+pub fn alive_seconds(network: &Network) -> u64 {
+    (network.epoch_seconds.saturating_mul(3) / 2).max(MIN_ALIVE)
 }
 
-/// Who stands behind a node, as far as anybody can tell: its family and the /16 (or /32 of IPv6) it lives in.
-/// Two nodes have different operators only if neither agrees.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Operator {
-    family: String,
-    subnets: BTreeSet<Vec<u8>>,
-}
-
-impl Operator {
-    /// The operator that a certificate points to.
-    #[must_use]
-    pub fn of(certificate: &NodeCertificate) -> Self {
-        let claims = certificate.claims();
-        let subnets = claims.addresses.iter().filter_map(|a| subnet(a)).collect();
-        Self { family: claims.family.clone(), subnets }
-    }
-
-    /// Whether the two could be one: the same family, or a subnet in common, or nothing to tell them apart.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self == other
-            || (!self.family.is_empty() && self.family == other.family)
-            || !self.subnets.is_disjoint(&other.subnets)
-    }
-}
-
-/// The /16 of an IPv4 multiaddr, the /32 of an IPv6 one; `None` for names and onions.
-fn subnet(address: &str) -> Option<Vec<u8>> {
-    let mut parts = address.split('/').skip(1);
-    match (parts.next()?, parts.next()?) {
-        ("ip4", text) => {
-            let octets = text.parse::<std::net::Ipv4Addr>().ok()?.octets();
-            Some(octets.first_chunk::<2>()?.to_vec())
-        }
-        ("ip6", text) => {
-            let octets = text.parse::<std::net::Ipv6Addr>().ok()?.octets();
-            Some(octets.first_chunk::<4>()?.to_vec())
-        }
-        _ => None,
-    }
+/// How often a node signs its certificate anew, seconds: four times an epoch.
+#[must_use]
+pub fn renewal_seconds(network: &Network) -> u64 {
+    (network.epoch_seconds / 4).max(1)
 }
 
 /// From where a member knows a node.
@@ -88,7 +73,7 @@ fn subnet(address: &str) -> Option<Vec<u8>> {
 pub enum Source {
     /// It asked the node itself.
     Contact,
-    /// Another member, of this operator, had it in its settled roster.
+    /// Another member, of this operator, tells of it.
     Member(Operator),
 }
 
@@ -105,10 +90,15 @@ impl Source {
 #[derive(Clone, Debug)]
 struct Entry {
     certificate: NodeCertificate,
-    /// When this member first knew the node, or since when independent members say they did.
+    digest: ShortDigest,
+    /// Digests of certificates that came before this one, the last ones only.
+    older: Vec<ShortDigest>,
+    /// When this member first heard of the node; the epoch before, if that was in the first fill.
     since: Epoch,
     /// The first source, and one independent of it if there is one.
     sources: Vec<Source>,
+    /// The certificate is too old to show that the node is alive.
+    silent: bool,
 }
 
 impl Entry {
@@ -116,27 +106,27 @@ impl Entry {
         self.sources.len() >= VOUCHERS
     }
 
-    fn is_settled(&self, now: Epoch) -> bool {
-        self.since < now && (self.is_vouched() || self.sources.contains(&Source::Contact))
+    fn is_told(&self, now: Epoch) -> bool {
+        let met = self.since < now && self.sources.contains(&Source::Contact);
+        !self.silent && (self.is_vouched() || met)
     }
 
     fn is_active(&self, now: Epoch) -> bool {
-        self.since < now && self.is_vouched()
+        !self.silent && self.since < now && self.is_vouched()
     }
-}
-
-/// An entry as it is kept on disk.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredEntry {
-    certificate: UnverifiedNodeCertificate,
-    since: Epoch,
-    sources: Vec<Source>,
 }
 
 /// The nodes that one member knows.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    entries: BTreeMap<NodeId, Entry>,
+    /// By position, so that pieces and neighbourhoods are ranges.
+    entries: BTreeMap<Position, Entry>,
+    /// Where the certificate with a digest, or a newer one of its node, is.
+    digests: BTreeMap<ShortDigest, Position>,
+    unvouched: Unvouched,
+    pieces: Pieces,
+    /// The epoch in which other members first told this roster anything.
+    filled: Option<Epoch>,
 }
 
 impl Roster {
@@ -152,44 +142,156 @@ impl Roster {
         self.entries.is_empty()
     }
 
-    /// Takes in what `source` knows of a node. A member's settled nodes were known to it before the current
-    /// epoch; a contact is as old as it is. Of two certificates the newer one counts.
+    /// How many nodes only one source knows of.
+    #[must_use]
+    pub fn unvouched(&self) -> usize {
+        self.unvouched.len()
+    }
+
+    /// Takes in what `source` knows of a node, if there is room for it. Of two certificates the newer one
+    /// counts.
     pub fn learn(&mut self, certificate: NodeCertificate, source: Source, now: Epoch) {
-        let since = match source {
-            Source::Contact => now,
-            Source::Member(_) => now.before(),
+        let position = certificate.node().position();
+        if self.entries.contains_key(&position) {
+            self.renew(&position, certificate);
+            self.add_source(&position, &source, now);
+            return;
+        }
+        let marks = match &source {
+            // A contact stands for itself: whoever has many names has few addresses.
+            Source::Contact => Operator::of(&certificate).marks(),
+            Source::Member(operator) => operator.marks(),
         };
-        let node = certificate.node();
-        if let Some(entry) = self.entries.get_mut(&node) {
-            entry.certificate = entry.certificate.clone().newer(certificate);
-            let known = entry.sources.iter().all(|s| s.independent_of(&source));
-            if known && entry.sources.len() < VOUCHERS {
-                entry.sources.push(source);
-                // As old as the younger of the two says: one liar makes nobody old.
-                entry.since = entry.since.max(since).min(now);
-                if entry.sources.iter().all(|s| matches!(s, Source::Member(_))) {
-                    entry.since = entry.since.min(now.before());
-                }
+        let vouched = self.entries.len().saturating_sub(self.unvouched.len());
+        match self.unvouched.room(&marks, vouched) {
+            Room::Free => {}
+            Room::InPlaceOf(other) => self.remove(&other),
+            Room::None => return,
+        }
+        let since = match &source {
+            Source::Member(_) if self.is_first_fill(now) => now.before(),
+            Source::Contact | Source::Member(_) => now,
+        };
+        let (digest, older) = (ShortDigest::of(&certificate), Vec::new());
+        let sources = vec![source];
+        let entry = Entry { certificate, digest, older, since, sources, silent: false };
+        self.insert(position, entry, marks);
+    }
+
+    /// Whether other members tell this roster something for the first time, in this epoch.
+    fn is_first_fill(&mut self, now: Epoch) -> bool {
+        *self.filled.get_or_insert(now) == now
+    }
+
+    fn insert(&mut self, position: Position, entry: Entry, marks: Vec<operator::Mark>) {
+        self.digests.insert(entry.digest, position);
+        if !entry.is_vouched() {
+            self.unvouched.insert(position, marks);
+        }
+        self.entries.insert(position, entry);
+        self.pieces.touch(&position);
+    }
+
+    fn remove(&mut self, position: &Position) {
+        let Some(entry) = self.entries.remove(position) else { return };
+        for digest in entry.older.iter().chain([&entry.digest]) {
+            if self.digests.get(digest) == Some(position) {
+                self.digests.remove(digest);
             }
-        } else if self.entries.len() < MAX_NODES {
-            self.entries.insert(node, Entry { certificate, since, sources: vec![source] });
+        }
+        self.unvouched.remove(position);
+        self.pieces.touch(position);
+    }
+
+    /// Takes the newer of two certificates, and remembers the other one's digest.
+    fn renew(&mut self, position: &Position, certificate: NodeCertificate) {
+        let Some(entry) = self.entries.get_mut(position) else { return };
+        let digest = ShortDigest::of(&certificate);
+        if digest == entry.digest || entry.older.contains(&digest) {
+            return;
+        }
+        let newer = entry.certificate.clone().newer(certificate);
+        let is_new = ShortDigest::of(&newer) == digest;
+        entry.older.push(if is_new { entry.digest } else { digest });
+        if is_new {
+            (entry.certificate, entry.digest, entry.silent) = (newer, digest, false);
+        }
+        let surplus = entry.older.len().saturating_sub(OLDER);
+        for forgotten in entry.older.drain(..surplus) {
+            if self.digests.get(&forgotten) == Some(position) {
+                self.digests.remove(&forgotten);
+            }
+        }
+        self.digests.insert(digest, *position);
+        self.pieces.touch(position);
+    }
+
+    fn add_source(&mut self, position: &Position, source: &Source, now: Epoch) {
+        let Some(entry) = self.entries.get_mut(position) else { return };
+        if entry.is_vouched() || !entry.sources.iter().all(|s| s.independent_of(source)) {
+            return;
+        }
+        entry.sources.push(source.clone());
+        // In the first fill two members' word is what there is; a node's own presence is no such word.
+        if *source == Source::Contact && self.filled == Some(now) {
+            entry.since = now;
+        }
+        if entry.is_vouched() {
+            self.unvouched.remove(position);
+        }
+        self.pieces.touch(position);
+    }
+
+    /// How many nodes that are new to this roster a member of this operator could add to it now.
+    #[must_use]
+    pub fn room_for(&self, operator: &Operator) -> usize {
+        self.unvouched.share(&operator.marks())
+    }
+
+    /// Forgets what has expired or was revoked, at `now`. A roster that is empty then starts anew.
+    pub fn expire(&mut self, network: &Network, now: Time) {
+        let over = self.entries.iter().filter(|(_, e)| !e.certificate.holds(network, now));
+        let over: Vec<Position> = over.map(|(position, _)| *position).collect();
+        for position in over {
+            self.remove(&position);
+        }
+        if self.entries.is_empty() {
+            self.filled = None;
         }
     }
 
-    /// Forgets what has expired or was revoked, at `now`.
-    pub fn expire(&mut self, network: &Network, now: Time) {
-        self.entries
-            .retain(|_, entry| entry.certificate.to_unverified().verify(network, now).is_ok());
+    /// Tells silent nodes from those that are alive, at `now`: for whoever has just compared with others, since
+    /// the certificates in a roster that was not compared grow old by themselves.
+    pub fn listen(&mut self, network: &Network, now: Time) {
+        let span = alive_seconds(network);
+        for (position, entry) in &mut self.entries {
+            let silent = entry.certificate.claims().validity.not_before.after(span) < now;
+            if silent != entry.silent {
+                entry.silent = silent;
+                self.pieces.touch(position);
+            }
+        }
     }
 
     /// Forgets a node.
     pub fn forget(&mut self, node: &NodeId) {
-        self.entries.remove(node);
+        self.remove(&node.position());
     }
 
     /// All nodes, active or not.
     pub fn known(&self) -> impl Iterator<Item = &NodeCertificate> {
         self.entries.values().map(|e| &e.certificate)
+    }
+
+    /// The nodes that are not silent, active or not.
+    pub fn alive(&self) -> impl Iterator<Item = &NodeCertificate> {
+        self.entries.values().filter(|e| !e.silent).map(|e| &e.certificate)
+    }
+
+    /// Whether a node is known and not silent.
+    #[must_use]
+    pub fn is_alive(&self, node: &NodeId) -> bool {
+        self.entries.get(&node.position()).is_some_and(|e| !e.silent)
     }
 
     /// The active nodes.
@@ -200,139 +302,26 @@ impl Roster {
     /// Whether a node is active.
     #[must_use]
     pub fn is_active(&self, node: &NodeId, now: Epoch) -> bool {
-        self.entries.get(node).is_some_and(|e| e.is_active(now))
+        self.entries.get(&node.position()).is_some_and(|e| e.is_active(now))
     }
 
     /// The certificate of a known node, active or not.
     #[must_use]
     pub fn certificate(&self, node: &NodeId) -> Option<&NodeCertificate> {
-        self.entries.get(node).map(|e| &e.certificate)
+        self.entries.get(&node.position()).map(|e| &e.certificate)
     }
 
-    /// The `count` active nodes closest to a key, closest first.
+    /// The `count` nodes closest to a key, closest first, of those that have been active for an epoch: what this
+    /// member states when it is asked, since who compares once an epoch hears of a node an epoch later.
+    #[must_use]
+    pub fn stated(&self, key: &Key, count: usize, now: Epoch) -> Vec<NodeCertificate> {
+        let stated = |e: &Entry| e.is_active(now.before());
+        closest::closest(&self.entries, &key.position(), count, stated)
+    }
+
+    /// The `count` active nodes closest to a key, closest first: what this member goes by.
     #[must_use]
     pub fn closest(&self, key: &Key, count: usize, now: Epoch) -> Vec<NodeCertificate> {
-        Self::closest_of(self.active(now), key, count)
+        closest::closest(&self.entries, &key.position(), count, |e| e.is_active(now))
     }
-
-    /// The `count` settled nodes closest to a key: what this member answers when it is asked.
-    #[must_use]
-    pub fn closest_settled(&self, key: &Key, count: usize, now: Epoch) -> Vec<NodeCertificate> {
-        let settled = self.entries.values().filter(|e| e.is_settled(now)).map(|e| &e.certificate);
-        Self::closest_of(settled, key, count)
-    }
-
-    fn closest_of<'a>(
-        nodes: impl Iterator<Item = &'a NodeCertificate>,
-        key: &Key,
-        count: usize,
-    ) -> Vec<NodeCertificate> {
-        let mut all: Vec<&NodeCertificate> = nodes.collect();
-        keep_closest(&mut all, key, count, |n| n.node().position());
-        all.into_iter().cloned().collect()
-    }
-
-    /// Digests of the settled nodes' pieces: XOR of their certificates' short digests.
-    #[must_use]
-    pub fn pieces(&self, now: Epoch) -> Vec<ShortDigest> {
-        let mut pieces = vec![ShortDigest([0; 8]); PIECES];
-        for entry in self.entries.values().filter(|e| e.is_settled(now)) {
-            let digest = ShortDigest::of(&entry.certificate);
-            if let Some(piece) = pieces.get_mut(piece_of(&entry.certificate)) {
-                for (to, from) in piece.0.iter_mut().zip(digest.0) {
-                    *to ^= from;
-                }
-            }
-        }
-        pieces
-    }
-
-    /// The digests of all settled nodes in the pieces that differ from `theirs`; at most [`MAX_LISTED`].
-    #[must_use]
-    pub fn differing(&self, theirs: &[ShortDigest], now: Epoch) -> Vec<ShortDigest> {
-        let mine = self.pieces(now);
-        let differs = |piece: usize| mine.get(piece) != theirs.get(piece);
-        let settled = self.entries.values().filter(|e| e.is_settled(now));
-        settled
-            .filter(|e| differs(piece_of(&e.certificate)))
-            .map(|e| ShortDigest::of(&e.certificate))
-            .take(MAX_LISTED)
-            .collect()
-    }
-
-    /// Which of the listed certificates are not in this roster.
-    #[must_use]
-    pub fn unknown(&self, listed: &[ShortDigest]) -> Vec<ShortDigest> {
-        let known: BTreeSet<ShortDigest> =
-            self.entries.values().map(|e| ShortDigest::of(&e.certificate)).collect();
-        listed.iter().filter(|d| !known.contains(*d)).take(MAX_CARRIED).copied().collect()
-    }
-
-    /// The settled certificates with these digests, at most [`MAX_CARRIED`].
-    #[must_use]
-    pub fn wanted(&self, wanted: &[ShortDigest], now: Epoch) -> Vec<UnverifiedNodeCertificate> {
-        let wanted: BTreeSet<ShortDigest> = wanted.iter().copied().collect();
-        let settled = self.entries.values().filter(|e| e.is_settled(now));
-        settled
-            .filter(|e| wanted.contains(&ShortDigest::of(&e.certificate)))
-            .map(|e| e.certificate.to_unverified())
-            .take(MAX_CARRIED)
-            .collect()
-    }
-
-    /// Takes a member's listing as its word for the nodes that this roster has the same certificates of, and
-    /// for those in pieces that did not differ at all.
-    pub fn vouch(
-        &mut self,
-        pieces_alike: &[bool],
-        listed: &[ShortDigest],
-        source: &Operator,
-        now: Epoch,
-    ) {
-        let listed: BTreeSet<ShortDigest> = listed.iter().copied().collect();
-        let vouched: Vec<NodeCertificate> = self
-            .entries
-            .values()
-            .filter(|e| !e.is_vouched())
-            .map(|e| &e.certificate)
-            .filter(|c| {
-                listed.contains(&ShortDigest::of(c))
-                    || pieces_alike.get(piece_of(c)).copied().unwrap_or(false)
-            })
-            .cloned()
-            .collect();
-        for certificate in vouched {
-            self.learn(certificate, Source::Member(source.clone()), now);
-        }
-    }
-
-    /// All entries, for the disk.
-    #[must_use]
-    pub fn store(&self) -> Vec<StoredEntry> {
-        let stored = |e: &Entry| StoredEntry {
-            certificate: e.certificate.to_unverified(),
-            since: e.since,
-            sources: e.sources.clone(),
-        };
-        self.entries.values().map(stored).collect()
-    }
-
-    /// A roster from the disk: what still verifies at `now`.
-    #[must_use]
-    pub fn restore(stored: Vec<StoredEntry>, network: &Network, now: Time) -> Self {
-        let mut entries = BTreeMap::new();
-        for entry in stored.into_iter().take(MAX_NODES) {
-            if let Ok(certificate) = entry.certificate.verify(network, now) {
-                let mut sources = entry.sources;
-                sources.truncate(VOUCHERS);
-                let entry = Entry { certificate, since: entry.since, sources };
-                entries.insert(entry.certificate.node(), entry);
-            }
-        }
-        Self { entries }
-    }
-}
-
-fn piece_of(certificate: &NodeCertificate) -> usize {
-    usize::from(certificate.node().position().0.first().copied().unwrap_or(0))
 }

@@ -110,20 +110,32 @@ pub fn cross_verify(
     }
 }
 
-/// Whether a list differs from one's own by what honest members' rosters differ: at most a quarter of the
-/// nodes (at least one) are others, and every one of them is known. A node that nobody has told us of, closer
-/// than all we know, is not churn: that is what a node minted for the key looks like.
+/// Whether a list of the nodes nearest to a key differs from one's own by what honest members' rosters differ: at
+/// most a quarter of the nodes (at least one) are others, and each of them is known and next in line: among the
+/// nearest, by three times as many places more. A node that nobody has told us of, closer than all we know, is
+/// not churn: that is what a node minted for the key looks like. Nor is one from far away, which only somebody
+/// who knows none of those between could take for nearest: that is what an accomplice looks like.
 #[must_use]
-pub fn differs_by_churn(theirs: &[NodeId], own: &[NodeCertificate], roster: &Roster) -> bool {
+pub fn differs_by_churn(
+    key: &Key,
+    theirs: &[NodeId],
+    own: &[NodeCertificate],
+    roster: &Roster,
+) -> bool {
     let others: Vec<&NodeId> =
         theirs.iter().filter(|node| !own.iter().any(|o| o.node() == **node)).collect();
     let allowed = own.len().div_ceil(4).max(1);
     let distinct: BTreeSet<&NodeId> = theirs.iter().collect();
+    let in_line = || {
+        let mut near: Vec<NodeId> = roster.known().map(NodeCertificate::node).collect();
+        keep_closest(&mut near, key, own.len() + 3 * allowed, NodeId::position);
+        others.iter().all(|node| near.contains(node))
+    };
     distinct.len() == theirs.len()
         && theirs.len() <= own.len().max(1)
         && theirs.len() + allowed >= own.len()
         && others.len() <= allowed
-        && others.iter().all(|node| roster.certificate(node).is_some())
+        && (others.is_empty() || in_line())
 }
 
 /// The k nodes closest to a key, as two independent answers have them.
@@ -186,7 +198,8 @@ impl ReplicaSet {
         if nodes.is_empty() {
             return Err(Disagreement::BadList);
         }
-        let strange = |list: &[NodeId]| if differs_by_churn(list, &nodes, roster) { 0 } else { 1 };
+        let strange =
+            |list: &[NodeId]| if differs_by_churn(&key, list, &nodes, roster) { 0 } else { 1 };
         match (strange(anonymizer), strange(verifier)) {
             (0, 0) => Ok(Self { key, nodes }),
             (only_first, only_second) => Err(Disagreement::Lists { only_first, only_second }),

@@ -98,7 +98,8 @@ fn the_guarded_draw_never_takes_a_minted_node() {
         // whoever it can: from the node itself, and from one member.
         let bogus = grind(key, &nodes, &mut rng);
         minted.insert(bogus.node());
-        assert!(!differs_by_churn(&[bogus.node()], std::slice::from_ref(far_end), &roster));
+        let own = std::slice::from_ref(far_end);
+        assert!(!differs_by_churn(key, &[bogus.node()], own, &roster));
         roster.learn(bogus.clone(), Source::Contact, THIS);
         roster.learn(bogus.clone(), Source::Member(members[trial % 2].clone()), THIS);
         assert!(CrossVerified::active(&roster, &bogus.node(), THIS).is_none());
@@ -106,6 +107,21 @@ fn the_guarded_draw_never_takes_a_minted_node() {
         assert_ne!(roster.closest(key, 1, THIS)[0].node(), bogus.node());
         assert!(path.hops.iter().all(|(_, node)| !minted.contains(&node.node())));
         roster.forget(&bogus.node());
+    }
+}
+
+#[test]
+fn only_the_next_in_line_can_be_churn() {
+    let mut rng = rng(4);
+    let (_, roster, _) = honest(&mut rng);
+    for _ in 0..TRIALS {
+        let Draw { far_end: key, .. } = Paper.draw(&mut rng);
+        let mut all: Vec<_> = roster.known().cloned().collect();
+        keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
+        let churn = |place: usize| differs_by_churn(&key, &[all[place].node()], &all[..1], &roster);
+        assert!(churn(0) && churn(1) && churn(3));
+        // An accomplice, active as it may be, that only somebody who knows none of those between could name.
+        assert!(!churn(4) && !churn(all.len() - 1));
     }
 }
 

@@ -4,17 +4,24 @@
 #[path = "support/world.rs"]
 mod world;
 
+use std::sync::LazyLock;
+
 use anon::{
     certificate::{CertificateError, NodeCertificate},
+    keys::{ChannelSecret, IdentitySecret},
     network::{Epoch, Revoked},
-    position::Key,
-    roster::{Operator, Roster, Source},
+    position::{Key, keep_closest},
+    roster::{
+        Compared, Comparison, Completeness, MAX_NODES, MAX_UNVOUCHED, MAX_UNVOUCHED_EACH, Operator,
+        PIECES, Reason, Roster, ShortDigest, Source, alive_seconds,
+    },
 };
 
-use crate::world::{NOW, Node, TODAY, network};
+use crate::world::{NOW, Node, TODAY, network, node_claims};
 
 const TODAYS: Epoch = Epoch(100);
 const TOMORROW: Epoch = Epoch(101);
+const YESTERDAY: Epoch = Epoch(99);
 
 /// A node's certificate with another family and address.
 fn certificate(seed: u8, family: &str, addresses: &[&str]) -> NodeCertificate {
@@ -35,9 +42,18 @@ fn operator(family: &str, addresses: &[&str]) -> Operator {
     Operator::of(&certificate(200, family, addresses))
 }
 
+/// A roster that was filled yesterday.
+fn seasoned() -> Roster {
+    let mut roster = Roster::default();
+    let stranger = certificate(199, "somebody", &["/ip4/127.199.0.1/tcp/1"]);
+    roster.learn(stranger.clone(), member(199), YESTERDAY);
+    roster.forget(&stranger.node());
+    roster
+}
+
 /// Whether a node of which these sources told today is active today, and tomorrow.
-fn active(sources: &[Source]) -> (bool, bool) {
-    let (node, mut roster) = (Node::new(1), Roster::default());
+fn active_in(mut roster: Roster, sources: &[Source]) -> (bool, bool) {
+    let node = Node::new(1);
     for source in sources {
         roster.learn(node.certificate.clone(), source.clone(), TODAYS);
     }
@@ -45,14 +61,54 @@ fn active(sources: &[Source]) -> (bool, bool) {
 }
 
 #[test]
-fn two_sources_of_different_operators_make_a_node_active() {
-    assert_eq!(active(&[]), (false, false));
-    assert_eq!(active(&[Source::Contact]), (false, false));
-    assert_eq!(active(&[member(1)]), (false, false));
-    assert_eq!(active(&[member(1), member(2)]), (true, true));
-    // Known to one member for long, but to us since today only.
-    assert_eq!(active(&[Source::Contact, member(1)]), (false, true));
-    assert_eq!(active(&[member(1), Source::Contact]), (false, true));
+fn two_sources_of_different_operators_make_a_node_active_an_epoch_on() {
+    for sources in
+        [[member(1), member(2)], [Source::Contact, member(1)], [member(1), Source::Contact]]
+    {
+        assert_eq!(active_in(seasoned(), &sources), (false, true), "{sources:?}");
+    }
+    for too_few in [&[][..], &[Source::Contact], &[member(1)]] {
+        assert_eq!(active_in(seasoned(), too_few), (false, false), "{too_few:?}");
+        assert_eq!(active_in(Roster::default(), too_few), (false, false), "{too_few:?}");
+    }
+}
+
+#[test]
+fn the_first_fill_makes_nodes_active_at_once_on_two_members_word_and_no_less() {
+    let new = Roster::default;
+    assert_eq!(active_in(new(), &[member(1), member(2)]), (true, true));
+    assert_eq!(active_in(new(), &[Source::Contact, member(1)]), (false, true));
+    assert_eq!(active_in(new(), &[member(1), Source::Contact]), (false, true));
+}
+
+#[test]
+fn what_is_minted_after_the_first_fill_waits_an_epoch_whoever_vouches() {
+    let mut roster = Roster::default();
+    let old = Node::new(1);
+    for number in 1..=3 {
+        roster.learn(old.certificate.clone(), member(number), TODAYS);
+    }
+    assert!(roster.is_active(&old.id(), TODAYS));
+    // The epoch after, and again after a restart.
+    let minted = Node::new(2);
+    for roster in [&mut roster.clone(), &mut Roster::restore(roster.store(), &network(), NOW)] {
+        for source in [member(1), member(2), member(3), Source::Contact] {
+            roster.learn(minted.certificate.clone(), source, TOMORROW);
+        }
+        assert!(roster.is_active(&old.id(), TOMORROW));
+        assert!(!roster.is_active(&minted.id(), TOMORROW));
+        assert!(roster.is_active(&minted.id(), Epoch(102)));
+    }
+}
+
+#[test]
+fn a_roster_of_which_nothing_is_left_is_filled_anew() {
+    let mut roster = seasoned();
+    roster.learn(Node::new(2).certificate, member(1), TODAYS);
+    let mut strict = network();
+    strict.revoked = Revoked { nodes: [Node::new(2).id()].into(), ..Revoked::default() };
+    roster.expire(&strict, NOW);
+    assert_eq!(active_in(roster, &[member(1), member(2)]), (true, true));
 }
 
 #[test]
@@ -60,7 +116,10 @@ fn one_operator_vouches_once() {
     let bare = Source::Member(operator("", &[]));
     let named = Source::Member(operator("", &["/dns4/example.alt/tcp/1"]));
     for source in [Source::Contact, member(1), bare, named] {
-        assert_eq!(active(&[source.clone(), source.clone(), source]), (false, false));
+        assert_eq!(
+            active_in(seasoned(), &[source.clone(), source.clone(), source]),
+            (false, false)
+        );
     }
 }
 
@@ -82,27 +141,42 @@ fn operators_overlap_by_family_or_by_subnet() {
 }
 
 #[test]
-fn only_active_nodes_are_closest_and_only_settled_ones_are_handed_on() {
-    let mut roster = Roster::default();
-    let nodes: Vec<Node> = (1..=6).map(Node::new).collect();
-    for node in &nodes[..3] {
-        roster.learn(node.certificate.clone(), member(1), TODAYS);
-        roster.learn(node.certificate.clone(), member(2), TODAYS);
+fn only_active_nodes_are_closest() {
+    let mut roster = seasoned();
+    let nodes: Vec<Node> = (1..=200).map(Node::new).collect();
+    for (index, node) in nodes.iter().enumerate() {
+        let since = if index % 2 == 0 { YESTERDAY } else { TODAYS };
+        roster.learn(node.certificate.clone(), member(1), since);
+        if index % 10 != 0 {
+            roster.learn(node.certificate.clone(), member(2), TODAYS);
+        }
     }
-    roster.learn(nodes[3].certificate.clone(), Source::Contact, TODAYS);
-    roster.learn(nodes[4].certificate.clone(), member(1), TODAYS);
-    for count in 1..=6_usize {
-        let key = Key([u8::try_from(count).unwrap(); 32]);
-        assert_eq!(roster.closest(&key, count, TODAYS).len(), count.min(3));
-        assert_eq!(roster.closest_settled(&key, count, TODAYS).len(), count.min(3));
-        // A contact of yesterday is handed on, but not relied on; hearsay is neither.
-        assert_eq!(roster.closest(&key, count, TOMORROW).len(), count.min(3));
-        assert_eq!(roster.closest_settled(&key, count, TOMORROW).len(), count.min(4));
+    let active: Vec<NodeCertificate> = roster.active(TODAYS).cloned().collect();
+    assert_eq!(active.len(), 80);
+    for count in [0, 1, 2, 7, 20, 80, 100] {
+        for salt in 0..20 {
+            let key = Key([salt; 32]);
+            let mut all = active.clone();
+            keep_closest(&mut all, &key, count, |n| n.node().position());
+            assert_eq!(roster.closest(&key, count, TODAYS), all);
+            assert_eq!(roster.stated(&key, count, TOMORROW), all);
+            assert_eq!(roster.stated(&key, 1, TODAYS), roster.closest(&key, 1, YESTERDAY));
+        }
     }
-    let key = Key([9; 32]);
-    let list = roster.closest(&key, 3, TODAYS);
-    let far = |n: &NodeCertificate| n.node().position().distance(&key.position());
-    assert!(list.is_sorted_by_key(far));
+}
+
+#[test]
+fn what_is_told_was_met_an_epoch_ago_or_is_vouched_for() {
+    let mut roster = seasoned();
+    let nodes: Vec<Node> = (1..=4).map(Node::new).collect();
+    roster.learn(nodes[0].certificate.clone(), Source::Contact, TODAYS);
+    roster.learn(nodes[1].certificate.clone(), member(1), TODAYS);
+    for source in [member(1), member(2)] {
+        roster.learn(nodes[2].certificate.clone(), source, TODAYS);
+    }
+    let none = vec![ShortDigest([0; 8]); PIECES];
+    assert_eq!(roster.differing(&none, TODAYS).len(), 1);
+    assert_eq!(roster.differing(&none, TOMORROW).len(), 2);
 }
 
 #[test]
@@ -116,10 +190,11 @@ fn rosters_that_differ_by_one_node_find_it() {
     let new = Node::new(21);
     theirs.learn(new.certificate.clone(), Source::Contact, TODAYS);
     let listed = theirs.differing(&mine.pieces(TOMORROW), TOMORROW);
+    assert_eq!(listed.len(), 1);
     let unknown = mine.unknown(&listed);
     assert_eq!(unknown.len(), 1);
     assert_eq!(theirs.wanted(&unknown, TOMORROW), [new.certificate.to_unverified()]);
-    // Not before it is settled there.
+    // Not before it is told there.
     assert_eq!(theirs.wanted(&unknown, TODAYS), []);
 }
 
@@ -142,4 +217,175 @@ fn what_comes_from_the_disk_is_verified_again() {
     assert_eq!(known(&roster), known(&restored));
     let expired = Node::new(1).certificate.to_unverified().verify(&network(), too_late);
     assert_eq!(expired, Err(CertificateError::Expired));
+}
+
+/// A node's certificate that was signed `ago` seconds ago.
+fn signed(node: &Node, ago: u64) -> NodeCertificate {
+    let signed = node.certify(|claims| claims.validity.not_before = NOW.before(ago));
+    signed.verify(&network(), NOW).unwrap()
+}
+
+#[test]
+fn a_node_whose_certificate_is_old_is_silent_until_a_newer_one_comes() {
+    let (node, alive, mut roster) = (Node::new(1), alive_seconds(&network()), Roster::default());
+    let none = vec![ShortDigest([0; 8]); PIECES];
+    for (ago, active) in [(alive, true), (alive + 1, false), (alive - 1, true)] {
+        roster.forget(&node.id());
+        for number in [1, 2] {
+            roster.learn(signed(&node, ago), member(number), YESTERDAY);
+        }
+        roster.listen(&network(), NOW);
+        assert_eq!(roster.is_active(&node.id(), TODAYS), active, "{ago}");
+        assert_eq!(roster.alive().count(), usize::from(active));
+        assert_eq!(roster.differing(&none, TODAYS).len(), usize::from(active));
+    }
+    // Time alone changes nothing: whoever has not compared does not know.
+    assert!(roster.is_active(&node.id(), Epoch(200)));
+    roster.listen(&network(), NOW.after(2));
+    assert!(!roster.is_active(&node.id(), TODAYS));
+    roster.learn(signed(&node, 0), member(1), TODAYS);
+    assert!(roster.is_active(&node.id(), TODAYS), "it was known all the time");
+}
+
+#[test]
+fn an_older_certificate_is_recognised_and_answered_with_the_newer_one() {
+    let (node, mut roster) = (Node::new(1), seasoned());
+    let all: Vec<NodeCertificate> = (0..10).map(|n| signed(&node, 100 - n)).collect();
+    let digest = |c: &NodeCertificate| ShortDigest(c.digest()[..8].try_into().unwrap());
+    for certificate in &all {
+        roster.learn(certificate.clone(), member(1), TODAYS);
+    }
+    let digests: Vec<ShortDigest> = all.iter().map(digest).collect();
+    assert_eq!(roster.unknown(&digests), digests[..5]);
+    roster.learn(all[9].clone(), member(2), TODAYS);
+    assert_eq!(roster.wanted(&digests[8..9], TODAYS), [all[9].to_unverified()]);
+    // One that was forgotten comes again, and is not taken for the newest.
+    roster.learn(all[0].clone(), member(3), TODAYS);
+    assert_eq!(roster.certificate(&node.id()), Some(&all[9]));
+    roster.forget(&node.id());
+    assert_eq!(roster.unknown(&digests), digests);
+}
+
+#[test]
+fn alike_pieces_vouch_for_what_was_told_and_for_nothing_else() {
+    let (met, hearsay) = (Node::new(1), Node::new(2));
+    let mut roster = seasoned();
+    roster.learn(met.certificate.clone(), Source::Contact, YESTERDAY);
+    roster.learn(hearsay.certificate.clone(), member(1), YESTERDAY);
+    let sent = roster.pieces(TODAYS);
+    let honest = operator("honest", &["/ip4/127.77.0.1/tcp/1"]);
+    let mut stale = roster.clone();
+    roster.vouch(&sent, &[true; PIECES], &[], &honest, TODAYS);
+    assert!(roster.is_active(&met.id(), TODAYS));
+    assert!(!roster.is_active(&hearsay.id(), TODAYS), "a member vouched for what nobody told it");
+    // What has changed since it was sent was not compared.
+    stale.learn(signed(&met, 0), Source::Contact, TODAYS);
+    stale.vouch(&sent, &[true; PIECES], &[], &honest, TODAYS);
+    assert!(!stale.is_active(&met.id(), TODAYS), "a member vouched for what it did not see");
+}
+
+/// [`OFFERED`] nodes, and [`HONEST`] more: made once, since it takes a while.
+static MINTED: LazyLock<Vec<NodeCertificate>> = LazyLock::new(|| {
+    let channel = ChannelSecret::from_seed(&[9; 32]);
+    let mint = |number: usize| {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_be_bytes());
+        let identity = IdentitySecret::from_seed(&seed);
+        let claims = node_claims(&identity, &channel);
+        NodeCertificate::issue(&identity, claims).verify(&network(), NOW).unwrap()
+    };
+    (0..OFFERED + HONEST).map(mint).collect()
+});
+/// More than two operators may fill.
+const OFFERED: usize = 2 * MAX_UNVOUCHED_EACH + 2_000;
+const HONEST: usize = 500;
+
+#[test]
+fn one_member_cannot_fill_a_roster() {
+    let mut roster = seasoned();
+    let (offered, honest) = MINTED.split_at(OFFERED);
+    // Two hostile members, one of them under many families, offer more nodes than there is room for.
+    for (index, node) in offered.iter().enumerate() {
+        let mask = format!("mask {}", index % 1_000);
+        let many = Source::Member(operator(&mask, &["/ip4/127.66.0.1/tcp/1"]));
+        let source = if index < OFFERED / 2 { many } else { member(67) };
+        roster.learn(node.clone(), source, TODAYS);
+    }
+    assert_eq!(roster.len(), 2 * MAX_UNVOUCHED_EACH);
+    // There is no room left, and still what honest members tell gets in and becomes active.
+    for number in [1, 2] {
+        for node in honest {
+            roster.learn(node.clone(), member(number), TODAYS);
+        }
+    }
+    assert_eq!(roster.active(TOMORROW).count(), honest.len());
+    assert_eq!(roster.unvouched(), roster.len() - honest.len());
+    assert!(roster.unvouched() <= MAX_UNVOUCHED);
+}
+
+#[test]
+fn a_fresh_member_learns_a_quarter_of_the_largest_roster_with_every_exchange() {
+    let listed: Vec<ShortDigest> =
+        MINTED.iter().map(|c| ShortDigest(c.digest()[..8].try_into().unwrap())).collect();
+    let mut roster = Roster::default();
+    for number in 1..=4 {
+        let member = operator(&format!("family {number}"), &[]);
+        let pieces = roster.pieces(TODAYS);
+        roster.vouch(&pieces, &[false; PIECES], &listed, &member, TODAYS);
+        let room = roster.room_for(&member);
+        assert_eq!(room, MAX_NODES / 4);
+        let lacking = MINTED.iter().filter(|c| roster.certificate(&c.node()).is_none());
+        for node in lacking.take(room).cloned().collect::<Vec<_>>() {
+            roster.learn(node, Source::Member(member.clone()), TODAYS);
+        }
+    }
+    assert_eq!((roster.len(), roster.active(TODAYS).count()), (MINTED.len(), MINTED.len()));
+}
+
+#[test]
+fn a_roster_says_why_it_is_incomplete() {
+    let mut roster = Roster::default();
+    let members: Vec<Operator> = [1, 2]
+        .map(|n| operator(&format!("family {n}"), &[&format!("/ip4/127.{n}.0.1/tcp/1")]))
+        .into();
+    for node in (1..=8).map(Node::new) {
+        for member in &members {
+            roster.learn(node.certificate.clone(), Source::Member(member.clone()), TODAYS);
+        }
+    }
+    let comparison = |missing: &[usize]| {
+        let compared = missing.iter().zip(1..).map(|(missing, n)| Compared {
+            operator: operator(&format!("family {n}"), &[]),
+            missing: *missing,
+        });
+        Comparison { epoch: TODAYS, members: compared.collect() }
+    };
+    let good = comparison(&[0, 0]);
+    let told = |roster: &Roster, comparison: &Comparison, k, now| match roster
+        .completeness(comparison, k, now)
+    {
+        Completeness::Complete => None,
+        Completeness::Incomplete(reason) => Some(reason),
+    };
+    assert_eq!(told(&roster, &good, 8, TODAYS), None);
+    assert_eq!(told(&roster, &good, 8, TOMORROW), None);
+    assert_eq!(told(&roster, &good, 8, Epoch(102)), Some(Reason::NotCompared));
+    assert_eq!(told(&roster, &Comparison::default(), 8, TODAYS), Some(Reason::NotCompared));
+    let few = Reason::TooFewMembers { answered: 1 };
+    assert_eq!(told(&roster, &comparison(&[0]), 8, TODAYS), Some(few));
+    // One member that lists what it does not hand out proves nothing; nor does a node that went silent.
+    assert_eq!(told(&roster, &comparison(&[500, 0, 1]), 8, TODAYS), None);
+    for missing in [&[500, 0][..], &[500, 0, 900], &[500]] {
+        let lacking = told(&roster, &comparison(missing), 8, TODAYS);
+        let expected = if missing.len() == 1 { few } else { Reason::NotTakenOver { missing: 500 } };
+        assert_eq!(lacking, Some(expected));
+    }
+    assert_eq!(told(&roster, &good, 9, TODAYS), Some(Reason::TooFewActive { active: 8 }));
+    for node in (9..=10).map(Node::new) {
+        roster.learn(node.certificate, member(1), TODAYS);
+    }
+    assert_eq!(told(&roster, &good, 8, TODAYS), None, "churn");
+    roster.learn(Node::new(11).certificate, member(1), TODAYS);
+    let reason = Reason::TooManyInactive { alive: 11, inactive: 3 };
+    assert_eq!(told(&roster, &good, 8, TODAYS), Some(reason));
 }

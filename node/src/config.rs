@@ -40,6 +40,10 @@ pub struct Limits {
     pub channels_per_peer: usize,
     /// Direct requests served at once.
     pub requests: usize,
+    /// Direct questions about the roster answered at once: an answer may have 800 KB.
+    pub roster_requests: usize,
+    /// The same for one peer.
+    pub roster_requests_per_peer: usize,
     /// Bytes of requests held in memory at once; answers are bounded by those who are served.
     pub bytes_in_flight: usize,
     /// Lookups under way at once.
@@ -79,6 +83,8 @@ impl Default for Limits {
             channels: 512,
             channels_per_peer: 64,
             requests: 256,
+            roster_requests: 16,
+            roster_requests_per_peer: 4,
             bytes_in_flight: 128 << 20,
             lookups: 64,
             channel_idle_seconds: 120,

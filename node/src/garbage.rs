@@ -111,8 +111,8 @@ impl Collector {
     /// readers of the guarded scheme go by. In doubt it is not.
     async fn is_garbage(&self, key: Key) -> bool {
         let (k, epoch) = (self.network.k, self.network.epoch(now()));
-        let settled = self.roster.with(|roster| roster.closest_settled(&key, k, epoch));
-        if settled.iter().any(|n| n.node() == self.local) {
+        let stated = self.roster.with(|roster| roster.stated(&key, k, epoch));
+        if stated.iter().any(|n| n.node() == self.local) {
             return false;
         }
         match self.substrate.closest(key, self.network.k).await {

@@ -4,6 +4,7 @@
 //! whoever seizes a node learns at most what the keys of the last two periods protect.
 
 use std::{
+    collections::VecDeque,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -124,9 +125,18 @@ impl Identity {
     }
 }
 
+/// Certificates of one channel key that are honoured; older ones name a key that cannot be asked for any more.
+const HONOURED: usize = 4_096;
+
+/// A channel key while it lives.
 struct Period {
     secret: ChannelSecret,
+    /// The last certificate for it.
     certificate: NodeCertificate,
+    /// The digests of all certificates for it, the last one first, at most [`HONOURED`].
+    digests: VecDeque<[u8; 32]>,
+    /// When the key ceases to be honoured.
+    ends: Time,
 }
 
 /// A node's channel keys: the current one and the one before, with their certificates.
@@ -162,19 +172,45 @@ impl ChannelKeys {
         now: Time,
     ) -> Result<(), IdentityError> {
         let secret = ChannelSecret::generate(&mut rand::rng());
+        let ends = now.after(self.seconds.saturating_mul(2));
         let claims = NodeClaims {
             network: network.id,
             identity: identity.node(),
             channel_key: secret.agreement_key(),
             addresses,
             family: self.family.clone(),
-            validity: Validity::starting(now, self.seconds.saturating_mul(2)),
+            validity: Validity { not_before: now, not_after: ends },
             admission: self.admission.clone(),
         };
         let certificate = NodeCertificate::issue(identity.secret(), claims).verify(network, now)?;
+        let digests = VecDeque::from([certificate.digest()]);
         let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
-        periods.insert(0, Period { secret, certificate });
+        periods.insert(0, Period { secret, certificate, digests, ends });
         periods.truncate(2);
+        Ok(())
+    }
+
+    /// Signs a new certificate for the current key: a sign of life, for the rosters. The ones before are
+    /// honoured as long as the key is.
+    ///
+    /// # Errors
+    /// As [`Self::rotate`].
+    pub fn renew(
+        &self,
+        identity: &Identity,
+        network: &Network,
+        now: Time,
+    ) -> Result<(), IdentityError> {
+        let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(period) = periods.first_mut() else { return Ok(()) };
+        let mut claims = period.certificate.claims().clone();
+        claims.validity = Validity { not_before: now, not_after: period.ends };
+        let certificate = NodeCertificate::issue(identity.secret(), claims).verify(network, now)?;
+        if certificate.digest() != period.certificate.digest() {
+            period.digests.push_front(certificate.digest());
+            period.digests.truncate(HONOURED);
+            period.certificate = certificate;
+        }
         Ok(())
     }
 
@@ -192,7 +228,7 @@ impl ChannelKeys {
         use_key: impl FnOnce(&ChannelSecret) -> T,
     ) -> Option<T> {
         let periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
-        let period = periods.iter().find(|p| p.certificate.digest() == *certificate)?;
+        let period = periods.iter().find(|p| p.digests.contains(certificate))?;
         Some(use_key(&period.secret))
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use anon::{
     certificate::{Admission, NodeId},
     network::Network,
+    roster::renewal_seconds,
     wire,
 };
 use libp2p::Multiaddr;
@@ -271,16 +272,22 @@ impl Node {
                 collector.tidy().await;
             }
         }));
-        tasks.spawn(every(limits.channel_key_seconds, move || {
-            match keys.rotate(&identity, &network, texts.clone(), now()) {
-                Ok(()) => {
-                    if let Some(own) = keys.certificate() {
-                        roster.met(own);
-                    }
-                }
-                Err(error) => tracing::error!(%error, "the channel key was not rotated"),
+        // A new key now and then, and in between new certificates for it: signs of life, for the rosters.
+        let certify = move |certified: Result<(), IdentityError>, keys: &ChannelKeys| {
+            match certified {
+                Ok(()) => keys.certificate().into_iter().for_each(|own| roster.met(own)),
+                Err(error) => tracing::error!(%error, "the certificate was not renewed"),
             }
             std::future::ready(())
+        };
+        let renewing =
+            (Arc::clone(&keys), Arc::clone(&identity), Arc::clone(&network), certify.clone());
+        tasks.spawn(every(renewal_seconds(&network), move || {
+            let (keys, identity, network, certify) = &renewing;
+            certify(keys.renew(identity, network, now()), keys)
+        }));
+        tasks.spawn(every(limits.channel_key_seconds, move || {
+            certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
         }));
         Ok(Running { service, addresses, tasks })
     }

@@ -11,21 +11,29 @@ use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
     network::Network,
     request::{Request, Response},
-    roster::{MAX_CARRIED, Operator, PIECES, Roster, ShortDigest, Source, StoredEntry},
+    roster::{MAX_CARRIED, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
     wire,
 };
+use futures::{StreamExt as _, stream};
 use rand::seq::IteratorRandom as _;
 
 use crate::{
     client::ask,
     clock::now,
-    link::{LinkError, Links},
+    link::{LinkError, Links, peer_id},
 };
 
 /// How long a member may take for its part of an exchange.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Members asked in one round.
+/// Members asked in one round, one of which may be silent: networks that were parted meet again.
 const MEMBERS: usize = 3;
+/// Rounds an epoch in the smallest network, and one more for each fourfold size: each makes those who know
+/// something four times as many, so news reaches everybody within an epoch.
+const ROUNDS: u64 = 4;
+/// The least time between two rounds.
+const LEAST_PERIOD: Duration = Duration::from_millis(250);
+/// Requests for certificates that one exchange has under way at once.
+const AT_ONCE: usize = 3;
 /// The longest roster file, bytes: `MAX_NODES` entries of at most about 1 KiB.
 const MAX_FILE: usize = 128 << 20;
 
@@ -44,8 +52,10 @@ pub struct Exchanged {
     pub round_trips: usize,
     /// Bytes of requests and answers, encoded.
     pub bytes: usize,
-    /// Certificates that were new.
+    /// Nodes of which a certificate was taken over.
     pub learned: usize,
+    /// Nodes that the member listed and that were not taken over.
+    pub missing: usize,
 }
 
 impl RosterKeeper {
@@ -53,7 +63,7 @@ impl RosterKeeper {
     #[must_use]
     pub fn open(network: Arc<Network>, file: Option<PathBuf>) -> Self {
         let stored = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        let stored: Vec<StoredEntry> =
+        let stored: StoredRoster =
             stored.and_then(|bytes| wire::decode(&bytes, MAX_FILE).ok()).unwrap_or_default();
         let roster = Roster::restore(stored, &network, now());
         Self { network, roster: Mutex::new(roster), file }
@@ -87,25 +97,33 @@ impl RosterKeeper {
     ) -> Result<Exchanged, LinkError> {
         let operator = Operator::of(member);
         let epoch = self.network.epoch(now());
-        let mut exchanged = Exchanged::default();
         let pieces = self.with(|roster| roster.pieces(epoch));
-        let answer = self.ask(links, member, &Request::Roster { pieces }, &mut exchanged).await?;
+        let request = Request::Roster { pieces };
+        let (answer, mut exchanged) = self.ask(links, member, &request).await?;
         let Response::Roster { alike, listed } = answer else { return Err(LinkError::Unreachable) };
+        let Request::Roster { pieces } = request else { return Err(LinkError::Unreachable) };
         let alike: Vec<bool> = (0..PIECES).map(|piece| bit(&alike, piece)).collect();
-        let mut lacking = self.with(|roster| {
-            roster.vouch(&alike, &listed, &operator, epoch);
-            roster.unknown(&listed)
+        let (lacking, room) = self.with(|roster| {
+            roster.vouch(&pieces, &alike, &listed, &operator, epoch);
+            (roster.unknown(&listed), roster.room_for(&operator))
         });
-        while !lacking.is_empty() {
-            let later = lacking.split_off(lacking.len().min(MAX_CARRIED));
-            let request = Request::RosterEntries { wanted: lacking };
-            let answer = self.ask(links, member, &request, &mut exchanged).await?;
-            let Response::RosterEntries(entries) = answer else {
+        // Newer certificates of nodes that are known need no room, but nobody can tell which they are.
+        let wanted = room.max(self.with(|roster| roster.len()));
+        let requests = lacking.chunks(MAX_CARRIED).take(wanted.div_ceil(MAX_CARRIED));
+        let requests: Vec<Request> =
+            requests.map(|some| Request::RosterEntries { wanted: some.to_vec() }).collect();
+        let mut answers = stream::iter(requests)
+            .map(async |request| self.ask(links, member, &request).await)
+            .buffer_unordered(AT_ONCE);
+        while let Some(answer) = answers.next().await {
+            let (Response::RosterEntries(entries), cost) = answer? else {
                 return Err(LinkError::Unreachable);
             };
+            exchanged.round_trips += cost.round_trips;
+            exchanged.bytes += cost.bytes;
             exchanged.learned += self.take_in(entries, &operator);
-            lacking = later;
         }
+        exchanged.missing = lacking.len().saturating_sub(exchanged.learned);
         Ok(exchanged)
     }
 
@@ -114,23 +132,25 @@ impl RosterKeeper {
         links: &Links,
         member: &NodeCertificate,
         request: &Request,
-        exchanged: &mut Exchanged,
-    ) -> Result<Response, LinkError> {
+    ) -> Result<(Response, Exchanged), LinkError> {
         let answer = ask(links, member, request, TIMEOUT).await?;
-        exchanged.round_trips += 1;
-        exchanged.bytes += wire::encode(request).len() + wire::encode(&answer).len();
-        Ok(answer)
+        let bytes = wire::encode(request).len() + wire::encode(&answer).len();
+        Ok((answer, Exchanged { round_trips: 1, bytes, ..Exchanged::default() }))
     }
 
+    /// Takes over what a member handed out; of how many nodes.
     fn take_in(&self, entries: Vec<UnverifiedNodeCertificate>, operator: &Operator) -> usize {
-        let (current, mut learned) = (now(), 0);
+        let current = now();
         let epoch = self.network.epoch(current);
+        let mut learned = 0;
         for entry in entries.into_iter().take(MAX_CARRIED) {
-            if let Ok(certificate) = entry.verify(&self.network, current) {
-                let source = Source::Member(operator.clone());
-                self.with(|roster| roster.learn(certificate, source, epoch));
-                learned += 1;
-            }
+            let Ok(certificate) = entry.verify(&self.network, current) else { continue };
+            let (node, source) = (certificate.node(), Source::Member(operator.clone()));
+            let is_known = self.with(|roster| {
+                roster.learn(certificate, source, epoch);
+                roster.certificate(&node).is_some()
+            });
+            learned += usize::from(is_known);
         }
         learned
     }
@@ -160,25 +180,45 @@ impl RosterKeeper {
         Response::RosterEntries(self.with(|roster| roster.wanted(wanted, epoch)))
     }
 
-    /// Keeps the roster up, a round each quarter of an epoch, until the node stops.
+    /// Tells silent nodes from those that are alive, now that the roster was compared.
+    pub fn listen(&self) {
+        self.with(|roster| roster.listen(&self.network, now()));
+    }
+
+    /// Keeps the roster up, round after round, until the node stops.
     pub(crate) async fn keep_up(self: Arc<Self>, links: Links) {
-        let period = Duration::from_millis(self.network.epoch_seconds.saturating_mul(250).max(250));
         loop {
-            tokio::time::sleep(period).await;
+            tokio::time::sleep(self.period()).await;
             self.with(|roster| roster.expire(&self.network, now()));
-            let members: Vec<NodeCertificate> = self.with(|roster| {
-                let known = roster.known();
-                known.cloned().sample(&mut rand::rng(), MEMBERS)
-            });
-            for member in members {
+            for member in self.members(&links) {
                 if let Err(error) = self.exchange(&links, &member).await {
                     tracing::debug!(%error, "a member did not exchange rosters");
                 }
             }
+            self.listen();
             if let Err(error) = self.save() {
                 tracing::warn!(%error, "the roster is not saved");
             }
         }
+    }
+
+    /// How long one round waits for the next.
+    fn period(&self) -> Duration {
+        let nodes = self.with(|roster| roster.alive().count()).max(1);
+        let rounds = ROUNDS + u64::from(nodes.ilog2() / 2);
+        let epoch = self.network.epoch_seconds.saturating_mul(1_000);
+        Duration::from_millis(epoch / rounds).max(LEAST_PERIOD)
+    }
+
+    /// Whom to compare with in a round: random nodes, all but the last one alive.
+    fn members(&self, links: &Links) -> Vec<NodeCertificate> {
+        let other = |n: &&NodeCertificate| peer_id(&n.node()).is_ok_and(|id| id != links.local());
+        self.with(|roster| {
+            let mut rng = rand::rng();
+            let alive = roster.alive().filter(other).sample(&mut rng, MEMBERS - 1);
+            let any = roster.known().filter(other).choose(&mut rng);
+            alive.into_iter().chain(any).cloned().collect()
+        })
     }
 
     /// Writes the roster to its file: a new file first, so that a crash leaves one of the two.

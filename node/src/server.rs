@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anon::network::Network;
+use anon::{network::Network, request::Request};
 use futures::future::BoxFuture;
 use libp2p::PeerId;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     channel::{ChannelContext, serve_channel},
@@ -88,6 +88,8 @@ pub(crate) struct Server {
     channels: Semaphore,
     requests: Semaphore,
     shares: PerPeer,
+    rosters: Semaphore,
+    roster_shares: PerPeer,
 }
 
 impl Server {
@@ -97,7 +99,39 @@ impl Server {
             channels: Semaphore::new(limits.channels),
             requests: Semaphore::new(limits.requests),
             shares: PerPeer::new(limits.channels_per_peer),
+            rosters: Semaphore::new(limits.roster_requests),
+            roster_shares: PerPeer::new(limits.roster_requests_per_peer),
         }
+    }
+}
+
+impl Server {
+    async fn serve_request(&self, mut link: Link) -> Result<(), LinkError> {
+        let context = &self.context;
+        let (request, _held) = link.read_request(context.frame_bytes, &context.budget).await?;
+        let peer: Peer = link.peer().clone();
+        // Small questions with large answers: nobody gets many of them at once.
+        let is_long = matches!(request, Request::Roster { .. } | Request::RosterEntries { .. });
+        let share = if is_long { self.roster_shares.take(peer.id) } else { None };
+        if is_long && share.is_none() {
+            return Err(LinkError::Busy);
+        }
+        // Only a request that is all here takes a place: whoever stalls holds nobody up.
+        let _roster = if is_long { Some(turn(&self.rosters).await?) } else { None };
+        let _permit = turn(&self.requests).await?;
+        if let Some(observer) = &context.observer {
+            observer.received(&peer, Via::Direct, &request);
+        }
+        let response = context.service.handle(&peer, Via::Direct, request).await;
+        link.respond(&response).await
+    }
+}
+
+/// A place, when it is this one's turn.
+async fn turn(places: &Semaphore) -> Result<SemaphorePermit<'_>, LinkError> {
+    match tokio::time::timeout(QUEUE_TIMEOUT, places.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(LinkError::Busy),
     }
 }
 
@@ -105,7 +139,7 @@ impl Acceptor for Server {
     fn serve(&self, link: Link, carrier: Carrier) -> BoxFuture<'_, Result<(), LinkError>> {
         Box::pin(async move {
             match carrier {
-                Carrier::Request => serve_request(&self.context, link, &self.requests).await,
+                Carrier::Request => self.serve_request(link).await,
                 Carrier::Channel => {
                     let peer = link.peer().clone();
                     let Ok(_permit) = self.channels.try_acquire() else { return Ok(()) };
@@ -132,21 +166,4 @@ pub(crate) async fn accept(acceptor: Arc<dyn Acceptor>, mut inbound: Inbound) {
             }
         });
     }
-}
-
-async fn serve_request(
-    context: &ChannelContext,
-    mut link: Link,
-    requests: &Semaphore,
-) -> Result<(), LinkError> {
-    let (request, _held) = link.read_request(context.frame_bytes, &context.budget).await?;
-    // Only a request that is all here takes a place: whoever stalls holds nobody up.
-    let permit = tokio::time::timeout(QUEUE_TIMEOUT, requests.acquire()).await;
-    let Ok(Ok(_permit)) = permit else { return Err(LinkError::Busy) };
-    let peer: Peer = link.peer().clone();
-    if let Some(observer) = &context.observer {
-        observer.received(&peer, Via::Direct, &request);
-    }
-    let response = context.service.handle(&peer, Via::Direct, request).await;
-    link.respond(&response).await
 }

@@ -112,12 +112,17 @@ impl Service for StandardService {
                     self.perform_each(errands).await
                 }
                 Request::Nearest { key, count } => self.nearest(key, usize::from(count)),
-                Request::Roster { pieces } => self.roster.compare(&pieces),
-                Request::RosterEntries { wanted } => self.roster.hand_out(&wanted),
-                // A channel's own server has dealt with `Extend` before it would come here.
-                Request::Perform { .. } | Request::PerformEach(_) | Request::Extend { .. } => {
-                    Response::Refused
+                // Members compare openly, where each peer has its share.
+                Request::Roster { pieces } if via == Via::Direct => self.roster.compare(&pieces),
+                Request::RosterEntries { wanted } if via == Via::Direct => {
+                    self.roster.hand_out(&wanted)
                 }
+                // A channel's own server has dealt with `Extend` before it would come here.
+                Request::Perform { .. }
+                | Request::PerformEach(_)
+                | Request::Roster { .. }
+                | Request::RosterEntries { .. }
+                | Request::Extend { .. } => Response::Refused,
             }
         })
     }

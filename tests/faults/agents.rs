@@ -16,7 +16,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
-    let mut network = Network::start_with(9, |options| options.k = 5).await;
+    let mut network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     kill_all(&mut network.cluster).await;
 
@@ -65,7 +65,7 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
-    let network = Network::start_with(9, |options| options.k = 5).await;
+    let network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     // How long a whole send takes here: the moments are drawn from that, and nothing is asserted of it.
     let started = std::time::Instant::now();
@@ -120,7 +120,7 @@ async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
-    let network = Network::start_with(9, |options| options.k = 5).await;
+    let network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let mut expected = vec![message("whole", 100)];
     alice.send(["--to", &bob.address], &expected[0]).await;

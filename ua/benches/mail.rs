@@ -1,5 +1,5 @@
 //! What one mail costs everybody: CPU time of all processes, time, and bytes on the links, over a network of
-//! twenty node processes on loopback, without what the idle network costs in the same time.
+//! two dozen node processes on loopback, without what the idle network costs in the same time.
 //!
 //! The bytes are counted by proxies, which use CPU of their own; so there are two networks, one after the other.
 //! Every send is cold: new identities, connections and channels. Reading is not in it.
@@ -26,12 +26,14 @@ use ua::{
     event::Silent,
     home::Home,
     outbox::Outbox,
-    scheme::PaperScheme,
     send::{Mail, Sender},
+    session::{SchemeChoice, prepare_scheme},
     vault::{KdfCost, Passphrase},
 };
 
-const NODES: usize = 20;
+const NODES: usize = 24;
+/// So long that rosters are compared but few times meanwhile, and not for ever until nodes are known for one.
+const EPOCH: Duration = Duration::from_secs(20);
 /// Sends of each kind whose CPU and time are measured.
 const CPU_SENDS: usize = 9;
 /// Sends of each kind whose bytes are counted.
@@ -44,14 +46,24 @@ const TAIL: Duration = Duration::from_millis(200);
 struct Kind {
     name: &'static str,
     bytes: usize,
-    direct: bool,
+    how: How,
 }
 
-const KINDS: [Kind; 4] = [
-    Kind { name: "anonymous, 10 KiB", bytes: 10 << 10, direct: false },
-    Kind { name: "direct, 10 KiB", bytes: 10 << 10, direct: true },
-    Kind { name: "anonymous, 1 MiB", bytes: 1 << 20, direct: false },
-    Kind { name: "direct, 1 MiB", bytes: 1 << 20, direct: true },
+/// How a mail travels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Guarded,
+    Paper,
+    Direct,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind { name: "guarded, 10 KiB", bytes: 10 << 10, how: How::Guarded },
+    Kind { name: "paper, 10 KiB", bytes: 10 << 10, how: How::Paper },
+    Kind { name: "direct, 10 KiB", bytes: 10 << 10, how: How::Direct },
+    Kind { name: "guarded, 1 MiB", bytes: 1 << 20, how: How::Guarded },
+    Kind { name: "paper, 1 MiB", bytes: 1 << 20, how: How::Paper },
+    Kind { name: "direct, 1 MiB", bytes: 1 << 20, how: How::Direct },
 ];
 
 fn main() {
@@ -185,7 +197,9 @@ async fn measure(proxied: bool, sends: usize) -> [Samples; KINDS.len()] {
     let program = env!("CARGO_BIN_EXE_cutout").into();
     let mut options = ClusterOptions::new(program, directory.path().join("network"), NODES);
     options.proxied = proxied;
+    options.network.epoch_seconds = EPOCH.as_secs();
     let cluster = Cluster::start(options, |_| {}).await.unwrap();
+    tokio::time::sleep(EPOCH * 5 / 2).await;
     let (alice, bob) =
         (person(&cluster, directory.path(), "alice"), person(&cluster, directory.path(), "bob"));
     let entrance = bob.home.entrance(Arc::new(Silent)).unwrap();
@@ -233,8 +247,14 @@ async fn sample(meter: &mut Meter<'_>, alice: &Person, bob: &Person, kind: Kind)
 
 async fn send(alice: &Person, bob: &Person, kind: Kind) {
     let entrance = Arc::new(alice.home.entrance(Arc::new(Silent)).unwrap());
+    // What was kept of earlier mails would make this one cheaper.
+    let _ = alice.home.vault().remove("certificates");
+    let choice = match kind.how {
+        How::Guarded => SchemeChoice::Guarded { middle: 1 },
+        How::Paper | How::Direct => SchemeChoice::Paper,
+    };
     let sender = Sender {
-        scheme: Arc::new(PaperScheme::new(Arc::clone(&entrance))),
+        scheme: prepare_scheme(choice, alice.home.vault(), &entrance).await.unwrap(),
         entrance,
         outbox: Outbox::new(alice.home.vault()),
         account: &alice.account,
@@ -246,7 +266,7 @@ async fn send(alice: &Person, bob: &Person, kind: Kind) {
         subject: "A subject",
         recipients: &[bob.account.address().clone()],
         signed: false,
-        direct: kind.direct,
+        direct: kind.how == How::Direct,
         reply_to: None,
     };
     let id = sender.prepare(&mail).unwrap();

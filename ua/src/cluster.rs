@@ -4,6 +4,8 @@
 //! it sits behind a [`DelayProxy`], whose address is the one it advertises.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -58,6 +60,9 @@ pub struct ClusterOptions {
     pub proxied: bool,
     /// Whether the nodes record what they receive (see [`crate::demo`]).
     pub recorded: bool,
+    /// Nodes that run by another command than the rest: the arguments before `--network`. They live until their
+    /// standard input ends.
+    pub dressed: BTreeMap<usize, Vec<OsString>>,
     /// The rest of the network file: name, authority, quorum, admission.
     pub network: NetworkFile,
     /// What goes into each node's `node.toml`.
@@ -80,8 +85,15 @@ impl ClusterOptions {
             bootstrap: Vec::new(),
             revocations: None,
         };
-        let node_toml = String::new();
-        Self { program, directory, nodes, k, proxied: false, recorded: false, network, node_toml }
+        let (dressed, node_toml) = (BTreeMap::new(), String::new());
+        let (proxied, recorded) = (false, false);
+        Self { program, directory, nodes, k, proxied, recorded, dressed, network, node_toml }
+    }
+
+    /// Where the node of this number has its directory.
+    #[must_use]
+    pub fn node_directory(&self, index: usize) -> PathBuf {
+        self.directory.join(format!("node{index}"))
     }
 }
 
@@ -143,8 +155,8 @@ impl Cluster {
     fn write_network_file(&self) -> Result<(), ClusterError> {
         let mut file = self.options.network.clone();
         file.k = self.options.k;
-        file.bootstrap =
-            self.nodes.iter().take(ENTRANCES).map(|node| node.address.to_string()).collect();
+        let running = self.nodes.iter().filter(|node| node.process.is_some());
+        file.bootstrap = running.take(ENTRANCES).map(|node| node.address.to_string()).collect();
         std::fs::write(self.network_file(), toml::to_string(&file)?)?;
         Ok(())
     }
@@ -176,7 +188,7 @@ impl Cluster {
         } else {
             None
         };
-        let directory = self.options.directory.join(format!("node{index}"));
+        let directory = self.options.node_directory(index);
         std::fs::create_dir_all(&directory)?;
         std::fs::write(directory.join("node.toml"), &self.options.node_toml)?;
         let id = NodeId([0; 32]);
@@ -189,7 +201,9 @@ impl Cluster {
     /// Starts a node's process and waits until it listens.
     async fn run(&self, index: usize, node: &mut ClusterNode) -> Result<(), ClusterError> {
         let mut command = Command::new(&self.options.program);
-        if self.options.recorded {
+        if let Some(arguments) = self.options.dressed.get(&index) {
+            command.args(arguments).stdin(Stdio::piped());
+        } else if self.options.recorded {
             command.arg("demo-node").arg("--record").arg(node.directory.join("record.jsonl"));
             command.stdin(Stdio::piped());
         } else {
@@ -248,6 +262,24 @@ impl Cluster {
         self.nodes.insert(index, node);
         result?;
         self.await_event(index, "joined").await
+    }
+
+    /// Starts so many more nodes, with identities of their own, which enter by nodes that run; the first of the
+    /// new ones.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn add(&mut self, count: usize) -> Result<usize, ClusterError> {
+        self.write_network_file()?;
+        let first = self.nodes.len();
+        for index in first..first + count {
+            let node = self.spawn(index).await?;
+            self.nodes.push(node);
+        }
+        for index in first..first + count {
+            self.await_event(index, "joined").await?;
+        }
+        Ok(first)
     }
 
     /// Kademlia requests that all nodes of a recorded cluster have handled, and lookups that they have done.

@@ -7,9 +7,10 @@ mod direct;
 use anon::{
     certificate::{NodeCertificate, NodeId},
     position::Key,
-    receipt::{ReceiptError, Tally},
+    receipt::{Receipt, ReceiptError, Tally},
     request::{Answer, Request, Response},
     verification::ReplicaSet,
+    wire,
 };
 use futures::future::BoxFuture;
 use std::time::Duration;
@@ -90,16 +91,13 @@ pub async fn deposit(
         if last.len() < quorum {
             return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }
+        accuse_idle(courier, entrance, quorum, &answers);
         for answer in answers {
             match answer.response {
-                Some(Response::Receipt(receipt)) if receipt.claims.node == answer.node => {
-                    if let Err(error) = tally.count(&set, *receipt) {
-                        // Whoever brought it could have made it up, or kept it from another time: it speaks
-                        // against the anonymizer, and against the replica only if that was asked directly.
-                        let bearer = courier.performer().unwrap_or(answer.node);
-                        if error != ReceiptError::Duplicate {
-                            entrance.accuse(bearer, Misdeed::BadReceipt, Vec::new());
-                        }
+                Some(Response::Receipt(receipt)) => {
+                    let counted = count(tally, &set, answer.node, &receipt);
+                    if let Err(error) = counted {
+                        accuse_for_receipt(courier, entrance, answer.node, &receipt, error);
                         let reason = format!("a receipt does not count: {error}");
                         listener.on(&Event::Retry { purpose, reason });
                     }
@@ -139,4 +137,50 @@ async fn visit(
     let answers =
         if missing.is_empty() { Vec::new() } else { courier.perform(&missing, request).await? };
     Ok((set, answers))
+}
+
+fn count(
+    tally: &mut Tally,
+    set: &ReplicaSet,
+    from: NodeId,
+    receipt: &Receipt,
+) -> Result<(), ReceiptError> {
+    if receipt.claims.node != from {
+        return Err(ReceiptError::NotAReplica);
+    }
+    tally.count(set, receipt.clone())
+}
+
+/// Holds a receipt that does not count against its bearer: an anonymizer checks what it is given, and brings no
+/// other. How long it lasts is the replica's own word, with which that alone is charged.
+fn accuse_for_receipt(
+    courier: &dyn Courier,
+    entrance: &Entrance,
+    replica: NodeId,
+    receipt: &Receipt,
+    error: ReceiptError,
+) {
+    let signed = receipt.verify(&entrance.network().id).is_ok();
+    match error {
+        ReceiptError::Duplicate => {}
+        ReceiptError::ExpiresTooSoon if signed => {
+            entrance.accuse(replica, Misdeed::BadReceipt, wire::encode(receipt));
+        }
+        _ => {
+            let bearer = courier.performer().unwrap_or(replica);
+            entrance.accuse(bearer, Misdeed::BadReceipt, Vec::new());
+        }
+    }
+}
+
+/// Holds it against the anonymizer if, of a quorum of replicas or more, it says that not even half answered: so
+/// many are not hostile or gone at once. A few that give no receipt are held against nobody.
+fn accuse_idle(courier: &dyn Courier, entrance: &Entrance, quorum: usize, answers: &[Answer]) {
+    let answered = answers.iter().filter(|answer| answer.response.is_some()).count();
+    if answers.len() >= quorum
+        && answered * 2 < answers.len()
+        && let Some(performer) = courier.performer()
+    {
+        entrance.accuse(performer, Misdeed::Dropped, Vec::new());
+    }
 }

@@ -1,5 +1,5 @@
-//! `cutout demo`: one anonymous mail crosses a network of real processes, and each role's view is drawn from
-//! what its processes really received.
+//! `cutout demo`: one anonymous mail crosses a network of real processes by each scheme, and each role's view is
+//! drawn from what its processes really received.
 
 mod recorder;
 mod report;
@@ -18,10 +18,7 @@ use crate::{
     account::Account,
     certificates::publish,
     cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
-    command::{
-        read_file,
-        scheme::{SchemeArgs, SchemeName},
-    },
+    command::{read_file, scheme::SchemeName},
     compose::Message,
     entrance::Entrance,
     event::{Event, Listener},
@@ -30,19 +27,19 @@ use crate::{
     outbox::Outbox,
     receive::{DirectRoute, Reader},
     send::{Mail, Outcome, Sender},
-    session::prepare_scheme,
+    session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, describe, tell},
     vault::{KdfCost, Passphrase},
 };
 
 pub use recorder::{DemoNodeArgs, run_node};
-use report::{Costs, Report};
+use report::{Costs, Report, Run};
 use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
-/// An epoch of the demo's network for the guarded scheme, seconds: so short that nobody has to wait for a day, and
-/// so the rosters' upkeep, four rounds an epoch, shows in the demo's costs.
+/// An epoch of the demo's network, seconds: so short that nobody has to wait for a day, and so the rosters' upkeep,
+/// four rounds an epoch, shows in the demo's costs.
 const EPOCH_SECONDS: u64 = 5;
 /// Links are quiet when less than this passes in one step, bytes; so many steps are waited at most.
 const QUIET_BYTES: u64 = 4_096;
@@ -53,20 +50,37 @@ const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 /// Arguments of `cutout demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout demo\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq .roles"
+    after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq '.runs[].roles'"
 )]
 pub struct DemoArgs {
     /// How many nodes the network has
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(6..=200))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=200))]
     nodes: u16,
     /// The mail to send (RFC 5322), instead of a letter of the demo's own
     #[arg(long, value_name = "FILE.eml")]
     mail: Option<PathBuf>,
-    #[command(flatten)]
-    scheme: SchemeArgs,
+    /// Show one scheme only [default: both]
+    #[arg(long, value_enum)]
+    scheme: Option<SchemeName>,
+    /// Go-betweens between the guard and the far end, in the guarded scheme
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
+    hops: u8,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
+}
+
+impl DemoArgs {
+    fn schemes(&self) -> Vec<SchemeName> {
+        self.scheme.map_or_else(|| vec![SchemeName::Paper, SchemeName::Guarded], |one| vec![one])
+    }
+
+    fn choice(&self, scheme: SchemeName) -> SchemeChoice {
+        match scheme {
+            SchemeName::Paper => SchemeChoice::Paper,
+            SchemeName::Guarded => SchemeChoice::Guarded { middle: usize::from(self.hops) },
+        }
+    }
 }
 
 impl From<ClusterError> for Failure {
@@ -139,46 +153,33 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
     let mut options =
         ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
     (options.proxied, options.recorded) = (true, true);
-    if args.scheme.scheme == SchemeName::Guarded {
-        options.network.epoch_seconds = EPOCH_SECONDS;
-    }
+    options.network.epoch_seconds = EPOCH_SECONDS;
     let all = args.nodes;
-    let cluster =
+    let mut cluster =
         Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up"))).await?;
     progress.finish();
 
     let network = String::from_utf8_lossy(&read_file(&cluster.network_file())?).into_owned();
-    let alice = Person::new(&directory.path().join("alice"), &network, args.json)?;
     let bob = Person::new(&directory.path().join("bob"), &network, true)?;
     let bobs_certificate = bob.account.certificate(bob.entrance.network(), now())?;
     publish(&bob.entrance, &bobs_certificate).await?;
     let message = match &args.mail {
         Some(path) => Message::from_rfc5322(read_file(path)?)?,
-        None => Message::from_text(
-            LETTER,
-            "Spring",
-            &[bob.account.address().clone()],
-            None,
-            None,
-            now(),
-        )?,
+        None => {
+            let to = [bob.account.address().clone()];
+            Message::from_text(LETTER, "Spring", &to, None, None, now())?
+        }
     };
+    let progress =
+        Progress::start("waiting for the nodes to know each other for an epoch", !args.json);
+    tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 2)).await;
+    progress.finish();
 
-    if args.scheme.scheme == SchemeName::Guarded {
-        let progress =
-            Progress::start("waiting for the nodes to know each other for an epoch", !args.json);
-        tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 2)).await;
-        progress.finish();
-    }
     let talk = |text: &str| {
         if !args.json {
             tell(text);
         }
     };
-    talk("\nAlice writes to Bob:");
-    let (outcome, costs) = send(&cluster, &alice, &bob, &message, &args.scheme).await?;
-
-    talk("\nBob reads:");
     let maildir = Maildir::open(&directory.path().join("mail"))?;
     let reader = Reader::new(
         Arc::clone(&bob.entrance),
@@ -188,17 +189,32 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
         bobs_certificate,
         &maildir,
     );
-    // What a role saw of the send, not of the reading, is what is drawn.
-    let secrets = Secrets::of(&alice, &bob, &message);
-    let roles = view::draw(&cluster, &secrets)?;
-    reader.fetch().await?;
-    let delivered = match maildir.list()?.as_slice() {
-        [entry] => maildir.read(entry)? == message.bytes,
-        _ => false,
-    };
-    let report =
-        Report { cluster: &cluster, stage: &alice.stage, outcome, delivered, costs, roles };
-    report.print(args.scheme.scheme, args.json)?;
+    let mut runs = Vec::new();
+    for scheme in args.schemes() {
+        let name = report::name(scheme);
+        let alice = Person::new(&directory.path().join(&name), &network, args.json)?;
+        talk(&format!("\nAlice writes to Bob by the `{name}` scheme:"));
+        let (outcome, costs) =
+            send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
+        // What a role saw of the send, not of the reading, is what is drawn.
+        let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message))?;
+        talk("\nBob reads:");
+        let had = maildir.list()?.len();
+        reader.fetch().await?;
+        let mails = maildir.list()?;
+        let arrived = mails.len() == had + 1;
+        let whole = mails
+            .iter()
+            .map(|entry| maildir.read(entry))
+            .all(|mail| matches!(mail, Ok(bytes) if bytes == message.bytes));
+        let delivered = arrived && whole;
+        if delivered {
+            talk("    the mail is in Bob's Maildir, byte for byte");
+        }
+        runs.push(Run { scheme, stage: alice.stage, outcome, delivered, costs, roles });
+    }
+    let delivered = runs.iter().all(|run| run.delivered);
+    Report { nodes: cluster.nodes().len(), runs }.print(args.json)?;
     if delivered {
         Ok(())
     } else {
@@ -219,18 +235,18 @@ async fn settle(cluster: &Cluster) {
 
 /// Sends the mail over delayed links and counts what it costs.
 async fn send(
-    cluster: &Cluster,
+    cluster: &mut Cluster,
     alice: &Person,
     bob: &Person,
     message: &Message,
-    scheme: &SchemeArgs,
+    choice: SchemeChoice,
 ) -> Result<(Outcome, Costs), Failure> {
     let sender = Sender {
-        scheme: prepare_scheme(scheme.choice(), alice.home.vault(), &alice.entrance).await?,
+        scheme: prepare_scheme(choice, alice.home.vault(), &alice.entrance).await?,
         entrance: Arc::clone(&alice.entrance),
         outbox: Outbox::new(alice.home.vault()),
         account: &alice.account,
-        delay: Duration::from_secs(scheme.delay.unwrap_or(0)),
+        delay: Duration::ZERO,
     };
     let mail = Mail {
         bytes: &message.bytes,
@@ -243,6 +259,7 @@ async fn send(
     let id = sender.prepare(&mail)?;
     settle(cluster).await;
     let own = std::process::id();
+    let looked_up = cluster.lookup_counters().await?;
     let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
     view::mark(cluster)?;
     cluster.set_delay(DELAY);
@@ -250,6 +267,7 @@ async fn send(
     let outcome = sender.deliver(&id).await?;
     let elapsed = start.elapsed();
     cluster.set_delay(Duration::ZERO);
+    let lookups = cluster.lookup_counters().await?;
     let after = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
     let spent = |before: Option<Duration>, after: Option<Duration>| {
         after.zip(before).map(|(after, before)| after.saturating_sub(before))
@@ -257,6 +275,8 @@ async fn send(
     let costs = Costs {
         elapsed,
         round_trip: DELAY * 2,
+        lookups: lookups.1.saturating_sub(looked_up.1),
+        kademlia_requests: lookups.0.saturating_sub(looked_up.0),
         bytes: after.0.saturating_sub(before.0),
         cpu: spent(before.1, after.1).zip(spent(before.2, after.2)).map(|(nodes, own)| nodes + own),
     };

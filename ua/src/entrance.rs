@@ -125,6 +125,13 @@ impl Entrance {
         }
     }
 
+    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
+    pub fn path_broke(&self, nodes: &[NodeId]) {
+        for node in nodes {
+            self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
+        }
+    }
+
     /// The evidence gathered so far, which is the caller's to keep.
     #[must_use]
     pub fn take_evidence(&self) -> Vec<Evidence> {

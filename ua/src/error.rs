@@ -113,7 +113,9 @@ impl AgentError {
             Self::RosterTooSmall => {
                 "wait for the network's next epoch, or use --scheme paper and read what it leaks"
             }
-            Self::TooFewNodes => "run `cutout outbox`, or wait until the network has more nodes",
+            Self::TooFewNodes => {
+                "run `cutout outbox`; in a network of fewer than some 15 nodes a mail may need several runs, or --hops 0"
+            }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
             }

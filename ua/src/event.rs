@@ -67,6 +67,14 @@ pub struct Path {
     pub far_end: NodeId,
 }
 
+impl Path {
+    /// The nodes that cells pass, from the guard to the far end.
+    #[must_use]
+    pub fn along(&self) -> Vec<NodeId> {
+        [self.go_between].iter().chain(&self.middle).chain([&self.far_end]).copied().collect()
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -111,7 +119,7 @@ pub enum Event {
     /// ends of channels.
     Incomplete {
         /// Why.
-        reason: String,
+        reason: anon::roster::Reason,
     },
     /// A chosen random delay between a mail's body and its notification.
     Waiting {

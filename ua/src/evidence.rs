@@ -29,10 +29,12 @@ pub enum Misdeed {
     FalseNearest,
     /// Its list of replicas differs from the roster by more than churn.
     FalseList,
-    /// It brought a receipt that does not count.
+    /// It brought, or as replica signed, a receipt that does not count.
     BadReceipt,
-    /// It did not answer, or not to the question.
+    /// As far end it refused, or said of most replicas that they did not answer.
     Dropped,
+    /// It was on a path that broke or fell silent: somebody there did it, or the network.
+    OnBrokenPath,
 }
 
 impl Misdeed {
@@ -42,8 +44,9 @@ impl Misdeed {
         match self {
             Self::FalseNearest => "named an unknown node as nearest",
             Self::FalseList => "listed other replicas",
-            Self::BadReceipt => "brought a receipt that does not count",
-            Self::Dropped => "did not answer",
+            Self::BadReceipt => "gave a receipt that does not count",
+            Self::Dropped => "did not do its errand",
+            Self::OnBrokenPath => "was on a path that broke",
         }
     }
 }

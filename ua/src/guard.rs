@@ -2,7 +2,8 @@
 //!
 //! Fresh go-betweens for every mail would hand the sender, sooner or later, to every hostile node there is; a
 //! guard that is honest stays honest. It is replaced when it has been in place long enough, is gone from the
-//! roster, or evidence speaks against it, and never because a channel through it failed.
+//! roster, or evidence speaks against it, and never because a channel through it failed. While it is silent others
+//! serve in its place; when it comes back it is the guard again.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +30,8 @@ const MAX_FILE: usize = 4096;
 pub const GUARD_SECONDS: u64 = 120 * 86_400;
 /// A guard and a spare.
 const GUARDS: usize = 2;
+/// The most guards remembered, silent ones included: the ones that have been silent longest make room.
+const REMEMBERED: usize = 8;
 
 /// One guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,10 +80,16 @@ impl Guards {
                 && roster.certificate(&guard.node).is_some()
                 && !self.banned.contains(&guard.node)
         });
-        while self.guards.len() < GUARDS {
+        let is_alive = |guard: &Guard| roster.is_alive(&guard.node);
+        while self.guards.iter().filter(|guard| is_alive(guard)).count() < GUARDS {
             let mut excluded = self.banned.clone();
             excluded.extend(self.guards.iter().map(|guard| guard.node));
             let Some(node) = draw_guard(roster, &excluded, epoch, &mut rand::rng()) else { return };
+            if self.guards.len() >= REMEMBERED
+                && let Some(silent) = self.guards.iter().position(|guard| !is_alive(guard))
+            {
+                self.guards.remove(silent);
+            }
             self.guards.push(Guard { node: node.node(), since: now });
         }
     }
@@ -99,9 +108,10 @@ impl Guards {
         &self.guards
     }
 
-    /// The certificates of the guards, the one in use first.
+    /// The certificates of the guards that are not silent, the one in use first.
     #[must_use]
     pub fn certificates(&self, roster: &Roster) -> Vec<NodeCertificate> {
-        self.guards.iter().filter_map(|guard| roster.certificate(&guard.node).cloned()).collect()
+        let alive = self.guards.iter().filter(|guard| roster.is_alive(&guard.node));
+        alive.filter_map(|guard| roster.certificate(&guard.node).cloned()).collect()
     }
 }

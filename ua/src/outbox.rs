@@ -133,6 +133,17 @@ impl<'a> Outbox<'a> {
         Ok(self.vault.write(&state_name(id), &wire::encode(state))?)
     }
 
+    /// Counts an attempt that could not even begin, and why.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub fn could_not_begin(&self, id: &str, why: &str) -> Result<(), AgentError> {
+        let mut state = self.state(id)?;
+        state.attempts += 1;
+        why.clone_into(&mut state.last_error);
+        self.update(id, &state)
+    }
+
     /// The ids of all mails on their way, sorted. What an agent left that was killed as it took a mail in or
     /// forgot one, a mail without a state, is removed.
     ///

@@ -1,19 +1,18 @@
 //! The agent's own roster: kept sealed, compared with members of different operators, never at the moment when
-//! a mail makes it necessary if it can be helped.
+//! a mail makes it necessary if it can be helped. It says itself whether it is known to be incomplete.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::NodeCertificate,
     network::Epoch,
     request::{Request, Response},
-    roster::{Operator, StoredEntry},
+    roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
     wire,
 };
 use node::{Carrier, Links, RosterKeeper, now};
-use rand::seq::SliceRandom as _;
+use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 use crate::{
     entrance::Entrance,
@@ -27,42 +26,40 @@ const FILE: &str = "roster";
 const MAX_FILE: usize = 64 << 20;
 /// Members of different operators that a roster is compared with.
 const MEMBERS: usize = 3;
+/// Members that are tried in one go: some may be gone, some may not hand out what they list.
+const TRIES: usize = 12;
 /// How long a node may take to hand out its certificate.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Default, Serialize, Deserialize)]
 struct Stored {
-    /// The last epoch in which the roster was compared with enough members.
-    compared: Epoch,
-    entries: Vec<StoredEntry>,
+    comparison: Comparison,
+    roster: StoredRoster,
 }
 
-/// An agent's roster, and whether it is as good as it gets.
+/// An agent's roster, and what came of comparing it last.
 #[derive(Debug)]
 pub struct AgentRoster {
     keeper: Arc<RosterKeeper>,
-    compared: Epoch,
+    comparison: Comparison,
 }
 
 impl AgentRoster {
-    /// The roster in the vault, or an empty one.
+    /// The roster in the vault, or an empty one; one of another version counts as none, since the network has
+    /// it all.
     ///
     /// # Errors
-    /// [`AgentError::Vault`], [`AgentError::BadFile`].
+    /// [`AgentError::Vault`].
     pub fn read(vault: &Vault, entrance: &Entrance) -> Result<Self, AgentError> {
         let stored: Stored = match vault.read(FILE) {
-            Ok(bytes) => {
-                wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))?
-            }
+            Ok(bytes) => wire::decode(&bytes, MAX_FILE).unwrap_or_default(),
             Err(VaultError::NotFound) => Stored::default(),
             Err(error) => return Err(error.into()),
         };
-        let keeper = Arc::new(RosterKeeper::open(Arc::clone(entrance.network()), None));
         let network = entrance.network();
-        keeper.with(|roster| {
-            *roster = anon::roster::Roster::restore(stored.entries, network, now());
-        });
-        Ok(Self { keeper, compared: stored.compared })
+        let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
+        keeper.with(|roster| *roster = Roster::restore(stored.roster, network, now()));
+        Ok(Self { keeper, comparison: stored.comparison })
     }
 
     /// Writes it to the vault.
@@ -70,8 +67,8 @@ impl AgentRoster {
     /// # Errors
     /// [`AgentError::Vault`].
     pub fn write(&self, vault: &Vault) -> Result<(), AgentError> {
-        let entries = self.keeper.with(|roster| roster.store());
-        let stored = Stored { compared: self.compared, entries };
+        let roster = self.keeper.with(|roster| roster.store());
+        let stored = Stored { comparison: self.comparison.clone(), roster };
         Ok(vault.write(FILE, &wire::encode(&stored))?)
     }
 
@@ -81,52 +78,94 @@ impl AgentRoster {
         &self.keeper
     }
 
+    /// Whether the roster is known to be incomplete in this epoch, and why. It is, if
+    ///
+    /// 1. it was compared neither in this epoch nor in the last one,
+    /// 2. fewer than two members of different operators answered then,
+    /// 3. fewer than two of them handed out all but a hundredth (and one) of what they listed,
+    /// 4. fewer nodes are active than an object has replicas, or
+    /// 5. more than a quarter of the nodes that are alive are not active.
+    #[must_use]
+    pub fn completeness(&self, epoch: Epoch) -> Completeness {
+        let k = self.keeper.network().k;
+        self.keeper.with(|roster| roster.completeness(&self.comparison, k, epoch))
+    }
+
     /// Compares the roster with members of different operators, unless that was done in this epoch. Who is
-    /// asked learns that somebody at this address uses the network, and nothing of any mail.
+    /// asked learns that somebody at this address uses the network, and nothing of any mail. A roster that
+    /// could not be compared is still used while any node is active in it; [`Self::completeness`] says so.
     ///
     /// # Errors
-    /// [`AgentError::NoNode`], [`AgentError::OneOperator`] if too few members answer.
+    /// [`AgentError::NoNode`], [`AgentError::OneOperator`] if too few members answer and no node is active.
     pub async fn keep_up(&mut self, entrance: &Entrance) -> Result<(), AgentError> {
         let network = Arc::clone(entrance.network());
         let epoch = network.epoch(now());
-        let active = self.keeper.with(|roster| roster.active(epoch).count());
-        if self.compared == epoch && active >= network.k {
+        if self.is_compared(epoch) {
             return Ok(());
         }
         self.keeper.with(|roster| roster.expire(&network, now()));
-        let mut asked: Vec<Operator> = Vec::new();
-        let mut members = self.members(entrance).await;
-        members.shuffle(&mut rand::rng());
-        for member in members {
-            let operator = Operator::of(&member);
-            if asked.len() >= MEMBERS || asked.iter().any(|o| o.overlaps(&operator)) {
-                continue;
-            }
-            let links = Links::disposable(&network.name)?;
-            if self.keeper.exchange(&links, &member).await.is_ok() {
-                asked.push(operator);
-            }
+        let mut comparison = Comparison { epoch, members: Vec::new() };
+        let known: Vec<NodeCertificate> = self
+            .keeper
+            .with(|roster| roster.active(epoch).cloned().sample(&mut rand::rng(), TRIES));
+        if known.len() >= MEMBERS * 2 {
+            self.compare(known, &mut comparison).await?;
         }
-        match asked.len() {
+        // A new agent knows nobody, one that was away for long nobody who is still there.
+        if !comparison.is_enough() {
+            self.compare(Self::entrances(entrance).await, &mut comparison).await?;
+        }
+        let answered = comparison.members.len();
+        if comparison.is_enough() {
+            self.keeper.listen();
+            self.comparison = comparison;
+        }
+        let is_usable = self.keeper.with(|roster| roster.active(epoch).next().is_some());
+        match answered {
+            _ if is_usable => Ok(()),
             0 => Err(AgentError::NoNode),
             1 => Err(AgentError::OneOperator),
-            _ => {
-                self.compared = epoch;
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
-    /// Whom to compare with: nodes of the roster, and while there are too few, the entrances.
-    async fn members(&self, entrance: &Entrance) -> Vec<NodeCertificate> {
-        let epoch = entrance.network().epoch(now());
-        let known: Vec<NodeCertificate> =
-            self.keeper.with(|roster| roster.active(epoch).cloned().collect());
-        if known.len() >= MEMBERS * 2 {
-            return known;
+    /// Whether there is nothing to be gained by comparing again in this epoch.
+    fn is_compared(&self, epoch: Epoch) -> bool {
+        let (alive, active) =
+            self.keeper.with(|roster| (roster.alive().count(), roster.active(epoch).count()));
+        self.comparison.epoch == epoch
+            && self.comparison.is_done(alive)
+            && active >= self.keeper.network().k
+    }
+
+    /// Compares the roster with these members, in a random order, until enough have told all they know.
+    async fn compare(
+        &self,
+        mut members: Vec<NodeCertificate>,
+        comparison: &mut Comparison,
+    ) -> Result<(), AgentError> {
+        members.shuffle(&mut rand::rng());
+        for member in members {
+            let alive = self.keeper.with(|roster| roster.alive().count());
+            if comparison.members.len() >= MEMBERS && comparison.is_done(alive) {
+                break;
+            }
+            let operator = Operator::of(&member);
+            if comparison.members.iter().any(|m| m.operator.overlaps(&operator)) {
+                continue;
+            }
+            let links = Links::disposable(&self.keeper.network().name)?;
+            if let Ok(exchanged) = self.keeper.exchange(&links, &member).await {
+                comparison.members.push(Compared { operator, missing: exchanged.missing });
+            }
         }
-        let mut members = known;
-        for (peer, addresses) in entrance.known() {
+        Ok(())
+    }
+
+    /// The certificates of the nodes that lead into the network.
+    async fn entrances(entrance: &Entrance) -> Vec<NodeCertificate> {
+        let mut members = Vec::new();
+        for (peer, addresses) in entrance.known().into_iter().take(TRIES) {
             let Ok(links) = Links::disposable(&entrance.network().name) else { continue };
             let Ok(link) = links.open_at(peer, addresses, Carrier::Request).await else { continue };
             if let Ok(Response::Certificate(certificate)) =

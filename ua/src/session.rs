@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anon::roster::Completeness;
 use node::now;
 
 use crate::{
     entrance::Entrance,
     error::AgentError,
+    event::Event,
     evidence,
     guard::Guards,
     roster::AgentRoster,
@@ -54,12 +56,15 @@ pub async fn prepare_scheme(
         guards.certificates(roster)
     });
     guards.write(vault)?;
-    let plan = GuardedPlan {
-        roster: Arc::clone(roster.keeper()),
-        guards: certificates,
-        middle,
-        complete: true,
+    let complete = match roster.completeness(epoch) {
+        Completeness::Complete => true,
+        Completeness::Incomplete(reason) => {
+            entrance.listener().on(&Event::Incomplete { reason });
+            false
+        }
     };
+    let roster = Arc::clone(roster.keeper());
+    let plan = GuardedPlan { roster, guards: certificates, middle, complete };
     Ok(Arc::new(GuardedScheme::new(Arc::clone(entrance), plan)))
 }
 

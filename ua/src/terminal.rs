@@ -3,10 +3,11 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     sync::Mutex,
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
     account::AccountError,
@@ -175,6 +176,7 @@ pub struct Progress {
     bar: ProgressBar,
     verbose: bool,
     last: Mutex<String>,
+    warned: AtomicBool,
 }
 
 impl std::fmt::Debug for Progress {
@@ -197,7 +199,7 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        let progress = Self { bar, verbose, last: Mutex::default() };
+        let progress = Self { bar, verbose, last: Mutex::default(), warned: AtomicBool::default() };
         progress.step(first);
         progress
     }
@@ -214,6 +216,18 @@ impl Progress {
         }
     }
 
+    /// Shows nothing for a while: somebody is typing.
+    pub fn hide(&self) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Shows what is done again.
+    pub fn show(&self) {
+        if !self.verbose {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
     /// Stops showing.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
@@ -222,6 +236,15 @@ impl Progress {
 
 impl Listener for Progress {
     fn on(&self, event: &Event) {
+        // What is hidden less well than usual is said once, not flashed.
+        if let Event::Incomplete { .. } = event {
+            if let Some(text) = describe(event)
+                && !self.warned.swap(true, std::sync::atomic::Ordering::Relaxed)
+            {
+                self.bar.suspend(|| tell(format!("warning: {text}")));
+            }
+            return;
+        }
         if let Some(text) = describe(event) {
             self.step(&text);
         }

@@ -15,7 +15,7 @@ use crate::{
     labels,
     network::{Network, NetworkId},
     position::Position,
-    time::{Time, Validity},
+    time::{Time, Timeliness, Validity},
     wire,
 };
 
@@ -218,6 +218,20 @@ impl NodeCertificate {
     #[must_use]
     pub const fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// Whether what was verified once still holds at `now`: the dates, the admission's too, and that nobody
+    /// revoked it. No signature is checked again.
+    #[must_use]
+    pub fn holds(&self, network: &Network, now: Time) -> bool {
+        let claims = self.claims();
+        let admitted = || {
+            let admission = claims.admission.as_ref();
+            admission.is_some_and(|a| a.validity.at(now) == Timeliness::Timely)
+        };
+        claims.validity.at(now) == Timeliness::Timely
+            && !network.revoked.nodes.contains(&claims.identity)
+            && (!network.admission_required || admitted())
     }
 
     /// For sending it on: the reader verifies again.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anon::{
     certificate::NodeCertificate,
+    receipt::Expected,
     request::{Answer, Errand, MAX_MESSAGE, Request, Response, Targets},
+    time::Time,
     wire,
 };
 use futures::future::join_all;
@@ -38,7 +40,7 @@ impl StandardService {
             Targets::Nearest { key, count } => {
                 let epoch = self.network.epoch(now());
                 let nearest = |roster: &mut anon::roster::Roster| {
-                    roster.closest_settled(&key, usize::from(count), epoch)
+                    roster.closest(&key, usize::from(count), epoch)
                 };
                 let found = self.roster.with(nearest);
                 let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
@@ -78,6 +80,10 @@ impl StandardService {
                 if let Some(observer) = &self.observer {
                     observer.answered(&node, request, &response);
                 }
+                if !self.is_acceptable(target, request, &response) {
+                    tracing::debug!("a target gave a receipt for something else");
+                    return Answer { node, response: None };
+                }
                 Answer { node, response: Some(response) }
             }
             Err(error) => {
@@ -86,6 +92,22 @@ impl StandardService {
                 Answer { node, response: None }
             }
         }
+    }
+
+    /// Whether an answer, if it is a receipt, is one for this request by this node. Whoever brings others is
+    /// taken for their author, since only an anonymizer knows what it asked.
+    fn is_acceptable(
+        &self,
+        target: &NodeCertificate,
+        request: &Request,
+        response: &Response,
+    ) -> bool {
+        let Response::Receipt(receipt) = response else { return true };
+        // How long a receipt must last is the sender's own matter.
+        let expected = Expected::of(request, self.network.id, Time(0));
+        expected.is_some_and(|expected| expected.fits(&receipt.claims).is_ok())
+            && receipt.claims.node == target.node()
+            && receipt.verify(&self.network.id).is_ok()
     }
 }
 

@@ -40,7 +40,7 @@ impl StandardService {
     /// What this node's roster says is nearest to a key, signed; nothing is looked up.
     pub(super) fn nearest(&self, key: Key, count: usize) -> Response {
         let epoch = self.network.epoch(now());
-        let nodes = self.roster.with(|roster| roster.closest_settled(&key, count, epoch));
+        let nodes = self.roster.with(|roster| roster.stated(&key, count, epoch));
         let claims = StatementClaims {
             network: self.network.id,
             node: self.identity.node(),

@@ -75,6 +75,12 @@ pub struct InitArgs {
     /// A node to enter by; may be repeated, and edited in the network file later
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
+    /// How long a node must be known before a path goes through it, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..))]
+    epoch: u64,
+    /// The mean delay that senders are advised to leave between a body and its notification, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    delay: u64,
 }
 
 /// Arguments of `cutout ca sign`.
@@ -139,8 +145,8 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         admission_required: args.admission_required,
         k: args.k,
         quorum: None,
-        epoch_seconds: 86_400,
-        delay_seconds: 30,
+        epoch_seconds: args.epoch,
+        delay_seconds: args.delay,
         bootstrap: args.bootstrap,
         revocations: None,
     };

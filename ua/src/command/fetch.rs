@@ -109,7 +109,8 @@ impl<'a> Session<'a> {
         let certificate = account.certificate(&self.network, now())?;
         let wanted = self.args.scheme.scheme == SchemeName::Guarded && !self.args.direct;
         let scheme = if wanted || name != OWN {
-            Some(prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await?)
+            let scheme = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await;
+            Some(scheme.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))?)
         } else {
             None
         };
@@ -130,7 +131,13 @@ impl<'a> Session<'a> {
         if check {
             let published = match scheme {
                 None => publish(&entrance, &certificate).await,
-                Some(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+                // A scheme of its own: what served the reading is free again.
+                Some(_) => {
+                    match prepare_scheme(self.args.scheme.choice(), vault, &entrance).await {
+                        Ok(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
+                        Err(error) => Err(error),
+                    }
+                }
             };
             if let Err(error) = published {
                 tell(format!("warning: your certificate could not be checked: {error}"));

@@ -11,7 +11,7 @@ use crate::{
     command::Global,
     outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     send::Sender,
-    session::prepare_scheme,
+    session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
 };
 
@@ -96,7 +96,16 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         }
         let progress = Arc::new(Progress::start(&format!("delivering {id}"), global.verbose > 0));
         let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-        let scheme = prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await?;
+        let choice = if state.direct { SchemeChoice::Paper } else { args.scheme.choice() };
+        let scheme = match prepare_scheme(choice, home.vault(), &entrance).await {
+            Ok(scheme) => scheme,
+            Err(error) => {
+                progress.finish();
+                outbox.could_not_begin(&id, &error.to_string())?;
+                last = Err(Failure::from(error).of(&format!("{id} still waits")));
+                continue;
+            }
+        };
         let sender = Sender {
             scheme,
             entrance: Arc::clone(&entrance),

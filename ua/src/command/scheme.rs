@@ -11,7 +11,7 @@ use crate::session::SchemeChoice;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct SchemeArgs {
     /// How the nodes of a channel are chosen
-    #[arg(long, value_enum, default_value = "paper", env = "CUTOUT_SCHEME")]
+    #[arg(long, value_enum, default_value = "guarded", env = "CUTOUT_SCHEME")]
     pub scheme: SchemeName,
     /// Go-betweens between the guard and the far end, in the guarded scheme
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
@@ -25,10 +25,10 @@ pub struct SchemeArgs {
 /// The schemes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemeName {
-    /// Section 4 of the paper, to the letter
-    Paper,
     /// A guard, a roster, longer paths; nothing is looked up
     Guarded,
+    /// Section 4 of the paper, to the letter: to measure the other against
+    Paper,
 }
 
 impl SchemeArgs {

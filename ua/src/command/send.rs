@@ -16,9 +16,12 @@ use crate::{
     certificates::publish_anonymously,
     command::{Global, scheme::SchemeArgs},
     compose::{ComposeError, Message},
+    entrance::Entrance,
+    home::Home,
     outbox::Outbox,
+    scheme::Scheme,
     send::{Mail, Outcome, Sender, hand_in},
-    session::prepare_scheme,
+    session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
 };
 
@@ -84,7 +87,10 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         let remedy = format!("send it to {MAX_DELETERS} at a time");
         return Err(Failure::new(65, "this cannot be sent", cause, &remedy));
     }
-    let input = read_input(args.file.as_ref())?;
+    // Whoever is going to type is asked for the passphrase first: channels are built while they do.
+    let types = args.file.as_ref().is_none_or(|path| path.as_os_str() == "-")
+        && std::io::stdin().is_terminal();
+    let input = if types { None } else { Some(read_input(args.file.as_ref())?) };
     let home = global.open_home()?;
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
     if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
@@ -93,6 +99,22 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         let remedy = "check the address, or name the --home of a user of its network";
         return Err(Failure::new(67, &what, cause, remedy));
     }
+    // Sent directly, nothing is to be chosen.
+    let choice = if args.direct { SchemeChoice::Paper } else { args.scheme.choice() };
+    let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
+    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+    let (input, ahead) = match input {
+        Some(input) => (input, None),
+        None => {
+            progress.hide();
+            let typed = tokio::task::spawn_blocking(|| read_input(None));
+            let ahead = build_ahead(choice, &home, &entrance, &recipients).await;
+            let typed =
+                typed.await.map_err(|error| Failure::new(66, "nothing was read", error, ""));
+            progress.show();
+            (typed??, ahead)
+        }
+    };
     let account = Account::read(home.vault())?;
     let reply = args.reply_to.map(|ReplyTo::New| Account::self_certifying(&network, now()));
     if reply.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
@@ -118,8 +140,6 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     if args.sign {
         account.certificate(&network, now())?;
     }
-    let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
-    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
     let mail = Mail {
         bytes: &message.bytes,
         subject: &message.subject,
@@ -131,7 +151,6 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     // From here on the mail is kept, whatever happens to it or to this program.
     let id = hand_in(&Outbox::new(home.vault()), &mail)?;
     let attempt = async {
-        let choice = args.scheme.choice();
         if let Some(reply) = &reply {
             // An answer must find its address, which is kept and published before the mail goes.
             progress.step("making an address for answers");
@@ -141,8 +160,12 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
             let apart = prepare_scheme(choice, home.vault(), &entrance).await?;
             publish_anonymously(apart, &entrance, &certificate).await?;
         }
+        let scheme = match ahead {
+            Some(scheme) => scheme,
+            None => prepare_scheme(choice, home.vault(), &entrance).await?,
+        };
         let sender = Sender {
-            scheme: prepare_scheme(choice, home.vault(), &entrance).await?,
+            scheme,
             entrance: Arc::clone(&entrance),
             outbox: Outbox::new(home.vault()),
             account: &account,
@@ -152,9 +175,26 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     };
     let outcome = attempt.await;
     progress.finish();
+    if let Err(failure) = &outcome {
+        Outbox::new(home.vault()).could_not_begin(&id, &failure.cause)?;
+    }
     home.remember(&entrance)?;
     let what = format!("the mail waits in the outbox as {id}");
     report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
+}
+
+/// Prepares the scheme and begins to build channels for a mail of one part; `None` if that cannot be done now, which
+/// the sending will say.
+async fn build_ahead(
+    choice: SchemeChoice,
+    home: &Home,
+    entrance: &Arc<Entrance>,
+    recipients: &[Address],
+) -> Option<Arc<dyn Scheme>> {
+    let scheme = prepare_scheme(choice, home.vault(), entrance).await.ok()?;
+    let keys: Vec<_> = recipients.iter().flat_map(|r| [r.inbox(), r.certificate()]).collect();
+    Arc::clone(&scheme).build_ahead(2 + 3 * recipients.len(), &keys);
+    Some(scheme)
 }
 
 fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {

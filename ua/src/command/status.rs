@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anon::roster::Completeness;
 use clap::Args;
 use node::now;
 
@@ -38,10 +39,15 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     let epoch = network.epoch(now());
     let (known, active) =
         roster.keeper().with(|roster| (roster.len(), roster.active(epoch).count()));
+    let complete = roster.completeness(epoch);
     let guards = Guards::read(home.vault())?;
     let evidence = evidence::read(home.vault())?;
     let liars = evidence::liars(&evidence);
     let waiting = Outbox::new(home.vault()).ids()?.len();
+    let incomplete = match complete {
+        Completeness::Complete => None,
+        Completeness::Incomplete(reason) => Some(reason.to_string()),
+    };
     if args.json {
         let guards: Vec<_> = guards
             .all()
@@ -61,7 +67,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
             "address": account.address().to_string(),
             "network": network.name,
             "epoch": epoch.0,
-            "roster": { "known": known, "active": active },
+            "roster": { "known": known, "active": active, "incomplete": incomplete },
             "guards": guards,
             "evidence": evidence,
             "outbox": waiting,
@@ -74,6 +80,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
         network.name, network.k, epoch.0, network.epoch_seconds
     ))?;
     say(format!("Roster    {known} nodes known, {active} of them active"))?;
+    if let Some(reason) = incomplete {
+        say(format!("          incomplete: {reason}"))?;
+    }
     for (index, guard) in guards.all().iter().enumerate() {
         let label = if index == 0 { "Guard" } else { "Spare" };
         let days = now().0.saturating_sub(guard.since.0) / 86_400;

@@ -8,14 +8,14 @@ use anon::{
     request::{Answer, Request, Response, Targets},
     verification::ReplicaSet,
 };
-use futures::future::BoxFuture;
+use futures::{TryFutureExt as _, future::BoxFuture};
 use node::Channel;
 
 use super::Courier;
 use crate::{
     entrance::Entrance,
     error::AgentError,
-    event::{Event, Purpose},
+    event::{Event, Path, Purpose},
     evidence::Misdeed,
     scheme::{OpenChannel, ReadyChannel, Scheme},
 };
@@ -32,7 +32,7 @@ pub struct AnonymousCourier {
     key: Key,
     purpose: Purpose,
     anonymizer: Option<Channel>,
-    performer: Option<NodeId>,
+    path: Option<Path>,
     fresh: Option<ReplicaSet>,
     ready: Option<(ReadyChannel, ReadyChannel)>,
 }
@@ -61,7 +61,7 @@ impl AnonymousCourier {
             key,
             purpose,
             anonymizer: None,
-            performer: None,
+            path: None,
             fresh: None,
             ready: None,
         };
@@ -88,7 +88,7 @@ impl AnonymousCourier {
         (z, w): (ReadyChannel, ReadyChannel),
         replicas: Vec<NodeCertificate>,
         request: &Request,
-    ) -> Result<(ReplicaSet, Vec<Answer>, Channel, NodeId), AgentError> {
+    ) -> Result<(ReplicaSet, Vec<Answer>, Channel, Path), AgentError> {
         let (question, perform) = (self.question(), perform_at(&replicas, request));
         let (mut along, mut check) = (z.channel, w.channel);
         let anonymizer = async {
@@ -98,19 +98,32 @@ impl AnonymousCourier {
             let performed = along.response(PERFORM_TIMEOUT).await;
             Ok::<_, AgentError>((list, performed))
         };
-        let verifier = async { Ok(check.request(&question, PERFORM_TIMEOUT).await?) };
+        let verifier =
+            async { Ok::<_, AgentError>(check.request(&question, PERFORM_TIMEOUT).await?) };
+        let anonymizer = anonymizer.inspect_err(|_| self.entrance.path_broke(&z.path.along()));
+        let verifier = verifier.inspect_err(|_| self.entrance.path_broke(&w.path.along()));
         let ((from_z, performed), from_w) = tokio::try_join!(anonymizer, verifier)?;
-        let (z, w) = (z.path.far_end, w.path.far_end);
-        let set = self.scheme.compare_replicas(self.key, (z, from_z), (w, from_w))?;
+        let (from_z, from_w) = ((z.path.far_end, from_z), (w.path.far_end, from_w));
+        let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.agreed(&set);
         let answers = match performed {
-            Ok(Response::Performed { answers, .. }) => answers,
-            Ok(_) | Err(_) => {
-                self.entrance.accuse(z, Misdeed::Dropped, Vec::new());
+            Ok(Response::Performed { answers, .. }) if answers.len() == replicas.len() => answers,
+            failed => {
+                self.failed(&z.path, failed.is_ok());
                 Vec::new()
             }
         };
-        Ok((set, answers, along, z))
+        Ok((set, answers, along, z.path))
+    }
+
+    /// Holds an errand that was not done against the far end if that said so, sealed; silence may be the doing of
+    /// anybody on the path.
+    fn failed(&self, path: &Path, answered: bool) {
+        if answered {
+            self.entrance.accuse(path.far_end, Misdeed::Dropped, Vec::new());
+        } else {
+            self.entrance.path_broke(&path.along());
+        }
     }
 
     fn agreed(&self, set: &ReplicaSet) {
@@ -153,7 +166,7 @@ impl AnonymousCourier {
         };
         let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
-        self.performer = Some(z.path.far_end);
+        self.path = Some(z.path);
         self.anonymizer = Some(z.channel);
         Ok(set)
     }
@@ -192,8 +205,8 @@ impl Courier for AnonymousCourier {
                 && let Some(replicas) = self.scheme.own_replicas(&self.key)
             {
                 match self.at_once(channels, replicas, request).await {
-                    Ok((set, answers, channel, performer)) => {
-                        (self.anonymizer, self.performer) = (Some(channel), Some(performer));
+                    Ok((set, answers, channel, path)) => {
+                        (self.anonymizer, self.path) = (Some(channel), Some(path));
                         return Ok((set, answers));
                     }
                     // The replicas that did perform it recognise it when it comes again, another way.
@@ -216,12 +229,14 @@ impl Courier for AnonymousCourier {
         Box::pin(async move {
             let Some(channel) = &mut self.anonymizer else { return Err(AgentError::BadAnswer) };
             match channel.request(&perform_at(targets, request), PERFORM_TIMEOUT).await {
-                Ok(Response::Performed { answers, .. }) => Ok(answers),
+                Ok(Response::Performed { answers, .. }) if answers.len() == targets.len() => {
+                    Ok(answers)
+                }
                 // A dead or unwilling anonymizer: the next round opens a new pair and repeats the request,
                 // which the replicas that did perform it recognise.
-                Ok(_) | Err(_) => {
-                    if let Some(performer) = self.performer {
-                        self.entrance.accuse(performer, Misdeed::Dropped, Vec::new());
+                failed => {
+                    if let Some(path) = &self.path {
+                        self.failed(path, failed.is_ok());
                     }
                     self.anonymizer = None;
                     Ok(Vec::new())
@@ -231,7 +246,7 @@ impl Courier for AnonymousCourier {
     }
 
     fn performer(&self) -> Option<NodeId> {
-        self.performer
+        self.path.as_ref().map(|path| path.far_end)
     }
 
     fn purpose(&self) -> Purpose {

@@ -13,9 +13,8 @@ use super::{
     view::{Views, channels},
 };
 use crate::{
-    cluster::Cluster,
     command::scheme::SchemeName,
-    event::Purpose,
+    event::{Path, Purpose},
     send::Outcome,
     terminal::{Failure, say},
 };
@@ -26,6 +25,8 @@ pub(super) struct Costs {
     pub(super) round_trip: Duration,
     pub(super) bytes: u64,
     pub(super) cpu: Option<Duration>,
+    pub(super) lookups: u64,
+    pub(super) kademlia_requests: u64,
 }
 
 impl Costs {
@@ -36,136 +37,150 @@ impl Costs {
     }
 }
 
-/// Everything the demo found out.
-pub(super) struct Report<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) stage: &'a Arc<Stage>,
+/// One mail by one scheme.
+pub(super) struct Run {
+    pub(super) scheme: SchemeName,
+    pub(super) stage: Arc<Stage>,
     pub(super) outcome: Outcome,
     pub(super) delivered: bool,
     pub(super) costs: Costs,
     pub(super) roles: Views,
 }
 
-impl Report<'_> {
-    pub(super) fn print(&self, scheme: SchemeName, json: bool) -> Result<(), Failure> {
-        let scheme = scheme.to_possible_value();
-        let scheme = scheme.as_ref().map_or("", |value| value.get_name());
-        if json { self.print_json(scheme) } else { self.print_text(scheme) }
+impl Run {
+    fn channels(&self) -> Vec<(Purpose, Path)> {
+        channels(&self.stage.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a scheme is called on the command line.
+pub(super) fn name(scheme: SchemeName) -> String {
+    let value = scheme.to_possible_value();
+    value.as_ref().map_or("", |value| value.get_name()).to_owned()
+}
+
+/// Everything the demo found out.
+pub(super) struct Report {
+    pub(super) nodes: usize,
+    pub(super) runs: Vec<Run>,
+}
+
+impl Report {
+    pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
+        if json { self.print_json() } else { self.print_text() }
     }
 
     fn k(&self) -> usize {
-        self.cluster.nodes().len().min(8)
+        self.nodes.min(8)
     }
 
-    fn print_json(&self, scheme: &str) -> Result<(), Failure> {
-        let roles: serde_json::Map<String, serde_json::Value> = self
-            .roles
-            .roles
-            .iter()
-            .map(|(role, seen)| ((*role).to_owned(), serde_json::json!(seen)))
-            .collect();
-        let events = self.stage.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let paths: Vec<_> = channels(&events)
-            .into_iter()
-            .map(|(purpose, path)| {
-                serde_json::json!({
-                    "for": purpose.words(), "x": path.go_between.short(),
-                    "y": path.witness.short(), "z": path.far_end.short(),
-                })
-            })
-            .collect();
-        say(serde_json::json!({
-            "scheme": scheme,
-            "nodes": self.cluster.nodes().len(),
-            "k": self.k(),
-            "delivered": self.delivered,
-            "receipts": { "body": self.outcome.body_receipts, "inbox": self.outcome.inbox_receipts },
-            "round_trips": self.costs.round_trips(),
-            "messages": self.roles.messages,
-            "bytes": self.costs.bytes,
-            "cpu_ms": self.costs.cpu.map(|cpu| cpu.as_secs_f64() * 1e3),
-            "channels": paths,
-            "roles": roles,
-        })
-        .to_string())
+    fn print_json(&self) -> Result<(), Failure> {
+        let runs: Vec<_> = self.runs.iter().map(describe).collect();
+        say(serde_json::json!({ "nodes": self.nodes, "k": self.k(), "runs": runs }).to_string())
     }
 
-    /// X, Y and Z or W of each channel, by short id.
-    fn channels(&self) -> Table {
+    fn print_text(&self) -> Result<(), Failure> {
+        for run in &self.runs {
+            say(format!("\nChannels by the `{}` scheme", name(run.scheme)))?;
+            say(channel_table(run).to_string())?;
+            say(format!(
+                "\nWho learned what by the `{}` scheme (found in what the {} processes received)",
+                name(run.scheme),
+                self.nodes
+            ))?;
+            say(role_table(&run.roles).to_string())?;
+        }
+        say(if self.runs.len() > 1 { "\nSide by side" } else { "\nReceipts and cost" })?;
+        say(self.costs().to_string())?;
+        say(
+            "Each receipt was signed by a replica and verified by Alice. A lookup also tells the nodes near its key what\nis looked up: the paper's scheme looks up as it sends, the guarded one asks rosters that were there before.\nTHREATMODEL.md says what follows from that.",
+        )
+    }
+
+    /// What one mail cost, a scheme a column.
+    fn costs(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["channel for", "X", "Y", "Z", "W"]);
-        let events = self.stage.events.lock().unwrap_or_else(PoisonError::into_inner);
-        for (purpose, path) in channels(&events) {
-            let far_end = path.far_end.short();
-            let (z, w) = if purpose == purpose.check() && purpose != Purpose::Certificate {
-                (String::new(), far_end)
-            } else {
-                (far_end, String::new())
-            };
-            let (x, y) = (path.go_between.short(), path.witness.short());
-            table.add_row([purpose.words(), &x, &y, &z, &w]);
+        table.load_style(UTF8_HORIZONTAL_ONLY);
+        let header = ["".to_owned()].into_iter().chain(self.runs.iter().map(|r| name(r.scheme)));
+        table.set_header(header);
+        let mut row = |what: &str, cell: &dyn Fn(&Run) -> String| {
+            let cells = [what.to_owned()].into_iter().chain(self.runs.iter().map(cell));
+            table.add_row(cells);
+        };
+        let k = self.k();
+        row("receipts for the body", &|r| format!("{} of {k}", r.outcome.body_receipts));
+        row("receipts of the inbox", &|r| format!("{} of {k}", r.outcome.inbox_receipts));
+        row("channels", &|r| r.channels().len().to_string());
+        row("sequential link round trips", &|r| r.costs.round_trips().to_string());
+        row("messages", &|r| r.roles.messages.to_string());
+        row("bytes on the links", &|r| r.costs.bytes.to_string());
+        row("CPU in all processes, ms", &|r| {
+            r.costs.cpu.map_or_else(|| "?".to_owned(), |cpu| cpu.as_millis().to_string())
+        });
+        row("lookups", &|r| r.costs.lookups.to_string());
+        row("Kademlia requests", &|r| r.costs.kademlia_requests.to_string());
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
         table
     }
+}
 
-    fn print_text(&self, scheme: &str) -> Result<(), Failure> {
-        let (body, inbox, k) = (self.outcome.body_receipts, self.outcome.inbox_receipts, self.k());
-        if self.delivered {
-            say("    the mail is in Bob's Maildir, byte for byte")?;
-        }
-        say(
-            "\nChannels    X took A to Z; Y, asked on its own, named the same Z; W, behind a channel of its own, named the same replicas as Z",
-        )?;
-        say(self.channels().to_string())?;
-        say(format!(
-            "\nReceipts    body {body} of {k}, inbox {inbox} of {k}, each signed by a replica and verified by Alice"
-        ))?;
-        say(format!(
-            "Cost        {} sequential link round trips ({} ms over links of {} ms), {} messages, {} bytes on the links{}",
-            self.costs.round_trips(),
-            self.costs.elapsed.as_millis(),
-            self.costs.round_trip.as_millis(),
-            self.roles.messages,
-            self.costs.bytes,
-            self.costs
-                .cpu
-                .map(|cpu| format!(", {} ms CPU in all processes", cpu.as_millis()))
-                .unwrap_or_default(),
-        ))?;
-        say(format!(
-            "\nWho learned what in the `{scheme}` scheme (found in what the {} processes received):",
-            self.cluster.nodes().len()
-        ))?;
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
-        let header: Vec<&str> =
-            ["role"].into_iter().chain(self.roles.labels.iter().copied()).collect();
-        table.set_header(header);
-        for (role, seen) in &self.roles.roles {
-            let cells = self
-                .roles
-                .labels
-                .iter()
-                .map(|label| if seen.contains(label) { "sees" } else { "·" });
-            let row: Vec<&str> = [*role].into_iter().chain(cells).collect();
-            table.add_row(row);
-        }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Center);
-        }
-        say(table.to_string())?;
-        if scheme == "guarded" {
-            return say(
-                "Nothing was looked up: every node answered from a roster that it had before the mail was written.",
-            );
-        }
-        if scheme == "guarded" {
-            return say(
-                "Nothing was looked up: every node answered from a roster that it had before the mail was written.",
-            );
-        }
-        say(
-            "A lookup also tells the nodes near its key what is looked up; the paper's scheme looks up as it sends.\nTHREATMODEL.md says what follows from that.",
-        )
+fn describe(run: &Run) -> serde_json::Value {
+    let roles: serde_json::Map<String, serde_json::Value> = run
+        .roles
+        .roles
+        .iter()
+        .map(|(role, seen)| ((*role).to_owned(), serde_json::json!(seen)))
+        .collect();
+    let paths = run.channels().into_iter().map(|(purpose, path)| {
+        let middle: Vec<String> = path.middle.iter().map(|node| node.short().to_string()).collect();
+        serde_json::json!({
+            "for": purpose.words(), "x": path.go_between.short(), "m": middle,
+            "y": path.witness.short(), "z": path.far_end.short(),
+        })
+    });
+    serde_json::json!({
+        "scheme": name(run.scheme),
+        "delivered": run.delivered,
+        "receipts": { "body": run.outcome.body_receipts, "inbox": run.outcome.inbox_receipts },
+        "round_trips": run.costs.round_trips(),
+        "messages": run.roles.messages,
+        "bytes": run.costs.bytes,
+        "cpu_ms": run.costs.cpu.map(|cpu| cpu.as_secs_f64() * 1e3),
+        "lookups": run.costs.lookups,
+        "kademlia_requests": run.costs.kademlia_requests,
+        "channels": paths.collect::<Vec<_>>(),
+        "roles": roles,
+    })
+}
+
+/// The nodes of each channel, by short id.
+fn channel_table(run: &Run) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["channel for", "X", "M", "Z or W", "Y"]);
+    for (purpose, path) in run.channels() {
+        let middle: Vec<String> = path.middle.iter().map(|node| node.short().to_string()).collect();
+        let (x, y) = (path.go_between.short(), path.witness.short());
+        let (middle, far_end) = (middle.join(" "), path.far_end.short());
+        table.add_row([purpose.words(), &x, &middle, &far_end, &y]);
     }
+    table
+}
+
+fn role_table(roles: &Views) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let header: Vec<&str> = ["role"].into_iter().chain(roles.labels.iter().copied()).collect();
+    table.set_header(header);
+    for (role, seen) in &roles.roles {
+        let cells =
+            roles.labels.iter().map(|label| if seen.contains(label) { "sees" } else { "·" });
+        let row: Vec<&str> = [*role].into_iter().chain(cells).collect();
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Center);
+    }
+    table
 }

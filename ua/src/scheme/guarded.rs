@@ -25,7 +25,7 @@ use anon::{
     selection::{Draw, GuardedPath, draw_guarded},
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
 use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
 
 use super::{
@@ -143,22 +143,25 @@ impl GuardedScheme {
         avoid: &BTreeSet<NodeId>,
         early: Option<&Request>,
     ) -> Result<Built, AgentError> {
-        let path = self.draw(guard, avoid).ok_or(AgentError::RosterTooSmall)?;
+        let path = self.draw(guard, avoid).ok_or_else(|| self.too_few())?;
         let (Some((key, far_end)), (witness_key, witness)) = (path.hops.last(), &path.witness)
         else {
             return Err(AgentError::RosterTooSmall);
         };
         self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
-        let along = self.build(&links, guard, &path.hops, early);
-        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
-        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let nodes = Path {
             go_between: guard.node(),
             middle: path.hops.iter().rev().skip(1).rev().map(|(_, n)| n.node()).collect(),
             witness: witness.node(),
             far_end: far_end.node(),
         };
+        let along = self.build(&links, guard, &path.hops, early);
+        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
+        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
+        let confirm =
+            confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
+        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
         Ok(Built { channel, answer, path: nodes, keys })
@@ -176,7 +179,9 @@ impl GuardedScheme {
             let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
             match self.try_build(guard, avoid, early).await {
                 Ok(built) => return Ok(built),
-                Err(error @ AgentError::RosterTooSmall) => return Err(error),
+                Err(error @ (AgentError::RosterTooSmall | AgentError::TooFewNodes)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     self.entrance.listener().on(&Event::failed(purpose, &error));
                     last = error;
@@ -210,6 +215,13 @@ impl GuardedScheme {
             drop(used);
             draw(&excluded(false))
         })
+    }
+
+    /// Why no path can be drawn: the network is young, or small.
+    fn too_few(&self) -> AgentError {
+        let (known, active) =
+            self.plan.roster.with(|roster| (roster.len(), roster.active(self.epoch()).count()));
+        if active * 2 < known { AgentError::RosterTooSmall } else { AgentError::TooFewNodes }
     }
 
     /// The nodes near a key: they hold what is kept there, and must not also see it carried.

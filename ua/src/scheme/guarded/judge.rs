@@ -23,7 +23,7 @@ impl GuardedScheme {
     ) -> Result<(), AgentError> {
         let nearest = self.stated(asked, key, answer)?;
         let own = std::slice::from_ref(own);
-        if self.plan.roster.with(|roster| differs_by_churn(&nearest, own, roster)) {
+        if self.plan.roster.with(|roster| differs_by_churn(&key, &nearest, own, roster)) {
             return Ok(());
         }
         if !self.plan.complete {
@@ -34,6 +34,13 @@ impl GuardedScheme {
         let second = nearest.first().copied().unwrap_or(asked);
         let first = own.first().map_or(asked, NodeCertificate::node);
         Err(Disagreement::Node { first, second }.into())
+    }
+
+    /// Notes who was on a path that broke while it was built.
+    pub(super) fn broke(&self, error: &AgentError, nodes: &[NodeId]) {
+        if matches!(error, AgentError::Link(_)) {
+            self.entrance.path_broke(nodes);
+        }
     }
 
     pub(super) fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {

@@ -1,0 +1,139 @@
+//! A node of the audit, as a process: an honest node dressed in what [`crate::behaviour`] names, with a recorder
+//! at the protocol's edge. It talks as the demo's nodes do and lives until its standard input ends.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
+
+use clap::Parser;
+use node::{NetworkFile, Node, NodeConfig, NodeError, Service};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use ua::terminal::{Failure, say};
+
+use crate::{
+    behaviour::{Behaviour, Hostile, Ledger},
+    liar::Liar,
+    record::Recorder,
+    silence::{Handed, Silence},
+};
+
+/// The first argument that makes the program one of these. No `--help` names it.
+pub const COMMAND: &str = "audit-node";
+
+/// Arguments of the audit's nodes.
+#[derive(Debug, Parser)]
+#[command(name = COMMAND)]
+struct AuditNodeArgs {
+    #[arg(long)]
+    network: PathBuf,
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    listen: String,
+    #[arg(long)]
+    advertise: Vec<String>,
+    /// What it does that honest nodes do not
+    #[arg(long, value_delimiter = ',')]
+    behaviour: Vec<Behaviour>,
+    /// Where to write down what it receives, and what it does
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// The list of nodes that are hostile now
+    #[arg(long)]
+    hostile: Option<PathBuf>,
+}
+
+/// Dresses a node. Where its behaviour is honest, it is.
+#[must_use]
+pub fn dressed(
+    node: Node,
+    behaviours: BTreeSet<Behaviour>,
+    hostile: &Hostile,
+    recorder: Option<Arc<Recorder>>,
+) -> Node {
+    let ledger = Arc::new(Ledger::new(recorder));
+    let handed: Arc<OnceLock<Handed>> = Arc::default();
+    let (is_silent, taken) =
+        (behaviours.contains(&Behaviour::DroppingGoBetween), Arc::clone(&handed));
+    let (liars_list, liars_ledger) = (hostile.clone(), Arc::clone(&ledger));
+    let node = node.serving(move |standard| {
+        let (hostile, ledger) = (liars_list, liars_ledger);
+        let roster = Arc::clone(standard.roster());
+        let service: Arc<dyn Service> =
+            Arc::new(Liar { standard, behaviours, hostile, ledger, kept: Default::default() });
+        let _ = handed.set(Handed { service: Arc::clone(&service), roster });
+        service
+    });
+    if !is_silent {
+        return node;
+    }
+    let hostile = hostile.clone();
+    node.accepting(move |standard, parts| {
+        Arc::new(Silence { standard, parts, handed: taken, hostile, ledger })
+    })
+}
+
+/// Runs the program as one of these nodes.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let args = match AuditNodeArgs::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(64);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => Err(Failure::new(71, "the program cannot start", error, "")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
+    let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let file = NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
+    let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };
+    let recorder = args.record.as_deref().map(Recorder::create).transpose();
+    let recorder = recorder
+        .map_err(|error| Failure::new(73, "the record cannot be written", error, ""))?
+        .map(Arc::new);
+    let mut node = Node::new(args.dir, network, config);
+    if let Some(recorder) = &recorder {
+        node = node.observed_by(Arc::clone(recorder) as _);
+    }
+    let behaviours = args.behaviour.into_iter().collect();
+    let node = dressed(node, behaviours, &Hostile::listed_in(args.hostile), recorder);
+    let running = node.start().await?;
+    for address in running.addresses() {
+        let line = serde_json::json!({ "event": "listening", "address": address.to_string() });
+        say(line.to_string())?;
+    }
+    running.joined().await;
+    say(r#"{"event":"joined"}"#)?;
+    // Each line of standard input asks for the counters; its end is the node's.
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {
+        let substrate = running.service().substrate();
+        let counters = serde_json::json!({
+            "event": "counters",
+            "kademlia_requests": substrate.kademlia_requests(),
+            "lookups": substrate.lookups(),
+        });
+        say(counters.to_string())?;
+    }
+    running.shutdown().await;
+    Ok(())
+}
