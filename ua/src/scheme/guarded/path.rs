@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// Three nodes that have each other in their rosters.
+    /// Three nodes that have not heard of each other.
     async fn nodes(directory: &std::path::Path) -> Vec<Running> {
         let file = NetworkFile {
             name: "path.alt".to_owned(),
@@ -83,11 +83,6 @@ mod tests {
             let config = NodeConfig { listen, ..NodeConfig::default() };
             let directory = directory.join(number.to_string());
             nodes.push(Node::new(directory, file.clone(), config).start().await.unwrap());
-        }
-        for hop in &hops(&nodes).await {
-            for node in &nodes {
-                node.service().roster().met(hop.0.certificate().clone());
-            }
         }
         nodes
     }
@@ -120,14 +115,16 @@ mod tests {
             judged.borrow_mut().push(place);
             Ok(())
         };
-        let mut channel = make(&links, &hops, judge).await.unwrap();
-        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
-        assert_eq!(judged.take(), [0, 1]);
-
-        nodes[1].service().roster().with(|roster| roster.forget(&nodes[2].id()));
+        // The first knows the second, and the second not the third until it has been there.
+        nodes[0].service().roster().met(hops[1].0.certificate().clone());
         let mut channel = make(&links, &hops, judge).await.unwrap();
         assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
         assert_eq!(judged.take(), [0, 1, 0, 1]);
+
+        nodes[1].service().roster().met(hops[2].0.certificate().clone());
+        let mut channel = make(&links, &hops, judge).await.unwrap();
+        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
+        assert_eq!(judged.take(), [0, 1]);
 
         let refuse = |place: usize, _: &Response| {
             judged.borrow_mut().push(place);
