@@ -1,21 +1,28 @@
 //! Paths made in one pass over real nodes, and a go-between that takes them elsewhere.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use anon::{
     cell::Cell,
-    certificate::NodeId,
+    certificate::{NodeCertificate, NodeClaims, NodeId},
     channel::{Accepted, ChannelError, FarEnd},
     handshake::{Create, HandshakeError, Initiator, Onward},
+    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     position::Key,
     request::{ObjectKind, Request, Response, Store},
-    verification::CrossVerified,
+    time::Validity,
+    verification::{CrossVerified, cross_verify},
 };
 use futures::future::BoxFuture;
-use node::{Acceptor, Carrier, Channel, Limits, Link, LinkError, Node, Observer, Parts, Peer, Via};
+use node::{
+    Acceptor, Carrier, Channel, Limits, Link, LinkError, Node, Observer, Parts, Peer, Via, now,
+};
 
 use super::network::{Network, PATIENCE};
 
@@ -90,7 +97,7 @@ async fn open(
 
 fn states(answer: &Response, network: &Network, node: usize, key: u8) {
     let Response::Nearest(statement) = answer else { panic!("{answer:?}") };
-    let (epoch, id) = (network.params().epoch(node::now()), network.nodes[node].id());
+    let (epoch, id) = (network.params().epoch(now()), network.nodes[node].id());
     statement.verify(&network.params().id, id, Key([key; 32]), epoch).unwrap();
 }
 
@@ -133,24 +140,57 @@ fn is(opened: &Result<Channel, LinkError>, expected: ChannelError) -> bool {
     matches!(opened, Err(LinkError::Channel(error)) if *error == expected)
 }
 
+/// A certificate that anyone can make of a node that is nobody's acquaintance.
+fn stranger(network: &Network, address: SocketAddr) -> CrossVerified {
+    let identity = IdentitySecret::generate(&mut rand::rng());
+    let claims = NodeClaims {
+        network: network.params().id,
+        identity: NodeId(identity.verify_key().0),
+        channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
+        addresses: vec![format!("/ip4/{}/tcp/{}", address.ip(), address.port())],
+        family: String::new(),
+        validity: Validity::starting(now(), 3_600),
+        admission: None,
+    };
+    let issued = NodeCertificate::issue(&identity, claims).verify(network.params(), now()).unwrap();
+    cross_verify(issued.clone(), issued).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_goes_on_only_to_nodes_that_it_knows_itself_and_says_so() {
-    let (network, watches) = watched(4, Limits::default()).await;
-    let unknown = network.nodes[2].id();
-    network.nodes[1].service().roster().with(|roster| roster.forget(&unknown));
-    let (opened, heard) = open(&network, &[0, 1, 2]).await;
+    let (network, _) = watched(3, Limits::default()).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut hops = path(&network, &[0, 1, 2]).await;
+    hops[2].0 = stranger(&network, listener.local_addr().unwrap());
+    let mut heard = 0;
+    let hear = |_, _| {
+        heard += 1;
+        Ok::<_, LinkError>(())
+    };
+    let opened = Channel::open_path(&network.links(), &hops, PATIENCE, hear).await;
     assert!(is(&opened, ChannelError::NotExtended));
-    assert_eq!(heard.len(), 1, "what came before was heard");
-    assert_eq!(watches[2].opened.load(Ordering::SeqCst), 0);
+    assert_eq!(heard, 1, "what came before was heard");
+    assert!(listener.accept().is_err(), "nobody went there");
 
-    // With a certificate in hand it goes there, as ever.
-    let hops = path(&network, &[0, 1, 2]).await;
-    let links = network.links();
-    let mut channel = Channel::open(&links, &hops[0].0, None, PATIENCE).await.unwrap();
-    for (hop, _) in &hops[1..] {
-        channel = channel.extend(hop, None, PATIENCE).await.unwrap();
-    }
-    assert!(matches!(channel.request(&nearest(1), PATIENCE).await, Ok(Response::Nearest(_))));
+    // With a certificate in hand the same node tries.
+    let mut channel = Channel::open(&network.links(), &hops[0].0, None, PATIENCE).await.unwrap();
+    channel = channel.extend(&hops[1].0, None, PATIENCE).await.unwrap();
+    let extending = tokio::spawn(async move {
+        let stranger = &hops[2].0;
+        channel.extend(stranger, None, PATIENCE).await
+    });
+    until("the stranger's door is knocked at", || listener.accept().is_ok()).await;
+    assert!(is(&extending.await.unwrap(), ChannelError::NotExtended));
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect(what);
 }
 
 /// Sends a node a first message, and counts the cells that come back at once: `created`, then one that says no.
@@ -190,9 +230,7 @@ async fn a_replay_gets_no_further_than_to_a_node_that_remembers() {
     let hops: Vec<_> = hops.iter().map(|hop| (hop, None)).collect();
     let (.., create) = Initiator::start_path(&hops, &mut rand::rng()).unwrap();
     assert_eq!(cells_back(&network, 0, &create).await, 2, "created, extended");
-    while opened() != [1, 1, 1, 0] {
-        tokio::task::yield_now().await;
-    }
+    until("all three were reached", || opened() == [1, 1, 1, 0]).await;
     assert_eq!(cells_back(&network, 0, &create).await, 0, "remembered");
     let (_, other) = Initiator::start(hops[0].0, None, &mut rand::rng()).unwrap();
     let to_other = network.links().open(hops[0].0, Carrier::Channel).await.unwrap();
@@ -217,11 +255,14 @@ enum Detour {
     MadeUp,
 }
 
+/// The detour to take next, and between which nodes.
+type Plan = Mutex<Option<(Detour, Vec<CrossVerified>)>>;
+
 /// Serves channels by taking a detour while one is planned, and honestly otherwise.
 struct Rogue {
     parts: Parts,
     standard: Arc<dyn Acceptor>,
-    plan: Arc<Mutex<Option<(Detour, Vec<CrossVerified>)>>>,
+    plan: Arc<Plan>,
 }
 
 impl Acceptor for Rogue {
@@ -278,7 +319,7 @@ impl Rogue {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
-    let plan: Arc<Mutex<Option<_>>> = Arc::default();
+    let plan: Arc<Plan> = Arc::default();
     let dress = |node: Node| {
         let plan = Arc::clone(&plan);
         node.accepting(move |standard, parts| Arc::new(Rogue { parts, standard, plan }))
@@ -298,7 +339,7 @@ async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
             // The other node cannot open it and hangs up, so there is no answer to bring back.
             Detour::Elsewhere => assert!(matches!(opened, Err(LinkError::Io(_))), "{opened:?}"),
             _ => {
-                assert!(is(&opened, HandshakeError::NotConfirmed.into()), "{detour:?}: {opened:?}")
+                assert!(is(&opened, HandshakeError::NotConfirmed.into()), "{detour:?}: {opened:?}");
             }
         }
         assert!(plan.lock().unwrap().is_none(), "{detour:?} was not tried");

@@ -54,3 +54,84 @@ async fn telescope(
     }
     Ok(channel)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use anon::{position::Key, verification::cross_verify};
+    use node::{NetworkFile, Node, NodeConfig, Running, Service as _, Via, now};
+
+    use super::*;
+
+    /// Three nodes that have not heard of each other.
+    async fn nodes(directory: &std::path::Path) -> Vec<Running> {
+        let file = NetworkFile {
+            name: "path.alt".to_owned(),
+            authority: None,
+            admission_required: false,
+            k: 1,
+            quorum: None,
+            epoch_seconds: 86_400,
+            delay_seconds: 0,
+            bootstrap: Vec::new(),
+            revocations: None,
+        };
+        let mut nodes = Vec::new();
+        for number in 0..3 {
+            let listen = vec![format!("/ip4/127.{}.0.1/tcp/0", 80 + number)];
+            let config = NodeConfig { listen, ..NodeConfig::default() };
+            let directory = directory.join(number.to_string());
+            nodes.push(Node::new(directory, file.clone(), config).start().await.unwrap());
+        }
+        nodes
+    }
+
+    /// A path over them, each asked something.
+    async fn hops(nodes: &[Running]) -> Vec<(CrossVerified, Option<Request>)> {
+        let mut hops = Vec::new();
+        for node in nodes {
+            let peer = node::Peer {
+                id: node::peer_id(&node.id()).unwrap(),
+                address: node.addresses()[0].clone(),
+            };
+            let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;
+            let Response::Certificate(own) = own else { panic!("{own:?}") };
+            let own = own.verify(node.network(), now()).unwrap();
+            let question = Request::Nearest { key: Key([1; 32]), count: 1 };
+            hops.push((cross_verify(own.clone(), own).unwrap(), Some(question)));
+        }
+        hops
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_one_pass_cannot_reach_is_reached_hop_by_hop_unless_an_answer_is_bad() {
+        let directory = tempfile::tempdir().unwrap();
+        let nodes = nodes(directory.path()).await;
+        let (hops, links) = (hops(&nodes).await, Links::disposable("path.alt").unwrap());
+        let judged = RefCell::new(Vec::new());
+        let judge = |place: usize, answer: &Response| {
+            assert!(matches!(answer, Response::Nearest(_)));
+            judged.borrow_mut().push(place);
+            Ok(())
+        };
+        // The first knows the second, and the second not the third until it has been there.
+        nodes[0].service().roster().met(hops[1].0.certificate().clone());
+        let mut channel = make(&links, &hops, judge).await.unwrap();
+        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
+        assert_eq!(judged.take(), [0, 1, 0, 1]);
+
+        nodes[1].service().roster().met(hops[2].0.certificate().clone());
+        let mut channel = make(&links, &hops, judge).await.unwrap();
+        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
+        assert_eq!(judged.take(), [0, 1]);
+
+        let refuse = |place: usize, _: &Response| {
+            judged.borrow_mut().push(place);
+            Err(AgentError::BadAnswer)
+        };
+        let made = make(&links, &hops, refuse).await;
+        assert!(matches!(made, Err(AgentError::BadAnswer)), "{made:?}");
+        assert_eq!(judged.take(), [0]);
+    }
+}
