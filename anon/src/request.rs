@@ -104,8 +104,9 @@ fn digest<T: Serialize>(label: Label, content: &T) -> [u8; 32] {
 /// At which nodes an errand is to be performed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Targets {
-    /// At these, at most [`MAX_K`]: the cross-verified replica set.
-    Nodes(Vec<UnverifiedNodeCertificate>),
+    /// At these, at most [`MAX_K`]: the cross-verified replica set. By name only: which certificates of them a sender
+    /// has tells when it last compared its roster, and so two of its anonymizers that they serve the same one.
+    Nodes(Vec<NodeId>),
     /// At the `count` closest to `key`, which the anonymizer looks up; for requests that change nothing.
     Closest {
         /// The key.
@@ -193,8 +194,8 @@ pub enum Request {
 /// One request for one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errand {
-    /// Where.
-    pub target: UnverifiedNodeCertificate,
+    /// Where; by name, as in [`Targets::Nodes`].
+    pub target: NodeId,
     /// What; no errand inside.
     #[serde(deserialize_with = "wire::innermost")]
     pub request: Request,

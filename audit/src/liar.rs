@@ -56,8 +56,7 @@ impl Service for Liar {
                     if via == Via::Channel && is_deposit(errand) =>
                 {
                     if is(Behaviour::Dropping) {
-                        self.drop_errand(peer, nodes.iter().map(|n| n.claimed_node()).collect())
-                            .await
+                        self.drop_errand(peer, nodes.clone()).await
                     } else if is(Behaviour::Forging) {
                         self.forge_all(peer, via, request).await
                     } else {

@@ -108,6 +108,18 @@ impl Directory {
         known.insert(node, (certificate, current));
     }
 
+    /// The certificate of a node that was met or is in the roster, without asking anybody.
+    #[must_use]
+    pub fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
+        let met = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned();
+        let met = met.map(|(certificate, _)| certificate);
+        let listed = self.roster.with(|roster| roster.certificate(node).cloned());
+        match (met, listed) {
+            (Some(met), Some(listed)) => Some(met.newer(listed)),
+            (met, listed) => met.or(listed),
+        }
+    }
+
     /// Forgets what is known of a node, after it failed.
     pub fn forget(&self, node: &NodeId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(node);

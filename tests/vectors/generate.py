@@ -143,11 +143,11 @@ def messages():
     requests = dict(
         store=STORE, fetch=FETCH, delete=num(2) + DELETION, append=num(3) + APPENDED + RECEIPT_NONCE,
         read=num(4) + READ, acknowledge=num(5) + ACKNOWLEDGE + seq(DIGESTS), closest=num(6) + EXAMPLE_KEY + b"\x14",
-        certificate=num(7), perform_nodes=num(8) + num(0) + seq([A.certificate, B.certificate]) + FETCH,
+        certificate=num(7), perform_nodes=num(8) + num(0) + seq([A.id, B.id]) + FETCH,
         perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH,
         perform_nearest=num(8) + num(2) + EXAMPLE_KEY + b"\x08" + FETCH, nearest=num(10) + EXAMPLE_KEY + b"\x05",
         roster=num(11) + seq([bytes([i]) * 8 for i in range(256)]), roster_entries=num(12) + seq([bytes([5]) * 8]),
-        perform_each=num(13) + seq([A.certificate + FETCH, B.certificate + num(7)]))
+        perform_each=num(13) + seq([A.id + FETCH, B.id + num(7)]))
     statement = NETWORK + A.id + num(NOW // 86_400) + EXAMPLE_KEY + seq([B.id, C.id])
     answers = seq([A.id + option(num(0) + RECEIPTS[0]), B.id + option(None)])
     responses = dict(

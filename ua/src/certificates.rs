@@ -63,9 +63,7 @@ pub async fn fetch_anonymously(
             let lacking = lacking(&nodes, &answers);
             if !lacking.is_empty() {
                 let restore = Request::Perform {
-                    targets: Targets::Nodes(
-                        lacking.iter().map(NodeCertificate::to_unverified).collect(),
-                    ),
+                    targets: Targets::Nodes(lacking.iter().map(NodeCertificate::node).collect()),
                     request: Box::new(Request::Store(store_request(&certificate))),
                 };
                 // Nobody waits for it, but the channel must live until it is done.

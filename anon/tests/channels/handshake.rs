@@ -162,7 +162,7 @@ fn early_requests_are_well_formed_and_short() {
         let create = ByHand::new(network().id, digest, e, es).create_padded(digest, e, &padding);
         assert_eq!(respond(&create, &node), Err(HandshakeError::BadEarlyRequest));
     }
-    let targets = Targets::Nodes(vec![node.certificate.to_unverified(); 3]);
+    let targets = Targets::Nodes(vec![node.id(); 20]);
     let long = Request::Perform { targets, request: Box::new(Request::Certificate) };
     let started = Initiator::start(&node.certificate, Some(&long), &mut rng(1));
     assert_eq!(started.map(|_| ()), Err(HandshakeError::EarlyRequestTooLong));

@@ -287,7 +287,7 @@ fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
         request: Box::new(Request::Fetch { key: KEY }),
     };
     let much = Request::Perform {
-        targets: Targets::Nodes(vec![nodes(1)[0].certificate.to_unverified(); 3]),
+        targets: Targets::Nodes(vec![nodes(1)[0].id(); 20]),
         request: Box::new(Request::Certificate),
     };
     for at in 0..3 {

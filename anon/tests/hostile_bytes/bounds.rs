@@ -1,6 +1,7 @@
 //! Counts and sizes just within and just beyond their bounds.
 
 use anon::{
+    certificate::NodeId,
     certificate::{CertificateError, UnverifiedAddressCertificate},
     keys::VerifyKey,
     mail::NOTIFICATION,
@@ -14,7 +15,7 @@ use anon::{
 };
 use proptest::prelude::*;
 
-use super::specimens::{KEY, append, certificate, errand, inbox_proof, requests, store};
+use super::specimens::{KEY, append, errand, inbox_proof, requests, store};
 
 /// That a request is read if, and only if, it is in bounds.
 fn assert_bound(request: &Request, good: bool) {
@@ -70,7 +71,7 @@ fn a_lookup_asks_for_one_to_twenty() {
 #[test]
 fn an_errand_has_few_targets() {
     for (count, good) in [(MAX_K, true), (MAX_K + 1, false)] {
-        let targets = Targets::Nodes(vec![certificate(); count]);
+        let targets = Targets::Nodes(vec![NodeId([1; 32]); count]);
         assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
         let each = vec![errand(Request::Certificate); count];
         assert_bound(&Request::PerformEach(each), good);
@@ -91,7 +92,7 @@ fn a_roster_exchange_has_bounds() {
 fn no_errand_or_extension_inside_an_errand() {
     for (name, request) in requests() {
         let plain = !name.starts_with("perform") && name != "extend";
-        let targets = Targets::Nodes(vec![certificate()]);
+        let targets = Targets::Nodes(vec![NodeId([1; 32])]);
         assert_eq!(request.is_plain(), plain, "{name}");
         let each = vec![errand(Request::Certificate), errand(request.clone())];
         assert_bound(&Request::PerformEach(each), plain);
@@ -117,7 +118,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
 #[test]
 fn the_bounds_inside_an_errand_are_the_same() {
     let request = Box::new(Request::Closest { key: KEY, count: 21 });
-    let targets = Targets::Nodes(vec![certificate()]);
+    let targets = Targets::Nodes(vec![NodeId([1; 32])]);
     assert_bound(&Request::PerformEach(vec![errand((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
 }

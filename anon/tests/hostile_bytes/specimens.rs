@@ -152,7 +152,7 @@ pub(crate) fn certificate() -> UnverifiedNodeCertificate {
 
 /// A request at one node.
 pub(crate) fn errand(request: Request) -> Errand {
-    Errand { target: certificate(), request }
+    Errand { target: Node::new(1).id(), request }
 }
 
 fn statement() -> Statement {
@@ -173,7 +173,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let deletion = Deletion::sign(&delete, &network().id, KEY, node.id(), NOW);
     let fetch = || Box::new(Request::Fetch { key: KEY });
     let next = || Box::new(Node::new(1).certificate.to_unverified());
-    let nodes = Targets::Nodes(vec![*next(), certificate()]);
+    let nodes = Targets::Nodes(vec![Node::new(1).id(), Node::new(2).id()]);
     let closest = Targets::Closest { key: KEY, count: 8 };
     let nearest = Targets::Nearest { key: KEY, count: 8 };
     vec![

@@ -167,12 +167,11 @@ fn requests() {
     let members = Members::read();
     let stored = Stored::new(&members);
     let Proofs { deletion, read, acknowledge, digests } = Proofs::new(&members, &stored);
-    let certificate = |i: usize| members.nodes[i].certificate.to_unverified();
     let fetch = || Box::new(Request::Fetch { key: key() });
-    let errand = |i: usize, request| Errand { target: certificate(i), request };
+    let errand = |i: usize, request| Errand { target: members.nodes[i].id(), request };
     let closest = Targets::Closest { key: key(), count: 8 };
     let nearest = Targets::Nearest { key: key(), count: 8 };
-    let nodes = Targets::Nodes(vec![certificate(0), certificate(1)]);
+    let nodes = Targets::Nodes(vec![members.nodes[0].id(), members.nodes[1].id()]);
     let file = known_answers!("cutout-messages");
     for (name, request) in [
         ("store", Request::Store(stored.store)),

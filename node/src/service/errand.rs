@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     receipt::Expected,
     request::{Answer, Errand, MAX_MESSAGE, Request, Response, Targets},
     time::Time,
@@ -19,17 +19,16 @@ const ANSWER_OVERHEAD: usize = 64;
 
 impl StandardService {
     pub(super) async fn perform(&self, targets: Targets, request: Request) -> Response {
+        if let Targets::Nodes(mut nodes) = targets {
+            // One node named many times is asked once: an errand is no amplifier.
+            let mut seen = BTreeSet::new();
+            nodes.retain(|node| seen.insert(*node));
+            let performed = nodes.iter().map(|node| self.perform_at_known(*node, &request));
+            let answers = within_one_message(join_all(performed).await);
+            return Response::Performed { nodes: Vec::new(), answers };
+        }
         let (targets, nodes) = match targets {
-            Targets::Nodes(nodes) => {
-                let verified = nodes.into_iter().map(|n| n.verify(&self.network, now()));
-                let Ok(mut targets) = verified.collect::<Result<Vec<_>, _>>() else {
-                    return Response::Refused;
-                };
-                // One node named many times is asked once: an errand is no amplifier.
-                let mut seen = BTreeSet::new();
-                targets.retain(|target| seen.insert(target.node()));
-                (targets, Vec::new())
-            }
+            Targets::Nodes(_) => return Response::Refused,
             Targets::Closest { key, count } => {
                 let Some(found) = self.closest_certificates(key, usize::from(count)).await else {
                     return Response::Refused;
@@ -54,15 +53,18 @@ impl StandardService {
 
     /// Performs each errand at its own node, all at once.
     pub(super) async fn perform_each(&self, errands: Vec<Errand>) -> Response {
-        let performed = errands.into_iter().map(async |errand| {
-            let node = errand.target.claimed_node();
-            match errand.target.verify(&self.network, now()) {
-                Ok(target) => self.perform_at(&target, &errand.request).await,
-                Err(_) => Answer { node, response: None },
-            }
-        });
+        let performed =
+            errands.iter().map(|errand| self.perform_at_known(errand.target, &errand.request));
         let answers = within_one_message(join_all(performed).await);
         Response::Performed { nodes: Vec::new(), answers }
+    }
+
+    /// Performs at a node that this one knows; one that it does not know gives no answer.
+    async fn perform_at_known(&self, node: NodeId, request: &Request) -> Answer {
+        match self.directory.known(&node) {
+            Some(target) => self.perform_at(&target, request).await,
+            None => Answer { node, response: None },
+        }
     }
 
     async fn perform_at(&self, target: &NodeCertificate, request: &Request) -> Answer {

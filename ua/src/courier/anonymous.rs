@@ -259,6 +259,6 @@ impl Courier for AnonymousCourier {
 }
 
 fn perform_at(targets: &[NodeCertificate], request: &Request) -> Request {
-    let nodes = targets.iter().map(NodeCertificate::to_unverified).collect();
+    let nodes = targets.iter().map(NodeCertificate::node).collect();
     Request::Perform { targets: Targets::Nodes(nodes), request: Box::new(request.clone()) }
 }

@@ -116,10 +116,9 @@ impl AnonymousRoute {
             Some(channel) => channel,
             None => self.open(key).await.ok()?.0,
         };
-        let each = errands.iter().map(|(node, request)| Errand {
-            target: node.to_unverified(),
-            request: request.clone(),
-        });
+        let each = errands
+            .iter()
+            .map(|(node, request)| Errand { target: node.node(), request: request.clone() });
         let request = Request::PerformEach(each.collect());
         match channel.request(&request, PERFORM_TIMEOUT).await {
             Ok(Response::Performed { answers, .. }) if answers.len() == errands.len() => {

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// How often new keys are drawn before a channel is given up.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
 /// How many nodes beyond k a reader asks.
 const READ_WIDER: usize = 4;
 /// How long a handshake may take, hop by hop.
