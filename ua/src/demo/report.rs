@@ -134,7 +134,7 @@ fn describe(run: &Run) -> serde_json::Value {
         .map(|(role, seen)| ((*role).to_owned(), serde_json::json!(seen)))
         .collect();
     let paths = run.channels().into_iter().map(|(purpose, path)| {
-        let middle: Vec<String> = path.middle.iter().map(|node| node.short().to_string()).collect();
+        let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         serde_json::json!({
             "for": purpose.words(), "x": path.go_between.short(), "m": middle,
             "y": path.witness.short(), "z": path.far_end.short(),
@@ -160,7 +160,7 @@ fn channel_table(run: &Run) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["channel for", "X", "M", "Z or W", "Y"]);
     for (purpose, path) in run.channels() {
-        let middle: Vec<String> = path.middle.iter().map(|node| node.short().to_string()).collect();
+        let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         let (x, y) = (path.go_between.short(), path.witness.short());
         let (middle, far_end) = (middle.join(" "), path.far_end.short());
         table.add_row([purpose.words(), &x, &middle, &far_end, &y]);
