@@ -72,6 +72,20 @@ async fn nothing_is_looked_up_for_a_guarded_send_on_64_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn paths_of_every_length_carry_mail() {
+    let network = Network::aged(30, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    for hops in ["0", "2", "3"] {
+        let send = ["--to", &bob.address, "-s", hops, "--hops", hops];
+        let report = alice.send(send, b"by this many\n").await;
+        assert_eq!(report["receipts"]["inbox"], 5, "{report}");
+    }
+    let fetched = bob.run(["fetch", "--json", "--hops", "3"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    assert_eq!(report["delivered"].as_array().unwrap().len(), 3, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_sender_can_be_answered() {
     let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);

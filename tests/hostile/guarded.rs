@@ -12,7 +12,10 @@ use anon::{
     verification::Statement,
 };
 use node::Limits;
-use ua::evidence::{self, Misdeed};
+use ua::{
+    evidence::{self, Misdeed},
+    outbox::Outbox,
+};
 
 use super::{
     liars::{Lie, Lies, lie, lying},
@@ -73,7 +76,13 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
         let mut delivered = false;
         for _ in 0..ATTEMPTS {
             let outcome = alice.guarded_sender().await.deliver(&id).await.unwrap();
-            evidence::add(&alice.vault, alice.entrance.take_evidence()).unwrap();
+            let new = alice.entrance.take_evidence();
+            if !outcome.waiting.is_empty() {
+                let noted = Outbox::new(&alice.vault).state(&id).unwrap().evidence;
+                let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.misdeed));
+                assert!(new.iter().all(is_noted), "not beside the mail that waits: {noted:?}");
+            }
+            evidence::add(&alice.vault, new).unwrap();
             if outcome.waiting.is_empty() {
                 delivered = true;
                 break;

@@ -172,7 +172,7 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
     };
     let progress =
         Progress::start("waiting for the nodes to know each other for an epoch", !args.json);
-    tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 2)).await;
+    tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 3)).await;
     progress.finish();
 
     let talk = |text: &str| {

@@ -132,6 +132,12 @@ impl Entrance {
         }
     }
 
+    /// The evidence gathered so far.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The evidence gathered so far, which is the caller's to keep.
     #[must_use]
     pub fn take_evidence(&self) -> Vec<Evidence> {

@@ -8,10 +8,19 @@
 //! A retry sends the very same sealed bytes, so a replica that has them already keeps one copy, and a reader
 //! who has seen the mail knows it.
 
-use anon::{certificate::Address, mail::Part, time::Time, wire};
+use anon::{
+    certificate::{Address, NodeId},
+    mail::Part,
+    time::Time,
+    wire,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::AgentError, vault::Vault};
+use crate::{
+    error::AgentError,
+    evidence::{Evidence, Misdeed},
+    vault::Vault,
+};
 
 /// The longest sealed mail, bytes: all parts at their largest.
 const MAX_MAIL: usize = anon::mail::MAX_PARTS * (anon::request::MAX_OBJECT + 1024);
@@ -19,6 +28,8 @@ const MAX_MAIL: usize = anon::mail::MAX_PARTS * (anon::request::MAX_OBJECT + 102
 const MAX_STATE: usize = 1 << 20;
 /// How often a mail is tried before its owner is told that it waits for them.
 pub const MAX_ATTEMPTS: u32 = 20;
+/// The most misdeeds noted beside one mail; the evidence itself is kept elsewhere.
+pub const MAX_NOTED: usize = 64;
 
 /// One part of a mail, sealed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,9 +92,20 @@ pub struct State {
     pub attempts: u32,
     /// Why the last attempt ended.
     pub last_error: String,
+    /// What nodes did on the way that honest ones do not do, each once; at most [`MAX_NOTED`].
+    pub evidence: Vec<(NodeId, Misdeed)>,
 }
 
 impl State {
+    /// Notes what nodes did in an attempt.
+    pub fn note(&mut self, evidence: impl IntoIterator<Item = Evidence>) {
+        for Evidence { node, misdeed, .. } in evidence {
+            if self.evidence.len() < MAX_NOTED && !self.evidence.contains(&(node, misdeed)) {
+                self.evidence.push((node, misdeed));
+            }
+        }
+    }
+
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -218,6 +240,7 @@ mod tests {
             stored: Vec::new(),
             recipients: Vec::new(),
             attempts: 0,
+            evidence: Vec::new(),
             last_error: String::new(),
         }
     }

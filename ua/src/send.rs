@@ -106,6 +106,7 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         recipients: mail.recipients.iter().map(recipient).collect(),
         attempts: 0,
         last_error: String::new(),
+        evidence: Vec::new(),
     };
     outbox.add(&parts, &state)
 }
@@ -129,8 +130,10 @@ impl Sender<'_> {
         state.attempts += 1;
         self.outbox.update(id, &state)?;
         let attempt = Attempt { sender: self, id, parts: &parts, state: Mutex::new(state) };
+        let known = self.entrance.evidence().len();
         let mut outcome = attempt.run().await?;
         let mut state = attempt.state.into_inner();
+        state.note(self.entrance.evidence().into_iter().skip(known));
         for recipient in &state.recipients {
             let list = match recipient.progress {
                 Progress::Delivered => &mut outcome.delivered,

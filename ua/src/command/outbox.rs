@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anon::certificate::NodeId;
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 
@@ -9,6 +10,7 @@ use super::{scheme::SchemeArgs, send::report};
 use crate::{
     account::Account,
     command::Global,
+    evidence::Misdeed,
     outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     send::Sender,
     session::{SchemeChoice, prepare_scheme},
@@ -55,7 +57,9 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
     }
     if args.list || ids.is_empty() {
         let mut table = Table::new();
-        table.load_style(NOTHING).set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY"]);
+        table
+            .load_style(NOTHING)
+            .set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY", "EVIDENCE"]);
         for id in &ids {
             let state = outbox.state(id)?;
             if args.json {
@@ -71,6 +75,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
                 &state.subject,
                 &tried,
                 &state.last_error,
+                &evidence(&state),
             ]);
         }
         return match (args.json, ids.is_empty()) {
@@ -129,6 +134,19 @@ fn waiting(state: &State) -> Vec<String> {
     recipients.map(|r| r.address.to_string()).collect()
 }
 
+/// What speaks against nodes on this mail's way, a few words each; `cutout status` has all of it.
+fn evidence(state: &State) -> String {
+    let noted =
+        |(node, misdeed): &(NodeId, Misdeed)| format!("{} {}", node.short(), misdeed.words());
+    let told = state.evidence.iter().filter(|(_, misdeed)| *misdeed != Misdeed::OnBrokenPath);
+    let mut words: Vec<String> = told.map(noted).take(3).collect();
+    let broken = state.evidence.iter().filter(|(_, m)| *m == Misdeed::OnBrokenPath).count();
+    if broken > 0 {
+        words.push(format!("{broken} nodes were on paths that broke"));
+    }
+    words.join("; ")
+}
+
 fn describe(id: &str, state: &State) -> serde_json::Value {
     serde_json::json!({
         "id": id,
@@ -138,5 +156,8 @@ fn describe(id: &str, state: &State) -> serde_json::Value {
         "waiting": waiting(state),
         "attempts": state.attempts,
         "error": state.last_error,
+        "evidence": state.evidence.iter().map(|(node, misdeed)| {
+            serde_json::json!({ "node": node.short(), "did": misdeed.words() })
+        }).collect::<Vec<_>>(),
     })
 }
