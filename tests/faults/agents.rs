@@ -24,7 +24,9 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
     let sent = alice.run_with_input(["send", "--to", &bob.address], &mail).await;
     let told = text(&sent.stderr);
     assert_eq!(sent.status.code(), Some(69), "{told}");
-    for part in ["error: the mail waits in the outbox", "cause: no node of the network", "try: "] {
+    for part in
+        ["error: the mail waits in the outbox", "cause: neither the guard nor its spare", "try: "]
+    {
         assert!(told.contains(part), "{part} is not in {told}");
     }
     let waiting = alice.outbox().await;
@@ -32,7 +34,7 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
     assert_eq!(waiting[0]["waiting"], json!([bob.address]));
     assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(1)));
     let table = text(&alice.run(["outbox", "--list"]).await.stdout);
-    assert!(table.contains("patience") && table.contains("no node of the network"), "{table}");
+    assert!(table.contains("patience") && table.contains("neither the guard"), "{table}");
     let retried = alice.run(["outbox"]).await;
     assert_eq!(retried.status.code(), Some(69), "{}", text(&retried.stderr));
 

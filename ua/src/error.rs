@@ -23,6 +23,9 @@ pub enum AgentError {
         "all nodes that answer are of one family or one subnet; two operators must vouch for each node"
     )]
     OneOperator,
+    /// Whoever would take this agent's mail into the network is not there.
+    #[error("neither the guard nor its spare can be reached")]
+    NoGuard,
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
@@ -79,7 +82,7 @@ impl AgentError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NoNode | Self::OneNode => 69,
+            Self::NoNode | Self::OneNode | Self::NoGuard => 69,
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
             Self::OneOperator
@@ -100,6 +103,9 @@ impl AgentError {
         match self {
             Self::NoNode | Self::OneNode => {
                 "check the bootstrap addresses in the network file, and this machine's connection"
+            }
+            Self::NoGuard => {
+                "check this machine's connection; if that is good, wait: guards that are gone are replaced within two epochs"
             }
             Self::NoSuchRecipient => {
                 "check the address; its owner must have run `cutout init` or `cutout fetch` while connected"

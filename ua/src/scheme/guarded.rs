@@ -8,6 +8,7 @@
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
 //! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
 
+mod entry;
 mod judge;
 mod path;
 
@@ -26,7 +27,7 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
 use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
-use node::{Channel, Links, Peer, RosterKeeper, certified_addresses, now};
+use node::{Channel, LinkError, Links, RosterKeeper, now};
 
 use super::{
     OpenChannel, ReadyChannel, Scheme,
@@ -48,8 +49,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a hop may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many paths in a row may break behind a guard before the spare serves for the rest of the mail.
-const MAX_STALLS: usize = 3;
 /// Channels that are built ahead at once.
 const AHEAD_AT_ONCE: usize = 8;
 
@@ -110,45 +109,6 @@ impl GuardedScheme {
         self.entrance.network().epoch(now())
     }
 
-    /// The link to a guard: one identity for all channels, since the guard knows this machine anyway.
-    fn guard_links(&self, guard: &NodeCertificate) -> Result<Links, AgentError> {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(links) = links.get(&guard.node()) {
-            return Ok(links.clone());
-        }
-        let fresh = Links::disposable(&self.entrance.network().name)?;
-        if let Some(address) = certified_addresses(guard).into_iter().next() {
-            self.entrance.listener().on(&Event::Identity(Peer { id: fresh.local(), address }));
-        }
-        links.insert(guard.node(), fresh.clone());
-        Ok(fresh)
-    }
-
-    /// The guard that serves: the first, unless it is near what the channel is for, or channel after channel broke
-    /// behind it while this mail was sent; on the last attempt the spare. In a network so small that both are near,
-    /// the first serves all the same.
-    fn guard(&self, attempt: usize, avoid: &BTreeSet<NodeId>) -> Option<&NodeCertificate> {
-        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_stalled = |node: &NodeId| stalls.get(node).is_some_and(|count| *count >= MAX_STALLS);
-        let fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
-        let (stalled, going): (Vec<_>, Vec<_>) = fit.partition(|guard| is_stalled(&guard.node()));
-        let in_order = || going.iter().chain(&stalled).copied();
-        let first = in_order().next().or_else(|| self.plan.guards.first())?;
-        if attempt + 1 == ATTEMPTS { in_order().nth(1).or(Some(first)) } else { Some(first) }
-    }
-
-    /// Notes whether a path through a guard came about.
-    fn note(&self, guard: NodeId, built: Result<&Built, &AgentError>) {
-        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        match built {
-            Ok(_) => {
-                stalls.remove(&guard);
-            }
-            Err(AgentError::Link(_)) => *stalls.entry(guard).or_default() += 1,
-            Err(_) => {}
-        }
-    }
-
     fn active(&self, node: &NodeCertificate) -> Result<CrossVerified, AgentError> {
         let epoch = self.epoch();
         let token =
@@ -176,7 +136,13 @@ impl GuardedScheme {
             far_end: far_end.node(),
         };
         let along = self.build(&links, guard, &path.hops, early);
-        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
+        let along = along.inspect_err(|error| {
+            self.broke(error, &nodes.along());
+            if matches!(error, AgentError::Link(LinkError::Unreachable)) {
+                // The guard is not there: nobody behind it has heard of this path.
+                self.release(far_end.node());
+            }
+        });
         let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
         let confirm =
             confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
@@ -194,6 +160,7 @@ impl GuardedScheme {
         early: Option<&Request>,
     ) -> Result<Built, AgentError> {
         let mut last = AgentError::RosterTooSmall;
+        let mut is_cut_off = true;
         for attempt in 0..ATTEMPTS {
             let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
             let built = self.try_build(guard, avoid, early).await;
@@ -205,11 +172,12 @@ impl GuardedScheme {
                 }
                 Err(error) => {
                     self.entrance.listener().on(&Event::failed(purpose, &error));
+                    is_cut_off &= matches!(error, AgentError::Link(LinkError::Unreachable));
                     last = error;
                 }
             }
         }
-        Err(last)
+        Err(if is_cut_off { AgentError::NoGuard } else { last })
     }
 
     /// Draws a path on which nobody serves who served this mail before, or is near what the channel is for; in a
@@ -250,6 +218,10 @@ impl GuardedScheme {
         let (k, epoch) = (self.entrance.network().k, self.epoch());
         let near = self.plan.roster.with(|roster| roster.closest(key, k, epoch));
         near.iter().map(NodeCertificate::node).collect()
+    }
+
+    fn release(&self, far_end: NodeId) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).far_ends.remove(&far_end);
     }
 
     fn reserve(&self, far_end: NodeId, witness: NodeId) -> Result<(), AgentError> {
