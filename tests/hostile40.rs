@@ -265,6 +265,11 @@ fn judge(
                 }
             }
             Misdeed::Dropped => behaves("dropping"),
+            // Honest nodes may differ by one that is next in line; theirs is the signature all the same.
+            Misdeed::OtherNearest => {
+                let said: Statement = wire::decode(&item.proof, 1 << 12).unwrap();
+                said.verify(&network.id, item.node, said.claims.key, said.claims.epoch).unwrap();
+            }
             Misdeed::OnBrokenPath => {}
         }
     }
@@ -278,15 +283,19 @@ fn judge(
     assert!(breakers >= paths * 9 / 10, "{breakers} breakers on {paths} broken paths");
     println!("  acts {:?}\n  evidence {counts:?}", run.acts);
     let found = |misdeed| counts.get(&misdeed).copied().unwrap_or(0);
-    let signed = run.evidence.iter().filter(|e| e.misdeed == Misdeed::FalseNearest);
-    let accomplices = signed.filter(|e| named(e).iter().all(|node| hostile.contains_key(node)));
-    let accomplices = accomplices.count();
+    let names_accomplice = |e: &&Evidence| {
+        has(hostile, &e.node, "lying-go-between")
+            && matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::OtherNearest)
+            && named(e).iter().all(|node| hostile.contains_key(node))
+    };
+    let accomplices: Vec<&Evidence> = run.evidence.iter().filter(names_accomplice).collect();
+    let accused = accomplices.iter().filter(|e| e.misdeed == Misdeed::FalseNearest).count();
     let all = [
         // An accomplice that is next in line is what churn looks like, and passes; it is not used for that.
-        ("accomplices", accomplices, told(&run.acts, &[Act::NamedAccomplice])),
+        ("accomplices", accomplices.len(), told(&run.acts, &[Act::NamedAccomplice])),
         (
             "strangers",
-            found(Misdeed::FalseNearest) - accomplices,
+            found(Misdeed::FalseNearest) - accused,
             told(&run.acts, &[Act::NamedStranger]),
         ),
         ("lists", found(Misdeed::FalseList), told(&run.acts, &[Act::ListedOthers])),
@@ -355,6 +364,10 @@ async fn every_mail_is_delivered_or_reported_and_every_lie_speaks_against_the_li
     }
     for (what, (found, told)) in account {
         assert!(found > 0 && told > 0, "{what}: {told} told, {found} found");
+        // A lie that comes when its path has broken elsewhere is heard by nobody.
+        if ["accomplices", "strangers", "lists"].contains(&what) {
+            assert!(found * 10 >= told * 6, "{what}: {told} told, {found} found");
+        }
     }
     println!("done after {:?}", start.elapsed());
 }

@@ -35,6 +35,9 @@ pub enum Misdeed {
     Dropped,
     /// It was on a path that broke or fell silent: somebody there did it, or the network.
     OnBrokenPath,
+    /// It named another node as nearest than this agent's roster does, one that is next in line: what churn looks
+    /// like, and what a lie within its bounds does. Signed, and held against nobody by itself.
+    OtherNearest,
 }
 
 impl Misdeed {
@@ -47,6 +50,7 @@ impl Misdeed {
             Self::BadReceipt => "gave a receipt that does not count",
             Self::Dropped => "did not do its errand",
             Self::OnBrokenPath => "was on a path that broke",
+            Self::OtherNearest => "named another node as nearest, as after churn",
         }
     }
 }
@@ -98,7 +102,8 @@ pub fn add(vault: &Vault, new: Vec<Evidence>) -> Result<(), AgentError> {
 #[must_use]
 pub fn liars(evidence: &[Evidence]) -> Vec<NodeId> {
     let mut counts: BTreeMap<NodeId, usize> = BTreeMap::new();
-    for item in evidence.iter().filter(|e| !e.proof.is_empty()) {
+    let lies = |e: &&Evidence| !e.proof.is_empty() && e.misdeed != Misdeed::OtherNearest;
+    for item in evidence.iter().filter(lies) {
         *counts.entry(item.node).or_default() += 1;
     }
     counts.into_iter().filter(|(_, count)| *count >= LIES).map(|(node, _)| node).collect()
@@ -118,6 +123,9 @@ mod tests {
         };
         let mut all = vec![lie(1, b"a"), lie(1, b"b"), lie(2, b""), lie(2, b""), lie(2, b"")];
         assert!(liars(&all).is_empty());
+        let other = Evidence { misdeed: Misdeed::OtherNearest, ..lie(1, b"d") };
+        all.push(other);
+        assert!(liars(&all).is_empty(), "churn is no lie");
         all.push(lie(1, b"c"));
         assert_eq!(liars(&all), [NodeId([1; 32])]);
     }

@@ -138,7 +138,8 @@ fn waiting(state: &State) -> Vec<String> {
 fn evidence(state: &State) -> String {
     let noted =
         |(node, misdeed): &(NodeId, Misdeed)| format!("{} {}", node.short(), misdeed.words());
-    let told = state.evidence.iter().filter(|(_, misdeed)| *misdeed != Misdeed::OnBrokenPath);
+    let speaks = |m: Misdeed| !matches!(m, Misdeed::OnBrokenPath | Misdeed::OtherNearest);
+    let told = state.evidence.iter().filter(|(_, misdeed)| speaks(*misdeed));
     let mut words: Vec<String> = told.map(noted).take(3).collect();
     let broken = state.evidence.iter().filter(|(_, m)| *m == Misdeed::OnBrokenPath).count();
     if broken > 0 {

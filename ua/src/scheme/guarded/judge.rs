@@ -24,6 +24,10 @@ impl GuardedScheme {
         let nearest = self.stated(asked, key, answer)?;
         let own = std::slice::from_ref(own);
         if self.plan.roster.with(|roster| differs_by_churn(&key, &nearest, own, roster)) {
+            let is_other = nearest.first() != own.first().map(NodeCertificate::node).as_ref();
+            if is_other && self.plan.complete {
+                self.accuse(asked, Misdeed::OtherNearest, answer);
+            }
             return Ok(());
         }
         if !self.plan.complete {
