@@ -29,6 +29,7 @@ use anon::{
 use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
 use node::{Channel, LinkError, Links, RosterKeeper, now};
 
+use self::entry::Stalls;
 use super::{
     OpenChannel, ReadyChannel, Scheme,
     pool::{MAX_READY, Pool},
@@ -71,7 +72,7 @@ pub struct GuardedScheme {
     plan: GuardedPlan,
     used: Mutex<Used>,
     links: Mutex<BTreeMap<NodeId, Links>>,
-    stalls: Mutex<BTreeMap<NodeId, usize>>,
+    stalls: Mutex<BTreeMap<NodeId, Stalls>>,
     pool: Pool,
 }
 
@@ -136,17 +137,18 @@ impl GuardedScheme {
             far_end: far_end.node(),
         };
         let along = self.build(&links, guard, &path.hops, early);
-        let along = along.inspect_err(|error| {
-            self.broke(error, &nodes.along());
-            if matches!(error, AgentError::Link(LinkError::Unreachable)) {
-                // The guard is not there: nobody behind it has heard of this path.
-                self.release(far_end.node());
-            }
-        });
+        let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
         let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
         let confirm =
             confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
-        let ((channel, answer), ()) = tokio::try_join!(along, confirm)?;
+        let built = tokio::try_join!(along, confirm);
+        if let Err(AgentError::Link(LinkError::Unreachable)) = built
+            && !self.was_reached(guard.node())
+        {
+            // The guard was never there: nobody behind it has heard of this path.
+            self.release(far_end.node());
+        }
+        let ((channel, answer), ()) = built?;
         let first = path.hops.first().map_or(*key, |(key, _)| *key);
         let keys = Draw { go_between: first, witness: *witness_key, far_end: *key };
         Ok(Built { channel, answer, path: nodes, keys })

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::PoisonError};
 
 use anon::certificate::{NodeCertificate, NodeId};
-use node::{Links, Peer, certified_addresses};
+use node::{LinkError, Links, Peer, certified_addresses};
 
 use super::{ATTEMPTS, Built, GuardedScheme};
 use crate::{error::AgentError, event::Event};
@@ -11,7 +11,22 @@ use crate::{error::AgentError, event::Event};
 /// How many paths in a row may break behind a guard before the spare serves for the rest of the mail.
 const MAX_STALLS: usize = 3;
 
+/// How paths behind a guard went while this mail was sent.
+#[derive(Default)]
+pub(super) struct Stalls {
+    /// How many broke since the last one that came about.
+    in_a_row: usize,
+    /// Whether it was ever there.
+    reached: bool,
+}
+
 impl GuardedScheme {
+    /// Whether this guard has been there at all.
+    pub(super) fn was_reached(&self, guard: NodeId) -> bool {
+        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        stalls.get(&guard).is_some_and(|stalls| stalls.reached)
+    }
+
     /// The link to a guard: one identity for all channels, since the guard knows this machine anyway.
     pub(super) fn guard_links(&self, guard: &NodeCertificate) -> Result<Links, AgentError> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +50,8 @@ impl GuardedScheme {
         avoid: &BTreeSet<NodeId>,
     ) -> Option<&NodeCertificate> {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_stalled = |node: &NodeId| stalls.get(node).is_some_and(|count| *count >= MAX_STALLS);
+        let is_stalled =
+            |node: &NodeId| stalls.get(node).is_some_and(|stalls| stalls.in_a_row >= MAX_STALLS);
         let fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
         let (stalled, going): (Vec<_>, Vec<_>) = fit.partition(|guard| is_stalled(&guard.node()));
         let in_order = || going.iter().chain(&stalled).copied();
@@ -46,12 +62,15 @@ impl GuardedScheme {
     /// Notes whether a path through a guard came about.
     pub(super) fn note(&self, guard: NodeId, built: Result<&Built, &AgentError>) {
         let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let stalls = stalls.entry(guard).or_default();
         match built {
-            Ok(_) => {
-                stalls.remove(&guard);
+            Ok(_) => *stalls = Stalls { in_a_row: 0, reached: true },
+            Err(AgentError::Link(error)) => {
+                stalls.in_a_row += 1;
+                stalls.reached |= !matches!(error, LinkError::Unreachable);
             }
-            Err(AgentError::Link(_)) => *stalls.entry(guard).or_default() += 1,
-            Err(_) => {}
+            // Somebody answered, if not as hoped.
+            Err(_) => stalls.reached = true,
         }
     }
 }
