@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anon::position::{Key, keep_closest};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::ChildStdout,
+};
 
 use crate::{
     holdings::Holdings,
@@ -111,6 +114,25 @@ async fn an_anonymous_sender_can_be_answered() {
     assert_eq!(report["delivered"][0]["subject"], "answer", "{report}, {}", text(&fetched.stderr));
 }
 
+/// Takes in reports of a watching command until a mail with this subject is among what it delivered.
+async fn read_until(
+    reports: &mut Lines<BufReader<ChildStdout>>,
+    got: &mut Vec<String>,
+    subject: &str,
+) {
+    // Each report is one reading, about a second apart: so many without it, and it will not come.
+    for _ in 0..200 {
+        if got.iter().any(|one| one == subject) {
+            return;
+        }
+        let line = reports.next_line().await.unwrap().expect("the watching command ended");
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let delivered = report["delivered"].as_array().unwrap();
+        got.extend(delivered.iter().map(|m| m["subject"].as_str().unwrap().to_owned()));
+    }
+    panic!("{subject} is never delivered, only {got:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watching_reader_gets_mail_while_its_owner_writes() {
     let network = Network::aged(24, |_| {}).await;
@@ -129,12 +151,7 @@ async fn a_watching_reader_gets_mail_while_its_owner_writes() {
             output = bob.run_with_input(written, b"hello\n").await;
         }
         assert!(output.status.success(), "{}", text(&output.stderr));
-        while !got.contains(&subject.to_owned()) {
-            let line = reports.next_line().await.unwrap().expect("the watching command ended");
-            let report: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let delivered = report["delivered"].as_array().unwrap();
-            got.extend(delivered.iter().map(|m| m["subject"].as_str().unwrap().to_owned()));
-        }
+        read_until(&mut reports, &mut got, subject).await;
     }
     // The addresses for answers that were made meanwhile are read too, each in its own turn.
     let fetched = alice.run(["fetch", "--json"]).await;
@@ -143,12 +160,7 @@ async fn a_watching_reader_gets_mail_while_its_owner_writes() {
     let answer = ["send", "--to", &reply_to, "-s", "answer"];
     let sent = alice.run_with_input(answer, b"hello\n").await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));
-    while !got.contains(&"answer".to_owned()) {
-        let line = reports.next_line().await.unwrap().expect("the watching command ended");
-        let report: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let delivered = report["delivered"].as_array().unwrap();
-        got.extend(delivered.iter().map(|m| m["subject"].as_str().unwrap().to_owned()));
-    }
+    read_until(&mut reports, &mut got, "answer").await;
     got.sort();
     assert_eq!(got, ["answer", "first", "second"], "each once");
     watching.kill().await.unwrap();

@@ -11,8 +11,7 @@ use std::{
 
 use clap::Parser;
 use node::{NetworkFile, Node, NodeConfig, NodeError, Service};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use ua::terminal::{Failure, say};
+use ua::{cli::to_exit_code, cluster::serve, terminal::Failure};
 
 use crate::{
     behaviour::{Behaviour, Hostile, Ledger},
@@ -88,18 +87,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(args)),
-        Err(error) => Err(Failure::new(71, "the program cannot start", error, "")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.print();
-            ExitCode::from(failure.code)
-        }
-    }
+    to_exit_code(run(args))
 }
 
 async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
@@ -116,24 +104,5 @@ async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
     }
     let behaviours = args.behaviour.into_iter().collect();
     let node = dressed(node, behaviours, &Hostile::listed_in(args.hostile), recorder);
-    let running = node.start().await?;
-    for address in running.addresses() {
-        let line = serde_json::json!({ "event": "listening", "address": address.to_string() });
-        say(line.to_string())?;
-    }
-    running.joined().await;
-    say(r#"{"event":"joined"}"#)?;
-    // Each line of standard input asks for the counters; its end is the node's.
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = lines.next_line().await {
-        let substrate = running.service().substrate();
-        let counters = serde_json::json!({
-            "event": "counters",
-            "kademlia_requests": substrate.kademlia_requests(),
-            "lookups": substrate.lookups(),
-        });
-        say(counters.to_string())?;
-    }
-    running.shutdown().await;
-    Ok(())
+    serve(node.start().await?).await
 }

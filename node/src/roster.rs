@@ -23,8 +23,10 @@ use crate::{
     link::{LinkError, Links, peer_id},
 };
 
-/// How long a member may take for its part of an exchange.
+/// How long a member may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a whole exchange may take, some hundred answers at the most; what came until then is kept.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Members asked in one round, one of which may be silent: networks that were parted meet again.
 const MEMBERS: usize = 3;
 /// Rounds an epoch in the smallest network, and one more for each fourfold size: each makes those who know
@@ -89,8 +91,17 @@ impl RosterKeeper {
     /// Compares the roster with a member's and takes over what it lacks. One round trip if they are alike.
     ///
     /// # Errors
-    /// [`LinkError`] if the member does not answer, or not as it should.
+    /// [`LinkError`] if the member does not answer, or not as it should, or takes longer than a minute.
     pub async fn exchange(
+        &self,
+        links: &Links,
+        member: &NodeCertificate,
+    ) -> Result<Exchanged, LinkError> {
+        let exchange = self.exchange_all(links, member);
+        tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await.map_err(|_| LinkError::TimedOut)?
+    }
+
+    async fn exchange_all(
         &self,
         links: &Links,
         member: &NodeCertificate,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -30,15 +31,18 @@ const ATTEMPTS: usize = 8;
 
 type Hostile = Arc<OnceLock<BTreeSet<NodeId>>>;
 
-/// A hostile node states, signed, that a node nobody has heard of is nearest.
-fn false_statement(hostile: &Hostile, lies: &Arc<Lies>) -> Lie {
+/// A hostile node states, signed, that nodes nobody has heard of are nearest, when it is asked for so many.
+fn false_statement(hostile: &Hostile, lies: &Arc<Lies>, counts: RangeInclusive<u8>) -> Lie {
     let (hostile, lies) = (Arc::clone(hostile), Arc::clone(lies));
     lie(move |asked| {
         let (hostile, lies) = (Arc::clone(&hostile), Arc::clone(&lies));
+        let counts = counts.clone();
         async move {
             let identity = asked.node.identity().node();
             let is_hostile = hostile.get().is_some_and(|all| all.contains(&identity));
-            if !is_hostile || !matches!(asked.request, Request::Nearest { .. }) {
+            let is_asked =
+                matches!(&asked.request, Request::Nearest { count, .. } if counts.contains(count));
+            if !is_hostile || !is_asked {
                 return asked.honestly().await;
             }
             let node = Arc::clone(&asked.node);
@@ -59,7 +63,7 @@ fn false_statement(hostile: &Hostile, lies: &Arc<Lies>) -> Lie {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     let (hostile, lies) = (Hostile::default(), Lies::at_most(usize::MAX));
-    let lie = false_statement(&hostile, &lies);
+    let lie = false_statement(&hostile, &lies, 1..=u8::MAX);
     let network =
         Network::start_with_epoch(NODES, 4, EPOCH, Limits::default(), |n| lying(n, &lie)).await;
     let liars: BTreeSet<NodeId> =
@@ -107,4 +111,33 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
     assert!(against.is_subset(&liars), "an honest node is accused");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are_false() {
+    let (hostile, lies) = (Hostile::default(), Lies::at_most(usize::MAX));
+    let lie = false_statement(&hostile, &lies, 2..=u8::MAX);
+    let network =
+        Network::start_with_epoch(NODES, 4, EPOCH, Limits::default(), |n| lying(n, &lie)).await;
+    tokio::time::sleep(Duration::from_secs(3 * EPOCH)).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let bytes = mail("too early", 1);
+    let id = alice.prepare(&bytes, &bob, false);
+    let (body, _) = alice.body(&id);
+    let sender = alice.guarded_sender().await;
+    let ready = async || {
+        Arc::clone(&sender.scheme).build_ahead(2, &[body]);
+        while sender.scheme.ready() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready()).await.expect("no channels stand");
+    // From now on every far end lists others, and performs what it is asked all the same.
+    hostile.set(network.nodes.iter().map(node::Running::id).collect()).unwrap();
+    let outcome = sender.deliver(&id).await.unwrap();
+    assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1), "{:?}", outcome.error);
+    assert!(!network.holders(&body).await.is_empty(), "nothing was performed ahead of the lists");
+    let evidence = alice.entrance.take_evidence();
+    assert!(evidence.iter().any(|e| e.misdeed == Misdeed::FalseList && !e.proof.is_empty()));
+    assert!(!Outbox::new(&alice.vault).state(&id).unwrap().stored[0], "the body counts as stored");
 }

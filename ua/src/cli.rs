@@ -79,9 +79,15 @@ pub fn main() -> ExitCode {
         }
     };
     start_log(&cli.global);
+    to_exit_code(run(cli))
+}
+
+/// Runs a program's work to its end, and says what failed.
+#[must_use]
+pub fn to_exit_code(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli)),
+        Ok(runtime) => runtime.block_on(work),
         Err(error) => Err(Failure::new(71, "the program cannot start", error, "")),
     };
     match result {

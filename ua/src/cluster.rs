@@ -14,14 +14,17 @@ use std::{
 
 use anon::certificate::NodeId;
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use node::NetworkFile;
+use node::{NetworkFile, Running};
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
-use crate::delay::DelayProxy;
+use crate::{
+    delay::DelayProxy,
+    terminal::{Failure, say},
+};
 
 /// How long a node may take to listen, and the network to come together.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -337,6 +340,32 @@ pub fn cpu_of(pid: u32) -> Option<Duration> {
     };
     let each = threads.flatten().filter_map(|thread| nanoseconds(&thread.path().join("schedstat")));
     Some(Duration::from_nanos(each.sum()))
+}
+
+/// The other end of a [`Cluster`]: a node that says when it listens and has entered the network, tells its counters
+/// for each line of standard input, and lives until that ends.
+///
+/// # Errors
+/// [`Failure`] if standard output is gone.
+pub async fn serve(running: Running) -> Result<(), Failure> {
+    for address in running.addresses() {
+        let line = serde_json::json!({ "event": "listening", "address": address.to_string() });
+        say(line.to_string())?;
+    }
+    running.joined().await;
+    say(r#"{"event":"joined"}"#)?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {
+        let substrate = running.service().substrate();
+        let counters = serde_json::json!({
+            "event": "counters",
+            "kademlia_requests": substrate.kademlia_requests(),
+            "lookups": substrate.lookups(),
+        });
+        say(counters.to_string())?;
+    }
+    running.shutdown().await;
+    Ok(())
 }
 
 async fn next_event(node: &mut ClusterNode, name: &str) -> Option<serde_json::Value> {

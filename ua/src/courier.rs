@@ -33,17 +33,14 @@ pub trait Courier: Send {
     /// The replicas of the courier's key, found anew by two parties that agree.
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>>;
 
-    /// Finds the replicas and performs a request at all of them: what one does first. A courier whose agent knows
-    /// the replicas itself does both in one go, and has them confirmed meanwhile.
-    fn first<'a>(
+    /// Performs a request at the replicas that the agent knows itself, and has them confirmed meanwhile; `None`
+    /// where it does not know them, nothing stands ready to do that, or it failed.
+    fn at_once<'a>(
         &'a mut self,
         request: &'a Request,
-    ) -> BoxFuture<'a, Result<(ReplicaSet, Vec<Answer>), AgentError>> {
-        Box::pin(async move {
-            let set = self.replicas().await?;
-            let answers = self.perform(set.nodes(), request).await?;
-            Ok((set, answers))
-        })
+    ) -> BoxFuture<'a, Option<(ReplicaSet, Vec<Answer>)>> {
+        let _ = request;
+        Box::pin(std::future::ready(None))
     }
 
     /// Performs a request at these nodes and brings back their answers.
@@ -82,7 +79,7 @@ pub async fn deposit(
     let mut full = false;
     let mut last = Vec::new();
     for round in 0..ROUNDS {
-        let (set, answers) = match visit(courier, request, tally, round).await {
+        let (set, answers) = match visit(courier, request, tally).await {
             Ok(visited) => visited,
             Err(_) if tally.len() >= quorum => break,
             Err(error) => return Err(error),
@@ -128,10 +125,9 @@ async fn visit(
     courier: &mut dyn Courier,
     request: &Request,
     tally: &Tally,
-    round: u32,
 ) -> Result<(ReplicaSet, Vec<Answer>), AgentError> {
-    if round == 0 {
-        return courier.first(request).await;
+    if let Some(visited) = courier.at_once(request).await {
+        return Ok(visited);
     }
     let set = courier.replicas().await?;
     let missing = tally.missing(&set);

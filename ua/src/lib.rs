@@ -2,8 +2,8 @@
 //! the certificate authority and show the whole thing at work.
 //!
 //! ```text
-//! command ─► send ────► courier (anonymous │ direct) ─► scheme (paper) ─► node::Channel
-//!        └─► receive ─► entrance: the nodes an agent knows, asked two at a time and compared
+//! command ─► send ────► courier (anonymous │ direct) ─► scheme (guarded │ paper) ─► node::Channel
+//!        └─► receive ─► route (the same) ─► roster: the nodes there are; entrance: the few that lead in
 //! home, vault, account, outbox: what is kept, sealed          maildir: where mail ends up
 //! ```
 

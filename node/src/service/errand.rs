@@ -19,35 +19,28 @@ const ANSWER_OVERHEAD: usize = 64;
 
 impl StandardService {
     pub(super) async fn perform(&self, targets: Targets, request: Request) -> Response {
-        if let Targets::Nodes(mut nodes) = targets {
-            // One node named many times is asked once: an errand is no amplifier.
-            let mut seen = BTreeSet::new();
-            nodes.retain(|node| seen.insert(*node));
-            let performed = nodes.iter().map(|node| self.perform_at_known(*node, &request));
-            let answers = within_one_message(join_all(performed).await);
-            return Response::Performed { nodes: Vec::new(), answers };
-        }
-        let (targets, nodes) = match targets {
-            Targets::Nodes(_) => return Response::Refused,
+        let found = match targets {
+            Targets::Nodes(mut nodes) => {
+                // One node named many times is asked once: an errand is no amplifier.
+                let mut seen = BTreeSet::new();
+                nodes.retain(|node| seen.insert(*node));
+                let performed = nodes.iter().map(|node| self.perform_at_known(*node, &request));
+                let answers = within_one_message(join_all(performed).await);
+                return Response::Performed { nodes: Vec::new(), answers };
+            }
             Targets::Closest { key, count } => {
                 let Some(found) = self.closest_certificates(key, usize::from(count)).await else {
                     return Response::Refused;
                 };
-                let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
-                (found, nodes)
+                found
             }
             Targets::Nearest { key, count } => {
                 let epoch = self.network.epoch(now());
-                let nearest = |roster: &mut anon::roster::Roster| {
-                    roster.closest(&key, usize::from(count), epoch)
-                };
-                let found = self.roster.with(nearest);
-                let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
-                (found, nodes)
+                self.roster.with(|roster| roster.closest(&key, usize::from(count), epoch))
             }
         };
-        let answers =
-            join_all(targets.iter().map(|target| self.perform_at(target, &request))).await;
+        let nodes = found.iter().map(NodeCertificate::to_unverified).collect();
+        let answers = join_all(found.iter().map(|target| self.perform_at(target, &request))).await;
         Response::Performed { nodes, answers: within_one_message(answers) }
     }
 

@@ -85,14 +85,19 @@ mod tests {
         vault::{KdfCost, Passphrase},
     };
 
-    #[test]
-    fn a_certificate_is_found_again_and_only_its_own() {
+    fn stage() -> (tempfile::TempDir, Vault, Network) {
         let directory = tempfile::tempdir().unwrap();
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
         let file = node::NetworkFile::parse("name = 'demo.alt'").unwrap();
         let network = file.network().unwrap();
+        (directory, vault, network)
+    }
+
+    #[test]
+    fn a_certificate_is_found_again_and_only_its_own() {
+        let (_directory, vault, network) = stage();
         let [bob, eve] = [(), ()].map(|()| Account::self_certifying(&network, now()));
         let certificate = bob.certificate(&network, now()).unwrap();
         assert!(read(&vault, &network, bob.address()).unwrap().is_none());
@@ -105,12 +110,7 @@ mod tests {
 
     #[test]
     fn a_stale_one_is_fetched_anew() {
-        let directory = tempfile::tempdir().unwrap();
-        let passphrase = Passphrase::new("x".to_owned()).unwrap();
-        let cost = KdfCost::new(8, 1).unwrap();
-        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
-        let file = node::NetworkFile::parse("name = 'demo.alt'").unwrap();
-        let network = file.network().unwrap();
+        let (_directory, vault, network) = stage();
         let bob = Account::self_certifying(&network, now());
         let certificate = bob.certificate(&network, now()).unwrap().to_unverified();
         let fetched = Time(now().0 - FRESH);

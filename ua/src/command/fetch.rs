@@ -8,7 +8,7 @@ use anon::network::Network;
 use clap::Args;
 use node::now;
 
-use super::scheme::{SchemeArgs, SchemeName};
+use super::scheme::SchemeArgs;
 
 use crate::{
     account::{Account, OWN},
@@ -34,7 +34,8 @@ pub struct FetchArgs {
     /// Read directly, even in the guarded scheme: the inbox's nodes see this machine's address
     #[arg(long)]
     direct: bool,
-    /// Go on reading, each address at random times of its own, this many seconds apart on average
+    /// Go on reading, each address at random times of its own, this many seconds apart on average; 900 if no number
+    /// is given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "900",
           value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
@@ -91,7 +92,9 @@ impl<'a> Session<'a> {
     }
 
     async fn end(self) -> Result<(), Failure> {
-        self.entrance.widen().await;
+        if self.args.scheme.wants_entrances(self.args.direct) {
+            self.entrance.widen().await;
+        }
         self.progress.finish();
         self.home.remember(&self.entrance)?;
         Ok(())
@@ -107,8 +110,8 @@ impl<'a> Session<'a> {
             account.write_named(vault, name)?;
         }
         let certificate = account.certificate(&self.network, now())?;
-        let wanted = self.args.scheme.scheme == SchemeName::Guarded && !self.args.direct;
-        let scheme = if wanted || name != OWN {
+        let direct = self.args.scheme.wants_entrances(self.args.direct);
+        let scheme = if !direct || name != OWN {
             let scheme = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await;
             Some(scheme.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))?)
         } else {

@@ -12,11 +12,7 @@ use anon::{
 use clap::Args;
 use node::now;
 
-use super::{
-    read_file,
-    scheme::{SchemeArgs, SchemeName},
-    write_file,
-};
+use super::{read_file, scheme::SchemeArgs, write_file};
 use crate::{
     account::Account,
     certificates::{publish, publish_anonymously},
@@ -77,7 +73,8 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
     // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
-    let published = if args.direct || args.scheme.scheme == SchemeName::Paper {
+    let wants_entrances = args.scheme.wants_entrances(args.direct);
+    let published = if wants_entrances {
         publish(&entrance, &certificate).await
     } else {
         match prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await {
@@ -85,7 +82,9 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
             Err(error) => Err(error),
         }
     };
-    entrance.widen().await;
+    if wants_entrances {
+        entrance.widen().await;
+    }
     progress.finish();
     match published {
         Ok(_) => {

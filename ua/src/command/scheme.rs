@@ -41,6 +41,12 @@ impl SchemeArgs {
         }
     }
 
+    /// Whether an agent that goes this way asks entrances, so that it wants to know many of them.
+    #[must_use]
+    pub fn wants_entrances(&self, direct: bool) -> bool {
+        direct || self.scheme == SchemeName::Paper
+    }
+
     /// The mean delay between body and notification: none in the paper's scheme.
     #[must_use]
     pub fn mean_delay(&self, network: &NetworkFile) -> Duration {

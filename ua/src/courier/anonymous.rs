@@ -83,7 +83,7 @@ impl AnonymousCourier {
 
     /// Over channels that stand: Z is asked for its list and, in the same breath, to perform at the replicas that
     /// the agent knows; W is asked for its list. Nothing counts unless both lists agree with the agent's roster.
-    async fn at_once(
+    async fn ask_both(
         &self,
         (z, w): (ReadyChannel, ReadyChannel),
         replicas: Vec<NodeCertificate>,
@@ -196,28 +196,24 @@ impl Courier for AnonymousCourier {
         })
     }
 
-    fn first<'a>(
+    fn at_once<'a>(
         &'a mut self,
         request: &'a Request,
-    ) -> BoxFuture<'a, Result<(ReplicaSet, Vec<Answer>), AgentError>> {
+    ) -> BoxFuture<'a, Option<(ReplicaSet, Vec<Answer>)>> {
         Box::pin(async move {
-            if let Some(channels) = self.ready.take()
-                && let Some(replicas) = self.scheme.own_replicas(&self.key)
-            {
-                match self.at_once(channels, replicas, request).await {
-                    Ok((set, answers, channel, path)) => {
-                        (self.anonymizer, self.path) = (Some(channel), Some(path));
-                        return Ok((set, answers));
-                    }
-                    // The replicas that did perform it recognise it when it comes again, another way.
-                    Err(error) => {
-                        self.entrance.listener().on(&Event::failed(self.purpose, &error));
-                    }
+            let channels = self.ready.take()?;
+            let replicas = self.scheme.own_replicas(&self.key)?;
+            match self.ask_both(channels, replicas, request).await {
+                Ok((set, answers, channel, path)) => {
+                    (self.anonymizer, self.path) = (Some(channel), Some(path));
+                    Some((set, answers))
+                }
+                // The replicas that did perform it recognise it when it comes again, another way.
+                Err(error) => {
+                    self.entrance.listener().on(&Event::failed(self.purpose, &error));
+                    None
                 }
             }
-            let set = self.replicas().await?;
-            let answers = self.perform(set.nodes(), request).await?;
-            Ok((set, answers))
         })
     }
 

@@ -17,9 +17,8 @@ use clap::Args;
 use data_encoding::{BASE64, HEXLOWER};
 use node::{NetworkFile, Node, NodeConfig, NodeError, Observer, Peer, Via};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::terminal::{Failure, say};
+use crate::{cluster::serve, terminal::Failure};
 
 /// Arguments of the demo's nodes.
 #[derive(Debug, Args)]
@@ -131,23 +130,5 @@ pub async fn run_node(args: DemoNodeArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(73, "the record cannot be written", error, ""))?;
     let recorder = Arc::new(Recorder(Mutex::new(file)));
     let running = Node::new(args.dir, network, config).observed_by(recorder).start().await?;
-    for address in running.addresses() {
-        let line = serde_json::json!({ "event": "listening", "address": address.to_string() });
-        say(line.to_string())?;
-    }
-    running.joined().await;
-    say(r#"{"event":"joined"}"#)?;
-    // Each line of standard input asks for the counters; its end is the node's.
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = lines.next_line().await {
-        let substrate = running.service().substrate();
-        let counters = serde_json::json!({
-            "event": "counters",
-            "kademlia_requests": substrate.kademlia_requests(),
-            "lookups": substrate.lookups(),
-        });
-        say(counters.to_string())?;
-    }
-    running.shutdown().await;
-    Ok(())
+    serve(running).await
 }

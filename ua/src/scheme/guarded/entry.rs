@@ -74,3 +74,63 @@ impl GuardedScheme {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use node::{ChannelKeys, Identity, NetworkFile, RosterKeeper, now};
+
+    use super::*;
+    use crate::{entrance::Entrance, event::Silent, scheme::GuardedPlan};
+
+    /// A scheme with a guard and a spare.
+    fn scheme() -> (GuardedScheme, NodeId, NodeId) {
+        let network = NetworkFile::parse("name = 'entry.alt'").unwrap().network().unwrap();
+        let certificate = |seed| {
+            let keys = ChannelKeys::new(String::new(), None, 1_000);
+            let identity = Identity::from_seed(&[seed; 32]).unwrap();
+            keys.rotate(&identity, &network, Vec::new(), now()).unwrap();
+            keys.certificate().unwrap()
+        };
+        let guards = vec![certificate(1), certificate(2)];
+        let (guard, spare) = (guards[0].node(), guards[1].node());
+        let network = Arc::new(network);
+        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
+        let entrance = Arc::new(Entrance::new(network, Arc::new(Silent), Vec::new()));
+        let plan = GuardedPlan { roster, guards, middle: 1, complete: true };
+        (GuardedScheme::new(entrance, plan), guard, spare)
+    }
+
+    fn serves(scheme: &GuardedScheme, attempt: usize, avoid: &[NodeId]) -> NodeId {
+        scheme.guard(attempt, &avoid.iter().copied().collect()).unwrap().node()
+    }
+
+    #[test]
+    fn the_guard_stays_until_it_is_near_or_path_after_path_breaks_behind_it() {
+        let (scheme, guard, spare) = scheme();
+        assert_eq!(serves(&scheme, 0, &[]), guard);
+        assert_eq!(serves(&scheme, 0, &[guard]), spare, "near what the path is for");
+        assert_eq!(serves(&scheme, 0, &[guard, spare]), guard, "both are near");
+        assert_eq!(serves(&scheme, ATTEMPTS - 1, &[]), spare, "the last attempt");
+
+        let broke = AgentError::Link(LinkError::TimedOut);
+        for _ in 1..MAX_STALLS {
+            scheme.note(guard, Err(&broke));
+            assert_eq!(serves(&scheme, 0, &[]), guard);
+        }
+        scheme.note(guard, Err(&AgentError::BadAnswer));
+        assert_eq!(serves(&scheme, 0, &[]), guard, "a lie behind it is not the guard's");
+        scheme.note(guard, Err(&broke));
+        assert_eq!(serves(&scheme, 0, &[]), spare);
+    }
+
+    #[test]
+    fn a_guard_that_was_never_there_is_told_from_one_that_was() {
+        let (scheme, guard, spare) = scheme();
+        scheme.note(guard, Err(&AgentError::Link(LinkError::Unreachable)));
+        assert!(!scheme.was_reached(guard) && !scheme.was_reached(spare));
+        scheme.note(guard, Err(&AgentError::Link(LinkError::TimedOut)));
+        assert!(scheme.was_reached(guard));
+    }
+}
