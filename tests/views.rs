@@ -128,13 +128,14 @@ impl Stage {
             _ => None,
         });
         let channels = channels.collect();
-        Mail { from, alice, bob, key, object, identities, channels, lines }
+        Mail { from, nodes: &self.nodes, alice, bob, key, object, identities, channels, lines }
     }
 }
 
 /// One mail, the truth about it, and what was recorded while it was sent.
 struct Mail<'a> {
     from: usize,
+    nodes: &'a BTreeSet<NodeId>,
     alice: &'a Agent,
     bob: &'a Agent,
     key: Key,
@@ -145,6 +146,11 @@ struct Mail<'a> {
 }
 
 impl Mail<'_> {
+    /// The values in the lines that a process received in this role.
+    fn values(&self, role: Role) -> BTreeMap<Vec<u8>, String> {
+        values(&self.lines(role), self.nodes)
+    }
+
     /// The lines that a process received in this role.
     fn lines(&self, role: Role) -> Vec<&(NodeId, Record)> {
         let has_role = |line: &&(NodeId, Record)| self.role(line.0, &line.1) == Some(role);
@@ -262,7 +268,7 @@ impl Mail<'_> {
 
 /// What the two roles of a mail share that fewer than a quarter of the senders do, with labels.
 fn tells_apart(mail: &Mail<'_>, (a, b): (Role, Role), all: &[Senders]) -> BTreeSet<String> {
-    let (seen, others) = (values(&mail.lines(a)), values(&mail.lines(b)));
+    let (seen, others) = (mail.values(a), mail.values(b));
     let shared = seen.iter().filter(|(value, _)| others.contains_key(*value));
     let rare = shared.filter(|(value, _)| {
         let senders = all.iter().filter(|sender| sender.contains(*value)).count();
@@ -372,14 +378,13 @@ fn nothing_links_body_and_notification(mails: &[Mail<'_>]) {
     let mut senders: Vec<Senders> = vec![BTreeSet::new(); SENDERS];
     for mail in mails {
         for role in FAR_ENDS {
-            senders[mail.from].extend(values(&mail.lines(role)).into_keys());
+            senders[mail.from].extend(mail.values(role).into_keys());
         }
     }
     let mut shared = 0;
     for mail in mails {
-        let (body, inbox) = (mail.lines(BodyAnonymizer), mail.lines(InboxAnonymizer));
-        let inbox = values(&inbox);
-        shared += values(&body).keys().filter(|value| inbox.contains_key(*value)).count();
+        let (body, inbox) = (mail.values(BodyAnonymizer), mail.values(InboxAnonymizer));
+        shared += body.keys().filter(|value| inbox.contains_key(*value)).count();
         for a in [BodyAnonymizer, BodyVerifier] {
             for b in [InboxAnonymizer, InboxVerifier, CertificateAnonymizer] {
                 let rare = tells_apart(mail, (a, b), &senders);

@@ -1,6 +1,6 @@
 //! What is looked for, and how: secrets as bytes, and all fields of a record's messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{certificate::NodeId, request::Response};
 use audit::record::Record;
@@ -35,16 +35,20 @@ pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// All fields of eight bytes or more in some lines, each with a label: peers, keys, certificates, signatures.
-pub(super) fn values(lines: &[&(NodeId, Record)]) -> BTreeMap<Vec<u8>, String> {
+/// All fields of eight bytes or more in some lines, each with a label: peers, keys, certificates, signatures. Where one
+/// of these nodes calls from is no value: it is a socket of this one connection, whose number another may have by
+/// chance, or the address on the node's certificate.
+pub(super) fn values(
+    lines: &[&(NodeId, Record)],
+    nodes: &BTreeSet<NodeId>,
+) -> BTreeMap<Vec<u8>, String> {
     let mut values = BTreeMap::new();
     for (_, line) in lines {
         let node = line.peer.parse::<libp2p::PeerId>().ok();
         let node = node.and_then(|peer| NodeId::from_peer_id(&peer.to_bytes()));
         let known = node.into_iter().chain(line.node);
         values.extend(known.map(|node| (node.0.to_vec(), "node".to_owned())));
-        // Where a node listens is on its certificate, and names it as its id does; from elsewhere it is one connection.
-        if line.address.contains("/127.0.0.1/") {
+        if line.address.len() >= 8 && !node.is_some_and(|node| nodes.contains(&node)) {
             values.insert(line.address.clone().into_bytes(), "address".to_owned());
         }
         if let Some(request) = line.decoded() {
