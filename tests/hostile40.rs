@@ -14,7 +14,7 @@ use std::{
 
 use anon::{certificate::NodeId, receipt::Receipt, verification::Statement, wire};
 use audit::{
-    behaviour::{Act, Hostile},
+    hostile::behaviour::{Act, Hostile},
     node::COMMAND,
     record::{self, What},
 };

@@ -1,16 +1,23 @@
-//! What checks the promises: nodes that do what honest ones would not, and nodes that write down what they are
-//! told. Everything here is made from the public interfaces of `anon`, `node` and `ua`; production code has no
-//! switch for any of it.
+//! What checks the promises: `cutout audit`, and the hostile and recording nodes that it and the tests run. Everything
+//! here is made from the public interfaces of `anon`, `node` and `ua`; production code has no switch for any of it.
 //!
-//! ```text
-//! node ── record    an Observer that writes down what came
-//!      ├─ liar      a Service before the honest one: false statements, lists, receipts; drops
-//!      └─ silence   an Acceptor beside the honest one: a go-between that stops forwarding
-//!           └─ behaviour: which of it a node does, and while it is on the list of the hostile
-//! ```
+//! | module | what it is |
+//! |---|---|
+//! | [`command`] | what there is to type |
+//! | [`outcome`] | what comes of a check |
+//! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
+//! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
+//! | [`symbolic`] | models of the handshake, run by Verifpal |
+//! | [`host`] | the node and the agent that are installed here |
+//! | [`node`], [`record`] | the audit's nodes, and what they write down |
+//! | [`hostile`] | nodes that do what honest ones would not |
 
-pub mod behaviour;
-mod liar;
+pub mod command;
+pub mod host;
+pub mod hostile;
 pub mod node;
+pub mod outcome;
+pub mod property;
 pub mod record;
-mod silence;
+pub mod sim;
+pub mod symbolic;

@@ -1,32 +1,31 @@
-//! A node of the audit, as a process: an honest node dressed in what [`crate::behaviour`] names, with a recorder
+//! A node of the audit, as a process: an honest node dressed in what [`crate::hostile::behaviour`] names, with a recorder
 //! at the protocol's edge. It talks as the demo's nodes do and lives until its standard input ends.
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
     path::PathBuf,
-    process::ExitCode,
     sync::{Arc, OnceLock},
 };
 
-use clap::Parser;
+use clap::Args;
 use node::{NetworkFile, Node, NodeConfig, NodeError, Service};
-use ua::{cli::to_exit_code, cluster::serve, terminal::Failure};
+use ua::{cluster::serve, terminal::Failure};
 
 use crate::{
-    behaviour::{Behaviour, Hostile, Ledger},
-    liar::Liar,
+    hostile::{
+        behaviour::{Behaviour, Hostile, Ledger},
+        liar::Liar,
+        silence::{Handed, Silence},
+    },
     record::Recorder,
-    silence::{Handed, Silence},
 };
 
-/// The first argument that makes the program one of these. No `--help` names it.
+/// The command that makes the program one of these. No `--help` names it.
 pub const COMMAND: &str = "audit-node";
 
 /// Arguments of the audit's nodes.
-#[derive(Debug, Parser)]
-#[command(name = COMMAND)]
-struct AuditNodeArgs {
+#[derive(Debug, Args)]
+pub struct AuditNodeArgs {
     #[arg(long)]
     network: PathBuf,
     #[arg(long)]
@@ -76,21 +75,11 @@ pub fn dressed(
     })
 }
 
-/// Runs the program as one of these nodes.
-#[must_use]
-pub fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let args = match AuditNodeArgs::try_parse_from(arguments) {
-        Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(64);
-        }
-    };
-    to_exit_code(run(args))
-}
-
-async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
+/// Runs one of these nodes until its standard input ends.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
     let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
     let file = NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
     let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };

@@ -17,7 +17,7 @@ use data_encoding::BASE64;
 use node::{Observer, Peer, Via};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::behaviour::Act;
+use crate::hostile::behaviour::Act;
 
 /// Kinds of things a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use clap::Command;
 #[test]
 fn every_help_ends_with_examples_of_its_own_command() {
     let mut leaves = Vec::new();
-    collect(ua::cli::command(), &mut Vec::new(), &mut leaves);
+    collect(ua::cli::command::<audit::command::Audit>(), &mut Vec::new(), &mut leaves);
     assert!(leaves.len() >= 12, "{leaves:?}");
     for (name, help) in leaves {
         let examples = help.rsplit_once("Example").map(|(_, examples)| examples);

@@ -19,15 +19,21 @@ use crate::{
     propagate_version = true,
     after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 67 no such recipient, 69 no node reachable,\n73 disk, 74 damaged files, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration."
 )]
-pub struct Cli {
+pub struct Cli<M: More> {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Command<M>,
+}
+
+/// Commands that a program has beside the user agent's own.
+pub trait More: Subcommand {
+    /// Runs one.
+    fn run(self) -> impl Future<Output = Result<(), Failure>>;
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Command<M: More> {
     /// Show one anonymous mail crossing a network of real node processes on this machine
     Demo(demo::DemoArgs),
     /// Keep a network's certificate authority (offline: files in, files out)
@@ -58,20 +64,22 @@ enum Command {
     Status(command::status::StatusArgs),
     #[command(hide = true)]
     DemoNode(demo::DemoNodeArgs),
+    #[command(flatten)]
+    More(M),
 }
 
 /// The commands and what they say of themselves, for whoever checks or prints it.
 #[must_use]
-pub fn command() -> clap::Command {
-    Cli::command()
+pub fn command<M: More>() -> clap::Command {
+    Cli::<M>::command()
 }
 
-/// Runs the program.
+/// Runs the program, with the commands that it has beside these.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main<M: More>() -> ExitCode {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::<M>::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -99,7 +107,7 @@ pub fn to_exit_code(work: impl Future<Output = Result<(), Failure>>) -> ExitCode
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
+async fn run<M: More>(cli: Cli<M>) -> Result<(), Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Demo(args) => demo::run(&args).await,
@@ -113,6 +121,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Read(args) => command::read::read(global, &args),
         Command::Status(args) => command::status::run(global, &args),
         Command::Outbox(args) => command::outbox::run(global, args).await,
+        Command::More(more) => more.run().await,
     }
 }
 

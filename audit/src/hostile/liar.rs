@@ -16,7 +16,7 @@ use anon::{
 use futures::future::BoxFuture;
 use node::{Peer, Service, StandardService, Via, now};
 
-use crate::behaviour::{Act, Behaviour, Hostile, Ledger};
+use crate::hostile::behaviour::{Act, Behaviour, Hostile, Ledger};
 
 /// How long silence lasts: longer than any agent waits.
 const SILENCE: Duration = Duration::from_secs(120);

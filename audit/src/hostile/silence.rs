@@ -19,7 +19,7 @@ use node::{
     Via, now,
 };
 
-use crate::behaviour::{Act, Hostile, Ledger};
+use crate::hostile::behaviour::{Act, Hostile, Ledger};
 
 /// The most cells that pass before a channel is closed: about as many as a short mail has.
 const MOST_CELLS: usize = 4;

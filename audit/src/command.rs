@@ -1,0 +1,39 @@
+//! `cutout audit`: what there is to type.
+
+pub mod host;
+pub mod sim;
+
+use clap::Subcommand;
+use ua::{cli::More, terminal::Failure};
+
+use crate::node::{self, AuditNodeArgs};
+
+/// What the audit adds to the program's command line.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check the promises of THREATMODEL.md by running them on this machine
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// A node of the audit, as a process
+    #[command(hide = true)]
+    AuditNode(AuditNodeArgs),
+}
+
+/// The audit's commands.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Simulate selection at scale: how often a hostile share of the nodes links a sender to a recipient
+    Sim(sim::SimArgs),
+    /// Check the node and the agent that are installed on this machine
+    Host(host::HostArgs),
+}
+
+impl More for Audit {
+    async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
+            Self::Audit(AuditCommand::Host(args)) => host::run(&args),
+            Self::AuditNode(args) => node::run(args).await,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The node and the agent that are installed on this machine.

@@ -1,0 +1,5 @@
+//! Nodes that do what honest ones would not, made from the public interfaces of `anon` and `node`.
+
+pub mod behaviour;
+pub(crate) mod liar;
+pub(crate) mod silence;

@@ -1,0 +1,1 @@
+//! What the parts of the scheme must do, and versions of them that do not.

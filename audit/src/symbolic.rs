@@ -1,0 +1,1 @@
+//! Models of the handshake, run by Verifpal where it is installed.
