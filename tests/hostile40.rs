@@ -16,13 +16,13 @@ use anon::{certificate::NodeId, receipt::Receipt, verification::Statement, wire}
 use audit::{
     hostile::behaviour::{Act, Hostile},
     node::COMMAND,
-    record::{self, What},
 };
 use futures::{StreamExt as _, future::join_all, stream};
 use ua::{
     event::Event,
     evidence::{self, Evidence, Misdeed},
     guard::Guards,
+    record::{self, What},
     session::SchemeChoice,
 };
 
@@ -138,7 +138,7 @@ impl Stage {
             let from = self.read.entry(node.id).or_default();
             let (records, end) = record::read(&node.directory.join("record.jsonl"), *from).unwrap();
             *from = end;
-            for act in records.iter().filter(|r| r.what == What::Lied).filter_map(|r| r.lied) {
+            for act in records.iter().filter(|r| r.what == What::Lied).filter_map(Act::of) {
                 *acts.entry(act).or_default() += 1;
             }
         }

@@ -9,12 +9,10 @@ mod search;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
-use audit::{
-    node::COMMAND,
-    record::{self, Record, What},
-};
+use audit::node::COMMAND;
 use ua::{
     event::{Event, Path, Purpose},
+    record::{self, Record, What},
     session::SchemeChoice,
 };
 
@@ -164,7 +162,7 @@ impl Mail<'_> {
         if self.identities.contains(&record.peer) && record.what != What::Direct {
             return Some(GoBetween);
         }
-        if let (What::Extended, Some(next)) = (record.what, record.node) {
+        if let (What::Extended, Some(next)) = (record.what, record.node()) {
             let here = |path: &Path| path.middle.contains(&at) && path.far_end == next;
             return self.channels.iter().any(|(_, path, _)| here(path)).then_some(Middle);
         }
@@ -357,7 +355,7 @@ fn nothing_too_much(mail: &Mail<'_>) {
     let far_ends = mail.channels.iter().map(|(_, path, _)| path.far_end);
     let strange = far_ends.filter(|node| !next.contains(node));
     mail.assert_nothing(GoBetween, &strange.map(|node| ("Z", node.0.to_vec())).collect());
-    let extended = mail.lines(GoBetween).into_iter().filter_map(|(_, line)| line.node);
+    let extended = mail.lines(GoBetween).into_iter().filter_map(|(_, line)| line.node());
     assert!(extended.collect::<BTreeSet<_>>().is_subset(&next));
 }
 

@@ -9,7 +9,7 @@
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
 //! | [`host`] | the node and the agent that are installed here |
-//! | [`node`], [`record`] | the audit's nodes, and what they write down |
+//! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
 pub mod command;
@@ -18,6 +18,5 @@ pub mod hostile;
 pub mod node;
 pub mod outcome;
 pub mod property;
-pub mod record;
 pub mod sim;
 pub mod symbolic;

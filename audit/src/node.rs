@@ -9,15 +9,12 @@ use std::{
 
 use clap::Args;
 use node::{NetworkFile, Node, NodeConfig, NodeError, Service};
-use ua::{cluster::serve, terminal::Failure};
+use ua::{cluster::serve, record::Recorder, terminal::Failure};
 
-use crate::{
-    hostile::{
-        behaviour::{Behaviour, Hostile, Ledger},
-        liar::Liar,
-        silence::{Handed, Silence},
-    },
-    record::Recorder,
+use crate::hostile::{
+    behaviour::{Behaviour, Hostile, Ledger},
+    liar::Liar,
+    silence::{Handed, Silence},
 };
 
 /// The command that makes the program one of these. No `--help` names it.

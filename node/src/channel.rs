@@ -17,8 +17,8 @@ use crate::{
     clock::now,
     config::Limits,
     identity::ChannelKeys,
-    link::{Carrier, CellReader, CellWriter, LinkError, Links, Peer},
-    observer::{Observer, Via},
+    link::{Carrier, CellReader, CellWriter, LinkError, Links},
+    observer::{Edge, Observer, Via},
     replay::ReplayCache,
     roster::RosterKeeper,
     service::Service,
@@ -60,7 +60,7 @@ pub(crate) fn budget(limits: &Limits) -> Arc<Semaphore> {
 /// [`LinkError`] saying why it ended, for this node's own log.
 pub(crate) async fn serve_channel(
     context: &ChannelContext,
-    peer: &Peer,
+    at: Edge<'_>,
     mut reader: CellReader,
     mut writer: CellWriter,
 ) -> Result<(), LinkError> {
@@ -69,11 +69,11 @@ pub(crate) async fn serve_channel(
     let create = create.map_err(anon::channel::ChannelError::Cell)?;
     let Accepted { mut far_end, created, early } = accept(context, &create)?;
     if let Some(observer) = &context.observer {
-        observer.channel_opened(peer);
+        observer.channel_opened(at, &create);
     }
     writer.write(&[Cell::created(&created)]).await?;
-    if let Some(next) = begin(context, peer, &mut far_end, &mut writer, early).await? {
-        return go_between(context, peer, far_end, (reader, writer), next).await;
+    if let Some(next) = begin(context, at, &mut far_end, &mut writer, early).await? {
+        return go_between(context, at, far_end, (reader, writer), next).await;
     }
     loop {
         let (request, held) = next_request(context, &mut far_end, &mut reader).await?;
@@ -81,11 +81,11 @@ pub(crate) async fn serve_channel(
             Request::Extend { next, create } => match reach(context, &next, &create).await {
                 Some(next) => {
                     drop(held);
-                    return go_between(context, peer, far_end, (reader, writer), next).await;
+                    return go_between(context, at, far_end, (reader, writer), next).await;
                 }
                 None => send(&mut far_end, &mut writer, &Response::Refused).await?,
             },
-            request => answer(context, peer, &mut far_end, &mut writer, request).await?,
+            request => answer(context, at, &mut far_end, &mut writer, request).await?,
         }
         drop(held);
     }
@@ -106,7 +106,7 @@ fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkErr
 /// answer goes back first. A next node that cannot be reached is a refusal, as it is for `Extend`.
 async fn begin(
     context: &ChannelContext,
-    peer: &Peer,
+    at: Edge<'_>,
     far_end: &mut FarEnd,
     writer: &mut CellWriter,
     early: Early,
@@ -114,7 +114,7 @@ async fn begin(
     let Early { request, onward } = early;
     let answering = async {
         match request {
-            Some(request) => answer(context, peer, far_end, writer, request).await,
+            Some(request) => answer(context, at, far_end, writer, request).await,
             None => Ok(()),
         }
     };
@@ -155,15 +155,15 @@ async fn next_request(
 
 async fn answer(
     context: &ChannelContext,
-    peer: &Peer,
+    at: Edge<'_>,
     far_end: &mut FarEnd,
     writer: &mut CellWriter,
     request: Request,
 ) -> Result<(), LinkError> {
     if let Some(observer) = &context.observer {
-        observer.received(peer, Via::Channel, &request);
+        observer.received(at, Via::Channel, &request);
     }
-    let response = context.service.handle(peer, Via::Channel, request).await;
+    let response = context.service.handle(at.peer, Via::Channel, request).await;
     send(far_end, writer, &response).await
 }
 
@@ -179,6 +179,7 @@ async fn send(
 /// The next piece of a channel.
 struct Next {
     node: NodeId,
+    create: Create,
     created: Created,
     cells: (CellReader, CellWriter),
 }
@@ -199,7 +200,12 @@ async fn reach(
         writer.write(&[Cell::create(create)]).await?;
         let created = reader.read().await?.to_created();
         let created = created.map_err(anon::channel::ChannelError::Cell)?;
-        Ok::<_, LinkError>(Next { node: next.node(), created, cells: (reader, writer) })
+        Ok::<_, LinkError>(Next {
+            node: next.node(),
+            create: create.clone(),
+            created,
+            cells: (reader, writer),
+        })
     };
     tokio::time::timeout(HANDSHAKE_TIMEOUT, reach).await.ok()?.ok()
 }
@@ -213,24 +219,24 @@ async fn reach_known(context: &ChannelContext, onward: &Onward) -> Option<Next> 
 /// Reports the next node's answer, and from then on only forwards.
 async fn go_between(
     context: &ChannelContext,
-    peer: &Peer,
+    at: Edge<'_>,
     far_end: FarEnd,
     (reader, mut writer): (CellReader, CellWriter),
     next: Next,
 ) -> Result<(), LinkError> {
     if let Some(observer) = &context.observer {
-        observer.extended(peer, &next.node);
+        observer.extended(at, &next.node, &next.create);
     }
     let (go_between, cells) =
         far_end.extended(next.created).map_err(anon::channel::ChannelError::Cell)?;
     writer.write(&cells).await?;
-    forward(context, peer, go_between, (reader, writer), next.cells).await
+    forward(context, at, go_between, (reader, writer), next.cells).await
 }
 
 /// Forwards cells both ways, one layer off or on, until either side ends or both are silent.
 async fn forward(
     context: &ChannelContext,
-    peer: &Peer,
+    at: Edge<'_>,
     go_between: GoBetween,
     (mut from_sender, mut to_sender): (CellReader, CellWriter),
     (mut from_next, mut to_next): (CellReader, CellWriter),
@@ -238,7 +244,7 @@ async fn forward(
     let GoBetween { forward: mut strip, backward: mut wrap } = go_between;
     let tell = |forward| {
         if let Some(observer) = &context.observer {
-            observer.forwarded(peer, forward);
+            observer.forwarded(at, forward);
         }
     };
     let forward = async {

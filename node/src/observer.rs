@@ -5,6 +5,8 @@
 
 use anon::{
     certificate::NodeId,
+    handshake::Create,
+    position::Key,
     request::{Request, Response},
 };
 
@@ -19,16 +21,27 @@ pub enum Via {
     Channel,
 }
 
+/// One end of a stream: who is at the other, and the number by which this process tells its streams apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge<'a> {
+    /// The other end.
+    pub peer: &'a Peer,
+    /// The stream's number, counted from the process's start.
+    pub stream: u64,
+}
+
 /// Told what a node receives, as it does.
 pub trait Observer: Send + Sync + 'static {
     /// A request arrived.
-    fn received(&self, peer: &Peer, via: Via, request: &Request);
-    /// A channel was opened to this node by `peer`.
-    fn channel_opened(&self, peer: &Peer);
-    /// This node extended the channel of `peer` to `next` and is its go-between now.
-    fn extended(&self, peer: &Peer, next: &NodeId);
-    /// This node forwarded a cell on the channel of `peer`; towards the far end or back.
-    fn forwarded(&self, peer: &Peer, forward: bool);
+    fn received(&self, at: Edge<'_>, via: Via, request: &Request);
+    /// A channel was opened to this node, with this handshake.
+    fn channel_opened(&self, at: Edge<'_>, create: &Create);
+    /// This node extended a channel to `next`, with this handshake, and is its go-between now.
+    fn extended(&self, at: Edge<'_>, next: &NodeId, create: &Create);
+    /// This node forwarded a cell on a channel; towards the far end or back.
+    fn forwarded(&self, at: Edge<'_>, forward: bool);
     /// This node asked another one something, on an errand, and got an answer.
     fn answered(&self, node: &NodeId, request: &Request, response: &Response);
+    /// This node looked a key up in the DHT, and these are nearest: each of them was asked.
+    fn looked_up(&self, key: &Key, nearest: &[NodeId]);
 }

@@ -17,7 +17,7 @@ use crate::{
     config::Limits,
     identity::ChannelKeys,
     link::{Carrier, Inbound, Link, LinkError, Links, Peer},
-    observer::Via,
+    observer::{Edge, Via},
     sensitive::Sensitive,
 };
 
@@ -120,7 +120,7 @@ impl Server {
         let _roster = if is_long { Some(turn(&self.rosters).await?) } else { None };
         let _permit = turn(&self.requests).await?;
         if let Some(observer) = &context.observer {
-            observer.received(&peer, Via::Direct, &request);
+            observer.received(link.edge(), Via::Direct, &request);
         }
         let response = context.service.handle(&peer, Via::Direct, request).await;
         link.respond(&response).await
@@ -141,11 +141,12 @@ impl Acceptor for Server {
             match carrier {
                 Carrier::Request => self.serve_request(link).await,
                 Carrier::Channel => {
-                    let peer = link.peer().clone();
                     let Ok(_permit) = self.channels.try_acquire() else { return Ok(()) };
-                    let Some(_share) = self.shares.take(peer.id) else { return Ok(()) };
+                    let Some(_share) = self.shares.take(link.peer().id) else { return Ok(()) };
+                    let peer = link.peer().clone();
+                    let at = Edge { peer: &peer, ..link.edge() };
                     let (reader, writer) = link.into_cells();
-                    serve_channel(&self.context, &peer, reader, writer).await
+                    serve_channel(&self.context, at, reader, writer).await
                 }
             }
         })

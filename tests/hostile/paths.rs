@@ -21,7 +21,7 @@ use anon::{
 };
 use futures::future::BoxFuture;
 use node::{
-    Acceptor, Carrier, Channel, Limits, Link, LinkError, Node, Observer, Parts, Peer, Via, now,
+    Acceptor, Carrier, Channel, Edge, Limits, Link, LinkError, Node, Observer, Parts, Via, now,
 };
 
 use super::network::{Network, PATIENCE};
@@ -34,14 +34,15 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn received(&self, _: &Peer, _: Via, _: &Request) {}
-    fn channel_opened(&self, _: &Peer) {
+    fn received(&self, _: Edge<'_>, _: Via, _: &Request) {}
+    fn channel_opened(&self, _: Edge<'_>, _: &Create) {
         self.opened.fetch_add(1, Ordering::SeqCst);
     }
-    fn extended(&self, _: &Peer, next: &NodeId) {
+    fn extended(&self, _: Edge<'_>, next: &NodeId, _: &Create) {
         self.extended.lock().unwrap().push(*next);
     }
-    fn forwarded(&self, _: &Peer, _: bool) {}
+    fn forwarded(&self, _: Edge<'_>, _: bool) {}
+    fn looked_up(&self, _: &Key, _: &[NodeId]) {}
     fn answered(&self, _: &NodeId, _: &Request, _: &Response) {}
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{certificate::NodeId, request::Response};
-use audit::record::Record;
 use serde_json::Value;
+use ua::record::Record;
 
 use crate::agents::Agent;
 
@@ -25,7 +25,7 @@ pub(super) fn person(agent: &Agent) -> Needles {
 
 /// Everything in a line, as bytes.
 pub(super) fn raw(line: &Record) -> Vec<u8> {
-    let node = line.node.map(|node| node.0.to_vec()).unwrap_or_default();
+    let node = line.nodes.iter().flat_map(|node| node.0).collect::<Vec<_>>();
     let (peer, address) = (line.peer.as_bytes(), line.address.as_bytes());
     [peer, b"\n", address, b"\n", &node, b"\n", &line.request, b"\n", &line.answer].concat()
 }
@@ -46,7 +46,7 @@ pub(super) fn values(
     for (_, line) in lines {
         let node = line.peer.parse::<libp2p::PeerId>().ok();
         let node = node.and_then(|peer| NodeId::from_peer_id(&peer.to_bytes()));
-        let known = node.into_iter().chain(line.node);
+        let known = node.into_iter().chain(line.nodes.iter().copied());
         values.extend(known.map(|node| (node.0.to_vec(), "node".to_owned())));
         if line.address.len() >= 8 && !node.is_some_and(|node| nodes.contains(&node)) {
             values.insert(line.address.clone().into_bytes(), "address".to_owned());

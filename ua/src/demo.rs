@@ -34,7 +34,7 @@ use crate::{
 
 pub use recorder::{DemoNodeArgs, run_node};
 use report::{Costs, Report, Run};
-use view::Secrets;
+use view::{Marks, Secrets};
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
@@ -194,10 +194,10 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
         let name = report::name(scheme);
         let alice = Person::new(&directory.path().join(&name), &network, args.json)?;
         talk(&format!("\nAlice writes to Bob by the `{name}` scheme:"));
-        let (outcome, costs) =
+        let (outcome, costs, marks) =
             send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
         // What a role saw of the send, not of the reading, is what is drawn.
-        let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message))?;
+        let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message), &marks)?;
         talk("\nBob reads:");
         let had = maildir.list()?.len();
         reader.fetch().await?;
@@ -240,7 +240,7 @@ async fn send(
     bob: &Person,
     message: &Message,
     choice: SchemeChoice,
-) -> Result<(Outcome, Costs), Failure> {
+) -> Result<(Outcome, Costs, Marks), Failure> {
     let sender = Sender {
         scheme: prepare_scheme(choice, alice.home.vault(), &alice.entrance).await?,
         entrance: Arc::clone(&alice.entrance),
@@ -261,7 +261,7 @@ async fn send(
     let own = std::process::id();
     let looked_up = cluster.lookup_counters().await?;
     let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
-    view::mark(cluster)?;
+    let marks = view::mark(cluster);
     cluster.set_delay(DELAY);
     let start = Instant::now();
     let outcome = sender.deliver(&id).await?;
@@ -283,5 +283,5 @@ async fn send(
     if let Some(error) = outcome.error {
         return Err(error.into());
     }
-    Ok((outcome, costs))
+    Ok((outcome, costs, marks))
 }

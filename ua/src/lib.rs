@@ -25,6 +25,7 @@ pub mod home;
 pub mod maildir;
 pub mod outbox;
 pub mod receive;
+pub mod record;
 pub mod roster;
 pub mod scheme;
 pub mod send;

@@ -16,8 +16,7 @@ use clap::ValueEnum;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use node::Peer;
 use serde::{Deserialize, Serialize};
-
-use crate::record::Recorder;
+use ua::record::{Record, Recorder};
 
 /// A way of being hostile. A node may have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -70,6 +69,20 @@ pub enum Act {
     StoppedForwarding,
     /// Closed a channel that it had extended.
     ClosedChannel,
+}
+
+impl Act {
+    /// The act that a line of a record tells.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(record.lied.clone())).ok()
+    }
+}
+
+impl std::fmt::Display for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time.
@@ -132,7 +145,7 @@ impl Ledger {
 
     pub(crate) fn write(&self, peer: &Peer, act: Act) {
         if let Some(recorder) = &self.recorder {
-            recorder.lied(peer, act);
+            recorder.lied(peer, &act.to_string());
         }
     }
 }

@@ -1,7 +1,13 @@
 //! What is said on a stream: a byte for the carrier, then frames (length, 4 bytes big-endian, and content) or
 //! cells of [`CELL`] bytes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anon::{
     cell::{CELL, Cell},
@@ -15,6 +21,7 @@ use futures::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Carrier, LinkError, Peer};
+use crate::observer::Edge;
 
 /// How many bytes a reader asks the stream for at once.
 const READ_BUFFER: usize = 16 * CELL;
@@ -25,10 +32,14 @@ const FREE_BYTES: usize = 8 * 1024;
 /// How long a peer may take between two pieces of a frame.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many streams this process has had.
+static STREAMS: AtomicU64 = AtomicU64::new(0);
+
 /// One stream to a peer.
 #[derive(Debug)]
 pub struct Link {
     peer: Peer,
+    number: u64,
     reader: BufReader<ReadHalf<libp2p::Stream>>,
     writer: BufWriter<WriteHalf<libp2p::Stream>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -39,7 +50,8 @@ impl Link {
         let (reader, writer) = stream.split();
         let reader = BufReader::with_capacity(READ_BUFFER, reader);
         let writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
-        Self { peer, reader, writer, permit }
+        let number = STREAMS.fetch_add(1, Ordering::Relaxed);
+        Self { peer, number, reader, writer, permit }
     }
 
     pub(super) async fn initiate(
@@ -80,6 +92,12 @@ impl Link {
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// This end of it.
+    #[must_use]
+    pub const fn edge(&self) -> Edge<'_> {
+        Edge { peer: &self.peer, stream: self.number }
     }
 
     /// Sends one request and awaits its answer, at most `timeout`. The link is used up.

@@ -2,7 +2,7 @@
 //! and verifiers are asked for before a mail is sent (4.1, 4.2).
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     position::Key,
     request::Response,
     verification::{Statement, StatementClaims},
@@ -24,6 +24,10 @@ impl StandardService {
     ) -> Option<Vec<NodeCertificate>> {
         let found = self.substrate.closest(key, self.network.k.max(count) + SPARE).await;
         let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
+        if let Some(observer) = &self.observer {
+            let nearest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
+            observer.looked_up(&key, &nearest);
+        }
         let own = self.identity.node();
         let certificates = found.into_iter().map(async |(node, addresses)| {
             if node == own {

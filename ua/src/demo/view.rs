@@ -1,19 +1,19 @@
 //! What each role saw: secrets searched as bytes in what the processes wrote down. Nothing here knows which
 //! role *should* see what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
-use data_encoding::{BASE64, HEXLOWER};
 
-use super::{
-    Person,
-    recorder::{Record, What},
-};
+use super::Person;
 use crate::{
     cluster::Cluster,
     compose::Message,
     event::{Event, Path, Purpose},
+    record::{self, Record, What},
     terminal::Failure,
 };
 
@@ -147,60 +147,44 @@ impl Secrets {
     }
 }
 
-/// Marks the beginning of the send: what was recorded before does not count.
-pub(super) fn mark(cluster: &Cluster) -> Result<(), Failure> {
-    for node in cluster.nodes() {
-        let path = node.directory.join("record.jsonl");
-        // The nodes append; what is there now is moved aside by length, not deleted.
-        let length = std::fs::metadata(&path).map_or(0, |m| m.len());
-        std::fs::write(node.directory.join("record.mark"), length.to_string())
-            .map_err(|error| Failure::new(74, "the records cannot be marked", error, ""))?;
-    }
-    Ok(())
+/// How far each node's record goes.
+pub(super) type Marks = Vec<u64>;
+
+/// Where the records end now: what was recorded before does not count.
+pub(super) fn mark(cluster: &Cluster) -> Marks {
+    let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    cluster.nodes().iter().map(|node| length(node.directory.join("record.jsonl"))).collect()
 }
 
-fn records(cluster: &Cluster) -> Result<Vec<(NodeId, Record)>, Failure> {
+fn records(cluster: &Cluster, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
     let fail = |error: std::io::Error| Failure::new(74, "the records cannot be read", error, "");
     let mut all = Vec::new();
-    for node in cluster.nodes() {
-        let bytes = std::fs::read(node.directory.join("record.jsonl")).map_err(fail)?;
-        let mark = std::fs::read_to_string(node.directory.join("record.mark")).map_err(fail)?;
-        let from = mark.parse().unwrap_or(0);
-        let new = bytes.get(from..).unwrap_or_default();
-        let lines = new.split(|b| *b == b'\n');
-        let new = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
-        all.extend(new.map(|record| (node.id, record)));
+    for (node, from) in cluster.nodes().iter().zip(marks) {
+        let path = node.directory.join("record.jsonl");
+        let (new, _) = record::read(&path, *from).map_err(fail)?;
+        all.extend(new.into_iter().map(|record| (node.id, record)));
     }
     Ok(all)
 }
 
-/// Who recorded, the record, the bytes in it, and the request that they are or answer.
+/// Who recorded, the record, the bytes in it that tell something, and the request that they are or answer.
 type Read<'a> = (NodeId, &'a Record, Vec<u8>, Option<Request>);
 
 fn read((at, record): &(NodeId, Record)) -> Read<'_> {
-    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap_or_default();
-    let (bytes, request) = match record.what {
-        What::Extended => (HEXLOWER.decode(record.content.as_bytes()).unwrap_or_default(), None),
-        What::Direct | What::Channel => {
-            let bytes = decode(&record.content);
-            let request = Request::decode(&bytes).ok();
-            (bytes, request)
-        }
-        What::Answered => {
-            let (request, response) = record.content.split_once(' ').unwrap_or_default();
-            (decode(response), Request::decode(&decode(request)).ok())
-        }
-        What::Opened | What::Forward | What::Backward => (Vec::new(), None),
+    let bytes = match record.what {
+        What::Extended => record.nodes.iter().flat_map(|node| node.0).collect(),
+        What::Answered => record.answer.clone(),
+        _ => record.request.clone(),
     };
-    (*at, record, bytes, request)
+    (*at, record, bytes, record.decoded())
 }
 
 /// Draws what each role saw.
 ///
 /// # Errors
 /// [`Failure`] if a record cannot be read.
-pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failure> {
-    let records = records(cluster)?;
+pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Result<Views, Failure> {
+    let records = records(cluster, marks)?;
     let requests: Vec<Read<'_>> = records.iter().map(read).collect();
     let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
     let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
@@ -214,7 +198,7 @@ pub(super) fn draw(cluster: &Cluster, secrets: &Secrets) -> Result<Views, Failur
         messages += match record.what {
             What::Direct | What::Channel | What::Opened => 2,
             What::Forward | What::Backward => 1,
-            What::Extended | What::Answered => 0,
+            What::Extended | What::Answered | What::LookedUp | What::Lied => 0,
         };
         let Some(role) = request.as_ref().and_then(|r| secrets.role(*at, record.what, r)) else {
             continue;

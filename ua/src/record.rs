@@ -1,23 +1,24 @@
 //! What a node received, written down as it came, one JSON line each, with enough to rebuild the bytes; and what
-//! a hostile one did, so that acts can be compared with evidence.
+//! a hostile one says that it did. The demo's nodes and the audit's write such records; `cutout node run` never does.
 
 use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     sync::{Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anon::{
     certificate::NodeId,
+    handshake::Create,
+    position::Key,
     request::{Request, Response},
     wire,
 };
 use data_encoding::BASE64;
-use node::{Observer, Peer, Via};
+use node::{Edge, Observer, Peer, Via};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::hostile::behaviour::Act;
 
 /// Kinds of things a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum What {
     Backward,
     /// An answer came back from an errand.
     Answered,
+    /// A key was looked up in the DHT.
+    LookedUp,
     /// This node did something that an honest one does not.
     Lied,
 }
@@ -46,35 +49,64 @@ pub enum What {
 pub struct Record {
     /// What kind of thing.
     pub what: What,
-    /// The other end: its libp2p identity. Empty for `Answered`, where the asked node is in `node`.
+    /// When, by the machine's clock: microseconds since 1970.
+    pub at: u64,
+    /// The other end: its libp2p identity. Empty for `Answered` and `LookedUp`.
     pub peer: String,
-    /// The other end's address, a multiaddr; empty for `Answered` and `Lied`.
+    /// The other end's address, a multiaddr; empty where there is no peer, and for `Lied`.
     pub address: String,
-    /// The node that a channel was extended to, or that answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeId>,
-    /// The request, encoded as it came; for `Answered` the one that was answered.
+    /// Which of the process's streams.
+    pub stream: u64,
+    /// The node that a channel was extended to, or that answered; for `LookedUp` those nearest to the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeId>,
+    /// The request, encoded as it came; for `Answered` the one that was answered; for `Opened` and `Extended` the
+    /// handshake, by which both ends know the piece of a channel between them; for `LookedUp` the key.
     #[serde(with = "base64")]
     pub request: Vec<u8>,
     /// For `Answered`, the answer, encoded as it came.
     #[serde(with = "base64")]
     pub answer: Vec<u8>,
-    /// For `Lied`, what was done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lied: Option<Act>,
+    /// For `Lied`, what was done, in the hostile node's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lied: String,
 }
 
 impl Record {
+    fn new(what: What) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            what,
+            at: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
+            peer: String::new(),
+            address: String::new(),
+            stream: 0,
+            nodes: Vec::new(),
+            request: Vec::new(),
+            answer: Vec::new(),
+            lied: String::new(),
+        }
+    }
+
     fn of(what: What, peer: &Peer) -> Self {
-        let (peer, address) = (peer.id.to_string(), peer.address.to_string());
-        let (request, answer) = (Vec::new(), Vec::new());
-        Self { what, peer, address, node: None, request, answer, lied: None }
+        Self { peer: peer.id.to_string(), address: peer.address.to_string(), ..Self::new(what) }
+    }
+
+    fn at(what: What, edge: Edge<'_>) -> Self {
+        Self { stream: edge.stream, ..Self::of(what, edge.peer) }
+    }
+
+    /// The node of the line, if it has one.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        self.nodes.first().copied()
     }
 
     /// The request, if the line has one.
     #[must_use]
     pub fn decoded(&self) -> Option<Request> {
-        Request::decode(&self.request).ok()
+        let is_request = matches!(self.what, What::Direct | What::Channel | What::Answered);
+        is_request.then(|| Request::decode(&self.request).ok()).flatten()
     }
 }
 
@@ -92,8 +124,8 @@ impl Recorder {
     }
 
     /// Notes something that an honest node would not have done.
-    pub fn lied(&self, peer: &Peer, act: Act) {
-        self.write(&Record { lied: Some(act), ..Record::of(What::Lied, peer) });
+    pub fn lied(&self, peer: &Peer, act: &str) {
+        self.write(&Record { lied: act.to_owned(), ..Record::of(What::Lied, peer) });
     }
 
     fn write(&self, record: &Record) {
@@ -105,37 +137,36 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn received(&self, peer: &Peer, via: Via, request: &Request) {
+    fn received(&self, at: Edge<'_>, via: Via, request: &Request) {
         let what = match via {
             Via::Direct => What::Direct,
             Via::Channel => What::Channel,
         };
-        self.write(&Record { request: wire::encode(request), ..Record::of(what, peer) });
+        self.write(&Record { request: wire::encode(request), ..Record::at(what, at) });
     }
 
-    fn channel_opened(&self, peer: &Peer) {
-        self.write(&Record::of(What::Opened, peer));
+    fn channel_opened(&self, at: Edge<'_>, create: &Create) {
+        self.write(&Record { request: create.to_bytes(), ..Record::at(What::Opened, at) });
     }
 
-    fn extended(&self, peer: &Peer, next: &NodeId) {
-        self.write(&Record { node: Some(*next), ..Record::of(What::Extended, peer) });
+    fn extended(&self, at: Edge<'_>, next: &NodeId, create: &Create) {
+        let (nodes, request) = (vec![*next], create.to_bytes());
+        self.write(&Record { nodes, request, ..Record::at(What::Extended, at) });
     }
 
-    fn forwarded(&self, peer: &Peer, forward: bool) {
+    fn forwarded(&self, at: Edge<'_>, forward: bool) {
         let what = if forward { What::Forward } else { What::Backward };
-        self.write(&Record::of(what, peer));
+        self.write(&Record::at(what, at));
     }
 
     fn answered(&self, node: &NodeId, request: &Request, response: &Response) {
-        self.write(&Record {
-            what: What::Answered,
-            peer: String::new(),
-            address: String::new(),
-            node: Some(*node),
-            request: wire::encode(request),
-            answer: wire::encode(response),
-            lied: None,
-        });
+        let (request, answer) = (wire::encode(request), wire::encode(response));
+        self.write(&Record { nodes: vec![*node], request, answer, ..Record::new(What::Answered) });
+    }
+
+    fn looked_up(&self, key: &Key, nearest: &[NodeId]) {
+        let (nodes, request) = (nearest.to_vec(), key.0.to_vec());
+        self.write(&Record { nodes, request, ..Record::new(What::LookedUp) });
     }
 }
 
@@ -180,7 +211,7 @@ mod tests {
         let node = NodeId([7; 32]);
         recorder.answered(&node, &Request::Certificate, &Response::NotFound);
         let (first, end) = read(&path, 0).unwrap();
-        assert_eq!((first.len(), first[0].node), (1, Some(node)));
+        assert_eq!((first.len(), first[0].node()), (1, Some(node)));
         assert_eq!(first[0].decoded(), Some(Request::Certificate));
         recorder.0.lock().unwrap().write_all(b"{\"what\":").unwrap();
         assert_eq!(read(&path, end).unwrap(), (Vec::new(), end));
