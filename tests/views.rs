@@ -117,7 +117,7 @@ impl Stage {
         let (lines, _) = self.read(&before);
         let events = alice.heard.take();
         alice.identities.lock().unwrap().extend(events.iter().filter_map(|event| match event {
-            Event::Identity(peer) => Some(peer.id.to_string()),
+            Event::Identity(peer) => Some(peer.to_string()),
             _ => None,
         }));
         let identities = alice.identities.lock().unwrap().clone();

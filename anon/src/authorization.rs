@@ -53,6 +53,12 @@ struct DeletionClaims {
 }
 
 impl Deletion {
+    /// The object that is to go.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        self.claims.key
+    }
+
     /// Signs the deletion of the object at `key`, for `node`, at `time`.
     #[must_use]
     pub fn sign(

@@ -1,6 +1,7 @@
 //! `cutout audit`: what there is to type.
 
 pub mod host;
+pub mod run;
 pub mod sim;
 
 use clap::Subcommand;
@@ -22,6 +23,8 @@ pub enum Audit {
 /// The audit's commands.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
+    /// Run every check and say whether all promises hold
+    Run(run::RunArgs),
     /// Simulate selection at scale: how often a hostile share of the nodes links a sender to a recipient
     Sim(sim::SimArgs),
     /// Check the node and the agent that are installed on this machine
@@ -31,6 +34,7 @@ pub enum AuditCommand {
 impl More for Audit {
     async fn run(self) -> Result<(), Failure> {
         match self {
+            Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(&args),
             Self::AuditNode(args) => node::run(args).await,

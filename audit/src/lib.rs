@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
+//! | [`claims`] | the claims, limits, views and coalitions that are published |
+//! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
@@ -12,9 +14,11 @@
 //! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
+pub mod claims;
 pub mod command;
 pub mod host;
 pub mod hostile;
+pub mod live;
 pub mod node;
 pub mod outcome;
 pub mod property;

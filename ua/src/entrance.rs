@@ -19,7 +19,7 @@ use anon::{
 };
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
-use node::{Carrier, Links, Peer, certified_addresses, now, peer_id};
+use node::{Carrier, LinkError, Links, certified_addresses, now, peer_id};
 use rand::seq::SliceRandom as _;
 
 use crate::{
@@ -272,7 +272,7 @@ impl Entrance {
         key: Key,
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
-        let links = self.links(peer, addresses)?;
+        let links = self.links(peer)?;
         let request = Request::Closest { key, count: u8::try_from(count).ok()? };
         let link = links.open_at(peer, addresses.to_vec(), Carrier::Request).await.ok()?;
         match link.request(&request, LOOKUP_TIMEOUT).await.ok()? {
@@ -281,15 +281,23 @@ impl Entrance {
         }
     }
 
+    /// Links under a fresh identity, of which the listener is told.
+    ///
+    /// # Errors
+    /// [`LinkError`] if this machine gives no randomness.
+    pub fn disposable(&self) -> Result<Links, LinkError> {
+        let fresh = Links::disposable(&self.network.name)?;
+        self.listener.on(&Event::Identity(fresh.local()));
+        Ok(fresh)
+    }
+
     /// The identity under which this node is asked, always the same one while the agent runs.
-    fn links(&self, peer: PeerId, addresses: &[Multiaddr]) -> Option<Links> {
+    fn links(&self, peer: PeerId) -> Option<Links> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = links.get(&peer) {
             return Some(known.clone());
         }
-        let fresh = Links::disposable(&self.network.name).ok()?;
-        let address = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
-        self.listener.on(&Event::Identity(Peer { id: fresh.local(), address }));
+        let fresh = self.disposable().ok()?;
         links.insert(peer, fresh.clone());
         Some(fresh)
     }

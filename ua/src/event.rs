@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anon::{certificate::NodeId, selection::Draw};
-use node::Peer;
+use libp2p::PeerId;
 
 use crate::{error::AgentError, evidence::Evidence};
 
@@ -88,8 +88,8 @@ pub enum Event {
         /// The keys that were drawn for it.
         keys: Draw,
     },
-    /// A disposable identity was used towards a node.
-    Identity(Peer),
+    /// A disposable identity was made, to be used towards a node, or a few.
+    Identity(PeerId),
     /// Two answers that should agree do not.
     Disagreed {
         /// What for.

@@ -10,7 +10,7 @@ use anon::{
     roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
     wire,
 };
-use node::{Carrier, Links, RosterKeeper, now};
+use node::{Carrier, RosterKeeper, now};
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
@@ -109,11 +109,11 @@ impl AgentRoster {
             .keeper
             .with(|roster| roster.active(epoch).cloned().sample(&mut rand::rng(), TRIES));
         if known.len() >= MEMBERS * 2 {
-            self.compare(known, &mut comparison).await?;
+            self.compare(entrance, known, &mut comparison).await?;
         }
         // A new agent knows nobody, one that was away for long nobody who is still there.
         if !comparison.is_enough() {
-            self.compare(Self::entrances(entrance).await, &mut comparison).await?;
+            self.compare(entrance, Self::entrances(entrance).await, &mut comparison).await?;
         }
         let answered = comparison.members.len();
         if comparison.is_enough() {
@@ -141,6 +141,7 @@ impl AgentRoster {
     /// Compares the roster with these members, in a random order, until enough have told all they know.
     async fn compare(
         &self,
+        entrance: &Entrance,
         mut members: Vec<NodeCertificate>,
         comparison: &mut Comparison,
     ) -> Result<(), AgentError> {
@@ -154,7 +155,7 @@ impl AgentRoster {
             if comparison.members.iter().any(|m| m.operator.overlaps(&operator)) {
                 continue;
             }
-            let links = Links::disposable(&self.keeper.network().name)?;
+            let links = entrance.disposable()?;
             if let Ok(exchanged) = self.keeper.exchange(&links, &member).await {
                 comparison.members.push(Compared { operator, missing: exchanged.missing });
             }
@@ -166,7 +167,7 @@ impl AgentRoster {
     async fn entrances(entrance: &Entrance) -> Vec<NodeCertificate> {
         let mut members = Vec::new();
         for (peer, addresses) in entrance.known().into_iter().take(TRIES) {
-            let Ok(links) = Links::disposable(&entrance.network().name) else { continue };
+            let Ok(links) = entrance.disposable() else { continue };
             let Ok(link) = links.open_at(peer, addresses, Carrier::Request).await else { continue };
             if let Ok(Response::Certificate(certificate)) =
                 link.request(&Request::Certificate, TIMEOUT).await

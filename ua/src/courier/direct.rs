@@ -32,7 +32,7 @@ impl DirectCourier {
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
     pub fn new(entrance: Arc<Entrance>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
-        let links = Links::disposable(&entrance.network().name)?;
+        let links = entrance.disposable()?;
         Ok(Self { entrance, links, key, purpose })
     }
 }

@@ -62,7 +62,7 @@ impl Secrets {
         for event in events.iter() {
             match event {
                 Event::Identity(peer) => {
-                    identities.insert(peer.id.to_string());
+                    identities.insert(peer.to_string());
                 }
                 Event::Channel { path, keys, .. } => {
                     channels.push((path.clone(), *keys));

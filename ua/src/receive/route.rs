@@ -48,7 +48,7 @@ impl DirectRoute {
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
     pub fn new(entrance: Arc<Entrance>) -> Result<Self, AgentError> {
-        let links = Links::disposable(&entrance.network().name)?;
+        let links = entrance.disposable()?;
         Ok(Self { entrance, links })
     }
 }

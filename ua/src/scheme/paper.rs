@@ -18,7 +18,7 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
-use node::{Channel, Links, Peer, ask, certified_addresses, now};
+use node::{Channel, Links, ask, now};
 
 use super::{OpenChannel, Scheme};
 use crate::{
@@ -100,14 +100,14 @@ impl PaperScheme {
         witness: &CrossVerified,
     ) -> Result<(Channel, CrossVerified, Key), AgentError> {
         let via_x = async {
-            let links = self.disposable(go_between.certificate())?;
+            let links = self.entrance.disposable()?;
             let early = Request::Closest { key, count: 1 };
             let mut channel =
                 Channel::open(&links, go_between, Some(&early), HANDSHAKE_TIMEOUT).await?;
             let answer = channel.response(LOOKUP_TIMEOUT).await?;
             Ok::<_, AgentError>((channel, answer))
         };
-        let links = self.disposable(witness.certificate())?;
+        let links = self.entrance.disposable()?;
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
         for _ in 0..REDRAWS {
@@ -134,15 +134,6 @@ impl PaperScheme {
     ) -> Result<Response, AgentError> {
         let closest = Request::Closest { key, count: 1 };
         Ok(ask(links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?)
-    }
-
-    /// A fresh identity for one link to this node.
-    fn disposable(&self, towards: &NodeCertificate) -> Result<Links, AgentError> {
-        let links = Links::disposable(&self.entrance.network().name)?;
-        if let Some(address) = certified_addresses(towards).into_iter().next() {
-            self.entrance.listener().on(&Event::Identity(Peer { id: links.local(), address }));
-        }
-        Ok(links)
     }
 
     fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::PoisonError};
 
 use anon::certificate::{NodeCertificate, NodeId};
-use node::{LinkError, Links, Peer, certified_addresses};
+use node::{LinkError, Links};
 
 use super::{ATTEMPTS, Built, GuardedScheme};
-use crate::{error::AgentError, event::Event};
+use crate::error::AgentError;
 
 /// How many paths in a row may break behind a guard before the spare serves for the rest of the mail.
 const MAX_STALLS: usize = 3;
@@ -33,10 +33,7 @@ impl GuardedScheme {
         if let Some(links) = links.get(&guard.node()) {
             return Ok(links.clone());
         }
-        let fresh = Links::disposable(&self.entrance.network().name)?;
-        if let Some(address) = certified_addresses(guard).into_iter().next() {
-            self.entrance.listener().on(&Event::Identity(Peer { id: fresh.local(), address }));
-        }
+        let fresh = self.entrance.disposable()?;
         links.insert(guard.node(), fresh.clone());
         Ok(fresh)
     }

@@ -1,0 +1,163 @@
+//! Agents in this process over a network of node processes: the real ones, whose events tell the audit the truth
+//! about who served in which role.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anon::certificate::{Address, AddressCertificate};
+use node::{NetworkFile, NodeError, now};
+use ua::{
+    account::Account,
+    certificates::publish,
+    entrance::Entrance,
+    event::{Event, Listener},
+    home::HomeError,
+    maildir::Maildir,
+    outbox::Outbox,
+    receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
+    scheme::Scheme,
+    send::{Mail, Outcome, Sender, hand_in},
+    session::{SchemeChoice, prepare_scheme},
+    terminal::Failure,
+    vault::{KdfCost, Passphrase, Vault},
+};
+
+/// Somebody with an address, an outbox and a Maildir.
+pub struct Agent {
+    home: PathBuf,
+    /// Keys, guards, roster and outbox.
+    pub vault: Vault,
+    /// The keys of the address.
+    pub account: Account,
+    /// The address's certificate.
+    pub certificate: AddressCertificate,
+    /// The way into the network.
+    pub entrance: Arc<Entrance>,
+    heard: Arc<Heard>,
+    identities: Mutex<BTreeSet<String>>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Agent(..)")
+    }
+}
+
+/// What happened to an agent since somebody asked.
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<Event>>);
+
+impl Listener for Heard {
+    fn on(&self, event: &Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
+}
+
+impl Agent {
+    /// A new user of the network in `network`, with an address that certifies itself.
+    ///
+    /// # Errors
+    /// [`Failure`] if the network file or the disk is not as it should be.
+    pub fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+        let file = NetworkFile::read(network).map_err(NodeError::from)?;
+        let params = Arc::new(file.network().map_err(HomeError::from)?);
+        let passphrase = Passphrase::new("correct horse".to_owned())?;
+        let vault = Vault::create(&home.join("vault"), &passphrase, KdfCost::new(8, 1)?)?;
+        let account = Account::self_certifying(&params, now());
+        let certificate = account.certificate(&params, now())?;
+        let heard = Arc::new(Heard::default());
+        let nodes = file.bootstrap_peers().map_err(HomeError::from)?;
+        let entrance = Arc::new(Entrance::new(params, Arc::clone(&heard) as _, nodes));
+        let identities = Mutex::default();
+        Ok(Self { home, vault, account, certificate, entrance, heard, identities })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.account.address()
+    }
+
+    /// Publishes the certificate, directly.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn publish(&self) -> Result<(), Failure> {
+        publish(&self.entrance, &self.certificate).await?;
+        Ok(())
+    }
+
+    /// Puts a mail into the outbox: its id.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn prepare(&self, bytes: &[u8], subject: &str, to: &Address) -> Result<String, Failure> {
+        let recipients = std::slice::from_ref(to);
+        let mail =
+            Mail { bytes, subject, recipients, signed: false, direct: false, reply_to: None };
+        Ok(hand_in(&self.outbox(), &mail)?)
+    }
+
+    /// The outbox.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox::new(&self.vault)
+    }
+
+    /// A scheme, prepared as for one mail.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
+        Ok(prepare_scheme(choice, &self.vault, &self.entrance).await?)
+    }
+
+    /// Delivers a mail of the outbox by a scheme, without the delay between its steps.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn deliver(&self, id: &str, scheme: Arc<dyn Scheme>) -> Result<Outcome, Failure> {
+        let (entrance, outbox) = (Arc::clone(&self.entrance), self.outbox());
+        let delay = Duration::ZERO;
+        let sender = Sender { scheme, entrance, outbox, account: &self.account, delay };
+        Ok(sender.deliver(id).await?)
+    }
+
+    /// Reads the inbox: through channels of a scheme, or directly.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
+        let entrance = Arc::clone(&self.entrance);
+        let route: Box<dyn Route> = match scheme {
+            Some(scheme) => Box::new(AnonymousRoute::new(scheme, &entrance)),
+            None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
+        };
+        let maildir = Maildir::open(&self.home.join("mail"))?;
+        let (vault, certificate) = (&self.vault, self.certificate.clone());
+        let reader = Reader::new(entrance, route, vault, &self.account, certificate, &maildir);
+        Ok(reader.fetch().await?)
+    }
+
+    /// What happened since the last time; the identities used since the beginning are kept.
+    pub fn take_events(&self) -> Vec<Event> {
+        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = std::mem::take(&mut *heard);
+        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        identities.extend(events.iter().filter_map(|event| match event {
+            Event::Identity(peer) => Some(peer.to_string()),
+            _ => None,
+        }));
+        events
+    }
+
+    /// The libp2p identities that this agent has used, as text.
+    #[must_use]
+    pub fn identities(&self) -> BTreeSet<String> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

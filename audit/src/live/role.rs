@@ -1,0 +1,226 @@
+//! Roles: what a process was to one mail. They are told by the truth about the mail, never by a process itself.
+
+use std::fmt;
+
+use anon::{certificate::NodeId, position::Key, request::Request};
+use node::peer_id;
+use serde::{Deserialize, Serialize};
+use ua::{
+    event::Purpose,
+    record::{Record, What},
+};
+
+use super::stage::{ChannelTruth, MailRun};
+
+/// A place in one mail. The string is the far end of the channel that it belongs to: `Z1`, `W1`, `Z2`, `W2`, `Z3`;
+/// `R1` and `R2` for the recipient's own, to bodies and to the inbox.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Role {
+    /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
+    Entrance(String),
+    /// The sender, or with `R` the reader, compared its roster with it.
+    Member(String),
+    /// X.
+    GoBetween(String),
+    /// X, where it is the same for all channels.
+    Guard,
+    /// M.
+    Middle(String),
+    /// Y.
+    Witness(String),
+    /// Z, W: the far end itself.
+    FarEnd(String),
+    /// The k nodes of the body, the inbox or the certificate.
+    Replicas(String),
+    /// Nodes asked on a lookup: of which key, for which channel.
+    PathNodes(String, String),
+}
+
+const BODY: &str = "body";
+const INBOX: &str = "inbox";
+const CERTIFICATE: &str = "certificate";
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entrance(end) => write!(f, "entrance({end})"),
+            Self::Member(end) if end.is_empty() => f.write_str("member"),
+            Self::Member(_) => f.write_str("Bob's member"),
+            Self::GoBetween(end) => write!(f, "X({end})"),
+            Self::Guard => f.write_str("X"),
+            Self::Middle(end) => write!(f, "M({end})"),
+            Self::Witness(end) => write!(f, "Y({end})"),
+            Self::FarEnd(end) => f.write_str(end),
+            Self::Replicas(of) => write!(f, "{of} nodes"),
+            Self::PathNodes(key, end) => write!(f, "path {key}({end})"),
+        }
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.to_string()
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let unknown = || format!("{text} is no role");
+        match text.as_str() {
+            "member" => return Ok(Self::Member(String::new())),
+            "Bob's member" => return Ok(Self::Member("R".to_owned())),
+            "X" => return Ok(Self::Guard),
+            "body nodes" => return Ok(Self::Replicas(BODY.to_owned())),
+            "inbox nodes" => return Ok(Self::Replicas(INBOX.to_owned())),
+            "certificate nodes" => return Ok(Self::Replicas(CERTIFICATE.to_owned())),
+            _ => {}
+        }
+        let Some((name, end)) = text.split_once('(') else {
+            return if is_far_end(&text) { Ok(Self::FarEnd(text)) } else { Err(unknown()) };
+        };
+        let end = end.strip_suffix(')').filter(|end| is_far_end(end)).ok_or_else(unknown)?;
+        let end = end.to_owned();
+        match name {
+            "entrance" => Ok(Self::Entrance(end)),
+            "X" => Ok(Self::GoBetween(end)),
+            "M" => Ok(Self::Middle(end)),
+            "Y" => Ok(Self::Witness(end)),
+            _ => {
+                let looked_up = ["keyX", "keyY", "keyZ", BODY, INBOX, CERTIFICATE];
+                let key = name.strip_prefix("path ").ok_or_else(unknown)?;
+                let key = looked_up.into_iter().find(|known| *known == key);
+                Ok(Self::PathNodes(key.ok_or_else(unknown)?.to_owned(), end))
+            }
+        }
+    }
+}
+
+impl Role {
+    /// The role without the channel: the row of a table.
+    #[must_use]
+    pub fn function(&self) -> String {
+        let whose = |end: &String, name: &str| {
+            if end.starts_with('R') { format!("Bob's {name}") } else { name.to_owned() }
+        };
+        match self {
+            Self::Entrance(end) => whose(end, "entrance"),
+            Self::GoBetween(end) => whose(end, "X"),
+            Self::Middle(end) => whose(end, "M"),
+            Self::Witness(end) => whose(end, "Y"),
+            Self::PathNodes(key, end) => whose(end, &format!("path {key}")),
+            Self::FarEnd(end) if end.starts_with('R') => format!("Bob's {}", end.replace('R', "Z")),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn is_far_end(text: &str) -> bool {
+    ["Z1", "W1", "Z2", "W2", "Z3", "R1", "R2"].contains(&text)
+}
+
+/// The names that the far end of a channel for this may have, the first one where nothing tells them apart.
+pub(super) const fn far_ends(purpose: Purpose) -> &'static [&'static str] {
+    match purpose {
+        Purpose::Body => &["Z1"],
+        Purpose::BodyCheck => &["W1"],
+        Purpose::Inbox => &["Z2"],
+        Purpose::InboxCheck => &["W2"],
+        Purpose::Certificate => &["Z3"],
+        Purpose::Reading | Purpose::Ahead => &["R2", "R1"],
+    }
+}
+
+/// The names of far ends that ask who keeps what belongs in a place.
+pub(super) fn asks_for(place: &str) -> &'static [&'static str] {
+    match place {
+        BODY => &["Z1", "W1", "R1"],
+        INBOX => &["Z2", "W2", "R2"],
+        _ => &["Z3"],
+    }
+}
+
+impl MailRun<'_> {
+    /// The name of the far end that brings this to where it is kept, or fetches it from there.
+    #[must_use]
+    pub fn bearer(&self, request: &Request) -> Option<&'static str> {
+        let Role::Replicas(place) = self.replica(request)? else { return None };
+        let is_read = !matches!(request, Request::Store(_) | Request::AppendInbox(_));
+        Some(match place.as_str() {
+            BODY if is_read => "R1",
+            BODY => "Z1",
+            INBOX if is_read => "R2",
+            INBOX => "Z2",
+            _ => "Z3",
+        })
+    }
+
+    /// What this key is the key of, if it belongs to where the mail goes.
+    #[must_use]
+    pub fn place(&self, key: &Key) -> Option<&'static str> {
+        let address = self.bob.address();
+        if *key == self.key {
+            Some(BODY)
+        } else if *key == address.inbox() {
+            Some(INBOX)
+        } else if *key == address.certificate() {
+            Some(CERTIFICATE)
+        } else {
+            None
+        }
+    }
+
+    /// The role of whoever gets this request from a node, or from the reader, for itself.
+    #[must_use]
+    pub fn replica(&self, request: &Request) -> Option<Role> {
+        let key = match request {
+            Request::Store(store) => store.key,
+            Request::Fetch { key } => *key,
+            Request::Delete(deletion) => deletion.key(),
+            Request::AppendInbox(append) => append.inbox,
+            Request::ReadInbox(_) | Request::Acknowledge { .. } => self.bob.address().inbox(),
+            _ => return None,
+        };
+        self.place(&key).map(|place| Role::Replicas(place.to_owned()))
+    }
+
+    /// All channels, each with its name: the reader's by what its far end was asked for.
+    #[must_use]
+    pub fn channels(&self) -> Vec<(String, &ChannelTruth)> {
+        let mut all = Vec::new();
+        for channel in self.sending.iter().chain(&self.reading) {
+            let (purpose, path, _) = channel;
+            let names = far_ends(*purpose);
+            let asked = |line: &Record| line.decoded().as_ref().and_then(key_of);
+            let before = path.along().into_iter().rev().nth(1).and_then(|node| peer_id(&node).ok());
+            let is_body = self.lines.iter().any(|(at, line)| {
+                *at == path.far_end
+                    && before.is_some_and(|peer| peer.to_string() == line.peer)
+                    && line.what == What::Channel
+                    && asked(line) == Some(self.key)
+            });
+            let name = if is_body { names.last() } else { names.first() };
+            all.push((name.copied().unwrap_or_default().to_owned(), channel));
+        }
+        all
+    }
+
+    /// The channel for what is kept in a place whose far end this node was.
+    #[must_use]
+    pub fn far_end_for(&self, place: &str, node: NodeId) -> Option<String> {
+        let fits = |(name, (_, path, _)): &(String, &ChannelTruth)| {
+            path.far_end == node && asks_for(place).contains(&name.as_str())
+        };
+        self.channels().into_iter().find(fits).map(|(name, _)| name)
+    }
+}
+
+/// The key that a far end is asked about.
+fn key_of(request: &Request) -> Option<Key> {
+    match request {
+        Request::Nearest { key, .. } | Request::Closest { key, .. } => Some(*key),
+        _ => None,
+    }
+}

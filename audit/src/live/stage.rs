@@ -1,0 +1,276 @@
+//! A network of real processes with taps at the protocol's edges, agents that use it, and single mails across it:
+//! the truth about each beside what the processes wrote down meanwhile.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anon::{certificate::NodeId, position::Key, selection::Draw};
+use tempfile::TempDir;
+use ua::{
+    cluster::{Cluster, ClusterOptions},
+    event::{Event, Path, Purpose},
+    record::{self, Record},
+    scheme::Scheme,
+    session::SchemeChoice,
+    terminal::Failure,
+};
+
+use super::agent::Agent;
+use crate::{hostile::behaviour::Hostile, node::COMMAND};
+
+/// How long the processes may take to write down what a finished mail made them do.
+const TAIL: Duration = Duration::from_millis(60);
+/// Epochs until every node may be chosen by everyone.
+const GROWN_UP: u32 = 3;
+
+/// How large a stage is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Node processes.
+    pub nodes: usize,
+    /// Seconds of an epoch of their network.
+    pub epoch_seconds: u64,
+    /// Who writes.
+    pub senders: usize,
+    /// Who is written to.
+    pub recipients: usize,
+}
+
+/// A network, and who uses it. Dropping it kills its processes.
+#[derive(Debug)]
+pub struct Stage {
+    /// The processes.
+    pub cluster: Cluster,
+    /// Who writes.
+    pub senders: Vec<Agent>,
+    /// Who is written to; their certificates are published.
+    pub recipients: Vec<Agent>,
+    directory: TempDir,
+}
+
+/// Where each node's record ends.
+pub type Marks = Vec<u64>;
+
+/// One channel of a mail: what it was for, its nodes, and the keys that chose them.
+pub type ChannelTruth = (Purpose, Path, Draw);
+
+/// One mail: who wrote to whom, by which channels, and what was written down meanwhile.
+#[derive(Debug)]
+pub struct MailRun<'a> {
+    /// The sender's number.
+    pub from: usize,
+    /// The recipient's number.
+    pub to: usize,
+    /// Who wrote.
+    pub alice: &'a Agent,
+    /// Who was written to.
+    pub bob: &'a Agent,
+    /// The key of the Message-ID of the body's only part.
+    pub key: Key,
+    /// The sealed body.
+    pub object: Vec<u8>,
+    /// The message.
+    pub message: Vec<u8>,
+    /// Its subject.
+    pub subject: String,
+    /// Whether one X serves all channels, and the reader has channels too.
+    pub guarded: bool,
+    /// The sender's channels.
+    pub sending: Vec<ChannelTruth>,
+    /// The recipient's channels, while reading.
+    pub reading: Vec<ChannelTruth>,
+    /// Whether the mail arrived, byte for byte one new mail.
+    pub arrived: bool,
+    /// Who wrote down what, in no order across processes.
+    pub lines: Vec<(NodeId, Record)>,
+}
+
+fn disk(error: std::io::Error) -> Failure {
+    Failure::new(
+        73,
+        "the audit's network cannot be set up",
+        error,
+        "set TMPDIR to a disk with room",
+    )
+}
+
+impl Stage {
+    /// Starts the processes, waits until all may be chosen, and makes the agents.
+    ///
+    /// # Errors
+    /// [`Failure`] if the network does not come up.
+    pub async fn set(size: Size, step: impl Fn(&str)) -> Result<Self, Failure> {
+        let directory = tempfile::tempdir().map_err(disk)?;
+        let program = std::env::current_exe().map_err(disk)?;
+        Self::set_with(size, program, directory, step).await
+    }
+
+    /// As [`Self::set`], with a program other than this one, in a directory of one's own.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn set_with(
+        size: Size,
+        program: PathBuf,
+        directory: TempDir,
+        step: impl Fn(&str),
+    ) -> Result<Self, Failure> {
+        let mut options =
+            ClusterOptions::new(program, directory.path().join("network"), size.nodes);
+        options.network.epoch_seconds = size.epoch_seconds;
+        options.network.delay_seconds = 0;
+        let hostile = directory.path().join("hostile");
+        std::fs::write(&hostile, "").map_err(disk)?;
+        for index in 0..size.nodes {
+            let record = options.node_directory(index).join("record.jsonl");
+            let arguments = [
+                COMMAND.into(),
+                "--record".into(),
+                record.into_os_string(),
+                "--behaviour=lying-go-between".into(),
+                "--hostile".into(),
+                hostile.clone().into_os_string(),
+            ];
+            options.dressed.insert(index, arguments.into());
+        }
+        let all = size.nodes;
+        let cluster =
+            Cluster::start(options, |n| step(&format!("{n} of {all} nodes are up"))).await?;
+        let agent = |kind: &str, number: usize| {
+            Agent::new(&cluster.network_file(), directory.path().join(format!("{kind}{number}")))
+        };
+        let senders = (0..size.senders).map(|n| agent("sender", n)).collect::<Result<_, _>>()?;
+        let recipients: Vec<Agent> =
+            (0..size.recipients).map(|n| agent("recipient", n)).collect::<Result<_, _>>()?;
+        for recipient in &recipients {
+            recipient.publish().await?;
+        }
+        step("waiting until the nodes have known each other for two epochs");
+        tokio::time::sleep(Duration::from_secs(size.epoch_seconds) * GROWN_UP).await;
+        Ok(Self { cluster, senders, recipients, directory })
+    }
+
+    /// From now on these nodes name accomplices when they are asked who is nearest; none: all are honest.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn make_hostile(&self, nodes: &[NodeId]) -> Result<(), Failure> {
+        std::fs::write(self.directory.path().join("hostile"), Hostile::text(nodes)).map_err(disk)
+    }
+
+    /// Where the records end now.
+    #[must_use]
+    pub fn mark(&self) -> Marks {
+        let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+        let nodes = self.cluster.nodes().iter();
+        nodes.map(|node| length(node.directory.join("record.jsonl"))).collect()
+    }
+
+    /// What was written down since.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn read(&self, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
+        tokio::time::sleep(TAIL).await;
+        let mut all = Vec::new();
+        for (node, from) in self.cluster.nodes().iter().zip(marks) {
+            let path = node.directory.join("record.jsonl");
+            let (records, _) = record::read(&path, *from).map_err(disk)?;
+            all.extend(records.into_iter().map(|record| (node.id, record)));
+        }
+        Ok(all)
+    }
+
+    /// Sends one mail by a scheme of the project's own, reads it, and tells all about it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn mail(
+        &self,
+        from: usize,
+        to: usize,
+        choice: SchemeChoice,
+    ) -> Result<MailRun<'_>, Failure> {
+        let marks = self.begin(from, to)?;
+        let (alice, bob) = self.pair(from, to)?;
+        let scheme = alice.scheme(choice).await?;
+        let reading = match choice {
+            SchemeChoice::Paper => None,
+            SchemeChoice::Guarded { .. } => Some(bob.scheme(choice).await?),
+        };
+        self.mail_by((from, to), scheme, reading, &marks).await
+    }
+
+    fn pair(&self, from: usize, to: usize) -> Result<(&Agent, &Agent), Failure> {
+        let (alice, bob) = (self.senders.get(from), self.recipients.get(to));
+        alice.zip(bob).ok_or_else(nobody)
+    }
+
+    /// Forgets what happened to these two, and says where the records end.
+    ///
+    /// # Errors
+    /// [`Failure`] if there are no such two.
+    pub fn begin(&self, from: usize, to: usize) -> Result<Marks, Failure> {
+        let (alice, bob) = self.pair(from, to)?;
+        let _ = (alice.take_events(), bob.take_events());
+        Ok(self.mark())
+    }
+
+    /// As [`Self::mail`], by a scheme of the caller's, from [`Self::begin`] on; the reader goes through channels of a
+    /// scheme of its own, or directly.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn mail_by(
+        &self,
+        (from, to): (usize, usize),
+        scheme: Arc<dyn Scheme>,
+        reading: Option<Arc<dyn Scheme>>,
+        marks: &Marks,
+    ) -> Result<MailRun<'_>, Failure> {
+        let (alice, bob) = self.pair(from, to)?;
+        let subject = format!("canary {:016x}", rand::random::<u64>());
+        let text = format!("{:032x}", rand::random::<u128>());
+        let message = format!("Subject: {subject}\r\nTo: {}\r\n\r\n{text}\r\n", bob.address());
+        let id = alice.prepare(message.as_bytes(), &subject, bob.address())?;
+        let parts = alice.outbox().parts(&id)?;
+        let part = parts.first().ok_or_else(nobody)?;
+        let key = part.part.message_id.key(&alice.entrance.network().name);
+        let object = part.object.clone();
+        let outcome = alice.deliver(&id, scheme).await?;
+        if let Some(error) = outcome.error {
+            return Err(error.into());
+        }
+        let guarded = reading.is_some();
+        let fetched = bob.fetch(reading).await?;
+        let lines = self.read(marks).await?;
+        Ok(MailRun {
+            from,
+            to,
+            alice,
+            bob,
+            key,
+            object,
+            message: message.into_bytes(),
+            subject,
+            guarded,
+            sending: channels(&alice.take_events()),
+            reading: channels(&bob.take_events()),
+            arrived: fetched.delivered.len() == 1,
+            lines,
+        })
+    }
+}
+
+fn nobody() -> Failure {
+    Failure::new(70, "the audit's network has no such user", "", "report this")
+}
+
+/// The channels that stood, by an agent's events.
+#[must_use]
+pub fn channels(events: &[Event]) -> Vec<ChannelTruth> {
+    let channel = |event: &Event| match event {
+        Event::Channel { purpose, path, keys } => Some((*purpose, path.clone(), *keys)),
+        _ => None,
+    };
+    events.iter().filter_map(channel).collect()
+}
