@@ -162,7 +162,8 @@ impl<'a> Ties<'a> {
 /// A set of roles that links within one mail, with how.
 type Linking = BTreeMap<(Strength, Vec<Role>), (usize, Vec<String>)>;
 
-/// The minimal coalitions over all mails of a scheme, in how many of them, and how.
+/// The minimal coalitions over all mails of a scheme, in how many of them, and how: by value in any,
+/// by a node in common in most.
 #[must_use]
 pub fn minimal(mails: &[Vec<Observation>], sharers: &Sharers) -> Vec<Coalition> {
     let mut linking = Linking::new();
@@ -221,6 +222,8 @@ pub fn minimal(mails: &[Vec<Observation>], sharers: &Sharers) -> Vec<Coalition> 
             let mails = (times, present.get(&roles).copied().unwrap_or_default());
             Coalition { roles: roles.into_iter().collect(), strength, mails, chain }
         })
+        // In a small network some nodes know of each other by chance: not in most mails.
+        .filter(|found| found.strength == Strength::Value || found.mails.0 * 2 > found.mails.1)
         .collect();
     all.sort_by_key(|found| (found.roles.len(), found.strength));
     let mut kept: Vec<Coalition> = Vec::new();

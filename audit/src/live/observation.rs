@@ -285,7 +285,13 @@ fn roles<'a, 'b>(
         true => Role::Guard,
         false => Role::GoBetween(end.to_owned()),
     };
-    if let Some((end, _)) = both.iter().find(|(_, (_, path, _))| path.along() == nodes) {
+    // Two channels of the paper's may have the same nodes: then what the far end was asked tells them apart.
+    let fits = |end: &str| {
+        let mut places = asked.iter().filter_map(|key| mail.place(key));
+        places.any(|place| asks_for(place).contains(&end))
+    };
+    let along_them = both.iter().filter(|(_, (_, path, _))| path.along() == nodes);
+    if let Some((end, _)) = along_them.max_by_key(|(end, _)| fits(end)) {
         let last = along.len().saturating_sub(1);
         let role = |place: usize| match place {
             0 => go_between(end),
