@@ -19,6 +19,7 @@ pub mod command;
 pub mod host;
 pub mod hostile;
 pub mod live;
+pub mod mutant;
 pub mod node;
 pub mod outcome;
 pub mod property;

@@ -8,10 +8,15 @@
 //! ```
 
 mod agent;
+mod check;
 mod coalition;
+mod leaked;
+mod liars;
+mod mutant;
 mod observation;
 mod role;
 mod stage;
+mod steps;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +26,11 @@ use serde::{Deserialize, Serialize};
 use ua::{session::SchemeChoice, terminal::Failure};
 
 pub use agent::Agent;
+pub use check::outcomes;
 pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
+pub use leaked::LeakFindings;
+pub use liars::{LiarFindings, run_liars};
+pub use mutant::mutants;
 pub use observation::{Observation, observations};
 pub use role::Role;
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
@@ -33,8 +42,12 @@ pub struct SchemeFindings {
     pub scheme: String,
     /// Mails sent, and how many of them arrived.
     pub mails: (usize, usize),
-    /// For each role, what it was told, by label.
+    /// For each role, what it was told, by label; which nodes it knows only where it did in most mails.
     pub views: BTreeMap<String, BTreeSet<String>>,
+    /// What ties the step of the body to that of the notification.
+    pub steps: BTreeSet<String>,
+    /// What the recipient's keys open of it all.
+    pub leaked: LeakFindings,
     /// Roles that are told who sends.
     pub sender_ends: BTreeSet<String>,
     /// Roles that are told for whom it is.
@@ -52,6 +65,8 @@ pub struct Findings {
     pub lines: usize,
     /// By scheme.
     pub schemes: Vec<SchemeFindings>,
+    /// What liars achieve, by scheme.
+    pub liars: Vec<LiarFindings>,
 }
 
 /// Sends mails by a scheme, one after the other, and analyses them.
@@ -64,14 +79,12 @@ pub async fn run_scheme(
     each: usize,
     step: impl Fn(&str),
 ) -> Result<(SchemeFindings, usize), Failure> {
-    let nodes: BTreeSet<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
     let scheme = match choice {
         SchemeChoice::Paper => "paper",
         SchemeChoice::Guarded { .. } => "guarded",
     };
-    let (mut mails, mut sharers) = (Vec::new(), Sharers::new());
-    let (mut arrived, mut lines) = (0, 0);
     let all = each * stage.senders.len();
+    let mut runs = Vec::new();
     for number in 0..all {
         let from = number % stage.senders.len();
         // Certificates are kept by those who fetched them: each scheme has recipients of its own.
@@ -79,19 +92,36 @@ pub async fn run_scheme(
         let to = (from + number / stage.senders.len()) % half;
         let to = if choice == SchemeChoice::Paper { to } else { half + to };
         step(&format!("{scheme}: mail {} of {all}", number + 1));
-        let mail = stage.mail(from, to, choice).await?;
-        (arrived, lines) = (arrived + usize::from(mail.arrived), lines + mail.lines.len());
-        let seen = observations(&mail, &nodes);
-        count_sharers(&mut sharers, from, &seen);
-        mails.push(seen);
+        runs.push(stage.mail(from, to, choice).await?);
     }
-    step(&format!("{scheme}: all coalitions"));
-    let mut views: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    step(&format!("{scheme}: who knew what, and which coalitions link"));
+    let lines = runs.iter().map(|mail| mail.lines.len()).sum();
+    Ok((analyse(stage, scheme, &runs, &mut Sharers::new()), lines))
+}
+
+/// Analyses mails that were sent by one scheme; `sharers` is what other mails of it had, and gets what these have.
+#[must_use]
+pub fn analyse(
+    stage: &Stage,
+    scheme: &str,
+    runs: &[MailRun<'_>],
+    sharers: &mut Sharers,
+) -> SchemeFindings {
+    let nodes: BTreeSet<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
+    let mails: Vec<Vec<Observation>> = runs.iter().map(|mail| observations(mail, &nodes)).collect();
+    for (mail, seen) in runs.iter().zip(&mails) {
+        count_sharers(sharers, mail.from, seen);
+    }
+    let (mut leaked, mut steps) = (LeakFindings::default(), BTreeSet::new());
+    for (mail, seen) in runs.iter().zip(&mails) {
+        steps.extend(steps::ties(mail, seen, sharers));
+        if let Some(another) = stage.senders.get(mail.from) {
+            leaked.add(mail, seen, another);
+        }
+    }
     let (mut sender_ends, mut recipient_ends) = (BTreeSet::new(), BTreeSet::new());
     for observation in mails.iter().flatten() {
         let role = observation.role.function();
-        let labels = observation.labels.iter().map(|label| (*label).to_owned());
-        views.entry(role.clone()).or_default().extend(labels);
         if observation.names_alice() {
             sender_ends.insert(role.clone());
         }
@@ -99,10 +129,41 @@ pub async fn run_scheme(
             recipient_ends.insert(role);
         }
     }
-    let coalitions = minimal(&mails, &sharers);
-    let (scheme, mails) = (scheme.to_owned(), (mails.len(), arrived));
-    let findings = SchemeFindings { scheme, mails, views, sender_ends, recipient_ends, coalitions };
-    Ok((findings, lines))
+    SchemeFindings {
+        scheme: scheme.to_owned(),
+        mails: (runs.len(), runs.iter().filter(|mail| mail.arrived).count()),
+        views: views(&mails),
+        steps,
+        leaked,
+        sender_ends,
+        recipient_ends,
+        coalitions: minimal(&mails, sharers),
+    }
+}
+
+/// What each role was told, over all mails.
+fn views(mails: &[Vec<Observation>]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut times: BTreeMap<String, (usize, BTreeMap<&str, usize>)> = BTreeMap::new();
+    for seen in mails {
+        let mut by_role: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for observation in seen {
+            by_role.entry(observation.role.function()).or_default().extend(&observation.labels);
+        }
+        for (role, labels) in by_role {
+            let (mails, counts) = times.entry(role).or_default();
+            *mails += 1;
+            for label in labels {
+                *counts.entry(label).or_default() += 1;
+            }
+        }
+    }
+    let usual = |(role, (mails, counts)): (String, (usize, BTreeMap<&str, usize>))| {
+        // In a small network nodes know of each other by chance.
+        let counts = counts.into_iter();
+        let labels = counts.filter(|(label, n)| !label.starts_with("who is") || n * 2 > mails);
+        (role, labels.map(|(label, _)| label.to_owned()).collect())
+    };
+    times.into_iter().map(usual).collect()
 }
 
 /// How long the live run is.
@@ -112,6 +173,8 @@ pub struct Options {
     pub size: Size,
     /// Mails of each sender and scheme.
     pub each: usize,
+    /// Mails of each scheme through a network in which every other node lies.
+    pub lies: usize,
 }
 
 impl Options {
@@ -119,14 +182,14 @@ impl Options {
     #[must_use]
     pub const fn quick() -> Self {
         let size = Size { nodes: 24, epoch_seconds: 3, senders: 6, recipients: 4 };
-        Self { size, each: 1 }
+        Self { size, each: 1, lies: 1 }
     }
 
     /// More mails, so that what many share is seen to be shared by many.
     #[must_use]
     pub const fn full() -> Self {
         let size = Size { nodes: 24, epoch_seconds: 3, senders: 12, recipients: 6 };
-        Self { size, each: 3 }
+        Self { size, each: 3, lies: 6 }
     }
 }
 
@@ -144,6 +207,9 @@ pub async fn run(
         let (scheme, lines) = run_scheme(stage, choice, options.each, &step).await?;
         findings.lines += lines;
         findings.schemes.push(scheme);
+    }
+    for choice in [SchemeChoice::Paper, SchemeChoice::Guarded { middle: 1 }] {
+        findings.liars.push(run_liars(stage, choice, options.lies, &step).await?);
     }
     Ok(findings)
 }

@@ -3,7 +3,10 @@
 use clap::Args;
 use ua::terminal::{Failure, Progress, say};
 
-use crate::live::{self, Options, Stage};
+use crate::{
+    claims::Claims,
+    live::{self, Options, Stage},
+};
 
 /// Arguments of `cutout audit run`.
 #[derive(Debug, Args)]
@@ -24,11 +27,13 @@ pub async fn run(args: &RunArgs) -> Result<(), Failure> {
     let options = if args.quick { Options::quick() } else { Options::full() };
     let started = std::time::Instant::now();
     let progress = Progress::start("starting the network", true);
-    let stage = Stage::set(options.size, |text| progress.step(text)).await?;
-    let findings = live::run(&stage, &options, |text| {
-        progress.step(&format!("{:.1} {text}", started.elapsed().as_secs_f64()))
-    })
-    .await?;
+    let step =
+        |text: &str| progress.step(&format!("{:.1} {text}", started.elapsed().as_secs_f64()));
+    let claims = Claims::read().map_err(|error| Failure::new(70, "claims.toml", error, ""))?;
+    let stage = Stage::set(options.size, step).await?;
+    let mutants = live::mutants(&stage, &claims, step).await?;
+    let findings = live::run(&stage, &options, step).await?;
     progress.finish();
-    say(serde_json::to_string_pretty(&findings).unwrap_or_default())
+    let outcomes = live::outcomes(&findings, &claims);
+    say(serde_json::to_string_pretty(&(findings, outcomes, mutants)).unwrap_or_default())
 }

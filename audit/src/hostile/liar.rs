@@ -47,6 +47,9 @@ impl Service for Liar {
                 {
                     self.name_another(peer, *key).await
                 }
+                (Request::Closest { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
+                    self.hand_out_another(peer, via, *key).await
+                }
                 (Request::Nearest { key, count: 2.. }, Via::Channel)
                     if is(Behaviour::LyingList) =>
                 {
@@ -93,6 +96,20 @@ impl Liar {
         };
         self.ledger.write(peer, act);
         self.state(*honest, |nearest| *nearest = vec![accomplice.unwrap_or_else(stranger)])
+    }
+
+    /// Hands out the certificate of the accomplice nearest to the key: all liars name the same one.
+    async fn hand_out_another(&self, peer: &Peer, via: Via, key: Key) -> Response {
+        let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
+        let certificate =
+            |node: &NodeId| self.standard.roster().with(|roster| roster.certificate(node).cloned());
+        match accomplice.as_ref().and_then(certificate) {
+            Some(certificate) => {
+                self.ledger.write(peer, Act::NamedAccomplice);
+                Response::Closest(vec![certificate.to_unverified()])
+            }
+            None => self.standard.handle(peer, via, Request::Closest { key, count: 1 }).await,
+        }
     }
 
     async fn list_others(&self, peer: &Peer, key: Key, request: Request) -> Response {

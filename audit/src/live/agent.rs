@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use anon::certificate::{Address, AddressCertificate};
+use anon::{
+    certificate::{Address, AddressCertificate},
+    selection::Draw,
+};
 use node::{NetworkFile, NodeError, now};
 use ua::{
     account::Account,
@@ -49,11 +52,22 @@ impl std::fmt::Debug for Agent {
 
 /// What happened to an agent since somebody asked.
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<Event>>);
+pub(super) struct Heard(Mutex<Vec<Event>>);
 
 impl Listener for Heard {
     fn on(&self, event: &Event) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
+}
+
+impl Heard {
+    /// The keys that chose this path, if it is one of those that stood since [`Agent::take_events`].
+    pub(super) fn draw_of(&self, along: &ua::event::Path) -> Option<Draw> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.iter().rev().find_map(|event| match event {
+            Event::Channel { path, keys, .. } if path == along => Some(*keys),
+            _ => None,
+        })
     }
 }
 
@@ -153,6 +167,11 @@ impl Agent {
             _ => None,
         }));
         events
+    }
+
+    /// Where this agent's events are kept.
+    pub(super) fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.heard)
     }
 
     /// The libp2p identities that this agent has used, as text.

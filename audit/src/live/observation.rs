@@ -188,7 +188,10 @@ pub fn observations(mail: &MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Observa
         let mut all: Values = lines.iter().flat_map(|line| values(line, nodes)).collect();
         close_under_hashing(&mut all);
         let mut labels = needles.in_lines(lines);
-        let named = lines.iter().flat_map(|line| named(line, nodes)).collect();
+        let mut named: BTreeSet<NodeId> =
+            lines.iter().flat_map(|line| named(line, nodes)).collect();
+        // What a node is itself it knows by its role alone.
+        named.remove(&at);
         let knows = places.known(&role, end.as_deref(), &named, &all);
         labels.extend(knows.iter().filter(|place| **place != role).filter_map(who));
         found.push(Observation { at, role, values: all, knows, labels });
@@ -345,7 +348,7 @@ fn direct_role<'a, 'b>(
         Request::Closest { key, .. } if bobs.contains(line.peer.as_str()) => {
             Role::Entrance(readers(mail.place(&key)?))
         }
-        Request::Closest { key, .. } => {
+        Request::Closest { key, .. } | Request::Nearest { key, .. } => {
             let of = |pick: fn(&anon::selection::Draw) -> Key| {
                 mail.sending.iter().find(|(_, _, keys)| pick(keys) == key)
             };

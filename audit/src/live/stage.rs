@@ -197,7 +197,7 @@ impl Stage {
             SchemeChoice::Paper => None,
             SchemeChoice::Guarded { .. } => Some(bob.scheme(choice).await?),
         };
-        self.mail_by((from, to), scheme, reading, &marks).await
+        self.mail_by((from, to), scheme, reading, &marks, |_, _| Ok(())).await
     }
 
     fn pair(&self, from: usize, to: usize) -> Result<(&Agent, &Agent), Failure> {
@@ -216,7 +216,7 @@ impl Stage {
     }
 
     /// As [`Self::mail`], by a scheme of the caller's, from [`Self::begin`] on; the reader goes through channels of a
-    /// scheme of its own, or directly.
+    /// scheme of its own, or directly. `tamper` may change what waits in the outbox.
     ///
     /// # Errors
     /// [`Failure`].
@@ -226,6 +226,7 @@ impl Stage {
         scheme: Arc<dyn Scheme>,
         reading: Option<Arc<dyn Scheme>>,
         marks: &Marks,
+        tamper: impl FnOnce(&Agent, &str) -> Result<(), Failure>,
     ) -> Result<MailRun<'_>, Failure> {
         let (alice, bob) = self.pair(from, to)?;
         let subject = format!("canary {:016x}", rand::random::<u64>());
@@ -236,6 +237,7 @@ impl Stage {
         let part = parts.first().ok_or_else(nobody)?;
         let key = part.part.message_id.key(&alice.entrance.network().name);
         let object = part.object.clone();
+        tamper(alice, &id)?;
         let outcome = alice.deliver(&id, scheme).await?;
         if let Some(error) = outcome.error {
             return Err(error.into());

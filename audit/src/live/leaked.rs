@@ -1,0 +1,41 @@
+//! A key that leaked: what the recipient's keys open of what the nodes wrote down, long after.
+
+use anon::mail::{NOTIFICATION, open_notification};
+use serde::{Deserialize, Serialize};
+
+use super::{agent::Agent, observation::Observation, stage::MailRun};
+
+/// What somebody's keys opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeakFindings {
+    /// Mails looked at.
+    pub mails: usize,
+    /// Notifications that the recipient's keys opened, at most one a mail.
+    pub notifications: usize,
+    /// Mails that could then be read, byte for byte, with what body nodes hold.
+    pub read: usize,
+    /// Notifications that another user's keys opened.
+    pub by_another: usize,
+}
+
+impl LeakFindings {
+    /// Adds one mail, as its nodes saw it.
+    pub fn add(&mut self, mail: &MailRun<'_>, seen: &[Observation], another: &Agent) {
+        self.mails += 1;
+        let values: Vec<&Vec<u8>> = seen.iter().flat_map(|o| o.values.keys()).collect();
+        let opened = |agent: &Agent| {
+            let sealed = values.iter().filter(|value| value.len() == NOTIFICATION);
+            let (secret, certificate) = (agent.account.sealing(), &agent.certificate);
+            sealed.filter_map(|value| open_notification(value, secret, certificate).ok()).next()
+        };
+        self.by_another += usize::from(opened(another).is_some());
+        let Some(headers) = opened(mail.bob) else { return };
+        self.notifications += 1;
+        let whole: Option<Vec<Vec<u8>>> = headers
+            .parts
+            .iter()
+            .map(|part| values.iter().find_map(|value| part.open(value).ok()))
+            .collect();
+        self.read += usize::from(whole.is_some_and(|parts| parts.concat() == mail.message));
+    }
+}

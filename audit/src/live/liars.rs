@@ -1,0 +1,90 @@
+//! X and Y together: half of the nodes name accomplices when they are asked who is nearest to a key. Whose word is
+//! taken?
+
+use std::collections::BTreeSet;
+
+use anon::{
+    certificate::NodeId,
+    position::{Key, keep_closest},
+};
+use serde::{Deserialize, Serialize};
+use ua::{event::Event, session::SchemeChoice, terminal::Failure};
+
+use super::stage::{Stage, channels};
+
+/// What lies achieved under one scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiarFindings {
+    /// `paper` or `guarded`.
+    pub scheme: String,
+    /// Channels that came about.
+    pub channels: usize,
+    /// Those in which both who were asked for the far end lie.
+    pub both_lie: usize,
+    /// Those whose far end is an accomplice that is not nearest to the key drawn.
+    pub taken: usize,
+    /// Times the sender saw through a lie: statements that differ, evidence.
+    pub seen_through: usize,
+}
+
+/// Sends mails through a network in which every other node lies, and counts.
+///
+/// # Errors
+/// [`Failure`] if the list of liars cannot be written. That mails do not get through is no error.
+pub async fn run_liars(
+    stage: &Stage,
+    choice: SchemeChoice,
+    mails: usize,
+    step: impl Fn(&str),
+) -> Result<LiarFindings, Failure> {
+    let all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
+    let liars: BTreeSet<NodeId> = all.iter().copied().step_by(2).collect();
+    let scheme = match choice {
+        SchemeChoice::Paper => "paper",
+        SchemeChoice::Guarded { .. } => "guarded",
+    };
+    let mut found = LiarFindings {
+        scheme: scheme.to_owned(),
+        channels: 0,
+        both_lie: 0,
+        taken: 0,
+        seen_through: 0,
+    };
+    stage.make_hostile(&liars.iter().copied().collect::<Vec<_>>())?;
+    for number in 0..mails {
+        step(&format!("{scheme}: every other node lies, mail {} of {mails}", number + 1));
+        let (Some(alice), Some(bob)) = (
+            stage.senders.get(number % stage.senders.len()),
+            stage.recipients.get(number % stage.recipients.len()),
+        ) else {
+            break;
+        };
+        let id = alice.prepare(b"Subject: lies\r\n\r\n.\r\n", "lies", bob.address())?;
+        let _ = alice.take_events();
+        if let Ok(scheme) = alice.scheme(choice).await {
+            let _ = alice.deliver(&id, scheme).await;
+        }
+        let events = alice.take_events();
+        found.seen_through += events
+            .iter()
+            .filter(|event| matches!(event, Event::Disagreed { .. } | Event::Evidence(_)))
+            .count();
+        for (_, path, keys) in channels(&events) {
+            found.channels += 1;
+            let asked = path.middle.last().copied().unwrap_or(path.go_between);
+            let both = liars.contains(&asked) && liars.contains(&path.witness);
+            found.both_lie += usize::from(both);
+            let truth = nearest(&all, &keys.far_end);
+            found.taken +=
+                usize::from(truth != Some(path.far_end) && liars.contains(&path.far_end) && both);
+        }
+    }
+    stage.make_hostile(&[])?;
+    Ok(found)
+}
+
+fn nearest(all: &[NodeId], key: &Key) -> Option<NodeId> {
+    let mut all = all.to_vec();
+    keep_closest(&mut all, key, 1, NodeId::position);
+    all.first().copied()
+}

@@ -1,0 +1,300 @@
+//! Mutants that only a network shows: the guarded scheme with one thing done as it must not be, over the same
+//! processes. Each is made over the public interfaces of `ua`.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    position::Key,
+    request::{Request, Response, Targets},
+    selection::Draw,
+    verification::{CrossVerified, ReplicaSet},
+};
+use futures::future::BoxFuture;
+use node::{Channel, RosterKeeper, ask, now};
+use ua::{
+    entrance::Entrance,
+    error::AgentError,
+    event::{Event, Path, Purpose},
+    guard::Guards,
+    roster::AgentRoster,
+    scheme::{GuardedPlan, GuardedScheme, OpenChannel, Scheme},
+    session::SchemeChoice,
+    terminal::Failure,
+};
+
+use super::{
+    Sharers, Stage,
+    agent::{Agent, Heard},
+    analyse,
+    check::{coalitions, steps, views},
+};
+use crate::{
+    claims::Claims,
+    mutant::MutantOutcome,
+    outcome::{Outcome, Verdict},
+};
+
+/// How long a node may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Mails of each mutant, by as many senders: what only one of them has is then told from what all have.
+const MAILS: usize = 2;
+
+/// One thing done as it must not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weakness {
+    /// Y is asked by the sender itself.
+    DirectWitness,
+    /// So are the nodes of the certificate.
+    DirectCertificate,
+    /// Far ends look keys up in the DHT while the mail is sent.
+    Lookups,
+    /// The guard extends to the far end.
+    NoMiddle,
+    /// Body and notification go through one far end.
+    OneFarEnd,
+    /// Body and notification carry one nonce.
+    OneNonce,
+}
+
+const ALL: [(Weakness, &str, &str, &str); 6] = [
+    (
+        Weakness::DirectWitness,
+        "witness-asked-directly",
+        "The sender asks the witness itself, and so shows it its address.",
+        "3, witness leak",
+    ),
+    (
+        Weakness::DirectCertificate,
+        "certificate-fetched-directly",
+        "The sender fetches the recipient's certificate itself, and so names both to one node.",
+        "8, direct certificate fetch",
+    ),
+    (
+        Weakness::Lookups,
+        "lookups-at-sending-time",
+        "Keys are looked up while the mail is sent, and those near them see who asks.",
+        "1, lookup leak",
+    ),
+    (
+        Weakness::NoMiddle,
+        "no-middle",
+        "Nobody stands between the guard and the far end.",
+        "the paper's {X, Z}",
+    ),
+    (
+        Weakness::OneFarEnd,
+        "one-far-end-for-both-steps",
+        "One node carries the body and the notification, and so ties the mail to the recipient.",
+        "9, body and headers through one anonymizer",
+    ),
+    (
+        Weakness::OneNonce,
+        "one-nonce-for-both-steps",
+        "Body and notification carry the same random number.",
+        "9, body and headers through one anonymizer",
+    ),
+];
+
+/// Sends mails by each mutant and says which checks saw it.
+///
+/// # Errors
+/// [`Failure`] if the network fails.
+pub async fn mutants(
+    stage: &Stage,
+    claims: &Claims,
+    step: impl Fn(&str),
+) -> Result<Vec<MutantOutcome>, Failure> {
+    let mut all = Vec::new();
+    for (weakness, name, sentence, attack) in ALL {
+        step(&format!("mutant: {name}"));
+        let fallen = run(stage, claims, weakness).await?;
+        all.push(MutantOutcome {
+            name: name.to_owned(),
+            weakness: sentence.to_owned(),
+            attack: attack.to_owned(),
+            caught_by: fallen.iter().map(|outcome| outcome.check.clone()).collect(),
+            seen: fallen.first().map_or_else(
+                || "every check held".to_owned(),
+                |outcome| outcome.details.first().unwrap_or(&outcome.seen).clone(),
+            ),
+        });
+    }
+    Ok(all)
+}
+
+async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<Outcome>, Failure> {
+    let mut runs = Vec::new();
+    for number in 0..MAILS.min(stage.senders.len()) {
+        let Some(alice) = stage.senders.get(number) else { continue };
+        // Recipients whose certificates these senders have not kept.
+        let to = stage.recipients.len() - 1 - number % stage.recipients.len();
+        let marks = stage.begin(number, to)?;
+        let scheme = Weak::over(alice, weakness).await?;
+        let reading = match stage.recipients.get(to) {
+            Some(bob) => Some(bob.scheme(SchemeChoice::Guarded { middle: 1 }).await?),
+            None => None,
+        };
+        let mail = stage.mail_by((number, to), Arc::new(scheme), reading, &marks, |alice, id| {
+            if weakness == Weakness::OneNonce { share_nonce(alice, id) } else { Ok(()) }
+        });
+        runs.push(mail.await?);
+    }
+    let found = analyse(stage, "guarded", &runs, &mut Sharers::new());
+    // What is not there in two mails is no finding here: only what is too much is.
+    let seen = [views(&found, claims), coalitions(&found, claims), steps(&found)];
+    let too_much = |outcome: &Outcome| {
+        let is_too_much =
+            |line: &String| !line.contains("not found") && !line.contains("was not told");
+        outcome.verdict == Verdict::Fell && outcome.details.iter().any(is_too_much)
+    };
+    Ok(seen.into_iter().filter(too_much).collect())
+}
+
+/// Gives the notification the nonce of the body.
+fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
+    let outbox = alice.outbox();
+    let (mut state, parts) = (outbox.state(id)?, outbox.parts(id)?);
+    for recipient in &mut state.recipients {
+        recipient.nonce = parts.first().map_or([0; 16], |part| part.nonce);
+    }
+    Ok(outbox.update(id, &state)?)
+}
+
+/// The guarded scheme with a weakness.
+struct Weak {
+    inner: GuardedScheme,
+    roster: Arc<RosterKeeper>,
+    entrance: Arc<Entrance>,
+    heard: Arc<Heard>,
+    weakness: Weakness,
+    body: Mutex<Option<(Path, Draw)>>,
+}
+
+impl Weak {
+    /// Prepares it as `ua::session` prepares the honest one.
+    async fn over(agent: &Agent, weakness: Weakness) -> Result<Self, Failure> {
+        let entrance = Arc::clone(&agent.entrance);
+        let mut known = AgentRoster::read(&agent.vault, &entrance)?;
+        known.keep_up(&entrance).await?;
+        known.write(&agent.vault)?;
+        let mut guards = Guards::read(&agent.vault)?;
+        let epoch = entrance.network().epoch(now());
+        let guards = known.keeper().with(|roster| {
+            guards.renew(roster, epoch, now());
+            guards.certificates(roster)
+        });
+        let roster = Arc::clone(known.keeper());
+        let middle = usize::from(weakness != Weakness::NoMiddle);
+        let complete = weakness != Weakness::Lookups;
+        let plan = GuardedPlan { roster: Arc::clone(&roster), guards, middle, complete };
+        let inner = GuardedScheme::new(Arc::clone(&entrance), plan);
+        let (heard, body) = (agent.heard(), Mutex::default());
+        Ok(Self { inner, roster, entrance, heard, weakness, body })
+    }
+
+    async fn ask_directly(&self, node: &NodeId, request: &Request) -> Result<(), AgentError> {
+        let certificate = self.roster.with(|roster| roster.certificate(node).cloned());
+        let certificate = certificate.ok_or(AgentError::BadAnswer)?;
+        ask(&self.entrance.disposable()?, &certificate, request, PATIENCE).await?;
+        Ok(())
+    }
+
+    /// A channel along the nodes that carried the body.
+    async fn same_again(
+        &self,
+        (path, keys): (Path, Draw),
+        purpose: Purpose,
+        early: &Request,
+    ) -> Result<OpenChannel, AgentError> {
+        let epoch = self.entrance.network().epoch(now());
+        let token = |node: &NodeId| {
+            let token = self.roster.with(|roster| CrossVerified::active(roster, node, epoch));
+            token.ok_or(AgentError::RosterTooSmall)
+        };
+        let nodes = path.along().iter().map(token).collect::<Result<Vec<_>, _>>()?;
+        let Some(([first, between @ ..], last)) =
+            nodes.split_last().map(|(last, rest)| (rest, last))
+        else {
+            return Err(AgentError::RosterTooSmall);
+        };
+        let links = self.entrance.disposable()?;
+        let mut channel = Channel::open(&links, first, None, PATIENCE).await?;
+        for node in between {
+            channel = channel.extend(node, None, PATIENCE).await?;
+        }
+        let mut channel = channel.extend(last, Some(early), PATIENCE).await?;
+        let answer = channel.response(PATIENCE).await?;
+        self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
+        Ok(OpenChannel { channel, answer, path })
+    }
+}
+
+impl Scheme for Weak {
+    fn open<'a>(
+        &'a self,
+        purpose: Purpose,
+        early: &'a Request,
+    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+        Box::pin(async move {
+            if self.weakness == Weakness::DirectCertificate
+                && purpose == Purpose::Certificate
+                && let Request::Nearest { key, .. } = early
+            {
+                let near = self.inner.own_replicas(key).unwrap_or_default();
+                if let Some(node) = near.first() {
+                    self.ask_directly(&node.node(), &Request::Fetch { key: *key }).await?;
+                }
+            }
+            // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
+            if self.weakness == Weakness::OneFarEnd && purpose == Purpose::Inbox {
+                for _ in 0..200 {
+                    let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    if let Some(body) = body {
+                        return self.same_again(body, purpose, early).await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            let open = self.inner.open(purpose, early).await?;
+            let Some(keys) = self.heard.draw_of(&open.path) else { return Ok(open) };
+            if self.weakness == Weakness::DirectWitness {
+                let question = Request::Nearest { key: keys.far_end, count: 1 };
+                self.ask_directly(&open.path.witness, &question).await?;
+            }
+            if purpose == Purpose::Body {
+                let body = Some((open.path.clone(), keys));
+                *self.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
+            }
+            Ok(open)
+        })
+    }
+
+    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
+        self.inner.own_replicas(key)
+    }
+
+    fn list_replicas(&self, key: Key, k: u8) -> Request {
+        self.inner.list_replicas(key, k)
+    }
+
+    fn compare_replicas(
+        &self,
+        key: Key,
+        z: (NodeId, Response),
+        w: (NodeId, Response),
+    ) -> Result<ReplicaSet, AgentError> {
+        self.inner.compare_replicas(key, z, w)
+    }
+
+    fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
+        self.inner.candidates(key, answer)
+    }
+
+    fn near(&self, key: Key, count: u8) -> Targets {
+        self.inner.near(key, count)
+    }
+}
