@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
+//! | [`mutant`] | a weakness put back in, and which check saw it |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
@@ -15,6 +16,7 @@
 pub mod command;
 pub mod host;
 pub mod hostile;
+pub mod mutant;
 pub mod node;
 pub mod outcome;
 pub mod property;
