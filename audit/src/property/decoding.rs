@@ -130,7 +130,7 @@ fn bad_bytes(decoding: &(dyn Decoding + 'static), rng: &mut StdRng) -> Seen {
             // Other bytes may well be another message; but then exactly what they say.
             taken += usize::from(read.is_some_and(|again| again != bad));
         };
-        let step = (good.len() / 150).max(1);
+        let step = (good.len() / 100).max(1);
         for at in (0..good.len()).step_by(step) {
             let (front, byte) = (good.get(..at)?, *good.get(at)?);
             let rest = good.get(at + 1..)?;
