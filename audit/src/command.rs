@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod sim;
+pub mod vectors;
 
 use clap::Subcommand;
 use ua::{cli::More, terminal::Failure};
@@ -26,6 +27,8 @@ pub enum AuditCommand {
     Sim(sim::SimArgs),
     /// Check the node and the agent that are installed on this machine
     Host(host::HostArgs),
+    /// Compute the known answers of the cryptography and the protocol again, and compare
+    Vectors(vectors::VectorsArgs),
 }
 
 impl More for Audit {
@@ -33,6 +36,7 @@ impl More for Audit {
         match self {
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(&args),
+            Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
             Self::AuditNode(args) => node::run(args).await,
         }
     }

@@ -8,6 +8,7 @@
 //! | [`mutant`] | a weakness put back in, and which check saw it |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
+//! | [`vectors`] | the known answers of `tests/vectors/`, computed anew |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
 //! | [`host`] | the node and the agent that are installed here |
 //! | [`node`], [`record`] | the audit's nodes, and what they write down |
@@ -23,3 +24,4 @@ pub mod property;
 pub mod record;
 pub mod sim;
 pub mod symbolic;
+pub mod vectors;
