@@ -4,6 +4,7 @@
 //! The answers travel in the program, so that whoever has it can check what it does without its sources.
 
 mod channels;
+mod messages;
 mod protocol;
 mod standards;
 
@@ -49,7 +50,7 @@ files! {
     "secretbox" => standards::secretbox,
     "cutout-encoding" => protocol::encoding,
     "cutout-names" => protocol::names,
-    "cutout-messages" => protocol::messages,
+    "cutout-messages" => messages::messages,
     "cutout-storage" => protocol::storage,
     "cutout-mail" => protocol::mail,
     "cutout-channel" => channels::channel,
@@ -168,16 +169,17 @@ mod tests {
         let is_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
         for (file, text, compute) in FILES {
             let bytes = text.as_bytes();
+            let long = if *file == "cutout-encoding" { 2 } else { 32 };
             // The last digits of texts that are long and hexadecimal. Of the standards' only the answers: what is
             // refused stays refused when it is changed.
             let is_answer = |end: usize| {
                 let start = bytes[..end].iter().rposition(|b| *b == b'"').unwrap();
-                let names = ["out", "digest", "okm", "prk", "sealed", "seed"];
+                let names = ["out", "digest", "okm", "prk", "sealed", "seed", "encoded"];
                 let named = |name| bytes[..start].ends_with(format!("\"{name}\": ").as_bytes());
-                file.starts_with("cutout") || names.into_iter().any(named)
+                (long > 2 && file.starts_with("cutout")) || names.into_iter().any(named)
             };
-            let ends: Vec<usize> = (32..bytes.len())
-                .filter(|end| bytes[*end] == b'"' && bytes[end - 32..*end].iter().all(is_hex))
+            let ends: Vec<usize> = (long..bytes.len())
+                .filter(|end| bytes[*end] == b'"' && bytes[end - long..*end].iter().all(is_hex))
                 .filter(|end| is_answer(*end))
                 .map(|end| end - 1)
                 .collect();

@@ -61,3 +61,28 @@ fn to_json(outcome: &FileOutcome) -> serde_json::Value {
         "file": file, "source": source, "compared": compared, "different": different,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_came_out_different() {
+        let outcome = FileOutcome {
+            file: "sha256",
+            source: "FIPS 180-4".into(),
+            compared: 5,
+            different: vec!["B.1".into()],
+        };
+        assert_eq!(
+            to_line(&outcome),
+            "DIFFERENT sha256              5 compared, 1 different: B.1  (FIPS 180-4)"
+        );
+        let good = FileOutcome { different: Vec::new(), ..outcome };
+        assert!(
+            to_line(&good).starts_with("same      sha256              5 compared, 0 different")
+        );
+        assert_eq!(to_json(&good)["compared"], 5);
+        assert!(run(&VectorsArgs { json: false }).is_ok());
+    }
+}

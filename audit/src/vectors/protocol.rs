@@ -1,4 +1,4 @@
-//! The protocol's own answers: encoding, names, certificates, messages, receipts, proofs, sealed mail.
+//! The protocol's own answers: encoding, names, certificates, receipts, proofs, sealed mail.
 
 use anon::{
     authorization::{AuthorizationError, Deletion, InboxOperation, InboxProof},
@@ -15,7 +15,7 @@ use anon::{
     padding::padme,
     position::Key,
     receipt::{Receipt, ReceiptKind},
-    request::{Request, Response},
+    request::Request,
     time::{Time, Validity},
     wire,
 };
@@ -38,7 +38,7 @@ pub(super) use other_file;
 
 /// A node of the answers' network.
 pub(super) struct Node {
-    identity: IdentitySecret,
+    pub(super) identity: IdentitySecret,
     pub(super) channel: ChannelSecret,
     pub(super) certificate: NodeCertificate,
 }
@@ -54,7 +54,7 @@ struct Owner {
 pub(super) struct Members {
     pub(super) network: Network,
     authority: AuthoritySecret,
-    now: Time,
+    pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
     owners: Vec<Owner>,
 }
@@ -100,7 +100,11 @@ impl Members {
         Some(Self { network, authority, now, nodes, owners })
     }
 
-    fn node(&self, at: usize) -> Option<NodeId> {
+    pub(super) fn certificate(&self, owner: usize) -> Option<&AddressCertificate> {
+        self.owners.get(owner).map(|owner| &owner.certificate)
+    }
+
+    pub(super) fn node(&self, at: usize) -> Option<NodeId> {
         self.nodes.get(at).map(|node| node.certificate.node())
     }
 }
@@ -182,19 +186,6 @@ pub(super) fn names(known: Known<'_>, compared: &mut Compared) -> Option<()> {
     };
     let list = UnverifiedRevocationList::issue(&members.authority, &id, 7, members.now, &revoked);
     compared.same("a revocation list", wire::encode(&list) == known.bytes("/revocation_list")?);
-    Some(())
-}
-
-/// Requests and responses: read, and written again.
-pub(super) fn messages(known: Known<'_>, compared: &mut Compared) -> Option<()> {
-    for (name, bytes) in known.texts("/requests")? {
-        let read = Request::decode(&bytes);
-        compared.same(name, read.is_ok_and(|request| wire::encode(&request) == bytes));
-    }
-    for (name, bytes) in known.texts("/responses")? {
-        let read = Response::decode(&bytes);
-        compared.same(name, read.is_ok_and(|response| wire::encode(&response) == bytes));
-    }
     Some(())
 }
 
