@@ -3,6 +3,7 @@
 pub mod host;
 pub mod run;
 pub mod sim;
+pub mod vectors;
 
 use clap::Subcommand;
 use ua::{cli::More, terminal::Failure};
@@ -29,6 +30,8 @@ pub enum AuditCommand {
     Sim(sim::SimArgs),
     /// Check the node and the agent that are installed on this machine
     Host(host::HostArgs),
+    /// Compute the known answers of the cryptography and the protocol again, and compare
+    Vectors(vectors::VectorsArgs),
 }
 
 impl More for Audit {
@@ -37,6 +40,7 @@ impl More for Audit {
             Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(&args),
+            Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
             Self::AuditNode(args) => node::run(args).await,
         }
     }

@@ -7,8 +7,10 @@
 //! | [`outcome`] | what comes of a check |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
+//! | [`mutant`] | a weakness put back in, and which check saw it |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
+//! | [`vectors`] | the known answers of `tests/vectors/`, computed anew |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
 //! | [`host`] | the node and the agent that are installed here |
 //! | [`node`] | the audit's nodes, as processes |
@@ -25,3 +27,4 @@ pub mod outcome;
 pub mod property;
 pub mod sim;
 pub mod symbolic;
+pub mod vectors;

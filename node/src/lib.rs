@@ -43,6 +43,7 @@ pub use link::{
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use node::{Node, NodeError, Running};
 pub use observer::{Edge, Observer, Via};
+pub use replay::ReplayCache;
 pub use roster::{Exchanged, RosterKeeper};
 pub use sensitive::Sensitive;
 pub use server::{Acceptor, Parts};

@@ -8,18 +8,20 @@ use std::{
 
 /// The last `capacity` tags seen, oldest forgotten first.
 #[derive(Debug)]
-pub(crate) struct ReplayCache<T> {
+pub struct ReplayCache<T> {
     capacity: usize,
     seen: Mutex<(BTreeSet<T>, VecDeque<T>)>,
 }
 
 impl<T: Ord + Hash + Clone> ReplayCache<T> {
-    pub(crate) const fn new(capacity: usize) -> Self {
+    /// Remembers nothing yet, and later at most `capacity` tags.
+    #[must_use]
+    pub const fn new(capacity: usize) -> Self {
         Self { capacity, seen: Mutex::new((BTreeSet::new(), VecDeque::new())) }
     }
 
     /// Remembers a tag; `false` if it is remembered already.
-    pub(crate) fn insert(&self, tag: T) -> bool {
+    pub fn insert(&self, tag: T) -> bool {
         let mut guard = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (set, order) = &mut *guard;
         if !set.insert(tag.clone()) {

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use node::Sensitive;
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     command::{self, Global},
@@ -67,6 +70,9 @@ enum Command<M: More> {
     #[command(flatten)]
     More(M),
 }
+
+/// The crates whose log lines scrub what names people.
+const OURS: [&str; 5] = ["anon", "node", "ua", "audit", "cutout"];
 
 /// The commands and what they say of themselves, for whoever checks or prints it.
 #[must_use]
@@ -135,11 +141,15 @@ fn start_log(global: &Global) {
         2 => "warn,node=debug,cutout=debug,ua=debug,anon=debug",
         _ => "debug",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOUT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = EnvFilter::try_from_env("CUTOUT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // What the libraries log below a warning names peers and their addresses, and knows nothing of `Sensitive`.
+    let reveals = global.log_sensitive;
+    let may_log = filter_fn(move |line| {
+        let ours = |name: &str| line.target().split("::").next() == Some(name);
+        reveals || *line.level() <= tracing::Level::WARN || OURS.iter().any(|name| ours(name))
+    });
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+        .with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry().with(filter).with(may_log).with(lines).try_init();
 }

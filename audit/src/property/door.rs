@@ -1,0 +1,229 @@
+//! The door of an inbox: who proves to be its owner may read, once, at this node, at about this time.
+
+use anon::{
+    authorization::{InboxOperation, InboxProof},
+    certificate::{NodeId, UnverifiedAddressCertificate},
+    keys::Signature,
+    network::Network,
+    position::Key,
+    time::{MAX_SKEW, Time},
+    wire,
+};
+use node::ReplayCache;
+use rand::{RngExt as _, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    family::{Check, Family, Mutant, Seen},
+    world::{NOW, Node, Owner, network},
+};
+
+/// How inboxes are guarded.
+pub(super) trait Guarding {
+    /// The door of a node of this network.
+    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door>;
+}
+
+/// A node's door.
+pub(super) trait Door {
+    /// Whose inbox is opened for this operation at this time. `None`: nobody's.
+    fn opens(
+        &mut self,
+        proof: &InboxProof,
+        operation: InboxOperation<'_>,
+        now: Time,
+    ) -> Option<Key>;
+}
+
+/// Proofs remembered.
+const MEMORY: usize = 1_024;
+
+/// The project's own: a proof is verified, and its nonce remembered.
+struct Real;
+
+struct RealDoor {
+    network: Network,
+    node: NodeId,
+    nonces: ReplayCache<[u8; 16]>,
+}
+
+impl Guarding for Real {
+    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
+        Box::new(RealDoor { network, node, nonces: ReplayCache::new(MEMORY) })
+    }
+}
+
+impl Door for RealDoor {
+    fn opens(
+        &mut self,
+        proof: &InboxProof,
+        operation: InboxOperation<'_>,
+        now: Time,
+    ) -> Option<Key> {
+        let owner = proof.verify(&self.network, operation, self.node, now).ok()?;
+        self.nonces.insert(owner.nonce).then(|| owner.certificate.address().inbox())
+    }
+}
+
+/// What a door does not look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blind {
+    Node,
+    Time,
+    Repetition,
+    Signature,
+    Operation,
+}
+
+struct BlindDoor {
+    blind: Blind,
+    inner: RealDoor,
+}
+
+/// A proof as it travels.
+#[derive(Serialize, Deserialize)]
+struct BareProof {
+    certificate: UnverifiedAddressCertificate,
+    node: NodeId,
+    time: Time,
+    nonce: [u8; 16],
+    signature: Signature,
+}
+
+impl Guarding for Blind {
+    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
+        let inner = RealDoor { network, node, nonces: ReplayCache::new(MEMORY) };
+        Box::new(BlindDoor { blind: *self, inner })
+    }
+}
+
+impl Door for BlindDoor {
+    fn opens(
+        &mut self,
+        proof: &InboxProof,
+        operation: InboxOperation<'_>,
+        now: Time,
+    ) -> Option<Key> {
+        let bare: BareProof = wire::decode(&wire::encode(proof), usize::MAX).ok()?;
+        match self.blind {
+            Blind::Node => {
+                self.inner.node = bare.node;
+                self.inner.opens(proof, operation, now)
+            }
+            Blind::Time => self.inner.opens(proof, operation, bare.time),
+            Blind::Repetition => {
+                self.inner.nonces = ReplayCache::new(MEMORY);
+                self.inner.opens(proof, operation, now)
+            }
+            Blind::Signature => {
+                let here = bare.node == self.inner.node && bare.time.is_close_to(now);
+                let certificate = bare.certificate.verify(&self.inner.network, now).ok()?;
+                let new = self.inner.nonces.insert(bare.nonce);
+                (here && new).then(|| certificate.address().inbox())
+            }
+            Blind::Operation => self
+                .inner
+                .opens(proof, operation, now)
+                .or_else(|| self.inner.opens(proof, InboxOperation::Read, now)),
+        }
+    }
+}
+
+/// Everything that is tried at one door.
+struct Attempts<'a> {
+    guarding: &'a (dyn Guarding + 'static),
+    here: NodeId,
+    tried: usize,
+    opened: usize,
+}
+
+impl Attempts<'_> {
+    /// Comes to a fresh door with a proof, and again with the same.
+    fn comes(&mut self, proof: &InboxProof, operation: InboxOperation<'_>, at: Time) {
+        let mut door = self.guarding.door(network(), self.here);
+        self.tried += 1;
+        self.opened += usize::from(door.opens(proof, operation, at).is_some());
+    }
+}
+
+fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
+    let (here, elsewhere) = (Node::new(1, rng)?.id(), Node::new(2, rng)?.id());
+    let (bob, mallory) = (Owner::named("bob", rng)?, Owner::named("mallory", rng)?);
+    let digests: [[u8; 32]; 2] = [rng.random(), rng.random()];
+    let acknowledge = InboxOperation::Acknowledge(&digests);
+    let inbox = bob.certificate.address().inbox();
+    let mut attempts = Attempts { guarding, here, tried: 0, opened: 0 };
+    for _ in 0..8 {
+        let mut sign = |owner: &Owner, operation, node, time| {
+            let (secret, certificate) = (&owner.secret, &bob.certificate);
+            InboxProof::sign(secret, certificate, operation, node, time, rng.random())
+        };
+        for operation in [InboxOperation::Read, acknowledge] {
+            let proof = sign(&bob, operation, here, NOW);
+            let mut door = guarding.door(network(), here);
+            if door.opens(&proof, operation, NOW) != Some(inbox) {
+                return None;
+            }
+            // The same again: at once, and at the last moment at which it counts.
+            for again in [NOW, NOW.after(MAX_SKEW)] {
+                attempts.tried += 1;
+                attempts.opened += usize::from(door.opens(&proof, operation, again).is_some());
+            }
+            attempts.comes(&sign(&bob, operation, elsewhere, NOW), operation, NOW);
+            for late in [NOW.after(MAX_SKEW + 1), NOW.before(MAX_SKEW + 1), NOW.after(3_600)] {
+                attempts.comes(&proof, operation, late);
+            }
+            // Bob's certificate, and somebody else's signature.
+            attempts.comes(&sign(&mallory, operation, here, NOW), operation, NOW);
+        }
+        // A proof for reading is none for deleting, nor one for other notifications.
+        attempts.comes(&sign(&bob, InboxOperation::Read, here, NOW), acknowledge, NOW);
+        attempts.comes(&sign(&bob, acknowledge, here, NOW), InboxOperation::Acknowledge(&[]), NOW);
+    }
+    let Attempts { tried, opened, .. } = attempts;
+    let seen = format!(
+        "{tried} proofs repeated, for another node, time or operation, or by another user: {opened} opened the inbox"
+    );
+    Some((opened == 0, seen))
+}
+
+/// Doors, and mutants of them.
+pub(super) fn family() -> Family<dyn Guarding> {
+    let mutant = |name, weakness, blind: Blind| Mutant {
+        name,
+        weakness,
+        attack: "Bad inputs: inbox reads and deletes",
+        subject: Box::new(blind) as Box<dyn Guarding>,
+    };
+    Family {
+        checks: vec![Check { name: "property.ownership", attack: ownership }],
+        real: Box::new(Real),
+        mutants: vec![
+            mutant(
+                "proof without the node",
+                "A proof that was made for one node opens the inbox at all of them, also for the node that was shown it.",
+                Blind::Node,
+            ),
+            mutant(
+                "proof without the time",
+                "A proof that was copied once opens the inbox for ever.",
+                Blind::Time,
+            ),
+            mutant(
+                "no memory of proofs",
+                "A proof that was copied on its way opens the inbox a second time.",
+                Blind::Repetition,
+            ),
+            mutant(
+                "proof without a signature",
+                "Whoever has the owner's certificate, which is public, reads the inbox.",
+                Blind::Signature,
+            ),
+            mutant(
+                "reading proof that deletes",
+                "A permission to read is taken for one to delete.",
+                Blind::Operation,
+            ),
+        ],
+    }
+}

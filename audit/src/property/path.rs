@@ -1,0 +1,70 @@
+//! A path in memory, made in one pass: the sender, the go-betweens, the far end, and each hop's first message.
+
+use anon::{
+    cell::Cell,
+    channel::{FarEnd, GoBetween, OpeningPath, Passage, SenderChannel},
+    request::Response,
+};
+use rand::rngs::StdRng;
+
+use super::world::{Node, network};
+
+/// A path that stands.
+pub(super) struct Path {
+    pub(super) sender: SenderChannel,
+    pub(super) go_betweens: Vec<GoBetween>,
+    pub(super) far_end: FarEnd,
+    /// What each hop received first, the first hop's first.
+    pub(super) creates: Vec<Vec<u8>>,
+}
+
+impl Path {
+    /// A path over these nodes, in this order.
+    pub(super) fn over(nodes: &[Node], rng: &mut StdRng) -> Option<Self> {
+        let verified: Vec<_> = nodes.iter().map(Node::verified).collect::<Option<_>>()?;
+        let hops: Vec<_> = verified.iter().map(|node| (node, None)).collect();
+        let (opening, first) = OpeningPath::start(&hops, rng).ok()?;
+        let (mut creates, mut accepted) = (Vec::new(), Vec::new());
+        let mut onward = Some(first.to_create().ok()?);
+        for node in nodes {
+            let create = onward.take()?;
+            creates.push(create.to_bytes());
+            let hop = FarEnd::accept(&create, &node.channel, &network().id, rng).ok()?;
+            onward = hop.early.onward.as_ref().map(|onward| (*onward.create).clone());
+            accepted.push(hop);
+        }
+        let mut hops = accepted.into_iter();
+        let first = hops.next()?;
+        let mut passage = opening.finish(&Cell::created(&first.created)).ok()?;
+        let (mut far_end, mut go_betweens) = (first.far_end, Vec::new());
+        for next in hops {
+            let (go_between, cells) = far_end.extended(next.created).ok()?;
+            for cell in backward(&mut go_betweens, cells) {
+                let Passage::Underway(path) = passage else { return None };
+                passage = path.receive(cell).ok()?;
+            }
+            go_betweens.push(go_between);
+            far_end = next.far_end;
+        }
+        let Passage::Arrived(sender) = passage else { return None };
+        Some(Self { sender: *sender, go_betweens, far_end, creates })
+    }
+
+    /// Carries what the far end answers back to the sender; whether it arrived.
+    pub(super) fn answer(&mut self, response: &Response) -> Option<bool> {
+        let cells = self.far_end.respond(response).ok()?;
+        let mut came = None;
+        for cell in backward(&mut self.go_betweens, cells) {
+            came = self.sender.receive(cell).ok()?;
+        }
+        Some(came.as_ref() == Some(response))
+    }
+}
+
+/// Carries cells from the far end's side to the sender's.
+fn backward(go_betweens: &mut [GoBetween], mut cells: Vec<Cell>) -> Vec<Cell> {
+    for hop in go_betweens.iter_mut().rev() {
+        cells.iter_mut().for_each(|cell| hop.backward.apply(cell));
+    }
+    cells
+}

@@ -1,0 +1,351 @@
+//! The protocol's own answers on the wire: handshakes, and every cell on every link of channels that grow hop by
+//! hop or are made in one pass.
+
+use std::convert::Infallible;
+
+use anon::{
+    cell::Cell,
+    channel::{
+        Accepted, Extension, FarEnd, GoBetween, Opening, OpeningPath, Passage, SenderChannel,
+    },
+    handshake::{Create, Created},
+    receipt::Receipt,
+    request::{Request, Response},
+    verification::{CrossVerified, cross_verify},
+    wire,
+};
+use rand::{TryCryptoRng, TryRng};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Compared, Known,
+    protocol::{Members, Node, other_file},
+};
+
+/// Randomness that is known beforehand; zeros when it is used up, which [`Tape::is_used_up`] then denies.
+pub(super) struct Tape {
+    bytes: std::vec::IntoIter<u8>,
+    short: bool,
+}
+
+impl Tape {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into_iter(), short: false }
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.bytes.len() == 0 && !self.short
+    }
+}
+
+impl TryRng for Tape {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        self.short |= self.bytes.len() < to.len();
+        to.iter_mut().for_each(|byte| *byte = self.bytes.next().unwrap_or_default());
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Tape {}
+
+/// The cells of one message on each link, the sender's link first.
+type Links = Vec<Vec<Cell>>;
+
+fn verified(node: &Node) -> Option<CrossVerified> {
+    cross_verify(node.certificate.clone(), node.certificate.clone()).ok()
+}
+
+fn accept(node: &Node, create: &Create, tape: &mut Tape) -> Option<Accepted> {
+    FarEnd::accept(create, &node.channel, &node.certificate.claims().network, tape).ok()
+}
+
+/// A channel and whom it passes through.
+struct Line {
+    sender: SenderChannel,
+    go_betweens: Vec<GoBetween>,
+    far_end: FarEnd,
+}
+
+impl Line {
+    fn request(&mut self, request: &Request) -> Option<Links> {
+        let cells = self.sender.request(request).ok()?;
+        Some(forward(&mut self.go_betweens, cells))
+    }
+
+    fn respond(&mut self, response: &Response) -> Option<Links> {
+        let cells = self.far_end.respond(response).ok()?;
+        Some(backward(&mut self.go_betweens, cells))
+    }
+
+    /// A request that arrives, and a response that does.
+    fn exchange(&mut self, request: &Request, response: &Response) -> Option<(Links, Links)> {
+        let there = self.request(request)?;
+        let mut asked = None;
+        for cell in there.last()? {
+            asked = self.far_end.receive(cell.clone()).ok()?;
+        }
+        let back = self.respond(response)?;
+        let mut answered = None;
+        for cell in back.first()? {
+            answered = self.sender.receive(cell.clone()).ok()?;
+        }
+        (asked.as_ref() == Some(request) && answered.as_ref() == Some(response))
+            .then_some((there, back))
+    }
+}
+
+fn forward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
+    let mut links = vec![cells.clone()];
+    let mut cells = cells;
+    for hop in go_betweens {
+        cells.iter_mut().for_each(|cell| hop.forward.apply(cell));
+        links.push(cells.clone());
+    }
+    links
+}
+
+fn backward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
+    let mut links = vec![cells.clone()];
+    let mut cells = cells;
+    for hop in go_betweens.iter_mut().rev() {
+        cells.iter_mut().for_each(|cell| hop.backward.apply(cell));
+        links.push(cells.clone());
+    }
+    links.reverse();
+    links
+}
+
+/// Compares one message's cells on every link with a step of the file.
+fn step(
+    known: Option<Known<'_>>,
+    way: &str,
+    message: &[u8],
+    links: &Links,
+    compared: &mut Compared,
+) -> Option<()> {
+    let known = known?;
+    let digest = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
+    let same = known.text("/way")? == way && digest(message) == known.array("/message_sha256")?;
+    compared.same("a message", same);
+    if let Some(first) = known.bytes("/first_cell") {
+        let cell = links.first()?.first()?;
+        compared.same("its first cell", cell.as_bytes()[..] == first);
+    }
+    let mut made = links.iter();
+    for link in known.list("/links")? {
+        let expected = link.list("")?.map(|cell| cell.array("")).collect::<Option<Vec<_>>>()?;
+        let cells: Vec<_> = made.next()?.iter().map(|cell| digest(cell.as_bytes())).collect();
+        compared.same("its cells on a link", cells == expected);
+    }
+    compared.same("the number of links", made.next().is_none());
+    Some(())
+}
+
+/// What is sent over the channels of the answers.
+fn traffic() -> Option<[(Request, Response); 2]> {
+    let (messages, storage) =
+        (Known(other_file!("cutout-messages")), Known(other_file!("cutout-storage")));
+    let request = |name: &str| Request::decode(&messages.bytes(name)?).ok();
+    let receipt: Receipt = wire::decode(&storage.bytes("/receipts/0")?, 1_024).ok()?;
+    let object = Response::decode(&messages.bytes("/responses/object")?).ok()?;
+    Some([
+        (request("/requests/fetch")?, object),
+        (request("/requests/store")?, Response::Receipt(Box::new(receipt))),
+    ])
+}
+
+/// A channel that grows to three hops.
+pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
+    let members = Members::read()?;
+    let mut steps = known.list("/steps")?;
+    let mut line: Option<Line> = None;
+    for (number, node) in members.nodes.iter().enumerate().take(3) {
+        let handshake = steps.next()?;
+        compared.same("a hop", handshake.length("/extended_to")? == number);
+        let early = handshake.bytes("/early")?;
+        let early = if early.is_empty() { None } else { Some(Request::decode(&early).ok()?) };
+        let seed = |whose: &str| known.bytes(&format!("/{whose}_seeds/{number}"));
+        let mut tape = Tape::new([seed("sender")?, known.bytes("/rest")?, seed("node")?].concat());
+        let (create, created) = (handshake.bytes("/create")?, handshake.bytes("/created")?);
+        let mut longer = match line {
+            None => {
+                let (opening, first) =
+                    Opening::start(&verified(node)?, early.as_ref(), &mut tape).ok()?;
+                let sent = first.to_create().ok()?;
+                let accepted = accept(node, &sent, &mut tape)?;
+                compared.same("a first message", sent.to_bytes() == create);
+                compared.same("its answer", accepted.created.to_bytes() == created);
+                compared.same("its request", accepted.early.request == early);
+                let sender = opening.finish(&Cell::created(&accepted.created)).ok()?;
+                Line { sender, go_betweens: Vec::new(), far_end: accepted.far_end }
+            }
+            Some(line) => {
+                let sent = (Create::from_padded(&create)?, Created::from_padded(&created)?);
+                let (next, early) = ((node, early), [steps.next(), steps.next()]);
+                extend(line, next, sent, early, &mut tape, compared)?
+            }
+        };
+        compared.same("what was drawn", tape.is_used_up());
+        for (request, response) in traffic()? {
+            let (there, back) = longer.exchange(&request, &response)?;
+            step(steps.next(), "forward", &wire::encode(&request), &there, compared)?;
+            step(steps.next(), "backward", &wire::encode(&response), &back, compared)?;
+        }
+        line = Some(longer);
+    }
+    steps.next().is_none().then_some(())
+}
+
+/// One hop more; what the sender and the node should say, and the steps of that.
+fn extend(
+    mut line: Line,
+    (node, early): (&Node, Option<Request>),
+    (create, created): (Create, Created),
+    [there, back]: [Option<Known<'_>>; 2],
+    tape: &mut Tape,
+    compared: &mut Compared,
+) -> Option<Line> {
+    let (mut extending, cells) = line.sender.extend(&verified(node)?, early.as_ref(), tape).ok()?;
+    let links = forward(&mut line.go_betweens, cells);
+    let next = Box::new(node.certificate.to_unverified());
+    let asked = Request::Extend { next, create: Box::new(create.clone()) };
+    step(there, "forward", &wire::encode(&asked), &links, compared)?;
+    let mut received = None;
+    for cell in links.last()? {
+        received = line.far_end.receive(cell.clone()).ok()?;
+    }
+    let Request::Extend { create: sent, .. } = received? else { return None };
+    let accepted = accept(node, &sent, tape)?;
+    compared.same("a first message", *sent == create);
+    compared.same("its answer", accepted.created == created);
+    compared.same("its request", accepted.early.request == early);
+    let (go_between, cells) = line.far_end.extended(accepted.created).ok()?;
+    let links = backward(&mut line.go_betweens, cells);
+    let answer = Response::Extended(Box::new(created));
+    step(back, "backward", &wire::encode(&answer), &links, compared)?;
+    for cell in links.first()? {
+        match extending.receive(cell.clone()).ok()? {
+            Extension::Waiting(still) => extending = *still,
+            Extension::Extended(sender) => {
+                line.go_betweens.push(go_between);
+                let far_end = accepted.far_end;
+                return Some(Line { sender: *sender, go_betweens: line.go_betweens, far_end });
+            }
+        }
+    }
+    None
+}
+
+/// Paths of one to five hops that are made in one pass.
+pub(super) fn onions(known: Known<'_>, compared: &mut Compared) -> Option<()> {
+    let members = Members::read()?;
+    let [_, (store, _)] = traffic()?;
+    let [(_, object), _] = traffic()?;
+    let answer = Response::Certificate(Box::new(members.nodes.get(1)?.certificate.to_unverified()));
+    for path in known.list("/paths")? {
+        let mut line = one_pass(known, path, &members, &answer, compared)?;
+        let mut steps = path.list("/steps")?;
+        let back = line.respond(&object)?;
+        step(steps.next(), "backward", &wire::encode(&object), &back, compared)?;
+        let there = line.request(&store)?;
+        step(steps.next(), "forward", &wire::encode(&store), &there, compared)?;
+    }
+    Some(())
+}
+
+fn one_pass(
+    known: Known<'_>,
+    path: Known<'_>,
+    members: &Members,
+    answer: &Response,
+    compared: &mut Compared,
+) -> Option<Line> {
+    let nodes = path.list("/nodes")?.map(|at| members.nodes.get(at.length("")?));
+    let nodes: Vec<&Node> = nodes.collect::<Option<_>>()?;
+    let questions = path.list("/questions")?.chain([path.at("/early")?]).map(|question| {
+        let bytes = question.bytes("")?;
+        Some(if bytes.is_empty() { None } else { Some(Request::decode(&bytes).ok()?) })
+    });
+    let questions: Vec<Option<Request>> = questions.collect::<Option<_>>()?;
+    let seeds = |whose: &str| {
+        let each = (0..nodes.len()).map(|at| known.bytes(&format!("/{whose}_seeds/{at}")));
+        each.collect::<Option<Vec<_>>>().map(|seeds| seeds.concat())
+    };
+    let mut tape = Tape::new([seeds("sender")?, path.bytes("/rest")?, seeds("node")?].concat());
+    let all: Vec<_> = nodes.iter().map(|node| verified(node)).collect::<Option<_>>()?;
+    let hops: Vec<_> = all.iter().zip(questions.iter().map(Option::as_ref)).collect();
+    let (opening, first) = OpeningPath::start(&hops, &mut tape).ok()?;
+    let (mut onward, mut taken) = (Some(first.to_create().ok()?), Vec::new());
+    for (at, (node, question)) in nodes.iter().zip(&questions).enumerate() {
+        let create = onward.take()?;
+        let accepted = accept(node, &create, &mut tape)?;
+        let same = create.to_bytes() == path.bytes(&format!("/creates/{at}"))?
+            && create.certificate() == node.certificate.digest()
+            && accepted.early.request == *question;
+        compared.same("what a hop receives", same);
+        let expected = path.bytes(&format!("/createds/{at}"))?;
+        compared.same("its answer", accepted.created.to_bytes() == expected);
+        onward = accepted.early.onward.as_ref().map(|onward| (*onward.create).clone());
+        taken.push(accepted);
+    }
+    compared.same("what was drawn", tape.is_used_up() && onward.is_none());
+    come_back(opening, taken, path, answer, compared)
+}
+
+/// The hops confirm one after the other, each giving the answer if it was asked something.
+fn come_back(
+    opening: OpeningPath,
+    taken: Vec<Accepted>,
+    path: Known<'_>,
+    answer: &Response,
+    compared: &mut Compared,
+) -> Option<Line> {
+    let mut steps = path.list("/back")?;
+    let mut hops = taken.into_iter();
+    let Accepted { mut far_end, created, mut early } = hops.next()?;
+    let mut passage = opening.finish(&Cell::created(&created)).ok()?;
+    let mut go_betweens = Vec::new();
+    for next in hops {
+        if early.request.is_some() {
+            let links = backward(&mut go_betweens, far_end.respond(answer).ok()?);
+            step(steps.next(), "backward", &wire::encode(answer), &links, compared)?;
+            passage = match feed(passage, links.first()?)? {
+                Passage::Answered { answer: heard, path, .. } if heard == *answer => {
+                    Passage::Underway(path)
+                }
+                _ => return None,
+            };
+        }
+        let extended = Response::Extended(Box::new(next.created.clone()));
+        let (go_between, cells) = far_end.extended(next.created).ok()?;
+        let links = backward(&mut go_betweens, cells);
+        step(steps.next(), "backward", &wire::encode(&extended), &links, compared)?;
+        passage = feed(passage, links.first()?)?;
+        go_betweens.push(go_between);
+        (far_end, early) = (next.far_end, next.early);
+    }
+    let Passage::Arrived(sender) = passage else { return None };
+    steps.next().is_none().then_some(Line { sender: *sender, go_betweens, far_end })
+}
+
+fn feed(mut passage: Passage, cells: &[Cell]) -> Option<Passage> {
+    for cell in cells {
+        let Passage::Underway(path) = passage else { return None };
+        passage = path.receive(cell.clone()).ok()?;
+    }
+    Some(passage)
+}
