@@ -7,11 +7,14 @@ use std::{
 };
 
 use anon::{
+    certificate::NodeId,
     network::Network,
     roster::{Roster, StoredRoster},
     time::{MAX_SKEW, Time},
     wire,
 };
+
+use node::Identity;
 
 use super::{Area, Finding, InstalledNode, Scope, Severity, read_network};
 
@@ -38,7 +41,8 @@ pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
     networks.extend(nodes.iter().filter_map(|node| node.network.clone()));
     for node in nodes {
         let file = node.directory.join("roster.bin");
-        let judged = networks.iter().find_map(|network| against(&file, network, scope.now));
+        let own = Identity::read(&node.directory).ok().flatten().map(|identity| identity.node());
+        let judged = networks.iter().find_map(|network| against(&file, own, network, scope.now));
         findings.extend(judged);
     }
     if findings.is_empty() {
@@ -58,24 +62,30 @@ fn is_fresh(mark: &Path) -> bool {
     changed.is_ok_and(|at| SystemTime::now().duration_since(at).unwrap_or_default() < FRESH)
 }
 
-/// The certificates of a roster's file that are valid at a time, and the last date among them.
-fn valid(stored: StoredRoster, network: &Network, now: Time) -> (usize, Option<Time>) {
+/// The certificates of others in a roster's file that are valid at a time, and the last date among them.
+fn valid(
+    stored: StoredRoster,
+    own: Option<NodeId>,
+    network: &Network,
+    now: Time,
+) -> (usize, Option<Time>) {
     let roster = Roster::restore(stored, network, now);
-    let dates = roster.known().map(|certificate| certificate.claims().validity.not_before);
-    (roster.len(), dates.max())
+    let others = roster.known().filter(|certificate| Some(certificate.node()) != own);
+    let dates: Vec<Time> = others.map(|other| other.claims().validity.not_before).collect();
+    (dates.len(), dates.into_iter().max())
 }
 
 /// Holds the clock against the dates in a roster's file; `None` if it holds none of this network.
-fn against(file: &Path, network: &Network, now: Time) -> Option<Finding> {
+fn against(file: &Path, own: Option<NodeId>, network: &Network, now: Time) -> Option<Finding> {
     let bytes = std::fs::read(file).ok()?;
     let stored = || wire::decode::<StoredRoster>(&bytes, MAX_ROSTER).ok();
-    let (count, last) = valid(stored()?, network, now);
+    let (count, last) = valid(stored()?, own, network, now);
     let of = |severity, seen: String| {
         Finding::new(Area::Clock, severity, file.display().to_string(), seen)
     };
     let remedy = "set this machine's clock, and keep it with a time service";
     for shift in SHIFTS {
-        let (later, _) = valid(stored()?, network, now.after(shift));
+        let (later, _) = valid(stored()?, own, network, now.after(shift));
         if later > count {
             let more = later.saturating_sub(count);
             let seen = format!(
@@ -86,7 +96,7 @@ fn against(file: &Path, network: &Network, now: Time) -> Option<Finding> {
     }
     if count == 0 {
         let earlier = SHIFTS.iter().find(|shift| {
-            stored().is_some_and(|stored| valid(stored, network, now.before(**shift)).0 > 0)
+            stored().is_some_and(|stored| valid(stored, own, network, now.before(**shift)).0 > 0)
         })?;
         let seen = format!(
             "all certificates are over, and were valid {earlier} s ago: the node was off, or this clock is ahead"
@@ -94,6 +104,7 @@ fn against(file: &Path, network: &Network, now: Time) -> Option<Finding> {
         return Some(of(Severity::Warn, seen).or_try(remedy));
     }
     let age = now.0.saturating_sub(last.map_or(0, |last| last.0));
-    let seen = format!("fits the dates on {count} certificates, the last one {age} s old");
+    let seen =
+        format!("fits the dates on {count} certificates of others, the last one {age} s old");
     Some(of(Severity::Ok, seen))
 }

@@ -298,5 +298,10 @@ fn a_clock_that_differs_from_the_dates_that_others_signed_is_seen() {
         };
         let found = clock::look(&scope, &nodes);
         assert_eq!(found.iter().map(|f| f.severity).collect::<Vec<_>>(), [severity], "{found:?}");
+        // The same certificate proves nothing where it is the node's own.
+        fs::write(machine.at("node/identity.key"), [3; 32]).unwrap();
+        let found = clock::look(&scope, &nodes);
+        assert!(found.iter().all(|f| f.seen.starts_with("unknown")), "{found:?}");
+        fs::write(machine.at("node/identity.key"), [4; 32]).unwrap();
     }
 }
