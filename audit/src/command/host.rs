@@ -15,10 +15,7 @@ use crate::host::{self, Findings, Scope, Severity};
 /// Arguments of `cutout audit host`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at the agent in --home, at the nodes that this user runs, and at those named with --node; changes nothing,\n\
-                  and asks nobody. The passphrase is used if it was given, and never asked for. Exit code 0 if nothing is BAD,\n\
-                  also where nothing is installed; 1 if something is; 66 if a directory or file that was named is not there.\n\n\
-                  Examples:\n  cutout audit host\n  cutout audit host --node node1 --log node1.log\n  \
+    after_help = "Looks at the agent in --home, at the nodes that this user runs, and at those named with --node. It changes nothing and asks nobody. The passphrase is used if it was given, and never asked for.\n\nExit codes: 0 nothing is BAD, also where nothing is installed; 1 something is; 66 a directory or file that was named is not there.\n\nExamples:\n  cutout audit host\n  cutout audit host --node node1 --log node1.log\n  \
                   cutout audit host --json | jq '.findings[] | select(.severity == \"bad\")'"
 )]
 pub struct HostArgs {
@@ -103,5 +100,7 @@ fn table(findings: &Findings, all: bool) -> String {
     }
     let counts = [Severity::Bad, Severity::Warn, Severity::Note, Severity::Ok]
         .map(|severity| format!("{} {}", findings.count(severity), severity.word().to_lowercase()));
-    format!("{}\n{}", table.to_string().trim_end(), counts.join(", "))
+    let table = table.to_string();
+    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+    format!("{}\n{}", lines.join("\n"), counts.join(", "))
 }
