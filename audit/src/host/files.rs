@@ -1,6 +1,7 @@
 //! Modes and owners of what agent and nodes keep, and what lies in clear that should be sealed.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, Metadata},
     io::Read as _,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
@@ -17,8 +18,11 @@ const MOST: usize = 20_000;
 const KNOWN: [&str; 3] = ["network.toml", "vault", "mail"];
 /// How a vault's own file begins (`ua/src/vault/header.rs`).
 const VAULT_MAGIC: &[u8] = b"cutvault";
-/// How a sealed file begins (`ua/src/vault/seal.rs`), and how long it is with nothing in it.
-const SEALED: (u8, u64) = (1, 41);
+/// How a sealed file begins (`ua/src/vault/seal.rs`): a version, then nonce and tag, which are random.
+const SEALED_VERSION: u8 = 1;
+const SEALED_START: u64 = 41;
+/// Different bytes among 40 random ones: about 37; fewer than this once in 10^11 files.
+const LEAST_DIFFERENT: usize = 24;
 
 /// Looks at the files of the agent and of the nodes.
 pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
@@ -149,15 +153,18 @@ fn vault(directory: &Path) -> Vec<Finding> {
 }
 
 fn is_sealed(path: &Path, name: &str) -> bool {
-    let (version, least) = SEALED;
     let mut start = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
-    let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
-    match read {
-        Err(_) => false,
-        Ok(_) if name == "vault" => start == VAULT_MAGIC,
-        Ok(_) => start.first() == Some(&version) && length >= least,
+    let file = fs::File::open(path);
+    if file.and_then(|file| file.take(SEALED_START).read_to_end(&mut start)).is_err() {
+        return false;
     }
+    if name == "vault" {
+        return start.starts_with(VAULT_MAGIC);
+    }
+    let Some((version, random)) = start.split_first() else { return false };
+    let is_whole = u64::try_from(start.len()) == Ok(SEALED_START);
+    let different: BTreeSet<u8> = random.iter().copied().collect();
+    *version == SEALED_VERSION && is_whole && different.len() >= LEAST_DIFFERENT
 }
 
 /// Files in the agent's directory that the agent did not put there: a passphrase beside what it opens, say.

@@ -108,7 +108,7 @@ fn a_machine_as_it_should_be_passes() {
 #[test]
 fn one_thing_that_is_not_as_it_should_be_is_seen_and_nothing_else() {
     type Change = fn(&Machine);
-    let cases: [(&str, Change, Area, Severity); 19] = [
+    let cases: [(&str, Change, Area, Severity); 20] = [
         ("home: directory has mode 755", |m| m.chmod("home", 0o755), Area::Files, Severity::Bad),
         (
             "vault: directory has mode 750",
@@ -131,6 +131,12 @@ fn one_thing_that_is_not_as_it_should_be_is_seen_and_nothing_else() {
         (
             "notes: lies among the sealed",
             |m| m.write("home/vault/notes", "my secret"),
+            Area::Files,
+            Severity::Bad,
+        ),
+        (
+            "outbox: lies among the sealed",
+            |m| m.write("home/vault/outbox", &format!("\u{1}{}", "\0bob@demo.alt".repeat(9))),
             Area::Files,
             Severity::Bad,
         ),
