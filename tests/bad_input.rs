@@ -3,6 +3,7 @@
 
 mod files;
 mod help;
+mod host;
 mod nodes;
 mod send;
 

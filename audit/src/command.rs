@@ -6,7 +6,7 @@ pub mod sim;
 pub mod vectors;
 
 use clap::Subcommand;
-use ua::{cli::More, terminal::Failure};
+use ua::{cli::More, command::Global, terminal::Failure};
 
 use crate::node::{self, AuditNodeArgs};
 
@@ -35,12 +35,12 @@ pub enum AuditCommand {
 }
 
 impl More for Audit {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
-            Self::Audit(AuditCommand::Host(args)) => host::run(&args),
             Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
+            Self::Audit(AuditCommand::Host(args)) => host::run(global, &args),
             Self::AuditNode(args) => node::run(args).await,
         }
     }

@@ -1,1 +1,260 @@
-//! The node and the agent that are installed on this machine.
+//! What this machine does with the agent and the nodes that are installed on it: files, keys, logs, processes, clock,
+//! program. It reads and reports; it changes nothing, asks nobody, and uses no network.
+//!
+//! | module | what it looks at |
+//! |---|---|
+//! | [`files`] | modes and owners; what lies in clear that should be sealed |
+//! | [`keys`] | ages of guards, certificates, admissions, channel keys |
+//! | [`logs`] | what a log holds of others |
+//! | [`process`], [`exposure`] | what running processes show and keep |
+//! | [`clock`] | whether the clock agrees with the others' |
+//! | [`program`] | what this program was built from |
+
+pub mod clock;
+pub mod exposure;
+pub mod files;
+pub mod keys;
+pub mod logs;
+pub mod process;
+pub mod program;
+
+use std::path::{Path, PathBuf};
+
+use anon::{network::Network, time::Time};
+use node::{NetworkFile, NodeConfig};
+use serde::Serialize;
+use ua::vault::Passphrase;
+
+use crate::outcome::Outcome;
+use process::Process;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Note,
+    /// Weakens something; nothing is given away by it alone.
+    Warn,
+    /// Gives something away, or will.
+    Bad,
+}
+
+impl Severity {
+    /// As the table says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warn => "WARN",
+            Self::Bad => "BAD",
+        }
+    }
+}
+
+/// What is looked at; each is a check, `host.files` and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Area {
+    /// Modes, owners, what lies in clear.
+    Files,
+    /// Ages and ends of keys and certificates.
+    Keys,
+    /// What logs hold.
+    Logs,
+    /// What processes and the machine show or keep.
+    Exposure,
+    /// The clock.
+    Clock,
+    /// Tor.
+    Tor,
+    /// The program itself.
+    Build,
+}
+
+impl Area {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Files, Self::Keys, Self::Logs, Self::Exposure, Self::Clock, Self::Tor, Self::Build];
+
+    /// The check's name.
+    #[must_use]
+    pub const fn check(self) -> &'static str {
+        match self {
+            Self::Files => "host.files",
+            Self::Keys => "host.keys",
+            Self::Logs => "host.logs",
+            Self::Exposure => "host.exposure",
+            Self::Clock => "host.clock",
+            Self::Tor => "host.tor",
+            Self::Build => "host.build",
+        }
+    }
+}
+
+/// One thing that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub area: Area,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, process or setting.
+    pub subject: String,
+    /// What was seen.
+    pub seen: String,
+    /// What to do; empty if nothing.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// A finding with nothing to do about it.
+    #[must_use]
+    pub fn new(
+        area: Area,
+        severity: Severity,
+        subject: impl Into<String>,
+        seen: impl Into<String>,
+    ) -> Self {
+        let (subject, seen) = (subject.into(), seen.into());
+        Self { area, severity, subject, seen, remedy: String::new() }
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn or_try(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+/// All that was seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Findings {
+    /// By area.
+    pub findings: Vec<Finding>,
+}
+
+impl Findings {
+    /// How many are of this severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Where to look.
+#[derive(Debug)]
+pub struct Scope {
+    /// The agent's directory.
+    pub home: PathBuf,
+    /// Its passphrase, if it was given: what is sealed is reported as sealed without.
+    pub passphrase: Option<Passphrase>,
+    /// Directories of nodes, beside those of running ones.
+    pub nodes: Vec<PathBuf>,
+    /// Logs to search.
+    pub logs: Vec<PathBuf>,
+    /// Where the kernel shows its processes: `/proc`.
+    pub proc: PathBuf,
+    /// Where services keep what runs: `/run`.
+    pub run: PathBuf,
+    /// The time.
+    pub now: Time,
+}
+
+/// A node's directory, and what else is known of the node.
+#[derive(Debug)]
+pub struct InstalledNode {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Its configuration, with what its command line says instead.
+    pub config: Result<NodeConfig, String>,
+    /// Its network, if its network file is known.
+    pub network: Option<Network>,
+}
+
+impl InstalledNode {
+    /// What is known of the node in `directory`, which `process` runs.
+    fn look(directory: PathBuf, process: Option<&Process>) -> Self {
+        let config = NodeConfig::read_or_default(&directory.join("node.toml"));
+        let mut config = config.map_err(|error| error.to_string());
+        if let (Ok(config), Some(process)) = (&mut config, process) {
+            for (option, list) in
+                [("--listen", &mut config.listen), ("--advertise", &mut config.advertise)]
+            {
+                let given: Vec<String> = process.options(option).map(str::to_owned).collect();
+                if !given.is_empty() {
+                    *list = given;
+                }
+            }
+            if config.listen.is_empty() {
+                config.listen.push(String::from("/ip4/0.0.0.0/tcp/4001"));
+            }
+        }
+        let file = process.and_then(|process| process.path_of("--network"));
+        let network = file.and_then(|file| read_network(&file));
+        Self { directory, config, network }
+    }
+}
+
+/// The network of a network file, if it can be read.
+fn read_network(file: &Path) -> Option<Network> {
+    NetworkFile::read(file).ok()?.network().ok()
+}
+
+/// Looks at everything.
+#[must_use]
+pub fn run(scope: &Scope) -> Findings {
+    let processes = Process::all(&scope.proc);
+    let mut nodes: Vec<InstalledNode> = Vec::new();
+    let running = processes.iter().filter(|process| process.is_node());
+    let running = running.filter_map(|process| Some((process.path_of("--dir")?, Some(process))));
+    for (directory, process) in running.chain(scope.nodes.iter().map(|dir| (dir.clone(), None))) {
+        let same = |node: &InstalledNode| {
+            node.directory == directory
+                || node.directory.canonicalize().ok() == directory.canonicalize().ok()
+        };
+        if !nodes.iter().any(same) {
+            nodes.push(InstalledNode::look(directory, process));
+        }
+    }
+    let mut findings = files::look(scope, &nodes);
+    findings.extend(keys::look(scope, &nodes));
+    findings.extend(logs::look(scope, &nodes));
+    findings.extend(exposure::look(scope, &processes, &nodes));
+    findings.extend(clock::look(scope, &nodes));
+    findings.push(Finding::new(
+        Area::Tor,
+        Severity::Note,
+        "Tor",
+        "no Tor in this version: the guard and the members that rosters are compared with see this machine's address",
+    ));
+    findings.extend(program::look());
+    Findings { findings }
+}
+
+/// The findings as checks; one holds if nothing in it is bad.
+#[must_use]
+pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
+    let of = |area: Area| {
+        let own: Vec<&Finding> = findings.findings.iter().filter(|f| f.area == area).collect();
+        let worst = own.iter().map(|finding| finding.severity).max();
+        let Some(worst) = worst else {
+            return Outcome::not_run(area.check(), "nothing of that kind is here");
+        };
+        let bad = own.iter().filter(|finding| finding.severity == Severity::Bad).count();
+        let warned = own.iter().filter(|finding| finding.severity == Severity::Warn).count();
+        let seen = format!("{} findings, {bad} bad, {warned} to be looked at", own.len());
+        let details = own.iter().map(|finding| {
+            format!("{}: {}: {}", finding.severity.word(), finding.subject, finding.seen)
+        });
+        Outcome::of(area.check(), worst < Severity::Bad, seen).with_details(details.collect())
+    };
+    Area::ALL.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,8 @@ pub struct Cli<M: More> {
 
 /// Commands that a program has beside the user agent's own.
 pub trait More: Subcommand {
-    /// Runs one.
-    fn run(self) -> impl Future<Output = Result<(), Failure>>;
+    /// Runs one, with the options that every command has.
+    fn run(self, global: &Global) -> impl Future<Output = Result<(), Failure>>;
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,7 +127,7 @@ async fn run<M: More>(cli: Cli<M>) -> Result<(), Failure> {
         Command::Read(args) => command::read::read(global, &args),
         Command::Status(args) => command::status::run(global, &args),
         Command::Outbox(args) => command::outbox::run(global, args).await,
-        Command::More(more) => more.run().await,
+        Command::More(more) => more.run(global).await,
     }
 }
 

@@ -73,6 +73,12 @@ impl Path {
     pub fn along(&self) -> Vec<NodeId> {
         [self.go_between].iter().chain(&self.middle).chain([&self.far_end]).copied().collect()
     }
+
+    /// The nodes that the question to the witness of a guarded path passes, and the witness.
+    #[must_use]
+    pub fn to_witness(&self) -> Vec<NodeId> {
+        [self.go_between].iter().chain(&self.middle).chain([&self.witness]).copied().collect()
+    }
 }
 
 /// One thing that happened.

@@ -307,13 +307,14 @@ fn roles<'a, 'b>(
             .map(|(place, stream)| (role(place), end.clone(), *stream))
             .collect();
     }
-    // The guard takes the question to the witness.
+    // The question to the witness goes through guard and middle.
     let confirms = |(_, (_, path, keys)): &&(String, &ChannelTruth)| {
-        nodes == [path.go_between, path.witness] && asked.contains(&keys.far_end)
+        nodes == path.to_witness() && asked.contains(&keys.far_end)
     };
     if let Some((end, _)) = both.iter().find(confirms) {
-        let roles = [go_between(end), Role::Witness(end.clone())];
-        let along = roles.into_iter().zip(along);
+        let middle = vec![Role::Middle(end.clone()); along.len().saturating_sub(2)];
+        let roles = [go_between(end)].into_iter().chain(middle).chain([Role::Witness(end.clone())]);
+        let along = roles.zip(along);
         return along.map(|(role, stream)| (role, end.clone(), *stream)).collect();
     }
     Vec::new()

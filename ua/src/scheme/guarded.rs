@@ -3,7 +3,7 @@
 //! ```text
 //! X   a guard, the same for months; one link to it carries all channels
 //! M   drawn over the roster of the last epoch; X is asked who is nearest to keyM
-//! Z   likewise; M is asked who is nearest to keyZ, and so is Y, through X, sealed
+//! Z   likewise; M is asked who is nearest to keyZ, and so is Y, through X and M, sealed
 //! ```
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
 //! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
@@ -138,9 +138,8 @@ impl GuardedScheme {
         };
         let along = self.build(&links, guard, &path.hops, early);
         let along = along.inspect_err(|error| self.broke(error, &nodes.along()));
-        let confirm = self.ask_witness(&links, guard, witness, *key, far_end);
-        let confirm =
-            confirm.inspect_err(|error| self.broke(error, &[nodes.go_between, nodes.witness]));
+        let confirm = self.ask_witness(&links, guard, &path, far_end);
+        let confirm = confirm.inspect_err(|error| self.broke(error, &nodes.to_witness()));
         let built = tokio::try_join!(along, confirm);
         if let Err(AgentError::Link(LinkError::Unreachable)) = built
             && !self.was_reached(guard.node())
@@ -262,17 +261,25 @@ impl GuardedScheme {
         Ok((channel, answer))
     }
 
-    /// Asks the witness, through the guard and sealed, so that it learns neither who asks nor for what.
+    /// Asks the witness, through the guard and the middle, sealed: it learns neither who asks nor for what, and the
+    /// guard not whom it knows. Asked through the guard alone it would be as good as the middle to a hostile guard.
     async fn ask_witness(
         &self,
         links: &Links,
         guard: &NodeCertificate,
-        witness: &NodeCertificate,
-        key: Key,
+        drawn: &GuardedPath,
         far_end: &NodeCertificate,
     ) -> Result<(), AgentError> {
-        let question = Request::Nearest { key, count: 1 };
-        let path = [(self.active(guard)?, None), (self.active(witness)?, Some(question))];
+        let Some(((key, _), middle)) = drawn.hops.split_last() else {
+            return Err(AgentError::RosterTooSmall);
+        };
+        let (key, witness) = (*key, &drawn.witness.1);
+        let go_betweens = [guard].into_iter().chain(middle.iter().map(|(_, node)| node));
+        let mut path = Vec::new();
+        for node in go_betweens {
+            path.push((self.active(node)?, None));
+        }
+        path.push((self.active(witness)?, Some(Request::Nearest { key, count: 1 })));
         let unasked = |_: usize, _: &Response| Err(AgentError::BadAnswer);
         let mut channel = path::make(links, &path, unasked).await?;
         let statement = channel.response(ANSWER_TIMEOUT).await?;
