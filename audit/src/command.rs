@@ -1,5 +1,7 @@
 //! `cutout audit`: what there is to type.
 
+pub mod claims;
+pub mod explain;
 pub mod host;
 pub mod run;
 pub mod sim;
@@ -29,6 +31,10 @@ pub enum AuditCommand {
     Sim(sim::SimArgs),
     /// Check the node and the agent that are installed on this machine
     Host(host::HostArgs),
+    /// List all claims and limits of THREATMODEL.md, each with its checks
+    Claims(claims::ClaimsArgs),
+    /// Say what one claim or limit means, and how to check it oneself
+    Explain(explain::ExplainArgs),
 }
 
 impl More for Audit {
@@ -37,6 +43,8 @@ impl More for Audit {
             Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(&args),
+            Self::Audit(AuditCommand::Claims(args)) => claims::run(&args),
+            Self::Audit(AuditCommand::Explain(args)) => explain::run(&args),
             Self::AuditNode(args) => node::run(args).await,
         }
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
+//! | [`checks`] | what the checks are called, and where each lies |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
@@ -14,6 +15,7 @@
 //! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
+pub mod checks;
 pub mod claims;
 pub mod command;
 pub mod host;
@@ -24,3 +26,5 @@ pub mod outcome;
 pub mod property;
 pub mod sim;
 pub mod symbolic;
+
+pub use checks::checks;
