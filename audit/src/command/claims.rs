@@ -39,7 +39,7 @@ pub fn run(args: &ClaimsArgs) -> Result<(), Failure> {
 }
 
 fn row(kind: &str, statement: &Statement) -> [String; 4] {
-    let checks = statement.checks.join("\n");
+    let checks = statement.checks.join(", ");
     [statement.id.clone(), kind.to_owned(), statement.line.clone(), checks]
 }
 

@@ -66,7 +66,7 @@ fn unknown(claims: &Claims, id: &str) -> Failure {
     let remedy = if close.is_empty() {
         "run `cutout audit claims` for all of them".to_owned()
     } else {
-        format!("cutout audit explain {}", close.join(", or "))
+        format!("run `cutout audit explain {}`", close.join("` or `cutout audit explain "))
     };
     let error = format!("there is no claim or limit {id}");
     let cause = "ids are C-01, C-02, … and L-01, L-02, …; one that has ended is not used again";
@@ -113,6 +113,9 @@ mod tests {
             assert_eq!(close(&claims, none), [""; 0], "{none}");
         }
         let failure = unknown(&claims, "c3");
-        assert_eq!((failure.code, failure.remedy.as_str()), (64, "cutout audit explain C-03"));
+        assert_eq!(
+            (failure.code, failure.remedy.as_str()),
+            (64, "run `cutout audit explain C-03`")
+        );
     }
 }
