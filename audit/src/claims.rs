@@ -1,11 +1,14 @@
 //! The machine-readable twin of THREATMODEL.md: every claim and every limit with its checks, what each role may be
-//! told, and which coalitions are known to link. The checks read it; a test keeps it and the page from drifting apart.
+//! told, and which coalitions are known to link. The checks read it; its tests keep it, page and checks from drifting apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::live::{Coalition, Role, Strength};
+
+#[cfg(test)]
+mod tests;
 
 /// The file.
 pub const TEXT: &str = include_str!("../claims.toml");

@@ -1,5 +1,7 @@
 //! `cutout audit`: what there is to type.
 
+pub mod claims;
+pub mod explain;
 pub mod host;
 pub mod run;
 pub mod sim;
@@ -32,6 +34,10 @@ pub enum AuditCommand {
     Host(host::HostArgs),
     /// Compute the known answers of the cryptography and the protocol again, and compare
     Vectors(vectors::VectorsArgs),
+    /// List all claims and limits of THREATMODEL.md, each with its checks
+    Claims(claims::ClaimsArgs),
+    /// Say what one claim or limit means, and how to check it oneself
+    Explain(explain::ExplainArgs),
 }
 
 impl More for Audit {
@@ -41,6 +47,8 @@ impl More for Audit {
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
             Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(global, &args),
+            Self::Audit(AuditCommand::Claims(args)) => claims::run(&args),
+            Self::Audit(AuditCommand::Explain(args)) => explain::run(&args),
             Self::AuditNode(args) => node::run(args).await,
         }
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
+//! | [`checks`] | what the checks are called, and where each lies |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`mutant`] | a weakness put back in, and which check saw it |
@@ -16,6 +17,7 @@
 //! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
+pub mod checks;
 pub mod claims;
 pub mod command;
 pub mod host;
@@ -28,3 +30,5 @@ pub mod property;
 pub mod sim;
 pub mod symbolic;
 pub mod vectors;
+
+pub use checks::checks;

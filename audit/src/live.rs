@@ -31,7 +31,7 @@ pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
 pub use leaked::LeakFindings;
 pub use liars::{LiarFindings, run_liars};
 pub use mutant::mutants;
-pub use observation::{Observation, observations};
+pub use observation::{LABELS, Observation, observations};
 pub use role::Role;
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 

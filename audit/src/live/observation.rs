@@ -27,6 +27,28 @@ pub struct Observation {
     pub labels: BTreeSet<&'static str>,
 }
 
+/// Every label that there is.
+pub const LABELS: [&str; 19] = [
+    "A's address",
+    "A's identity",
+    "A's name",
+    "A's keys",
+    "Bob's address",
+    "Bob's identity",
+    "Bob's name",
+    "Bob's keys",
+    "Message-ID's key",
+    "sealed body",
+    "subject",
+    "text",
+    "keyX",
+    "keyY",
+    "keyZ",
+    "who is X",
+    "who is M",
+    "who is Y",
+    "who is Z",
+];
 /// Labels that say who wrote.
 pub(super) const OF_ALICE: [&str; 4] = ["A's address", "A's identity", "A's name", "A's keys"];
 /// Labels that say who was written to.
