@@ -1,39 +1,178 @@
-//! `cutout audit run`.
+//! `cutout audit run`: every check, one verdict.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
+use node::now;
 use ua::terminal::{Failure, Progress, say};
 
 use crate::{
+    canary,
     claims::Claims,
-    live::{self, Options, Stage},
+    game, host, live, mutant,
+    outcome::{Outcome, Verdict},
+    property,
+    report::{self, Parts, Report, Run},
+    sim, symbolic,
 };
+
+/// The fewest mutants that a run may have: a list that shrank must not look like one that was caught.
+const FEWEST_MUTANTS: usize = 20;
 
 /// Arguments of `cutout audit run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout audit run --quick\n  cutout audit run --html audit.html --json audit.json"
+    after_help = "Exit codes: 0 all that ran holds, 1 something fell.\n\nExamples:\n  cutout audit run --quick                          under a minute\n  cutout audit run --html audit.html                everything, as a page\n  cutout audit run --json - | jq .verdict"
 )]
 pub struct RunArgs {
-    /// Fewer mails and draws: under a minute
+    /// Fewer mails, draws and rounds, none of the network's mutants: under a minute
     #[arg(long)]
     quick: bool,
+    /// Write the report as one self-contained page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the report as JSON ("-": to stdout); `cutout audit schema` prints its form
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What simulations and computations draw from; equal seeds give equal figures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl RunArgs {
+    fn command(&self) -> String {
+        let quick = if self.quick { " --quick" } else { "" };
+        format!("cutout audit run{quick} --seed {}", self.seed)
+    }
 }
 
 /// Runs `cutout audit run`.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Failure`]: 1 if something fell, other codes if the audit itself could not run.
 pub async fn run(args: &RunArgs) -> Result<(), Failure> {
-    let options = if args.quick { Options::quick() } else { Options::full() };
-    let started = std::time::Instant::now();
-    let progress = Progress::start("starting the network", true);
-    let step =
-        |text: &str| progress.step(&format!("{:.1} {text}", started.elapsed().as_secs_f64()));
-    let claims = Claims::read().map_err(|error| Failure::new(70, "claims.toml", error, ""))?;
-    let stage = Stage::set(options.size, step).await?;
-    let mutants = live::mutants(&stage, &claims, step).await?;
-    let findings = live::run(&stage, &options, step).await?;
+    // Interrupted, it cleans up all the same: processes and directories go when this returns.
+    tokio::select! {
+        ran = audit(args) => ran,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(130, "interrupted", "", "")),
+    }
+}
+
+async fn audit(args: &RunArgs) -> Result<(), Failure> {
+    let claims = Claims::read()
+        .map_err(|error| Failure::new(70, "the claims cannot be read", error, "report this"))?;
+    let (began, started) = (Instant::now(), timestamp());
+    let progress = Progress::start("the parts of the scheme, and mutants of them", true);
+    let parts = parts(args, &claims, &progress).await;
     progress.finish();
-    let outcomes = live::outcomes(&findings, &claims);
-    say(serde_json::to_string_pretty(&(findings, outcomes, mutants)).unwrap_or_default())
+    let run = Run {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: if args.quick { "quick" } else { "full" }.to_owned(),
+        command: args.command(),
+        seed: args.seed,
+        commit: host::commit(),
+        started,
+        seconds: began.elapsed().as_secs(),
+    };
+    let report = Report::new(run, &claims, parts?);
+    write(args, &report)?;
+    conclude(args, &report)
+}
+
+/// Runs everything, the cheapest first.
+async fn parts(args: &RunArgs, claims: &Claims, progress: &Progress) -> Result<Parts, Failure> {
+    let (mut parts, seed) = (Parts::default(), args.seed);
+    parts.outcomes.extend(property::checks(seed));
+    parts.mutants.extend(property::mutants(seed));
+
+    let step = |text: &str| progress.step(text);
+    step("selection at scale");
+    let mut options = if args.quick { sim::Options::quick() } else { sim::Options::full() };
+    options.seed = seed;
+    let percent = |done: f64| step(&format!("selection at scale: {:.0} %", done * 100.0));
+    let simulated = if args.quick { sim::run(&options, &|_| ()) } else { sim::run(&options, &percent) };
+    parts.outcomes.extend(sim::outcomes(&simulated));
+    parts.mutants.extend(sim::mutants(&options));
+    parts.simulation = Some(simulated);
+
+    let extent = if args.quick { symbolic::Extent::Quick } else { symbolic::Extent::Full };
+    let models = symbolic::run(extent, |model| step(&format!("symbolic: {model}")));
+    parts.outcomes.extend(symbolic::outcomes(&models));
+    parts.symbolic = Some(models);
+
+    let options = if args.quick { live::Options::quick() } else { live::Options::full() };
+    let stage = live::Stage::set(options.size, step).await?;
+    let game_options = if args.quick { game::Options::quick() } else { game::Options::full() };
+    let played = game::run(&stage, &game::Options { seed, ..game_options }, step).await?;
+    parts.outcomes.extend(game::outcomes(&played));
+    parts.game = Some(played);
+    if !args.quick {
+        parts.mutants.extend(live::mutants(&stage, claims, step).await?);
+    }
+    let seen = live::run(&stage, &options, step).await?;
+    parts.outcomes.extend(live::outcomes(&seen, claims));
+    parts.live = Some(seen);
+    drop(stage);
+
+    let options = if args.quick { canary::Options::quick() } else { canary::Options::full() };
+    let scanned = canary::run(&options, step).await?;
+    parts.outcomes.extend(canary::outcomes(&scanned));
+    parts.canary = Some(scanned);
+
+    parts.outcomes.push(mutant::outcome(&parts.mutants, FEWEST_MUTANTS));
+    Ok(parts)
+}
+
+fn timestamp() -> String {
+    let seconds = i64::try_from(now().0).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
+}
+
+fn write(args: &RunArgs, report: &Report) -> Result<(), Failure> {
+    if let Some(path) = &args.html {
+        let page = report::page(report)
+            .map_err(|error| Failure::new(70, "the page cannot be made", error, "report this"))?;
+        ua::command::write_file(path, page.as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string_pretty(report)
+            .map_err(|error| Failure::new(70, "the report cannot be made", error, "report this"))?;
+        if path.as_os_str() == "-" {
+            return say(json);
+        }
+        ua::command::write_file(path, (json + "\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Says how it ended, on stdout unless the report went there.
+fn conclude(args: &RunArgs, report: &Report) -> Result<(), Failure> {
+    let fallen: Vec<&Outcome> = report.ended(Verdict::Fell).collect();
+    if args.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
+        for outcome in &report.outcomes {
+            let verdict = match outcome.verdict {
+                Verdict::Holds => "holds  ",
+                Verdict::NotRun => "not run",
+                Verdict::Fell => "FELL   ",
+            };
+            say(format!("{verdict} {:34} {}", outcome.check, outcome.seen))?;
+            if outcome.verdict == Verdict::Fell {
+                for line in &outcome.details {
+                    say(format!("          {line}"))?;
+                }
+            }
+        }
+        let (held, took) = (report.ended(Verdict::Holds).count(), Duration::from_secs(report.run.seconds));
+        let ran = held + fallen.len();
+        say(format!("{held} of {ran} checks that ran held, in {} s", took.as_secs()))?;
+    }
+    if fallen.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = fallen.iter().map(|outcome| outcome.check.as_str()).collect();
+    let remedy = "`cutout audit explain ID` says what a claim means; a claim that does not hold is a bug: SECURITY.md";
+    Err(Failure::new(1, &format!("{} checks fell", names.len()), names.join(", "), remedy))
 }
