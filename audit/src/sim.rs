@@ -1,1 +1,5 @@
 //! Selection at scale.
+
+pub mod lookup;
+pub mod network;
+mod number;
