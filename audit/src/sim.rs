@@ -1,9 +1,13 @@
 //! Selection at scale.
 
 pub mod closed;
+mod cost;
 pub mod estimate;
+pub mod ever;
 pub mod guarded;
 pub mod lookup;
+pub mod mails;
+pub mod mutant;
 pub mod network;
 mod number;
 pub mod options;

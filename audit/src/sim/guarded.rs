@@ -59,6 +59,11 @@ pub trait Rules: Sync {
         false
     }
 
+    /// Whether a path is drawn again whose far end serves this mail already.
+    fn insists_on_new_far_end(&self) -> bool {
+        true
+    }
+
     /// Whether nodes are looked up while a mail is sent.
     fn looks_up(&self) -> bool {
         false
@@ -246,7 +251,8 @@ impl GuardedWorld<'_> {
                 return;
             };
             let far_end = path.hops.last().map_or(guard, |(_, node)| *node);
-            if mail.served.reserve(far_end, path.witness.1) {
+            let is_new = mail.served.reserve(far_end, path.witness.1);
+            if is_new || !self.rules.insists_on_new_far_end() {
                 break path;
             }
         };

@@ -155,7 +155,7 @@ fn paper(options: &Options, network: &Network, work: &Work<'_>) -> Tally {
     };
     let shares = options.shares.as_slice();
     let draws = options.draws;
-    work.run("table, paper", draws, real(draws) * COST_LOOKED_UP, |trials, rng| {
+    work.run("table, paper", draws, real(draws) * super::cost::PAPER_CHANNEL, |trials, rng| {
         let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
         for _ in 0..trials {
             let sender = world.sender(rng);
@@ -178,9 +178,6 @@ const COALITIONS: [&[Party]; 3] = [
     &[Party::X, Party::Y, Party::Z, Party::NamedFarEnd],
     &[Party::X, Party::Z, Party::Storage],
 ];
-
-/// What a channel costs in units of one that looks nothing up.
-pub(super) const COST_LOOKED_UP: f64 = 20.0;
 
 fn local(options: &Options, network: &Network, hops: usize, work: &Work<'_>) -> Tally {
     let shares = options.shares.as_slice();
