@@ -62,13 +62,21 @@ impl Estimate {
     /// The same, if `expected` is itself from a sample of so many.
     #[must_use]
     pub fn agrees_with_sample(&self, expected: f64, sample: f64) -> bool {
-        let n = real(self.trials).max(1.0);
-        let error = |n: f64| {
-            // Of a share of which no case was seen, one more trial might have been one.
-            let p = expected.clamp(1.0 / n, 1.0 - 1.0 / n);
-            if n.is_finite() { p * (1.0 - p) / n } else { 0.0 }
-        };
-        (self.value - expected).abs() <= SIGMAS * (error(n) + error(sample)).sqrt()
+        self.deviation_from_sample(expected, sample) <= SIGMAS
+    }
+
+    /// How far it is from `expected`, in standard errors.
+    #[must_use]
+    pub fn deviation(&self, expected: f64) -> f64 {
+        self.deviation_from_sample(expected, f64::INFINITY)
+    }
+
+    fn deviation_from_sample(&self, expected: f64, sample: f64) -> f64 {
+        let trials = real(self.trials).max(1.0);
+        // Of a share of which no case was seen, one more trial might have been one.
+        let p = expected.clamp(1.0 / trials, 1.0 - 1.0 / trials);
+        let of_sample = if sample.is_finite() { p * (1.0 - p) / sample } else { 0.0 };
+        (self.value - expected).abs() / (p * (1.0 - p) / trials + of_sample).sqrt()
     }
 }
 

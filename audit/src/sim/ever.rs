@@ -15,7 +15,7 @@ use super::{
     view::View,
 };
 
-/// After how many mails is asked whether a sender was linked.
+/// After how many mails is asked whether a sender was linked, besides after the last one.
 const CHECKPOINTS: [usize; 4] = [1, 10, 100, 1_000];
 /// What is asked.
 const ASKED: [Measure; 2] = [Measure::Identifiers, Measure::Timing];
@@ -70,6 +70,9 @@ pub(super) fn run(
 ) -> (Vec<Point>, Vec<First>) {
     let shares = options.shares.as_slice();
     let smallest = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut checkpoints: Vec<usize> =
+        CHECKPOINTS.into_iter().filter(|mails| *mails < options.mails).collect();
+    checkpoints.push(options.mails);
     let units = real(senders) * real(options.mails) * super::cost::GUARDED_MAIL;
     let ever = work.run(&course.name, senders, units, |trials, rng| {
         let (mut ever, mut view) = (Ever::default(), View::default());
@@ -78,8 +81,9 @@ pub(super) fn run(
         for _ in 0..trials {
             let mut sender = course.world.sender(rng);
             let mut least = [f64::INFINITY; ASKED.len()];
-            let mut after = [[f64::INFINITY; ASKED.len()]; CHECKPOINTS.len()];
+            let mut after = vec![[f64::INFINITY; ASKED.len()]; checkpoints.len()];
             for mail in 1..=options.mails {
+                // Linked at every share: it stays linked.
                 if least.iter().all(|least| *least < smallest) {
                     break;
                 }
@@ -94,7 +98,7 @@ pub(super) fn run(
                         firsts.push(node_of(mail));
                     }
                 }
-                for (checkpoint, after) in CHECKPOINTS.iter().zip(&mut after) {
+                for (checkpoint, after) in checkpoints.iter().zip(&mut after) {
                     if mail <= *checkpoint {
                         *after = least;
                     }
@@ -108,8 +112,7 @@ pub(super) fn run(
         ever
     });
     let mut points = Vec::new();
-    let mails = CHECKPOINTS.into_iter().filter(|mails| *mails <= options.mails);
-    for (checkpoint, mails) in mails.enumerate() {
+    for (checkpoint, mails) in checkpoints.iter().copied().enumerate() {
         for (asked, measure) in ASKED.into_iter().enumerate() {
             for (place, share) in shares.iter().copied().enumerate() {
                 let point = Point {

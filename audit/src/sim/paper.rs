@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     lookup::LookupSettings,
     network::{Marks, Network, Node},
-    number::{index, node_of},
+    number::node_of,
     view::{MESSAGE, Party, READING, RECIPIENT, SENDER, Value, Values, View, W1, W2, Z1, Z2, Z3},
 };
 
@@ -209,13 +209,14 @@ fn least(sender: &PaperSender, nodes: &[Node]) -> f64 {
     nodes.iter().map(|node| sender.marks.mark(*node)).fold(f64::INFINITY, f64::min)
 }
 
-/// How many keys must be tried to mint a node that is closer to `target` than all others, with this generator.
-/// About N of them.
-pub fn tries_to_mint(network: &Network, target: u128, rng: &mut ChaCha8Rng) -> u64 {
-    let mut nearest = Vec::new();
-    network.closest_at(target, 1, &mut nearest);
+/// How many positions must be tried to mint a node that is closer to a key than all others.
+pub(super) fn tries_to_mint(network: &Network, key: Key, rng: &mut ChaCha8Rng) -> f64 {
+    let target = Network::place(&key);
+    let nearest = network.closest(&key, 1);
     let nearest = nearest.first().map_or(u128::MAX, |node| network.position(*node) ^ target);
-    let limit = u64::try_from(index(Node::MAX)).unwrap_or(u64::MAX);
-    let minted = |_: &u64| rng.random::<u128>() ^ target < nearest;
-    (1..=limit).find(minted).unwrap_or(limit)
+    let mut tries = 1.0;
+    while rng.random::<u128>() ^ target >= nearest {
+        tries += 1.0;
+    }
+    tries
 }

@@ -16,7 +16,7 @@ use super::{
 const CHUNKS: usize = 64;
 
 /// Who computes, and who hears how far it is.
-pub struct Work<'a> {
+pub(super) struct Work<'a> {
     threads: usize,
     seed: u64,
     progress: &'a (dyn Fn(f64) + Sync),
@@ -32,19 +32,24 @@ impl std::fmt::Debug for Work<'_> {
 }
 
 /// What chunks are gathered in.
-pub trait Gather: Send + Sized {
+pub(super) trait Gather: Send + Sized {
     /// Adds what another chunk gathered.
     fn add(&mut self, other: Self);
 }
 
 impl<'a> Work<'a> {
     /// So many threads for experiments of `total` units.
-    pub fn new(threads: usize, seed: u64, total: f64, progress: &'a (dyn Fn(f64) + Sync)) -> Self {
+    pub(super) fn new(
+        threads: usize,
+        seed: u64,
+        total: f64,
+        progress: &'a (dyn Fn(f64) + Sync),
+    ) -> Self {
         Self { threads: threads.max(1), seed, progress, done: Mutex::new(0.0), total }
     }
 
     /// Runs `trials` trials, of `units` units together: `chunk` is given how many to run, and a generator.
-    pub fn run<T: Gather + Default>(
+    pub(super) fn run<T: Gather + Default>(
         &self,
         name: &str,
         trials: usize,
