@@ -3,16 +3,17 @@
 //! A selection is a trait so that schemes can be exchanged and simulated at scale with the very code that
 //! sends mail.
 
+mod candidates;
+mod mail;
+
 use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 
-use crate::{
-    certificate::{NodeCertificate, NodeId},
-    network::Epoch,
-    position::Key,
-    roster::{Operator, Roster},
-};
+use crate::{certificate::NodeCertificate, position::Key};
+
+pub use candidates::Candidates;
+pub use mail::{Served, serving_guard};
 
 /// The random keys of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,37 +28,37 @@ pub struct Draw {
 
 /// The nodes of a guarded path behind its guard, and the keys that chose them.
 #[derive(Clone, Debug)]
-pub struct GuardedPath {
+pub struct GuardedPath<N = NodeCertificate> {
     /// Middle go-betweens and, last, the far end.
-    pub hops: Vec<(Key, NodeCertificate)>,
+    pub hops: Vec<(Key, N)>,
     /// The witness of the far end.
-    pub witness: (Key, NodeCertificate),
+    pub witness: (Key, N),
 }
 
 /// How often a key is drawn again because its node cannot serve.
 const REDRAWS: usize = 200;
 
-/// Draws a path over the active part of a roster: `middle` go-betweens, a far end and a witness, no two of
-/// which, the guard included, could have one operator, and none of which is in `excluded`. Nothing is looked
-/// up, and no node minted after the draw can be chosen. `None` if the roster is too small for that.
+/// Draws a path: `middle` go-betweens, a far end and a witness, no two of which, the guard included, could have
+/// one operator, and none of which is in `excluded`. Nothing is looked up, and no node minted after the draw can
+/// be chosen. `None` if the candidates are too few for that.
 #[must_use]
-pub fn draw_guarded<R: CryptoRng>(
-    roster: &Roster,
-    guard: &NodeCertificate,
+pub fn draw_guarded<C: Candidates, R: CryptoRng>(
+    candidates: &C,
+    guard: &C::Node,
     middle: usize,
-    excluded: &BTreeSet<NodeId>,
-    now: Epoch,
+    excluded: &BTreeSet<C::Id>,
     rng: &mut R,
-) -> Option<GuardedPath> {
-    let mut operators = vec![Operator::of(guard)];
+) -> Option<GuardedPath<C::Node>> {
+    let mut operators = vec![candidates.operator(guard)];
     let mut draw = || {
         for _ in 0..REDRAWS {
             let mut bytes = [0; 32];
             rng.fill_bytes(&mut bytes);
             let key = Key(bytes);
-            let node = roster.closest(&key, 1, now).into_iter().next()?;
-            let operator = Operator::of(&node);
-            if excluded.contains(&node.node()) || operators.iter().any(|o| o.overlaps(&operator)) {
+            let node = candidates.closest(&key)?;
+            let operator = candidates.operator(&node);
+            let overlaps = |other: &C::Operator| candidates.overlap(other, &operator);
+            if excluded.contains(&candidates.id(&node)) || operators.iter().any(overlaps) {
                 continue;
             }
             operators.push(operator);
@@ -69,25 +70,31 @@ pub fn draw_guarded<R: CryptoRng>(
     Some(GuardedPath { hops, witness: draw()? })
 }
 
-/// Draws a guard: uniformly over the active nodes, weighted by nothing that a node could say of itself.
+/// Draws a guard: uniformly over the candidates that are not excluded, weighted by nothing that a node could say
+/// of itself.
 #[must_use]
-pub fn draw_guard<R: CryptoRng>(
-    roster: &Roster,
-    excluded: &BTreeSet<NodeId>,
-    now: Epoch,
+pub fn draw_guard<C: Candidates, R: CryptoRng>(
+    candidates: &C,
+    excluded: &BTreeSet<C::Id>,
     rng: &mut R,
-) -> Option<NodeCertificate> {
-    let all: Vec<&NodeCertificate> =
-        roster.active(now).filter(|n| !excluded.contains(&n.node())).collect();
-    let count = u64::try_from(all.len()).ok().filter(|count| *count > 0)?;
+) -> Option<C::Node> {
+    let mut left_out: Vec<usize> = excluded.iter().filter_map(|id| candidates.rank(id)).collect();
+    left_out.sort_unstable();
+    let count = candidates.count().checked_sub(left_out.len())?;
+    let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
     // Rejection sampling: no remainder favours the first ones.
     let limit = u64::MAX - u64::MAX % count;
     let mut draw = rng.next_u64();
     while draw >= limit {
         draw = rng.next_u64();
     }
-    let index = usize::try_from(draw % count).ok()?;
-    all.get(index).map(|node| (*node).clone())
+    let mut rank = usize::try_from(draw % count).ok()?;
+    for skipped in left_out {
+        if skipped <= rank {
+            rank += 1;
+        }
+    }
+    candidates.nth(rank)
 }
 
 /// A way to choose the nodes of a channel.

@@ -88,10 +88,10 @@ fn section_4_takes_the_minted_node_every_time() {
 fn the_guarded_draw_never_takes_a_minted_node() {
     let mut rng = rng(2);
     let (nodes, mut roster, members) = honest(&mut rng);
-    let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     let mut minted: BTreeSet<NodeId> = BTreeSet::new();
     for trial in 0..TRIALS {
-        let path = draw_guarded(&roster, &guard, 1, &minted, THIS, &mut rng);
+        let path = draw_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
         let path = path.expect("honest nodes enough for a path");
         let (key, far_end) = path.hops.last().unwrap();
         // X has learnt the key, mints, names the minted node, and sees to it that the sender hears of it from
@@ -140,9 +140,9 @@ fn no_two_nodes_of_a_path_have_one_operator() {
             roster.learn(node.clone(), Source::Member(Operator::of(&member)), THIS);
         }
     }
-    let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     for _ in 0..200 {
-        let path = draw_guarded(&roster, &guard, 3, &BTreeSet::new(), THIS, &mut rng).unwrap();
+        let path = draw_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
         let mut operators = vec![Operator::of(&guard), Operator::of(&path.witness.1)];
         operators.extend(path.hops.iter().map(|(_, node)| Operator::of(node)));
         for (index, one) in operators.iter().enumerate() {
@@ -157,7 +157,7 @@ fn every_active_node_is_as_likely_a_guard() {
     let (nodes, roster, _) = honest(&mut rng);
     let mut counts = vec![0_u32; nodes.len()];
     for _ in 0..2_400 {
-        let guard = draw_guard(&roster, &BTreeSet::new(), THIS, &mut rng).unwrap();
+        let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
         counts[nodes.iter().position(|n| n.node() == guard.node()).unwrap()] += 1;
     }
     // 100 each are expected; six standard deviations are 60.

@@ -1,1 +1,79 @@
-//! Selection at scale.
+//! Selection at scale: Monte Carlo of both schemes on networks of 10^3 to 10^6 nodes of which a share is hostile.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`options`], [`run`], [`findings`], [`check`] | what is simulated, all of it, what came out, whether it is as claimed |
+//! | [`network`], [`lookup`] | positions and hostile nodes; Kademlia lookups |
+//! | [`paper`], [`guarded`] | who sees what of a mail, drawn by [`anon::selection`] |
+//! | [`view`], [`posterior`] | what the operator makes of it |
+//! | [`table`], [`mails`], [`ever`], [`grinding`] | the experiments |
+//! | [`closed`], [`estimate`] | formulas beside them, and standard errors |
+//! | [`mutant`] | selections that are weak on purpose |
+//!
+//! Equal seeds give equal findings, on any number of threads.
+
+pub mod check;
+pub mod closed;
+mod cost;
+pub mod estimate;
+pub mod ever;
+pub mod findings;
+pub mod grinding;
+pub mod guarded;
+pub mod lookup;
+pub mod mails;
+pub mod mutant;
+pub mod network;
+mod number;
+pub mod options;
+pub mod paper;
+mod parallel;
+pub mod posterior;
+pub mod run;
+pub mod table;
+mod tally;
+pub mod view;
+
+pub use check::outcomes;
+pub use findings::Findings;
+pub use mutant::{MutantOutcome, mutants};
+pub use options::Options;
+pub use run::{run, run_with};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Options {
+        Options { nodes: 2_000, draws: 300, mails: 10, crowd: 100, ..Options::quick() }
+    }
+
+    fn bytes(threads: usize) -> String {
+        let options = Options { threads, ..small() };
+        let mut findings = run(&options, &|_| ());
+        findings.options.threads = 0;
+        serde_json::to_string(&findings).unwrap()
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_bytes_on_one_thread_and_on_two() {
+        assert_eq!(bytes(1), bytes(2));
+    }
+
+    #[test]
+    fn where_no_node_is_hostile_nothing_links_and_where_all_are_everything() {
+        let options = Options { shares: vec![0.0, 1.0], ..small() };
+        let findings = run(&options, &|_| ());
+        let cells = findings.table.iter().map(|cell| (&cell.row, cell.share, cell.simulated.value));
+        let points = findings.per_mail.iter().chain(&findings.ever);
+        let points = points.filter(|point| point.measure != mails::Measure::Entropy);
+        let points = points.map(|point| (&point.scheme, point.share, point.simulated.value));
+        for (name, share, value) in cells.chain(points) {
+            let is_claim = name.starts_with("guarded");
+            assert!(
+                (value - share).abs() < 1e-9 || is_claim && value <= share,
+                "{name} {share}: {value}"
+            );
+        }
+    }
+}

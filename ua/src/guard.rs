@@ -84,7 +84,9 @@ impl Guards {
         while self.guards.iter().filter(|guard| is_alive(guard)).count() < GUARDS {
             let mut excluded = self.banned.clone();
             excluded.extend(self.guards.iter().map(|guard| guard.node));
-            let Some(node) = draw_guard(roster, &excluded, epoch, &mut rand::rng()) else { return };
+            let Some(node) = draw_guard(&(roster, epoch), &excluded, &mut rand::rng()) else {
+                return;
+            };
             if self.guards.len() >= REMEMBERED
                 && let Some(silent) = self.guards.iter().position(|guard| !is_alive(guard))
             {

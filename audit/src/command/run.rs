@@ -93,7 +93,8 @@ async fn parts(args: &RunArgs, claims: &Claims, progress: &Progress) -> Result<P
     let mut options = if args.quick { sim::Options::quick() } else { sim::Options::full() };
     options.seed = seed;
     let percent = |done: f64| step(&format!("selection at scale: {:.0} %", done * 100.0));
-    let simulated = if args.quick { sim::run(&options, &|_| ()) } else { sim::run(&options, &percent) };
+    let simulated =
+        if args.quick { sim::run(&options, &|_| ()) } else { sim::run(&options, &percent) };
     parts.outcomes.extend(sim::outcomes(&simulated));
     parts.mutants.extend(sim::mutants(&options));
     parts.simulation = Some(simulated);
@@ -165,7 +166,8 @@ fn conclude(args: &RunArgs, report: &Report) -> Result<(), Failure> {
                 }
             }
         }
-        let (held, took) = (report.ended(Verdict::Holds).count(), Duration::from_secs(report.run.seconds));
+        let (held, took) =
+            (report.ended(Verdict::Holds).count(), Duration::from_secs(report.run.seconds));
         let ran = held + fallen.len();
         say(format!("{held} of {ran} checks that ran held, in {} s", took.as_secs()))?;
     }

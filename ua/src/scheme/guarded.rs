@@ -23,7 +23,7 @@ use anon::{
     network::{Epoch, MAX_K},
     position::{Key, keep_closest},
     request::{Request, Response, Targets},
-    selection::{Draw, GuardedPath, draw_guarded},
+    selection::{Draw, GuardedPath, Served},
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
 use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
@@ -70,18 +70,10 @@ pub struct GuardedPlan {
 pub struct GuardedScheme {
     entrance: Arc<Entrance>,
     plan: GuardedPlan,
-    used: Mutex<Used>,
+    used: Mutex<Served<NodeId>>,
     links: Mutex<BTreeMap<NodeId, Links>>,
     stalls: Mutex<BTreeMap<NodeId, Stalls>>,
     pool: Pool,
-}
-
-/// Who has served in this mail's channels, or stands ready to. No far end serves twice; no witness does where
-/// there are others.
-#[derive(Default)]
-struct Used {
-    far_ends: BTreeSet<NodeId>,
-    witnesses: BTreeSet<NodeId>,
 }
 
 /// A channel that has just been built.
@@ -181,29 +173,18 @@ impl GuardedScheme {
         Err(if is_cut_off { AgentError::NoGuard } else { last })
     }
 
-    /// Draws a path on which nobody serves who served this mail before, or is near what the channel is for; in a
-    /// small network a witness may serve again, and what stands ready makes room.
+    /// Draws a path; where there is none left, what stands ready makes room.
     fn draw(&self, guard: &NodeCertificate, avoid: &BTreeSet<NodeId>) -> Option<GuardedPath> {
         let epoch = self.epoch();
-        let draw = |excluded: &BTreeSet<NodeId>| {
+        let draw = || {
+            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.plan.roster.with(|roster| {
-                draw_guarded(roster, guard, self.plan.middle, excluded, epoch, &mut rand::rng())
+                used.draw(&(&*roster, epoch), guard, self.plan.middle, avoid, &mut rand::rng())
             })
         };
-        let excluded = |with_witnesses: bool| {
-            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut excluded: BTreeSet<NodeId> = avoid.union(&used.far_ends).copied().collect();
-            if with_witnesses {
-                excluded.extend(&used.witnesses);
-            }
-            excluded
-        };
-        draw(&excluded(true)).or_else(|| draw(&excluded(false))).or_else(|| {
-            let free = self.pool.discard();
-            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            used.far_ends.retain(|node| !free.contains(node));
-            drop(used);
-            draw(&excluded(false))
+        draw().or_else(|| {
+            self.pool.discard().iter().for_each(|far_end| self.release(*far_end));
+            draw()
         })
     }
 
@@ -222,14 +203,13 @@ impl GuardedScheme {
     }
 
     fn release(&self, far_end: NodeId) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).far_ends.remove(&far_end);
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).release(&far_end);
     }
 
     fn reserve(&self, far_end: NodeId, witness: NodeId) -> Result<(), AgentError> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.witnesses.insert(witness);
         // Two channels that are drawn at once may fall on one node: the later one draws again.
-        if used.far_ends.insert(far_end) { Ok(()) } else { Err(AgentError::BadAnswer) }
+        if used.reserve(far_end, witness) { Ok(()) } else { Err(AgentError::BadAnswer) }
     }
 
     /// Makes a path through the guard to the far end; each hop is asked who is nearest to the key that chose the

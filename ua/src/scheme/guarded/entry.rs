@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::PoisonError};
 
-use anon::certificate::{NodeCertificate, NodeId};
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    selection::serving_guard,
+};
 use node::{LinkError, Links};
 
 use super::{ATTEMPTS, Built, GuardedScheme};
@@ -49,11 +52,8 @@ impl GuardedScheme {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         let is_stalled =
             |node: &NodeId| stalls.get(node).is_some_and(|stalls| stalls.in_a_row >= MAX_STALLS);
-        let fit = self.plan.guards.iter().filter(|guard| !avoid.contains(&guard.node()));
-        let (stalled, going): (Vec<_>, Vec<_>) = fit.partition(|guard| is_stalled(&guard.node()));
-        let in_order = || going.iter().chain(&stalled).copied();
-        let first = in_order().next().or_else(|| self.plan.guards.first())?;
-        if attempt + 1 == ATTEMPTS { in_order().nth(1).or(Some(first)) } else { Some(first) }
+        let is_last = attempt + 1 == ATTEMPTS;
+        serving_guard(&self.plan.guards, NodeCertificate::node, avoid, is_stalled, is_last)
     }
 
     /// Notes whether a path through a guard came about.

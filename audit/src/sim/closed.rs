@@ -1,0 +1,100 @@
+//! What can be written down: the probability that a coalition links, for independent hostile nodes with share f.
+//! It leaves out that a node may have two parts in one mail, which in N nodes happens about once in N.
+
+use super::{
+    guarded::{Recipients, Witness},
+    number::power,
+};
+
+/// X and Z, which is what the paper admits.
+#[must_use]
+pub fn two(f: f64) -> f64 {
+    f * f
+}
+
+/// At least two of X, Y and Z.
+#[must_use]
+pub fn two_of_three(f: f64) -> f64 {
+    f * f * (3.0 - 2.0 * f)
+}
+
+/// At least one of so many.
+#[must_use]
+pub fn any(f: f64, count: usize) -> f64 {
+    1.0 - (1.0 - f).powi(power(count))
+}
+
+/// X, and one of the far end and `k` storage nodes.
+#[must_use]
+pub fn with_bobs_side(f: f64, k: usize) -> f64 {
+    f * any(f, k + 1)
+}
+
+/// A guarded path, as far as the formulas know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Guarded {
+    /// The hostile share.
+    pub f: f64,
+    /// Replicas.
+    pub k: usize,
+    /// Middle go-betweens.
+    pub hops: usize,
+    /// By whom the witness is asked.
+    pub witness: Witness,
+}
+
+impl Guarded {
+    /// That a hostile guard knows the far end of one channel: all middles say so, or the witness.
+    fn knows_far_end(&self) -> f64 {
+        let all_middles = self.f.powi(power(self.hops));
+        match self.witness {
+            _ if self.hops == 0 => 1.0,
+            // The last middle knows what it asks the witness for.
+            Witness::None | Witness::Middle => all_middles,
+            Witness::Guard => 1.0 - (1.0 - all_middles) * (1.0 - self.f),
+        }
+    }
+
+    /// One channel to Bob's inbox.
+    #[must_use]
+    pub fn channel(&self) -> f64 {
+        self.f * self.knows_far_end() * any(self.f, self.k + 1)
+    }
+
+    /// A mail behind a hostile guard: Z2, W2, and Z3 unless the certificate is kept.
+    #[must_use]
+    pub fn mail_behind_guard(&self, recipients: Recipients) -> f64 {
+        let a = self.knows_far_end();
+        let with_stores = 1.0 - a * any(self.f, self.k + 1);
+        let certificate = if recipients == Recipients::Different { with_stores } else { 1.0 };
+        1.0 - with_stores * (1.0 - a * self.f) * certificate
+    }
+
+    /// A sender's first mail.
+    #[must_use]
+    pub fn mail(&self) -> f64 {
+        self.f * self.mail_behind_guard(Recipients::Different)
+    }
+
+    /// By time alone: the guard, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
+    #[must_use]
+    pub fn timing(&self) -> f64 {
+        self.f * any(self.f, 3 + 2 * self.k)
+    }
+
+    /// At least once in `mails` mails to different recipients, with one guard and a spare. The spare serves where the
+    /// guard is one of the `k` of `nodes` nodes near a key.
+    #[must_use]
+    pub fn ever(&self, mails: usize, nodes: f64) -> f64 {
+        let by_guard =
+            1.0 - (1.0 - self.mail_behind_guard(Recipients::Different)).powi(power(mails));
+        let near = f64::from(u32::try_from(self.k).unwrap_or(u32::MAX)) / nodes;
+        let a = self.knows_far_end();
+        let with_stores = a * any(self.f, self.k + 1);
+        // One guard near the key of the inbox serves for neither Z2 nor W2.
+        let inbox = 1.0 - (1.0 - with_stores) * (1.0 - a * self.f);
+        let by_spare = 1.0 - (1.0 - near * inbox) * (1.0 - near * with_stores);
+        let by_spare = 1.0 - (1.0 - by_spare).powi(power(mails));
+        1.0 - (1.0 - self.f * by_guard) * (1.0 - self.f * by_spare)
+    }
+}

@@ -1,0 +1,91 @@
+//! What minting nodes gains an attacker, if identifiers are free.
+
+use anon::position::Key;
+use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
+use serde::Serialize;
+
+use super::{
+    estimate::Estimate,
+    mails::{Measure, as_built, guarded},
+    network::{Network, mix},
+    number::real,
+    options::{Identifiers, Options, Scheme},
+    paper::{Model, PaperWorld, tries_to_mint},
+    parallel::Work,
+    table::lookup,
+    tally::Tally,
+    view::{Party, View},
+};
+
+/// What came out, at one hostile share.
+#[derive(Clone, Debug, Serialize)]
+pub struct Grinding {
+    /// The hostile share.
+    pub share: f64,
+    /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.
+    pub tries: f64,
+    /// Channels of the paper's scheme whose X has the far end it likes, identifiers being costly.
+    pub paper_costly: Estimate,
+    /// The same, identifiers being free: f, since one hostile X is enough.
+    pub paper_free: Estimate,
+    /// Mails of the guarded scheme that are linked, identifiers being costly.
+    pub guarded_costly: Estimate,
+    /// The same, identifiers being free: no more, since nothing is drawn that appeared after the draw.
+    pub guarded_free: Estimate,
+}
+
+/// Keys for which nodes are minted.
+const MINTED: usize = 41;
+
+pub(super) fn run(
+    options: &Options,
+    network: &Network,
+    share: f64,
+    work: &Work<'_>,
+) -> Option<Grinding> {
+    if options.scheme == Some(Scheme::Paper) {
+        return None;
+    }
+    // Not the generator that placed the nodes: its keys would be theirs.
+    let mut rng = ChaCha8Rng::seed_from_u64(mix(options.seed));
+    let mut tries: Vec<f64> =
+        (0..MINTED).map(|_| tries_to_mint(network, Key(rng.random()), &mut rng)).collect();
+    tries.sort_by(f64::total_cmp);
+    let one = Options { shares: vec![share], declared: false, ..options.clone() };
+    let mails = |identifiers| {
+        let options = Options { identifiers, ..one.clone() };
+        let (points, ..) =
+            guarded(&options, network, as_built(options.hops), options.draws / 5, work);
+        let point = points.into_iter().find(|point| point.measure == Measure::Identifiers);
+        point.map(|point| point.simulated)
+    };
+    Some(Grinding {
+        share,
+        tries: tries.get(MINTED / 2).copied()?,
+        paper_costly: paper(&one, network, false, work),
+        paper_free: paper(&one, network, true, work),
+        guarded_costly: mails(Identifiers::Costly)?,
+        guarded_free: mails(Identifiers::Free)?,
+    })
+}
+
+/// How often a hostile X has a hostile Z.
+fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> Estimate {
+    let (model, k) = (Model::Letter, options.paper_k());
+    let lookup = lookup(options);
+    let world = PaperWorld { network, model, lookup, k, logs: false, free_identifiers: free };
+    let shares = options.shares.as_slice();
+    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedFarEnd);
+    let name = format!("grinding, {free}");
+    let tally = work.run(&name, options.draws, real(options.draws), |trials, rng| {
+        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
+        for _ in 0..trials {
+            let sender = world.sender(rng);
+            world.channel(&sender, rng, &mut view);
+            tally.trial(&view);
+            tally.from(0, shares, view.links_from(|event| ends(event.party), 0));
+        }
+        tally
+    });
+    tally.share(0, 0)
+}

@@ -1,0 +1,391 @@
+//! What is seen of mails that the `guarded` scheme sends. Guards, paths and who may not serve are decided by
+//! [`anon::selection`], the code that sends mail; [`Rules`] is where a mutant decides otherwise.
+
+use std::collections::BTreeSet;
+
+use anon::{
+    position::Key,
+    selection::{GuardedPath, Served, draw_guard, serving_guard},
+};
+use rand::{RngExt as _, rngs::ChaCha8Rng};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    lookup::LookupSettings,
+    network::{Candidacy, Marks, Network, Node},
+    number::node_of,
+    view::{MESSAGE, Party, READING, RECIPIENT, SENDER, Value, Values, View, W1, W2, Z1, Z2, Z3},
+};
+
+/// How a sender chooses its nodes. The defaults are what production does.
+pub trait Rules: Sync {
+    /// The guards for a mail, given those kept so far.
+    fn guards(
+        &self,
+        among: &Candidacy<'_>,
+        kept: &[Node],
+        count: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Node> {
+        let mut guards = kept.to_vec();
+        while guards.len() < count {
+            let excluded = guards.iter().copied().collect();
+            let Some(guard) = draw_guard(among, &excluded, rng) else { break };
+            guards.push(guard);
+        }
+        guards
+    }
+
+    /// Who may not carry, of those near what a path is for.
+    fn avoid(&self, near: BTreeSet<Node>) -> BTreeSet<Node> {
+        near
+    }
+
+    /// A path for one channel.
+    fn path(
+        &self,
+        among: &Candidacy<'_>,
+        served: &Served<Node>,
+        guard: Node,
+        middle: usize,
+        avoid: &BTreeSet<Node>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<GuardedPath<Node>> {
+        served.draw(among, &guard, middle, avoid, rng)
+    }
+
+    /// Whether a node that appeared after the draw is believed in.
+    fn believes_in_minted(&self) -> bool {
+        false
+    }
+
+    /// Whether a path is drawn again whose far end serves this mail already.
+    fn insists_on_new_far_end(&self) -> bool {
+        true
+    }
+
+    /// Whether nodes are looked up while a mail is sent.
+    fn looks_up(&self) -> bool {
+        false
+    }
+}
+
+/// The rules that production keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Production;
+
+impl Rules for Production {}
+
+/// By whom the witness is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// The guard carries the question, as the code has it.
+    Guard,
+    /// The last middle go-between does.
+    Middle,
+    /// There is no witness.
+    None,
+}
+
+/// To whom a sender writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recipients {
+    /// To somebody else each time; the certificate is fetched each time.
+    Different,
+    /// To one and the same, whose certificate is kept.
+    Same,
+}
+
+/// The guarded scheme in one network.
+#[derive(Clone, Copy)]
+pub struct GuardedWorld<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// Replicas.
+    pub k: usize,
+    /// Go-betweens between the guard and the far end, 0 to 3.
+    pub hops: usize,
+    /// Guards that take turns; one more is the spare.
+    pub guards: usize,
+    /// By whom the witness is asked.
+    pub witness: Witness,
+    /// To whom a sender writes.
+    pub recipients: Recipients,
+    /// Whether anybody can mint a node next to a key that it knows.
+    pub free_identifiers: bool,
+    /// The share of hostile nodes, if they all say that they are one family.
+    pub declared: Option<f64>,
+    /// Who chooses.
+    pub rules: &'a dyn Rules,
+}
+
+impl std::fmt::Debug for GuardedWorld<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GuardedWorld(..)")
+    }
+}
+
+/// One sender and its recipient, with what they keep from mail to mail.
+#[derive(Clone, Debug)]
+pub struct GuardedSender {
+    /// Which nodes are hostile to it.
+    pub marks: Marks,
+    guards: Vec<Node>,
+    readers_guards: Vec<Node>,
+    recipient: [Key; 2],
+    mails: usize,
+}
+
+/// What a channel is for.
+struct Target {
+    near: BTreeSet<Node>,
+    key: Key,
+    value: Values,
+    is_used: bool,
+}
+
+/// Who makes a channel, and how.
+struct Maker<'m> {
+    actor: Values,
+    marks: Marks,
+    guards: &'m [Node],
+}
+
+/// What the channels of one mail owe each other.
+#[derive(Default)]
+struct Mail {
+    served: Served<Node>,
+    far_ends: BTreeSet<Node>,
+}
+
+impl GuardedWorld<'_> {
+    /// A new sender, and its recipient.
+    pub fn sender(&self, rng: &mut ChaCha8Rng) -> GuardedSender {
+        let marks = Marks(rng.random());
+        let among = self.among(marks);
+        GuardedSender {
+            marks,
+            guards: self.rules.guards(&among, &[], self.guards + 1, rng),
+            readers_guards: self.rules.guards(&among, &[], 2, rng),
+            recipient: [Key(rng.random()), Key(rng.random())],
+            mails: 0,
+        }
+    }
+
+    fn among(&self, marks: Marks) -> Candidacy<'_> {
+        let declared = self.declared.map(|share| (marks, share));
+        Candidacy { network: self.network, declared }
+    }
+
+    /// One channel for Bob's inbox, alone.
+    pub fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+        view.clear();
+        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards };
+        let target = self.target(Key(rng.random()), RECIPIENT, true);
+        self.open(&maker, Z2, &target, &mut Mail::default(), rng, view);
+    }
+
+    /// The sender's next mail, and how its recipient fetches the body.
+    pub fn mail(&self, sender: &mut GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+        view.clear();
+        let among = self.among(sender.marks);
+        sender.guards = self.rules.guards(&among, &sender.guards, self.guards + 1, rng);
+        let mut guards = sender.guards.clone();
+        let turn = sender.mails % self.guards.max(1);
+        let turn = turn.min(guards.len());
+        guards.rotate_left(turn);
+        let is_known = self.recipients == Recipients::Same && sender.mails > 0;
+        if self.recipients == Recipients::Different {
+            sender.recipient = [Key(rng.random()), Key(rng.random())];
+        }
+        sender.mails += 1;
+        let [certificate, inbox] = sender.recipient;
+        let message = self.target(Key(rng.random()), MESSAGE, true);
+        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &guards };
+        let mut mail = Mail::default();
+        if !is_known {
+            let certificate = self.target(certificate, RECIPIENT, true);
+            self.open(&maker, Z3, &certificate, &mut mail, rng, view);
+        }
+        self.open(&maker, Z1, &message, &mut mail, rng, view);
+        let message = Target { is_used: false, ..message };
+        self.open(&maker, W1, &message, &mut mail, rng, view);
+        let inbox = self.target(inbox, RECIPIENT, true);
+        self.open(&maker, Z2, &inbox, &mut mail, rng, view);
+        let inbox = Target { is_used: false, ..inbox };
+        self.open(&maker, W2, &inbox, &mut mail, rng, view);
+        let guards = &sender.readers_guards;
+        let reader = Maker { actor: RECIPIENT, marks: sender.marks, guards };
+        let message = Target { is_used: true, ..message };
+        self.open(&reader, READING, &message, &mut Mail::default(), rng, view);
+    }
+
+    fn target(&self, key: Key, value: Values, is_used: bool) -> Target {
+        let near = self.network.closest(&key, self.k).into_iter().collect();
+        Target { near, key, value, is_used }
+    }
+
+    /// Opens a channel, and lets its far end do what it is for.
+    fn open(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        target: &Target,
+        mail: &mut Mail,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let avoid = self.rules.avoid(target.near.clone());
+        let guard = serving_guard(maker.guards, |node| *node, &avoid, |_| false, false);
+        let Some(guard) = guard.copied() else {
+            view.broken.no_path += 1;
+            return;
+        };
+        let among = self.among(maker.marks);
+        let path = loop {
+            let drawn = self.rules.path(&among, &mail.served, guard, self.hops, &avoid, rng);
+            let Some(path) = drawn else {
+                view.broken.no_path += 1;
+                return;
+            };
+            let far_end = path.hops.last().map_or(guard, |(_, node)| *node);
+            let is_new = mail.served.reserve(far_end, path.witness.1);
+            if is_new || !self.rules.insists_on_new_far_end() {
+                break path;
+            }
+        };
+        self.check(maker, guard, &path, target, mail, view);
+        self.observe(maker, channel, guard, &path, target, rng, view);
+    }
+
+    /// Notes which rules a path breaks.
+    fn check(
+        &self,
+        maker: &Maker<'_>,
+        guard: Node,
+        path: &GuardedPath<Node>,
+        target: &Target,
+        mail: &mut Mail,
+        view: &mut View,
+    ) {
+        let is_near = |node: &Node| target.near.contains(node);
+        let spared = maker.guards.iter().any(|guard| !is_near(guard));
+        let carries = path.hops.iter().any(|(_, node)| is_near(node));
+        view.broken.storage_carried += u64::from(carries || (spared && is_near(&guard)));
+        if let Some(share) = self.declared {
+            let behind = path.hops.iter().chain([&path.witness]).map(|(_, node)| *node);
+            let hostile = [guard].into_iter().chain(behind);
+            let hostile = hostile.filter(|node| maker.marks.mark(*node) < share).count();
+            view.broken.family_together += u64::from(hostile > 1);
+        }
+        let far_end = path.hops.last().map(|(_, node)| *node);
+        let is_new = far_end.is_some_and(|node| mail.far_ends.insert(node));
+        view.broken.far_end_twice += u64::from(!is_new);
+    }
+
+    /// Adds what everyone on a path sees.
+    #[expect(clippy::too_many_arguments, reason = "a path, and for whom it is")]
+    fn observe(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        guard: Node,
+        path: &GuardedPath<Node>,
+        target: &Target,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let of = |value: Value| value.of(channel);
+        let far = of(Value::KeyZ) | of(Value::Z);
+        let hops = node_of(self.hops);
+        // What a hop learns of the next one.
+        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
+        let asks_witness = match self.witness {
+            Witness::Guard => Some(0),
+            Witness::Middle => Some(hops),
+            Witness::None => None,
+        };
+        let mut mark = maker.marks.mark(guard);
+        let mut values = maker.actor | of(Value::Link(0)) | next(0);
+        if asks_witness == Some(0) {
+            values |= of(Value::WitnessLink);
+        }
+        view.see(mark, Party::X, channel, values);
+        for (place, (key, node)) in (0..).zip(&path.hops) {
+            let own = maker.marks.mark(*node);
+            let is_minted = self.free_identifiers && self.rules.believes_in_minted();
+            mark = if is_minted { own.min(mark) } else { own };
+            if self.rules.looks_up() {
+                self.look_up(maker, channel, (key, next(place)), rng, view);
+            }
+            let mut values = of(Value::Link(place));
+            if place < hops {
+                view.is_node(of(Value::Middle(place)), *node);
+                values |= of(Value::Middle(place)) | of(Value::Link(place + 1)) | next(place + 1);
+                if asks_witness == Some(place + 1) {
+                    values |= of(Value::WitnessLink);
+                }
+                view.see(mark, Party::Middle, channel, values);
+            } else {
+                view.is_node(of(Value::Z), *node);
+                let before = place.checked_sub(1).map_or(0, |last| of(Value::Middle(last)));
+                values |= before | of(Value::Z) | target.value;
+                view.see(mark, Party::Z, channel, values);
+            }
+        }
+        if asks_witness.is_some() {
+            let witness = maker.marks.mark(path.witness.1);
+            view.see(witness, Party::Y, channel, of(Value::WitnessLink) | far);
+        }
+        if target.is_used {
+            let stores = target.near.iter().map(|node| maker.marks.mark(*node));
+            let stores = stores.fold(f64::INFINITY, f64::min);
+            view.see(stores, Party::Storage, channel, of(Value::Z) | target.value);
+        }
+        if self.rules.looks_up() {
+            let at_end = of(Value::Z) | target.value;
+            self.look_up_for(
+                maker,
+                channel,
+                (&target.key, at_end),
+                Party::OnTargetLookup,
+                rng,
+                view,
+            );
+        }
+    }
+
+    /// What the nodes see that the sender asks, if it looks up who is next.
+    fn look_up(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        (key, values): (&Key, Values),
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let seen = (key, values | maker.actor);
+        self.look_up_for(maker, channel, seen, Party::OnFirstLookup, rng, view);
+    }
+
+    fn look_up_for(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        (key, values): (&Key, Values),
+        party: Party,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let settings = LookupSettings { alpha: 10, count: self.k + 2 };
+        let asker = rng.random_range(0..node_of(self.network.len()).max(1));
+        let asked = view.lookups.ask(self.network, settings, asker, Network::place(key));
+        let marks = asked.iter().map(|node| maker.marks.mark(*node));
+        let seen = marks.fold(f64::INFINITY, f64::min);
+        view.asked += asked.len();
+        view.looked_up += 1;
+        view.see(seen, party, channel, values);
+    }
+}

@@ -1,0 +1,245 @@
+//! Selections that are weak on purpose. Each is a [`Rules`] over the public interface, and must be caught by a check
+//! that production passes.
+
+use std::collections::BTreeSet;
+
+use anon::selection::{GuardedPath, Served};
+use rand::rngs::ChaCha8Rng;
+use serde::Serialize;
+
+use super::{
+    ever::{self, Course},
+    guarded::{Production, Rules, Witness},
+    mails::{self, Measure, Setting},
+    network::{Candidacy, Network, Node},
+    options::{Identifiers, Options},
+    parallel::Work,
+};
+
+/// A guard drawn anew for every mail.
+#[derive(Clone, Copy, Debug)]
+pub struct FreshGuards;
+
+impl Rules for FreshGuards {
+    fn guards(
+        &self,
+        among: &Candidacy<'_>,
+        _: &[Node],
+        count: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Node> {
+        Production.guards(among, &[], count, rng)
+    }
+}
+
+/// Nodes near the key may carry.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageCarries;
+
+impl Rules for StorageCarries {
+    fn avoid(&self, _: BTreeSet<Node>) -> BTreeSet<Node> {
+        BTreeSet::new()
+    }
+}
+
+/// A node is believed in that appeared after the key was drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct MintedBelieved;
+
+impl Rules for MintedBelieved {
+    fn believes_in_minted(&self) -> bool {
+        true
+    }
+}
+
+/// Two nodes of one family may be on one path.
+#[derive(Clone, Copy, Debug)]
+pub struct FamiliesTogether;
+
+impl Rules for FamiliesTogether {
+    fn path(
+        &self,
+        among: &Candidacy<'_>,
+        served: &Served<Node>,
+        guard: Node,
+        middle: usize,
+        avoid: &BTreeSet<Node>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<GuardedPath<Node>> {
+        let blind = Candidacy { declared: None, ..*among };
+        Production.path(&blind, served, guard, middle, avoid, rng)
+    }
+}
+
+/// Nodes are looked up while a mail is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct LooksUp;
+
+impl Rules for LooksUp {
+    fn looks_up(&self) -> bool {
+        true
+    }
+}
+
+/// Far ends of one mail know nothing of each other.
+#[derive(Clone, Copy, Debug)]
+pub struct FarEndTwice;
+
+impl Rules for FarEndTwice {
+    fn path(
+        &self,
+        among: &Candidacy<'_>,
+        _: &Served<Node>,
+        guard: Node,
+        middle: usize,
+        avoid: &BTreeSet<Node>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<GuardedPath<Node>> {
+        Production.path(among, &Served::default(), guard, middle, avoid, rng)
+    }
+
+    fn insists_on_new_far_end(&self) -> bool {
+        false
+    }
+}
+
+/// What became of one mutant.
+#[derive(Clone, Debug, Serialize)]
+pub struct MutantOutcome {
+    /// Its name.
+    pub name: String,
+    /// What is weak about it.
+    pub weakness: &'static str,
+    /// The check that caught it; `None` if it survived.
+    pub caught_by: Option<String>,
+    /// What that check saw.
+    pub seen: String,
+}
+
+/// Mutants: name, weakness, rules.
+const MUTANTS: [(&str, &str, &dyn Rules); 6] = [
+    ("fresh-guard", "a guard is drawn anew for every mail", &FreshGuards),
+    ("storage-carries", "nodes near the key may be on the path", &StorageCarries),
+    ("minted-believed", "a node is taken that appeared after the draw", &MintedBelieved),
+    ("families-together", "two nodes of one operator may be on a path", &FamiliesTogether),
+    ("looks-up", "nodes are looked up while a mail is sent", &LooksUp),
+    ("far-end-twice", "a far end may serve twice in one mail", &FarEndTwice),
+];
+
+/// A check that a selection passes or not, and what it saw.
+pub(super) type Checked = (&'static str, bool, String);
+
+/// Runs all mutants, and production, which must not be caught: it comes first.
+#[must_use]
+pub fn mutants(seed: u64) -> Vec<MutantOutcome> {
+    let production = [("production", "none", &Production as &dyn Rules)];
+    let all = production.into_iter().chain(MUTANTS);
+    all.map(|(name, weakness, rules)| {
+        let caught = check(rules, seed).into_iter().find(|(_, holds, _)| !holds);
+        let (caught_by, seen) = match caught {
+            Some((check, _, seen)) => (Some(check.to_owned()), seen),
+            None => (None, "nothing out of order".to_owned()),
+        };
+        MutantOutcome { name: name.to_owned(), weakness, caught_by, seen }
+    })
+    .collect()
+}
+
+/// The hostile share of the checks.
+const SHARE: f64 = 0.1;
+/// Nodes of the checks' network: so few that every rule is needed often.
+const NODES: usize = 150;
+/// First mails, and senders of many mails.
+const MAILS: usize = 300;
+const SENDERS: usize = 60;
+const COURSE: usize = 50;
+
+/// What every selection must pass, in a small network at a hostile share of a tenth.
+pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
+    let options = Options {
+        nodes: NODES,
+        shares: vec![SHARE],
+        mails: COURSE,
+        crowd: 100,
+        seed,
+        threads: 1,
+        ..Options::quick()
+    };
+    let network = Network::new(NODES, seed);
+    let work = Work::new(1, seed, 1.0, &|_| ());
+    let setting = Setting { hops: 1, witness: Witness::Guard };
+    let by_identifiers = |options: &Options| {
+        let (points, broken, asked) =
+            mails::guarded(options, &network, (setting, rules), MAILS, &work);
+        let point = points.into_iter().find(|point| point.measure == Measure::Identifiers);
+        (point.map_or(0.0, |point| point.simulated.value), broken, asked)
+    };
+    let (costly, broken, asked) = by_identifiers(&options);
+    let free = Options { identifiers: Identifiers::Free, ..options.clone() };
+    let (free, _, _) = by_identifiers(&free);
+    let declared = Options { declared: true, ..options.clone() };
+    let (_, families, _) = by_identifiers(&declared);
+    let name = "many mails".to_owned();
+    let world = mails::world(&options, &network, setting, rules);
+    let course = Course { name, world, setting, is_plain: false };
+    let (points, _) = ever::run(&options, &network, &course, SENDERS, &work);
+    let is_last =
+        |point: &mails::Point| point.measure == Measure::Identifiers && point.mails == COURSE;
+    let ever = points.into_iter().find(is_last).map_or(1.0, |point| point.simulated.value);
+    vec![
+        (
+            "simulation.guarded: storage nodes never carry",
+            broken.storage_carried == 0,
+            format!("{} of {MAILS} mails", broken.storage_carried),
+        ),
+        (
+            "simulation.guarded: no far end serves twice in one mail",
+            broken.far_end_twice == 0,
+            format!("{} in {MAILS} mails", broken.far_end_twice),
+        ),
+        (
+            "simulation.guarded: one node of an operator on a path",
+            families.family_together == 0,
+            format!("{} paths of {MAILS} mails have two", families.family_together),
+        ),
+        (
+            "simulation.lookups: nothing is looked up to send a mail",
+            asked == 0,
+            format!("{asked} nodes asked for {MAILS} mails"),
+        ),
+        (
+            "simulation.grinding: minted nodes gain nothing",
+            free <= costly + 2.0 * SHARE * SHARE,
+            format!("{:.1} % of mails linked, {:.1} % without", free * 100.0, costly * 100.0),
+        ),
+        (
+            "simulation.guarded: a sender is linked if its guard or spare is hostile, not sooner or later",
+            // That guard or spare is hostile has probability 0.19; three standard errors of it are 0.15.
+            ever <= 0.34,
+            format!("{:.0} % of {SENDERS} senders linked in {COURSE} mails", ever * 100.0),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_is_caught_by_its_check_and_production_by_none() {
+        let outcomes = mutants(3);
+        let caught: Vec<Option<&str>> =
+            outcomes.iter().map(|outcome| outcome.caught_by.as_deref()).collect();
+        assert_eq!(caught[0], None, "{outcomes:?}");
+        for (outcome, word) in outcomes.iter().skip(1).zip([
+            "sooner or later",
+            "storage nodes",
+            "minted",
+            "one node of an operator",
+            "looked up",
+            "far end",
+        ]) {
+            assert!(outcome.caught_by.as_deref().unwrap_or("").contains(word), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What is seen of mails that the `paper` scheme sends. The keys are drawn by [`anon::selection::Paper`].
+
+use anon::{
+    position::Key,
+    selection::{Draw, Paper, Selection as _},
+};
+use rand::{RngExt as _, rngs::ChaCha8Rng};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    lookup::LookupSettings,
+    network::{Marks, Network, Node},
+    number::node_of,
+    view::{MESSAGE, Party, READING, RECIPIENT, SENDER, Value, Values, View, W1, W2, Z1, Z2, Z3},
+};
+
+/// Which reading of section 4 is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// A looks keyX and keyY up itself.
+    Letter,
+    /// Two of the nodes that A knows look keyX up for it, and two keyY, as the code has it.
+    Built,
+}
+
+/// How often keys are drawn again that do not name different nodes; as in `ua::scheme::paper`.
+const REDRAWS: usize = 16;
+/// How many nodes an agent knows to enter by; as `ua::entrance` has it.
+const ENTRANCES: usize = 40;
+
+/// The paper's scheme in one network.
+#[derive(Clone, Copy, Debug)]
+pub struct PaperWorld<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// Which reading.
+    pub model: Model,
+    /// How lookups are done.
+    pub lookup: LookupSettings,
+    /// Replicas.
+    pub k: usize,
+    /// Whether whoever is asked on lookups is looked at.
+    pub logs: bool,
+    /// Whether X can mint a node next to keyZ.
+    pub free_identifiers: bool,
+}
+
+/// One sender, with what it keeps from mail to mail.
+#[derive(Clone, Debug)]
+pub struct PaperSender {
+    /// Which nodes are hostile to it.
+    pub marks: Marks,
+    /// Where it is itself, if it is a node.
+    origin: Node,
+    /// The nodes it knows.
+    entrances: Vec<Node>,
+}
+
+/// What a channel is for.
+struct Target {
+    key: Key,
+    value: Values,
+    /// Whether the far end turns to the nodes that keep it.
+    is_used: bool,
+}
+
+impl PaperWorld<'_> {
+    /// A new sender.
+    pub fn sender(&self, rng: &mut ChaCha8Rng) -> PaperSender {
+        let nodes = node_of(self.network.len());
+        let marks = Marks(rng.random());
+        let mut node = || rng.random_range(0..nodes.max(1));
+        PaperSender { marks, origin: node(), entrances: (0..ENTRANCES).map(|_| node()).collect() }
+    }
+
+    /// One channel for Bob's inbox, alone.
+    pub fn channel(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+        view.clear();
+        let target = Target { key: Key(rng.random()), value: RECIPIENT, is_used: true };
+        self.open(sender, Z2, &target, rng, view);
+    }
+
+    /// One mail to a recipient whose certificate is not known yet.
+    pub fn mail(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+        view.clear();
+        let [certificate, message, inbox] = [(); 3].map(|()| Key(rng.random()));
+        for (channel, key, value, is_used) in [
+            (Z3, certificate, RECIPIENT, true),
+            (Z1, message, MESSAGE, true),
+            (W1, message, MESSAGE, false),
+            (Z2, inbox, RECIPIENT, true),
+            (W2, inbox, RECIPIENT, false),
+        ] {
+            self.open(sender, channel, &Target { key, value, is_used }, rng, view);
+        }
+        // Bob fetches the body from its nodes, from his own address.
+        let body = least(sender, &self.network.closest(&message, self.k));
+        view.see(body, Party::Storage, READING, MESSAGE | RECIPIENT);
+    }
+
+    /// Opens a channel, and lets its far end do what it is for.
+    fn open(
+        &self,
+        sender: &PaperSender,
+        channel: u32,
+        target: &Target,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let (draw, [x, y, z]) = self.nodes(rng);
+        let of = |value: Value| value.of(channel);
+        let mark = |node| sender.marks.mark(node);
+        // Whom two hostile entrances may name in the place of X and of Y.
+        let mut named = [mark(x), mark(y)];
+        let keys = [
+            (draw.go_between, of(Value::KeyX) | of(Value::X)),
+            (draw.witness, of(Value::KeyY) | of(Value::Y)),
+        ];
+        for ((key, values), named) in keys.into_iter().zip(&mut named) {
+            match self.model {
+                Model::Letter if self.logs => {
+                    let seen = self.look_up(sender, sender.origin, &key, view);
+                    view.see(seen, Party::OnFirstLookup, channel, SENDER | values);
+                }
+                Model::Letter => {}
+                Model::Built => {
+                    // Who is asked on an entrance's lookup learns the key, and not for whom it is.
+                    let [first, second] = self.two_entrances(sender, rng).map(mark);
+                    view.see(first.min(second), Party::Entrance, channel, SENDER | values);
+                    *named = named.min(first.max(second));
+                }
+            }
+        }
+        let far = of(Value::KeyZ) | of(Value::Z);
+        let link = of(Value::Link(0));
+        let at_x = SENDER | of(Value::X) | link | far;
+        let at_y = SENDER | of(Value::Y) | far;
+        view.see(mark(x), Party::X, channel, at_x);
+        view.see(mark(y), Party::Y, channel, at_y);
+        let [named_x, named_y] = named;
+        view.see(named_x, Party::NamedFirst, channel, at_x);
+        view.see(named_y, Party::NamedFirst, channel, at_y);
+        if self.logs {
+            for (asker, value) in [(x, Value::X), (y, Value::Y)] {
+                let seen = self.look_up(sender, asker, &draw.far_end, view);
+                view.see(seen, Party::OnFarLookup, channel, of(value) | far);
+            }
+        }
+        let at_end = of(Value::Z) | target.value;
+        let at_z = at_end | of(Value::X) | link;
+        view.see(mark(z), Party::Z, channel, at_z);
+        // A believes what X and Y both say; and a node minted by X next to keyZ is what an honest Y finds too.
+        let agree = |x: f64, y: f64| if self.free_identifiers { x } else { x.max(y) };
+        view.see(agree(mark(x), mark(y)), Party::NamedFarEnd, channel, at_z);
+        view.see(agree(named_x, named_y), Party::NamedFirst, channel, at_z);
+        if self.logs {
+            let seen = self.look_up(sender, z, &target.key, view);
+            view.see(seen, Party::OnTargetLookup, channel, at_end);
+        }
+        if target.is_used {
+            let stores = least(sender, &self.network.closest(&target.key, self.k));
+            view.see(stores, Party::Storage, channel, at_end);
+        }
+        for (value, node) in [(Value::X, x), (Value::Y, y), (Value::Z, z)] {
+            view.is_node(of(value), node);
+        }
+    }
+
+    /// Draws until the keys name three nodes.
+    fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
+        let nearest = |key: &Key| self.network.closest(key, 1).first().copied().unwrap_or(0);
+        let mut draw = Paper.draw(rng);
+        let mut nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
+        for _ in 0..REDRAWS {
+            let [x, y, z] = nodes;
+            if x == y {
+                draw = Paper.draw(rng);
+                nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
+            } else if z == x || z == y {
+                draw.far_end = Paper.draw(rng).far_end;
+                nodes = [x, y, nearest(&draw.far_end)];
+            } else {
+                break;
+            }
+        }
+        (draw, nodes)
+    }
+
+    fn two_entrances(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {
+        let first = rng.random_range(0..ENTRANCES);
+        let second = (first + rng.random_range(1..ENTRANCES)) % ENTRANCES;
+        [first, second].map(|place| sender.entrances.get(place).copied().unwrap_or(0))
+    }
+
+    /// Looks a key up: the least mark of whom the lookup asked.
+    fn look_up(&self, sender: &PaperSender, asker: Node, key: &Key, view: &mut View) -> f64 {
+        let target = Network::place(key);
+        let asked = view.lookups.ask(self.network, self.lookup, asker, target);
+        let seen = least(sender, asked);
+        view.asked += asked.len();
+        view.looked_up += 1;
+        seen
+    }
+}
+
+/// The least mark of these nodes.
+fn least(sender: &PaperSender, nodes: &[Node]) -> f64 {
+    nodes.iter().map(|node| sender.marks.mark(*node)).fold(f64::INFINITY, f64::min)
+}
+
+/// How many positions must be tried to mint a node that is closer to a key than all others.
+pub(super) fn tries_to_mint(network: &Network, key: Key, rng: &mut ChaCha8Rng) -> f64 {
+    let target = Network::place(&key);
+    let nearest = network.closest(&key, 1);
+    let nearest = nearest.first().map_or(u128::MAX, |node| network.position(*node) ^ target);
+    let mut tries = 1.0;
+    while rng.random::<u128>() ^ target >= nearest {
+        tries += 1.0;
+    }
+    tries
+}
