@@ -7,6 +7,9 @@
 //! | [`outcome`] | what comes of a check |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
+//! | [`game`] | which role can tell who wrote to whom, by sizes, counts and times |
+//! | [`canary`] | random values in memory, on disk, in logs and on the wire where they must not be |
+//! | [`statistics`] | how sure one may be of a count, and of a difference |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
@@ -14,8 +17,10 @@
 //! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
+pub mod canary;
 pub mod claims;
 pub mod command;
+pub mod game;
 pub mod host;
 pub mod hostile;
 pub mod live;
@@ -23,4 +28,5 @@ pub mod node;
 pub mod outcome;
 pub mod property;
 pub mod sim;
+pub mod statistics;
 pub mod symbolic;
