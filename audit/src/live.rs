@@ -22,7 +22,7 @@ use ua::{session::SchemeChoice, terminal::Failure};
 
 pub use agent::Agent;
 pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
-pub use observation::{Observation, observations};
+pub use observation::{Observation, Sighting, observations, sightings};
 pub use role::Role;
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 
