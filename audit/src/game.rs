@@ -4,10 +4,11 @@
 //! ```text
 //!                    world 0              world 1              guessed by
 //! single roles       A → B, C → D         A → D, C → B         each role alone, all its nodes in league
-//! presence           E → B, C → D         A → B, C → D         the same: was it A?
+//! presence           A idle, E writes     A writes, E idle     the same
 //! ends               as single roles                           who sees both ends: must win, or the game is blind
 //! ```
-//! Who is first is drawn for each round, apart from the coin. Each mail fetches its recipient's certificate, so that all
+//! A round has both coins: where A is idle E writes in its stead, to whom the other coin says. Who is first is drawn for
+//! each round, apart from the coins. Each mail fetches its recipient's certificate, so that all
 //! rounds look alike, and nobody reads while a round is played. The delay between a body and its notifications is zero,
 //! and the mails of a round are sent one after the other: both make it easier to guess, never harder. Names are not part
 //! of a view: what roles are told by name is compared in [`crate::live`].
@@ -53,10 +54,8 @@ const OF_RECIPIENTS: [&str; 5] = ["Z2", "W2", "Z3", "inbox nodes", "certificate 
 /// How long the game is. A stage of three senders and two recipients is enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Rounds of who wrote to whom.
+    /// Rounds of who wrote to whom, and whether A wrote.
     pub rounds: usize,
-    /// Rounds of whether A wrote.
-    pub presence: usize,
     /// Rounds with bodies whose padded sizes differ by recipient: they must be told apart.
     pub unpadded: usize,
     /// Rounds in which both write at the same moment.
@@ -71,13 +70,13 @@ impl Options {
     /// A look: enough to see that the game is not blind, and to refute what is badly wrong.
     #[must_use]
     pub const fn quick() -> Self {
-        Self { rounds: 14, presence: 0, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
+        Self { rounds: 12, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
     }
 
     /// Enough that an advantage of 0.12 would be seen with all but one in twenty.
     #[must_use]
     pub const fn full() -> Self {
-        Self { rounds: 1_600, presence: 800, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
+        Self { rounds: 1_600, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
     }
 }
 
@@ -90,30 +89,22 @@ pub struct Findings {
     pub single_roles: Vec<Trial>,
     /// Whether it was A who wrote.
     pub presence: Vec<Trial>,
-    /// Who sees both ends, and who sees the sender.
+    /// Who sees both ends of mails that are sent one after the other, and who sees the sender: they must win.
     pub ends: Vec<Trial>,
+    /// Who sees both ends of mails that are sent at the same moment.
+    pub at_once: Vec<Trial>,
     /// Where the worlds can be told apart, so must be.
     pub controls: Vec<Trial>,
 }
 
-/// What is played.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    WhoToWhom,
-    WhetherA,
-    Unpadded,
-}
-
-fn errands(kind: Kind, world: bool) -> Vec<Errand> {
-    let errand = |from, to| {
-        let bytes = if kind == Kind::Unpadded && to == 1 { LONG_TEXT } else { TEXT };
-        Errand { from, to, bytes }
+/// The mails of a round: by both coins, and with texts of one length or of a length for each recipient.
+fn errands(world: bool, is_a: bool, lengths: [usize; 2]) -> Vec<Errand> {
+    let errand = |from, to, is_first| {
+        let bytes = if to == 0 { lengths[0] } else { lengths[1] };
+        Errand { from, to, bytes, is_first }
     };
-    match (kind, world) {
-        (Kind::WhetherA, false) => vec![errand(2, 0), errand(1, 1)],
-        (Kind::WhetherA, true) | (_, false) => vec![errand(0, 0), errand(1, 1)],
-        (_, true) => vec![errand(0, 1), errand(1, 0)],
-    }
+    let (first, to) = (if is_a { 0 } else { 2 }, usize::from(world));
+    vec![errand(first, to, true), errand(1, 1 - to, false)]
 }
 
 /// Whoever plays, and how far they are.
@@ -127,19 +118,20 @@ struct Player<'a, S> {
 impl<S: Fn(&str)> Player<'_, S> {
     async fn play(
         &mut self,
-        (kind, at_once): (Kind, bool),
         choice: SchemeChoice,
+        at_once: bool,
+        lengths: [usize; 2],
         count: usize,
     ) -> Result<Vec<Round>, Failure> {
         let (mut rounds, mut failed) = (Vec::new(), 0);
         while rounds.len() < count {
             (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
-            let world = self.rng.random();
-            let mut errands = errands(kind, world);
+            let (world, is_a) = (self.rng.random(), self.rng.random());
+            let mut errands = errands(world, is_a, lengths);
             errands.shuffle(&mut self.rng);
             match play(self.stage, &errands, at_once, choice).await {
                 Ok(mails) => {
-                    rounds.push(Round { world, mails });
+                    rounds.push(Round { world, is_a, mails });
                     (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
                 }
                 Err(error) if failed == PATIENCE => return Err(error),
@@ -170,20 +162,26 @@ pub async fn run(
     let mut player = Player { stage, rng, rounds: (0, 0), step };
     // The first mails compare rosters and draw guards.
     for from in 0..3 {
-        play(stage, &[Errand { from, to: from % 2, bytes: TEXT }], false, guarded).await?;
+        let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
+        play(stage, &[first], false, guarded).await?;
     }
-    let whom = player.play((Kind::WhoToWhom, false), guarded, options.rounds).await?;
-    let whether = player.play((Kind::WhetherA, false), guarded, options.presence).await?;
-    let unpadded = player.play((Kind::Unpadded, false), guarded, options.unpadded).await?;
-    let at_once = player.play((Kind::WhoToWhom, true), guarded, options.at_once).await?;
-    let paper = player.play((Kind::WhoToWhom, false), SchemeChoice::Paper, options.paper).await?;
+    let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);
+    let rounds = player.play(guarded, false, same, options.rounds).await?;
+    let unpadded = player.play(guarded, false, two, options.unpadded).await?;
+    let at_once = player.play(guarded, true, same, options.at_once).await?;
+    let paper = player.play(SchemeChoice::Paper, false, same, options.paper).await?;
     (player.step)("the game: guessing");
     Ok(Findings {
         rounds: player.rounds,
-        single_roles: single_roles(&whom),
-        presence: presence(&whether),
-        ends: ends(&whom, &whether, &at_once, &paper),
-        controls: controls(&whom, &unpadded),
+        single_roles: single_roles(&rounds),
+        presence: presence(&rounds),
+        ends: ends(&rounds, "guarded, one after the other")
+            .into_iter()
+            .chain(ends(&paper, "paper, one after the other"))
+            .chain(guard(&rounds))
+            .collect(),
+        at_once: ends(&at_once, "guarded, at the same moment"),
+        controls: controls(&rounds, &unpadded),
     })
 }
 
@@ -203,35 +201,46 @@ fn single_roles(rounds: &[Round]) -> Vec<Trial> {
     near.chain(far).flatten().collect()
 }
 
-fn presence(rounds: &[Round]) -> Vec<Trial> {
-    // The guard alone sees whether A writes: that is a limit.
-    let roles = OF_SENDERS.iter().skip(1).chain(&OF_BODIES).chain(&OF_RECIPIENTS);
-    roles.filter_map(|name| role(rounds, name, Anchor::Recipient)).collect()
+/// The rounds of the other game: was it A? Those who are to say are shown which mail is in question.
+fn whether_a(rounds: &[Round]) -> Vec<Round> {
+    rounds.iter().map(|round| Round { world: round.is_a, ..round.clone() }).collect()
 }
 
-/// All roles in which something is told of the recipient.
-const FAR: [&str; 5] = OF_RECIPIENTS;
+fn presence(rounds: &[Round]) -> Vec<Trial> {
+    let rounds = whether_a(rounds);
+    // The guard alone sees whether A writes: that is a limit.
+    let roles = OF_SENDERS.iter().skip(1).chain(&OF_BODIES).chain(&OF_RECIPIENTS);
+    roles.filter_map(|name| role(&rounds, name, Anchor::Sender)).collect()
+}
 
-fn ends(whom: &[Round], whether: &[Round], at_once: &[Round], paper: &[Round]) -> Vec<Trial> {
-    let mut all = Vec::new();
-    for (how, rounds) in [
-        ("guarded, one after the other", whom),
-        ("guarded, both at once", at_once),
-        ("paper, one after the other", paper),
-    ] {
-        let coalitions: [(&str, &[&str], &[&str]); 3] = [
-            ("{X, Z2}", &["X"], &["Z2"]),
-            ("{X, inbox nodes}", &["X"], &["inbox nodes"]),
-            ("whoever sees all links", &["X", "M", "Y"], &FAR),
-        ];
-        for (name, near, far) in coalitions {
-            let (names, samples) = of_ends(rounds, near, far);
-            all.extend(Trial::of(&format!("{name}: {how}"), &names, &samples));
+/// What A's guard sees: nothing where A is idle.
+fn guards(rounds: &[Round]) -> Vec<Round> {
+    let mut rounds = whether_a(rounds);
+    for round in &mut rounds {
+        let is_a = round.is_a;
+        for mail in &mut round.mails {
+            mail.places.retain(|place, _| place == "X" && is_a && mail.is_first);
         }
     }
-    let (names, samples) = of_role(whether, "X", Anchor::Sender);
-    all.extend(Trial::of("X: whether its own user writes", &names, &samples));
-    all
+    rounds
+}
+
+fn ends(rounds: &[Round], how: &str) -> Vec<Trial> {
+    let coalitions: [(&str, &[&str], &[&str]); 3] = [
+        ("{X, Z2}", &["X"], &["Z2"]),
+        ("{X, inbox nodes}", &["X"], &["inbox nodes"]),
+        ("whoever sees all links", &["X", "M", "Y"], &OF_RECIPIENTS),
+    ];
+    let trial = |(name, near, far): (&str, &[&str], &[&str])| {
+        let (names, samples) = of_ends(rounds, near, far);
+        Trial::of(&format!("{name}: {how}"), &names, &samples)
+    };
+    coalitions.into_iter().filter_map(trial).collect()
+}
+
+fn guard(rounds: &[Round]) -> Option<Trial> {
+    let (names, samples) = of_role(&guards(rounds), "X", Anchor::Sender);
+    Trial::of("X: whether its own user writes", &names, &samples)
 }
 
 fn controls(whom: &[Round], unpadded: &[Round]) -> Vec<Trial> {
@@ -260,12 +269,17 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
         findings.controls.iter().filter(must_win).map(Trial::to_string).collect();
     let bounded = |check: &str, trials: &[Trial]| trial::bounded(check, trials, &lost);
     let blind: Vec<String> = findings.ends.iter().filter(must_win).map(Trial::to_string).collect();
-    let details = findings.ends.iter().chain(&findings.controls).map(Trial::to_string).collect();
+    let all = findings.ends.iter().chain(&findings.at_once).chain(&findings.controls);
+    let details = all.map(Trial::to_string).collect();
     let ends = if findings.ends.is_empty() {
         Outcome::not_run("game.ends", "no round was played")
     } else if blind.is_empty() {
-        let least = findings.ends.iter().map(|trial| trial.advantage).fold(1.0, f64::min);
-        let seen = format!("whoever sees both ends has an advantage of {least:.2} at least");
+        let least =
+            |trials: &[Trial]| trials.iter().map(|trial| trial.advantage).fold(1.0, f64::min);
+        let mut seen = format!("whoever sees both ends gains {:.2}", least(&findings.ends));
+        if !findings.at_once.is_empty() {
+            seen += &format!(", and {:.2} where two write at once", least(&findings.at_once));
+        }
         Outcome::of("game.ends", true, seen)
     } else {
         Outcome::of("game.ends", false, format!("blind: {}", blind.join("; ")))

@@ -20,6 +20,8 @@ pub(super) struct Errand {
     pub to: usize,
     /// The text's length.
     pub bytes: usize,
+    /// Whether it is the first sender's, or of whoever writes in its stead.
+    pub is_first: bool,
 }
 
 /// What one place on a mail's way was told, by number: nothing here names anyone.
@@ -65,8 +67,8 @@ impl Place {
 /// One mail that was sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Played {
-    /// The sender's number.
-    pub from: usize,
+    /// Whether it is the first sender's, or of whoever wrote in its stead.
+    pub is_first: bool,
     /// The recipient's number.
     pub to: usize,
     /// What each place was told; its name is the role's, such as `M(Z2)`.
@@ -149,7 +151,7 @@ pub(super) async fn play(
         for Sighting { role, lines, .. } in sightings(&mail, &nodes) {
             places.entry(role.to_string()).or_default().see(&lines);
         }
-        played.push(Played { from, to, places });
+        played.push(Played { is_first: errand.is_first, to, places });
         lines = mail.lines;
     }
     Ok(played)

@@ -10,17 +10,19 @@ use crate::statistics::number;
 /// What a coalition is given of a round: which mail is whose, by sender or by recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Anchor {
-    /// It knows which mail the first sender wrote, not to whom.
+    /// It knows which mail the first sender wrote, or whoever wrote in its stead, not to whom.
     Sender,
     /// It knows which mail the first recipient got, not from whom.
     Recipient,
 }
 
-/// One round: its mails and the coin.
+/// One round: its mails and the coins.
 #[derive(Clone, Debug)]
 pub(super) struct Round {
     /// Which world it was.
     pub world: bool,
+    /// Whether A wrote, and not E in its stead.
+    pub is_a: bool,
     /// Its mails.
     pub mails: Vec<Played>,
 }
@@ -94,7 +96,7 @@ pub(super) fn of_role(rounds: &[Round], role: &str, anchor: Anchor) -> (Vec<Stri
     };
     let samples = rounds.iter().map(|round| {
         let mine = |mail: &&Played| match anchor {
-            Anchor::Sender => mail.from == 0,
+            Anchor::Sender => mail.is_first,
             Anchor::Recipient => mail.to == 0,
         };
         let (first, other) =
@@ -113,11 +115,14 @@ pub(super) fn of_role(rounds: &[Round], role: &str, anchor: Anchor) -> (Vec<Stri
     (named("").chain(named("difference of ")).collect(), samples.collect())
 }
 
+/// How far behind a line is that has nothing before it, microseconds.
+const NEVER: f64 = 1e8;
+
 /// How long before the lines of one place those of another are, on average: the time since the latest earlier one.
 fn behind(ahead: &[u64], after: &[u64]) -> f64 {
     let since = |at: &u64| {
         let earlier = ahead.iter().rev().find(|earlier| *earlier <= at);
-        earlier.map_or(f64::from(u16::MAX) * 1000.0, |earlier| time(*earlier, *at))
+        earlier.map_or(NEVER, |earlier| time(*earlier, *at))
     };
     let count = number(after.len()).max(1.0);
     after.iter().map(since).sum::<f64>() / count
@@ -135,15 +140,15 @@ fn times(mail: &Played, roles: &[&str]) -> Vec<u64> {
 pub(super) fn of_ends(rounds: &[Round], near: &[&str], far: &[&str]) -> (Vec<String>, Vec<Sample>) {
     let names = ["own", "other", "own less other"].map(|name| format!("behind, {name}"));
     let samples = rounds.iter().map(|round| {
-        let sender = |number: usize| round.mails.iter().find(move |mail| mail.from == number);
+        let sender = |first: bool| round.mails.iter().find(move |mail| mail.is_first == first);
         let got = |number: usize| round.mails.iter().find(move |mail| mail.to == number);
-        let distance = |from: usize, to: usize| {
-            let ahead = sender(from).map(|mail| times(mail, near)).unwrap_or_default();
+        let distance = |first: bool, to: usize| {
+            let ahead = sender(first).map(|mail| times(mail, near)).unwrap_or_default();
             let after = got(to).map(|mail| times(mail, far)).unwrap_or_default();
             behind(&ahead, &after)
         };
-        let own = distance(0, 0) + distance(1, 1);
-        let other = distance(0, 1) + distance(1, 0);
+        let own = distance(true, 0) + distance(false, 1);
+        let other = distance(true, 1) + distance(false, 0);
         Sample { world: round.world, numbers: vec![own, other, own - other] }
     });
     (names.into(), samples.collect())
@@ -154,15 +159,16 @@ mod tests {
     use super::*;
 
     fn mail(from: usize, to: usize, at: u64, bytes: usize) -> Played {
+        let is_first = from == 0;
         let place = |at| Place { times: vec![at, at + 5], asked: bytes, ..Place::default() };
         let places = [("X".to_owned(), place(at)), ("Z2".to_owned(), place(at + 3))].into();
-        Played { from, to, places }
+        Played { is_first, to, places }
     }
 
     #[test]
     fn a_view_is_anchored_by_what_its_role_knows() {
         let mails = vec![mail(1, 0, 100, 7), mail(0, 1, 200, 9)];
-        let rounds = [Round { world: true, mails }];
+        let rounds = [Round { world: true, is_a: true, mails }];
         let (names, samples) = of_role(&rounds, "Z2", Anchor::Sender);
         let bytes = names.iter().position(|name| name == "Z2: bytes asked").unwrap();
         assert_eq!(samples[0].numbers[bytes], 9.0);
@@ -174,8 +180,10 @@ mod tests {
 
     #[test]
     fn both_ends_see_who_is_close_to_whom() {
-        let straight = Round { world: false, mails: vec![mail(0, 0, 100, 1), mail(1, 1, 900, 1)] };
-        let crossed = Round { world: true, mails: vec![mail(0, 1, 100, 1), mail(1, 0, 900, 1)] };
+        let straight =
+            Round { world: false, is_a: true, mails: vec![mail(0, 0, 100, 1), mail(1, 1, 900, 1)] };
+        let crossed =
+            Round { world: true, is_a: true, mails: vec![mail(0, 1, 100, 1), mail(1, 0, 900, 1)] };
         let (_, samples) = of_ends(&[straight, crossed], &["X"], &["Z2"]);
         assert!(samples[0].numbers[2] < 0.0 && samples[1].numbers[2] > 0.0);
     }
