@@ -14,6 +14,7 @@
 )]
 
 mod agents;
+mod audit_canary;
 mod authority;
 mod bad_input;
 mod churn;

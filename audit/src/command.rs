@@ -4,6 +4,7 @@ pub mod claims;
 pub mod explain;
 pub mod host;
 pub mod run;
+pub mod schema;
 pub mod sim;
 pub mod vectors;
 
@@ -32,6 +33,8 @@ pub enum AuditCommand {
     Sim(sim::SimArgs),
     /// Check the node and the agent that are installed on this machine
     Host(host::HostArgs),
+    /// Print the form of the report's data, as JSON Schema
+    Schema(schema::SchemaArgs),
     /// Compute the known answers of the cryptography and the protocol again, and compare
     Vectors(vectors::VectorsArgs),
     /// List all claims and limits of THREATMODEL.md, each with its checks
@@ -45,6 +48,7 @@ impl More for Audit {
         match self {
             Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
             Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
+            Self::Audit(AuditCommand::Schema(args)) => schema::run(&args),
             Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
             Self::Audit(AuditCommand::Host(args)) => host::run(global, &args),
             Self::Audit(AuditCommand::Claims(args)) => claims::run(&args),

@@ -9,17 +9,23 @@
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`mutant`] | a weakness put back in, and which check saw it |
+//! | [`game`] | which role can tell who wrote to whom, by sizes, counts and times |
+//! | [`canary`] | random values in memory, on disk, in logs and on the wire where they must not be |
+//! | [`statistics`] | how sure one may be of a count, and of a difference |
 //! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
 //! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
 //! | [`vectors`] | the known answers of `tests/vectors/`, computed anew |
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
 //! | [`host`] | the node and the agent that are installed here |
+//! | [`report`] | all that a run saw, as data and as a page |
 //! | [`node`] | the audit's nodes, as processes |
 //! | [`hostile`] | nodes that do what honest ones would not |
 
+pub mod canary;
 pub mod checks;
 pub mod claims;
 pub mod command;
+pub mod game;
 pub mod host;
 pub mod hostile;
 pub mod live;
@@ -27,7 +33,9 @@ pub mod mutant;
 pub mod node;
 pub mod outcome;
 pub mod property;
+pub mod report;
 pub mod sim;
+pub mod statistics;
 pub mod symbolic;
 pub mod vectors;
 

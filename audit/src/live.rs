@@ -22,6 +22,7 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::certificate::NodeId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ua::{session::SchemeChoice, terminal::Failure};
 
@@ -31,12 +32,12 @@ pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
 pub use leaked::LeakFindings;
 pub use liars::{LiarFindings, run_liars};
 pub use mutant::mutants;
-pub use observation::{LABELS, Observation, observations};
+pub use observation::{LABELS, Observation, Sighting, observations, sightings};
 pub use role::Role;
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 
 /// What a scheme's mails showed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SchemeFindings {
     /// `paper` or `guarded`.
     pub scheme: String,
@@ -57,7 +58,7 @@ pub struct SchemeFindings {
 }
 
 /// What the live run showed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Node processes.
     pub nodes: usize,

@@ -1,11 +1,12 @@
 //! Mutants: versions of the scheme with one known weakness back in. The audit fails if one of them survives.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Outcome;
 
 /// What became of one mutant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MutantOutcome {
     /// Its name.
     pub name: String,

@@ -1,9 +1,12 @@
 //! What comes of a check: the one shape in which every part of the audit reports.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// What was to hold was seen to hold.
@@ -15,7 +18,7 @@ pub enum Verdict {
 }
 
 /// What one check saw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// The check's name, as `claims.toml` has it: family and name, such as `simulation.guarded`.
     pub check: String,

@@ -10,13 +10,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    canary,
     claims::{Claims, Statement},
     game, live,
     mutant::MutantOutcome,
     outcome::{Outcome, Verdict},
-    sim,
-    symbolic,
+    sim, symbolic,
 };
 
 pub use html::page;
@@ -109,8 +107,6 @@ pub struct Report {
     pub simulation: Option<sim::Findings>,
     /// The distinguishing game.
     pub game: Option<game::Findings>,
-    /// The canary scan.
-    pub canary: Option<canary::Findings>,
     /// The symbolic models.
     pub symbolic: Option<symbolic::Findings>,
     /// The mutants.
@@ -128,8 +124,6 @@ pub struct Parts {
     pub simulation: Option<sim::Findings>,
     /// The distinguishing game.
     pub game: Option<game::Findings>,
-    /// The canary scan.
-    pub canary: Option<canary::Findings>,
     /// The symbolic models.
     pub symbolic: Option<symbolic::Findings>,
     /// The mutants.
@@ -144,7 +138,8 @@ impl Report {
         let fell = parts.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Fell);
         let by_check: BTreeMap<&str, &Outcome> =
             parts.outcomes.iter().map(|outcome| (outcome.check.as_str(), outcome)).collect();
-        let rows = |statements: &[Statement]| statements.iter().map(|s| row(s, &by_check)).collect();
+        let rows =
+            |statements: &[Statement]| statements.iter().map(|s| row(s, &by_check)).collect();
         Self {
             schema: SCHEMA.to_owned(),
             run,
@@ -155,7 +150,6 @@ impl Report {
             live: parts.live,
             simulation: parts.simulation,
             game: parts.game,
-            canary: parts.canary,
             symbolic: parts.symbolic,
             mutants: parts.mutants,
         }
@@ -238,8 +232,7 @@ mod tests {
         let held = Outcome::of("a.held", true, "");
         let fell = Outcome::of("a.fell", false, "");
         let absent = Outcome::not_run("a.absent", "");
-        let outcomes =
-            [&held, &fell, &absent].into_iter().map(|o| (o.check.as_str(), o)).collect();
+        let outcomes = [&held, &fell, &absent].into_iter().map(|o| (o.check.as_str(), o)).collect();
         let standing = |checks: &[&str]| row(&statement(checks), &outcomes).standing;
         assert_eq!(standing(&["a.held"]), Standing::Holds);
         assert_eq!(standing(&["a.held", "a.fell"]), Standing::Fell);
@@ -253,6 +246,10 @@ mod tests {
     #[test]
     fn the_schema_in_the_repository_is_the_one_that_is_printed() {
         let published = include_str!("../report.schema.json");
-        assert_eq!(schema(), published, "write it anew: cutout audit schema > audit/report.schema.json");
+        assert_eq!(
+            schema(),
+            published,
+            "write it anew: cutout audit schema > audit/report.schema.json"
+        );
     }
 }

@@ -36,7 +36,7 @@ pub mod view;
 
 pub use check::outcomes;
 pub use findings::Findings;
-pub use mutant::{MutantOutcome, mutants};
+pub use mutant::mutants;
 pub use options::Options;
 pub use run::{run, run_with};
 

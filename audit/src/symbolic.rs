@@ -13,6 +13,7 @@ mod tool;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use model::{Expectation, MODELS, Model};
@@ -26,7 +27,7 @@ pub const INSTALL: &str = "cargo install verifpal --ignore-rust-version";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Extent {
     /// One session of each principal: less than half a second a model, and the same findings.
@@ -47,7 +48,7 @@ impl Extent {
 }
 
 /// What Verifpal found in one model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ModelFinding {
     /// The model's name: that of its file.
     pub model: String,
@@ -66,7 +67,7 @@ pub struct ModelFinding {
 }
 
 /// What came of all models.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// The tool's version; `None` if there is none.
     pub verifpal: Option<String>,

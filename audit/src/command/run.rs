@@ -10,7 +10,6 @@ use node::now;
 use ua::terminal::{Failure, Progress, say};
 
 use crate::{
-    canary,
     claims::Claims,
     game, host, live, mutant,
     outcome::{Outcome, Verdict},
@@ -73,7 +72,7 @@ async fn audit(args: &RunArgs) -> Result<(), Failure> {
         profile: if args.quick { "quick" } else { "full" }.to_owned(),
         command: args.command(),
         seed: args.seed,
-        commit: host::commit(),
+        commit: host::program::built_from(),
         started,
         seconds: began.elapsed().as_secs(),
     };
@@ -96,7 +95,7 @@ async fn parts(args: &RunArgs, claims: &Claims, progress: &Progress) -> Result<P
     let simulated =
         if args.quick { sim::run(&options, &|_| ()) } else { sim::run(&options, &percent) };
     parts.outcomes.extend(sim::outcomes(&simulated));
-    parts.mutants.extend(sim::mutants(&options));
+    parts.mutants.extend(sim::mutants(seed));
     parts.simulation = Some(simulated);
 
     let extent = if args.quick { symbolic::Extent::Quick } else { symbolic::Extent::Full };
@@ -117,11 +116,6 @@ async fn parts(args: &RunArgs, claims: &Claims, progress: &Progress) -> Result<P
     parts.outcomes.extend(live::outcomes(&seen, claims));
     parts.live = Some(seen);
     drop(stage);
-
-    let options = if args.quick { canary::Options::quick() } else { canary::Options::full() };
-    let scanned = canary::run(&options, step).await?;
-    parts.outcomes.extend(canary::outcomes(&scanned));
-    parts.canary = Some(scanned);
 
     parts.outcomes.push(mutant::outcome(&parts.mutants, FEWEST_MUTANTS));
     Ok(parts)

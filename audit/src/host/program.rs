@@ -36,6 +36,16 @@ struct Embedded {
     packages: Vec<Named>,
 }
 
+/// The commit that this program was built from, and whether anything differed from it.
+#[must_use]
+pub fn built_from() -> String {
+    match TREE {
+        "clean" => COMMIT.to_owned(),
+        "changed" => format!("{COMMIT}, with changes to it"),
+        _ => "not known".to_owned(),
+    }
+}
+
 /// Looks at this program.
 pub(super) fn look() -> Vec<Finding> {
     let mut findings = vec![commit(COMMIT, TREE)];

@@ -26,8 +26,11 @@ use ua::{
     send::{Mail, Outcome, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
     terminal::Failure,
-    vault::{KdfCost, Passphrase, Vault},
+    vault::{KdfCost, Passphrase, Vault, VaultError},
 };
+
+/// The sealed file in which an agent keeps certificates that it fetched.
+const KNOWN: &str = "certificates";
 
 /// Somebody with an address, an outbox and a Maildir.
 pub struct Agent {
@@ -103,6 +106,17 @@ impl Agent {
     pub async fn publish(&self) -> Result<(), Failure> {
         publish(&self.entrance, &self.certificate).await?;
         Ok(())
+    }
+
+    /// Forgets the certificates that were fetched, so that the next mail fetches its recipient's again.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn forget_certificates(&self) -> Result<(), Failure> {
+        match self.vault.remove(KNOWN) {
+            Err(VaultError::NotFound) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Puts a mail into the outbox: its id.

@@ -1,12 +1,13 @@
 //! A key that leaked: what the recipient's keys open of what the nodes wrote down, long after.
 
 use anon::mail::{NOTIFICATION, open_notification};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{agent::Agent, observation::Observation, stage::MailRun};
 
 /// What somebody's keys opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeakFindings {
     /// Mails looked at.
     pub mails: usize,

@@ -7,13 +7,14 @@ use anon::{
     certificate::NodeId,
     position::{Key, keep_closest},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ua::{event::Event, session::SchemeChoice, terminal::Failure};
 
 use super::stage::{Stage, channels};
 
 /// What lies achieved under one scheme.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiarFindings {
     /// `paper` or `guarded`.
     pub scheme: String,

@@ -197,28 +197,57 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     starts.into_iter().any(|(start, _)| bytes.get(start..start + needle.len()) == Some(needle))
 }
 
+/// What one process had before it on one stream, in one role: lines of its record, not looked into yet.
+#[derive(Clone, Debug)]
+pub struct Sighting<'a> {
+    /// The process.
+    pub at: NodeId,
+    /// In what role.
+    pub role: Role,
+    /// The far end of the channel that it belongs to, if it belongs to one.
+    pub end: Option<String>,
+    /// The lines.
+    pub lines: Vec<&'a Record>,
+}
+
 /// The observations of a mail, in no order; streams that have no part in it are left out.
 #[must_use]
 pub fn observations(mail: &MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Observation> {
-    let alices = mail.alice.identities();
-    let strangers = mail.lines.iter().map(|(_, line)| line.peer.as_str());
-    let strangers = strangers.filter(|peer| !peer.is_empty() && node_of(peer, nodes).is_none());
-    let bobs: BTreeSet<&str> = strangers.filter(|peer| !alices.contains(*peer)).collect();
+    let bobs = bobs_peers(mail, nodes);
     let (needles, places) = (Needles::of(mail, &bobs), Places::of(mail));
-    let mut found = Vec::new();
-    let mut see = |role: Role, end: Option<String>, at: NodeId, lines: &[&Record]| {
+    let see = |Sighting { at, role, end, lines }: Sighting<'_>| {
         let mut all: Values = lines.iter().flat_map(|line| values(line, nodes)).collect();
         close_under_hashing(&mut all);
-        let mut labels = needles.in_lines(lines);
+        let mut labels = needles.in_lines(&lines);
         let mut named: BTreeSet<NodeId> =
             lines.iter().flat_map(|line| named(line, nodes)).collect();
         // What a node is itself it knows by its role alone.
         named.remove(&at);
         let knows = places.known(&role, end.as_deref(), &named, &all);
         labels.extend(knows.iter().filter(|place| **place != role).filter_map(who));
-        found.push(Observation { at, role, values: all, knows, labels });
+        Observation { at, role, values: all, knows, labels }
     };
+    let mut found: Vec<Observation> = sightings(mail, nodes).into_iter().map(see).collect();
+    for (at, line) in mail.lines.iter().filter(|(_, line)| line.what == What::LookedUp) {
+        let Some(role) = looked_up(mail, *at, line) else { continue };
+        // Whoever was asked knows the key and who asked.
+        let asked = Record { nodes: vec![*at], ..line.clone() };
+        for node in line.nodes.iter().filter(|node| *node != at) {
+            let (role, end, lines) = (role.clone(), end_of(&role), vec![&asked]);
+            found.push(see(Sighting { at: *node, role, end, lines }));
+        }
+    }
+    found
+}
 
+/// Who had what before it in which role, in no order; what was asked on lookups is left out.
+#[must_use]
+pub fn sightings<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Sighting<'a>> {
+    let bobs = bobs_peers(mail, nodes);
+    let mut found = Vec::new();
+    let mut see = |role: Role, end: Option<String>, at: NodeId, lines: &[&'a Record]| {
+        found.push(Sighting { at, role, end, lines: lines.to_vec() });
+    };
     let streams = streams(&mail.lines);
     let opened: BTreeMap<&[u8], &Stream<'_>> = streams
         .iter()
@@ -240,27 +269,21 @@ pub fn observations(mail: &MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Observa
             see(role, end, *at, lines);
         }
     }
-    for (at, line) in &mail.lines {
-        match line.what {
-            What::Answered => {
-                if let Some(role) = errand(mail, *at, line) {
-                    let end = end_of(&role);
-                    see(role, end, *at, &[line]);
-                }
-            }
-            What::LookedUp => {
-                if let Some(role) = looked_up(mail, *at, line) {
-                    // Whoever was asked knows the key and who asked.
-                    let asked = Record { nodes: vec![*at], ..line.clone() };
-                    for node in line.nodes.iter().filter(|node| *node != at) {
-                        see(role.clone(), end_of(&role), *node, &[&asked]);
-                    }
-                }
-            }
-            _ => {}
+    for (at, line) in mail.lines.iter().filter(|(_, line)| line.what == What::Answered) {
+        if let Some(role) = errand(mail, *at, line) {
+            let end = end_of(&role);
+            see(role, end, *at, &[line]);
         }
     }
     found
+}
+
+/// The identities of those that are neither nodes nor the sender: the reader's.
+fn bobs_peers<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> BTreeSet<&'a str> {
+    let alices = mail.alice.identities();
+    let strangers = mail.lines.iter().map(|(_, line)| line.peer.as_str());
+    let strangers = strangers.filter(|peer| !peer.is_empty() && node_of(peer, nodes).is_none());
+    strangers.filter(|peer| !alices.contains(*peer)).collect()
 }
 
 fn streams(lines: &[(NodeId, Record)]) -> Vec<Stream<'_>> {

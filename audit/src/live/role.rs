@@ -4,6 +4,7 @@ use std::fmt;
 
 use anon::{certificate::NodeId, position::Key, request::Request};
 use node::peer_id;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ua::{
     event::Purpose,
@@ -14,8 +15,9 @@ use super::stage::{ChannelTruth, MailRun};
 
 /// A place in one mail. The string is the far end of the channel that it belongs to: `Z1`, `W1`, `Z2`, `W2`, `Z3`;
 /// `R1` and `R2` for the recipient's own, to bodies and to the inbox.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
 pub enum Role {
     /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
     Entrance(String),

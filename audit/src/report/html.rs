@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, Value, context, value::Serde};
 use serde::Serialize;
 
 use super::{
@@ -50,7 +50,7 @@ pub fn page(report: &Report) -> Result<String, String> {
     let by_tests = rows.filter(|row| row.standing == Standing::ByTests).count();
     let page = environment.get_template("page.html").map_err(words)?;
     let context = context! {
-        report => Value::from_serialize(report),
+        report => Value::from(Serde(report)),
         words => WORDS.into_iter().collect::<BTreeMap<_, _>>(),
         counts => context! {
             held => ended(Verdict::Holds),
@@ -59,7 +59,7 @@ pub fn page(report: &Report) -> Result<String, String> {
             not_run => ended(Verdict::NotRun),
             by_tests,
         },
-        fallen => Value::from_serialize(report.ended(Verdict::Fell).collect::<Vec<_>>()),
+        fallen => Value::from(Serde(report.ended(Verdict::Fell).collect::<Vec<_>>())),
         sections => sections(report),
         headline => simulation.and_then(|findings| findings.headline.as_ref()).map(headline),
         plots,
@@ -83,7 +83,10 @@ fn sections(report: &Report) -> Vec<(&'static str, &'static str)> {
         ("checks", "All checks", true),
         ("again", "Reproduce", true),
     ];
-    all.into_iter().filter(|(.., is_there)| *is_there).map(|(name, title, _)| (name, title)).collect()
+    all.into_iter()
+        .filter(|(.., is_there)| *is_there)
+        .map(|(name, title, _)| (name, title))
+        .collect()
 }
 
 fn headline(found: &sim::findings::Headline) -> Value {
@@ -107,7 +110,12 @@ fn plots(findings: &sim::Findings) -> Result<BTreeMap<&'static str, String>, Str
 /// What a line of the first plot is called, of which scheme, by which measure, and whether it is what was published.
 const LINES: [(&str, &str, Measure, bool); 6] = [
     ("paper: its own claim, {X, Z}", "paper, to the letter", Measure::Claim, true),
-    ("paper: all that nodes are told, to the letter", "paper, to the letter", Measure::Identifiers, false),
+    (
+        "paper: all that nodes are told, to the letter",
+        "paper, to the letter",
+        Measure::Identifiers,
+        false,
+    ),
     ("paper: the same, as built", "paper, as built", Measure::Identifiers, false),
     ("guarded: identifiers", "guarded, 1 hop", Measure::Identifiers, false),
     ("guarded, two middles: identifiers", "guarded, 2 hops", Measure::Identifiers, false),
@@ -171,7 +179,7 @@ fn table(findings: &sim::Findings) -> Value {
         }
     }
     let shares: Vec<String> = shares.into_iter().map(percent).collect();
-    context! { shares, rows => Value::from_serialize(rows) }
+    context! { shares, rows => Value::from(Serde(rows)) }
 }
 
 #[derive(Serialize)]
@@ -194,7 +202,8 @@ fn views(report: &Report) -> Vec<Value> {
                     cells: labels.iter().map(|label| seen.contains(*label)).collect(),
                 })
                 .collect();
-            context! { scheme => scheme.scheme, labels, rows => Value::from_serialize(rows) }
+            let labels: Vec<String> = labels.into_iter().cloned().collect();
+            context! { scheme => scheme.scheme.clone(), labels, rows => Value::from(Serde(rows)) }
         })
         .collect()
 }
@@ -223,7 +232,9 @@ fn game_rows(findings: &game::Findings) -> Value {
         advantage: format!("{:+.3}", trial.advantage),
         interval: format!("{:+.3} … {:+.3}", trial.interval.low, trial.interval.high),
     };
-    let rows: Vec<GameRow> =
-        games.into_iter().flat_map(|(game, trials)| trials.iter().map(move |t| row(game, t))).collect();
-    Value::from_serialize(rows)
+    let rows: Vec<GameRow> = games
+        .into_iter()
+        .flat_map(|(game, trials)| trials.iter().map(move |t| row(game, t)))
+        .collect();
+    Value::from(Serde(rows))
 }

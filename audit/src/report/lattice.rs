@@ -42,7 +42,8 @@ pub(super) fn draw(found: &SchemeFindings) -> Result<String, String> {
         *strength = coalition.strength.min(*strength);
     }
     // Told who sends on the left, told for whom on the right.
-    let mut roles: Vec<&String> = sets.keys().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut roles: Vec<&String> =
+        sets.keys().flatten().collect::<BTreeSet<_>>().into_iter().collect();
     let side = |role: &str| {
         i32::from(found.recipient_ends.contains(role)) - i32::from(found.sender_ends.contains(role))
     };

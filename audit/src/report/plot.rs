@@ -1,15 +1,14 @@
 //! The plots, as SVG that takes the page's ink: black becomes the colour of the text, light or dark.
 
+use plotters::backend::SVGBackend;
 use plotters::{
     chart::{ChartBuilder, SeriesLabelPosition},
-    coord::{combinators::IntoLogRange as _, ranged1d::{NoDefaultFormatting, ValueFormatter}},
+    coord::combinators::IntoLogRange as _,
     drawing::IntoDrawingArea as _,
     element::{Circle, PathElement},
     series::{DashedLineSeries, LineSeries},
     style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, TRANSPARENT},
 };
-use plotters::backend::SVGBackend;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A line of a plot.
 #[derive(Clone, Debug)]
@@ -126,5 +125,9 @@ pub(super) fn themed(svg: &str, (width, height): (u32, u32)) -> String {
     let fixed = format!("width=\"{width}\" height=\"{height}\"");
     svg.replace("#000000", "currentColor")
         .replacen(&fixed, &format!("viewBox=\"0 0 {width} {height}\" role=\"img\""), 1)
-        .replacen(&format!(" viewBox=\"0 0 {width} {height}\""), "", usize::from(svg.contains("viewBox")))
+        .replacen(
+            &format!(" viewBox=\"0 0 {width} {height}\""),
+            "",
+            usize::from(svg.contains("viewBox")),
+        )
 }

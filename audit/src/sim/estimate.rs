@@ -1,5 +1,6 @@
 //! Estimates, and how far they can be trusted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::real;
@@ -10,7 +11,7 @@ const Z95: f64 = 1.959_964;
 pub(super) const SIGMAS: f64 = 3.0;
 
 /// A share of trials, 0 to 1, or a mean.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,

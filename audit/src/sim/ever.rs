@@ -1,5 +1,6 @@
 //! Many mails: how often a sender is linked at least once, and when first.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -21,7 +22,7 @@ const CHECKPOINTS: [usize; 4] = [1, 10, 100, 1_000];
 const ASKED: [Measure; 2] = [Measure::Identifiers, Measure::Timing];
 
 /// When the first mail is linked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct First {
     /// The scheme, and its settings.
     pub scheme: String,

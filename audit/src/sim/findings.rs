@@ -1,5 +1,6 @@
 //! Everything that a simulation found.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// Everything that a simulation found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Findings {
     /// What was simulated.
     pub options: Options,
@@ -40,7 +41,7 @@ pub struct Findings {
 }
 
 /// The guarded scheme as it is set by default, at one hostile share.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Headline {
     /// The hostile share.
     pub share: f64,
@@ -63,7 +64,7 @@ pub struct Headline {
 }
 
 /// One setting of the guarded scheme.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Reached {
     /// The setting.
     pub scheme: String,
@@ -76,7 +77,7 @@ pub struct Reached {
 }
 
 /// What lookups show the nodes that are asked.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Lookups {
     /// Nodes asked on one lookup of the paper's scheme, on average.
     pub asked_on_each: f64,

@@ -2,6 +2,7 @@
 
 use anon::position::Key;
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// What came out, at one hostile share.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Grinding {
     /// The hostile share.
     pub share: f64,

@@ -8,6 +8,7 @@ use anon::{
     selection::{GuardedPath, Served, draw_guard, serving_guard},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -77,7 +78,7 @@ pub struct Production;
 impl Rules for Production {}
 
 /// By whom the witness is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
     /// The guard carries the question, as the code has it.
@@ -89,7 +90,7 @@ pub enum Witness {
 }
 
 /// To whom a sender writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recipients {
     /// To somebody else each time; the certificate is fetched each time.

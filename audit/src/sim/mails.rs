@@ -1,5 +1,6 @@
 //! Whole mails: how often one links A and Bob, by scheme and hostile share.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// By what a mail links A and Bob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// X and a far end of one channel, which is what the paper admits.
@@ -46,7 +47,7 @@ const MEASURES: [Measure; 6] = [
 ];
 
 /// One value of a series.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Point {
     /// The scheme, and its settings.
     pub scheme: String,

@@ -1,11 +1,12 @@
 //! What is simulated, and how long.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::paper::Model;
 
 /// Which scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// Section 4 of the paper.
@@ -15,7 +16,7 @@ pub enum Scheme {
 }
 
 /// What a node's identifier costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identifiers {
     /// Nothing: who knows a key mints a node next to it.
@@ -25,7 +26,7 @@ pub enum Identifiers {
 }
 
 /// Options of a simulation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Options {
     /// Nodes of the network.
     pub nodes: usize,

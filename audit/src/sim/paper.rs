@@ -5,6 +5,7 @@ use anon::{
     selection::{Draw, Paper, Selection as _},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// Which reading of section 4 is simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// A looks keyX and keyY up itself.

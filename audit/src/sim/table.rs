@@ -1,5 +1,6 @@
 //! The published table made anew: how often one anonymous channel to Bob's inbox links A and Bob.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// One cell.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Cell {
     /// The coalition.
     pub row: String,

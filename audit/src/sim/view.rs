@@ -10,6 +10,7 @@
 //! | a node that asks or is asked, at an end | itself; others' channels end there too (a *weak* value) |
 //! | a node in the middle, known to one neighbour as the next and to the other as the one before | as weak |
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{lookup::Lookups, network::Node};
@@ -153,7 +154,7 @@ pub struct View {
 }
 
 /// How often a rule of the guarded scheme was broken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Broken {
     /// A node near the key carried.
     pub storage_carried: u64,

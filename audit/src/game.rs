@@ -1,0 +1,293 @@
+//! The distinguishing game: two worlds that differ only in who wrote to whom, a coin, and whoever must guess it from what
+//! they were told of sizes, counts and times.
+//!
+//! ```text
+//!                    world 0              world 1              guessed by
+//! single roles       A → B, C → D         A → D, C → B         each role alone, all its nodes in league
+//! presence           A idle, E writes     A writes, E idle     the same
+//! ends               as single roles                           who sees both ends: must win, or the game is blind
+//! ```
+//! A round has both coins: where A is idle E writes in its stead, to whom the other coin says. Who is first is drawn for
+//! each round, apart from the coins. Each mail fetches its recipient's certificate, so that all
+//! rounds look alike, and nobody reads while a round is played. The delay between a body and its notifications is zero,
+//! and the mails of a round are sent one after the other: both make it easier to guess, never harder. Names are not part
+//! of a view: what roles are told by name is compared in [`crate::live`].
+//!
+//! The advantage is twice the share of right guesses, less one. `game/round` plays, `game/view` makes numbers of it,
+//! `game/classifier` guesses, and `game/trial` says how sure that makes us.
+
+mod classifier;
+mod round;
+mod trial;
+mod view;
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ua::{session::SchemeChoice, terminal::Failure};
+
+use self::{
+    round::{Errand, play},
+    view::{Anchor, Round, of_ends, of_role},
+};
+use crate::{live::Stage, outcome::Outcome};
+
+pub use trial::{Difference, Trial};
+
+/// The most that a single role may gain.
+pub const BOUND: f64 = 0.05;
+/// Bytes of a mail's text.
+const TEXT: usize = 200;
+/// Bytes of those that are told apart by their sizes.
+const LONG_TEXT: usize = 60_000;
+/// Rounds after which the recipients read, so that no inbox fills up.
+const READ_EVERY: usize = 200;
+/// Rounds that may fail in a row.
+const PATIENCE: usize = 3;
+
+/// Roles on the sender's side: they know the sender's guard, not for whom it is.
+const OF_SENDERS: [&str; 3] = ["X", "M", "Y"];
+/// Roles that know neither: they are given the one, and the other.
+const OF_BODIES: [&str; 3] = ["Z1", "W1", "body nodes"];
+/// Roles on the recipient's side.
+const OF_RECIPIENTS: [&str; 5] = ["Z2", "W2", "Z3", "inbox nodes", "certificate nodes"];
+
+/// How long the game is. A stage of three senders and two recipients is enough.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Rounds of who wrote to whom, and whether A wrote.
+    pub rounds: usize,
+    /// Rounds with bodies whose padded sizes differ by recipient: they must be told apart.
+    pub unpadded: usize,
+    /// Rounds in which both write at the same moment.
+    pub at_once: usize,
+    /// Rounds of the paper's scheme, for comparison.
+    pub paper: usize,
+    /// Where the coins come from.
+    pub seed: u64,
+}
+
+impl Options {
+    /// A look: enough to see that the game is not blind, and to refute what is badly wrong.
+    #[must_use]
+    pub const fn quick() -> Self {
+        Self { rounds: 12, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
+    }
+
+    /// Enough that an advantage of 0.12 would be seen with all but one in twenty.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self { rounds: 1_600, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
+    }
+}
+
+/// What the game showed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Findings {
+    /// Rounds played, and rounds lost because a mail was not sent.
+    pub rounds: (usize, usize),
+    /// Each role alone.
+    pub single_roles: Vec<Trial>,
+    /// Whether it was A who wrote.
+    pub presence: Vec<Trial>,
+    /// Who sees both ends of mails that are sent one after the other, and who sees the sender: they must win.
+    pub ends: Vec<Trial>,
+    /// Who sees both ends of mails that are sent at the same moment.
+    pub at_once: Vec<Trial>,
+    /// Where the worlds can be told apart, so must be.
+    pub controls: Vec<Trial>,
+}
+
+/// The mails of a round: by both coins, and with texts of one length or of a length for each recipient.
+fn errands(world: bool, is_a: bool, lengths: [usize; 2]) -> Vec<Errand> {
+    let errand = |from, to, is_first| {
+        let bytes = if to == 0 { lengths[0] } else { lengths[1] };
+        Errand { from, to, bytes, is_first }
+    };
+    let (first, to) = (if is_a { 0 } else { 2 }, usize::from(world));
+    vec![errand(first, to, true), errand(1, 1 - to, false)]
+}
+
+/// Whoever plays, and how far they are.
+struct Player<'a, S> {
+    stage: &'a Stage,
+    rng: StdRng,
+    rounds: (usize, usize),
+    step: S,
+}
+
+impl<S: Fn(&str)> Player<'_, S> {
+    async fn play(
+        &mut self,
+        choice: SchemeChoice,
+        at_once: bool,
+        lengths: [usize; 2],
+        count: usize,
+    ) -> Result<Vec<Round>, Failure> {
+        let (mut rounds, mut failed) = (Vec::new(), 0);
+        while rounds.len() < count {
+            (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
+            let (world, is_a) = (self.rng.random(), self.rng.random());
+            let mut errands = errands(world, is_a, lengths);
+            errands.shuffle(&mut self.rng);
+            match play(self.stage, &errands, at_once, choice).await {
+                Ok(mails) => {
+                    rounds.push(Round { world, is_a, mails });
+                    (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
+                }
+                Err(error) if failed == PATIENCE => return Err(error),
+                // It is lost whatever the coin was.
+                Err(_) => (self.rounds.1, failed) = (self.rounds.1 + 1, failed + 1),
+            }
+            if self.rounds.0.is_multiple_of(READ_EVERY) {
+                for recipient in self.stage.recipients.iter().take(2) {
+                    recipient.fetch(None).await?;
+                }
+            }
+        }
+        Ok(rounds)
+    }
+}
+
+/// Plays.
+///
+/// # Errors
+/// [`Failure`] if mails are not sent, one round after the other.
+pub async fn run(
+    stage: &Stage,
+    options: &Options,
+    step: impl Fn(&str),
+) -> Result<Findings, Failure> {
+    let guarded = SchemeChoice::Guarded { middle: 1 };
+    let rng = StdRng::seed_from_u64(options.seed);
+    let mut player = Player { stage, rng, rounds: (0, 0), step };
+    // The first mails compare rosters and draw guards.
+    for from in 0..3 {
+        let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
+        play(stage, &[first], false, guarded).await?;
+    }
+    let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);
+    let rounds = player.play(guarded, false, same, options.rounds).await?;
+    let unpadded = player.play(guarded, false, two, options.unpadded).await?;
+    let at_once = player.play(guarded, true, same, options.at_once).await?;
+    let paper = player.play(SchemeChoice::Paper, false, same, options.paper).await?;
+    (player.step)("the game: guessing");
+    Ok(Findings {
+        rounds: player.rounds,
+        single_roles: single_roles(&rounds),
+        presence: presence(&rounds),
+        ends: ends(&rounds, "guarded, one after the other")
+            .into_iter()
+            .chain(ends(&paper, "paper, one after the other"))
+            .chain(guard(&rounds))
+            .collect(),
+        at_once: ends(&at_once, "guarded, at the same moment"),
+        controls: controls(&rounds, &unpadded),
+    })
+}
+
+fn role(rounds: &[Round], role: &str, anchor: Anchor) -> Option<Trial> {
+    let given = match anchor {
+        Anchor::Sender => "knowing the sender",
+        Anchor::Recipient => "knowing the recipient",
+    };
+    let (names, samples) = of_role(rounds, role, anchor);
+    Trial::of(&format!("{role}, {given}"), &names, &samples)
+}
+
+fn single_roles(rounds: &[Round]) -> Vec<Trial> {
+    let near = OF_SENDERS.iter().chain(&OF_BODIES).map(|name| role(rounds, name, Anchor::Sender));
+    let far = OF_BODIES.iter().chain(&OF_RECIPIENTS);
+    let far = far.map(|name| role(rounds, name, Anchor::Recipient));
+    near.chain(far).flatten().collect()
+}
+
+/// The rounds of the other game: was it A? Those who are to say are shown which mail is in question.
+fn whether_a(rounds: &[Round]) -> Vec<Round> {
+    rounds.iter().map(|round| Round { world: round.is_a, ..round.clone() }).collect()
+}
+
+fn presence(rounds: &[Round]) -> Vec<Trial> {
+    let rounds = whether_a(rounds);
+    // The guard alone sees whether A writes: that is a limit.
+    let roles = OF_SENDERS.iter().skip(1).chain(&OF_BODIES).chain(&OF_RECIPIENTS);
+    roles.filter_map(|name| role(&rounds, name, Anchor::Sender)).collect()
+}
+
+/// What A's guard sees: nothing where A is idle.
+fn guards(rounds: &[Round]) -> Vec<Round> {
+    let mut rounds = whether_a(rounds);
+    for round in &mut rounds {
+        let is_a = round.is_a;
+        for mail in &mut round.mails {
+            mail.places.retain(|place, _| place == "X" && is_a && mail.is_first);
+        }
+    }
+    rounds
+}
+
+fn ends(rounds: &[Round], how: &str) -> Vec<Trial> {
+    let coalitions: [(&str, &[&str], &[&str]); 3] = [
+        ("{X, Z2}", &["X"], &["Z2"]),
+        ("{X, inbox nodes}", &["X"], &["inbox nodes"]),
+        ("whoever sees all links", &["X", "M", "Y"], &OF_RECIPIENTS),
+    ];
+    let trial = |(name, near, far): (&str, &[&str], &[&str])| {
+        let (names, samples) = of_ends(rounds, near, far);
+        Trial::of(&format!("{name}: {how}"), &names, &samples)
+    };
+    coalitions.into_iter().filter_map(trial).collect()
+}
+
+fn guard(rounds: &[Round]) -> Option<Trial> {
+    let (names, samples) = of_role(&guards(rounds), "X", Anchor::Sender);
+    Trial::of("X: whether its own user writes", &names, &samples)
+}
+
+fn controls(whom: &[Round], unpadded: &[Round]) -> Vec<Trial> {
+    let mut all = Vec::new();
+    // Some padding, taken away from one recipient's bodies in what was seen.
+    let mut told = whom.to_vec();
+    for mail in told.iter_mut().flat_map(|round| &mut round.mails).filter(|mail| mail.to == 1) {
+        if let Some(place) = mail.places.get_mut("Z1") {
+            place.longest += 64;
+        }
+    }
+    let (names, samples) = of_role(&told, "Z1", Anchor::Sender);
+    all.extend(Trial::of("Z1, of bodies that differ by 64 bytes", &names, &samples));
+    for name in ["X", "Z1", "body nodes"] {
+        let (names, samples) = of_role(unpadded, name, Anchor::Sender);
+        all.extend(Trial::of(&format!("{name}, of bodies of two sizes"), &names, &samples));
+    }
+    all
+}
+
+/// What that says.
+#[must_use]
+pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
+    let must_win = |trial: &&Trial| !trial.is_won();
+    let lost: Vec<String> =
+        findings.controls.iter().filter(must_win).map(Trial::to_string).collect();
+    let bounded = |check: &str, trials: &[Trial]| trial::bounded(check, trials, &lost);
+    let blind: Vec<String> = findings.ends.iter().filter(must_win).map(Trial::to_string).collect();
+    let all = findings.ends.iter().chain(&findings.at_once).chain(&findings.controls);
+    let details = all.map(Trial::to_string).collect();
+    let ends = if findings.ends.is_empty() {
+        Outcome::not_run("game.ends", "no round was played")
+    } else if blind.is_empty() {
+        let least =
+            |trials: &[Trial]| trials.iter().map(|trial| trial.advantage).fold(1.0, f64::min);
+        let mut seen = format!("whoever sees both ends gains {:.2}", least(&findings.ends));
+        if !findings.at_once.is_empty() {
+            seen += &format!(", and {:.2} where two write at once", least(&findings.at_once));
+        }
+        Outcome::of("game.ends", true, seen)
+    } else {
+        Outcome::of("game.ends", false, format!("blind: {}", blind.join("; ")))
+    };
+    vec![
+        bounded("game.single-roles", &findings.single_roles),
+        bounded("game.presence", &findings.presence),
+        ends.with_details(details),
+    ]
+}

@@ -1,0 +1,38 @@
+//! What the audit looks for in processes, files, logs and packets, and how its games are told apart: on networks of
+//! processes.
+
+use audit::{
+    game,
+    live::{Size, Stage},
+};
+
+use crate::support::{alone, program};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "for as many rounds as ROUNDS says: minutes to hours"]
+async fn the_game_at_length() {
+    let _alone = alone().await;
+    let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let size = Size { nodes: 24, epoch_seconds: 3, senders: 3, recipients: 2 };
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::set_with(size, program(), directory, |_| {}).await.unwrap();
+    let options = game::Options {
+        rounds,
+        unpadded: 40.min(rounds),
+        at_once: rounds / 10 + 12,
+        paper: rounds / 20 + 12,
+        seed: 1,
+    };
+    let started = std::time::Instant::now();
+    let say = |text: &str| {
+        if text.ends_with('0') || !text.contains("round") {
+            println!("{:.0} s: {text}", started.elapsed().as_secs_f64());
+        }
+    };
+    let findings = game::run(&stage, &options, say).await.unwrap();
+    println!("{:?} in {:.0} s", findings.rounds, started.elapsed().as_secs_f64());
+    for outcome in game::outcomes(&findings) {
+        println!("{:?} {}: {}", outcome.verdict, outcome.check, outcome.seen);
+        outcome.details.iter().for_each(|line| println!("    {line}"));
+    }
+}
