@@ -43,7 +43,7 @@ pub struct SchemeFindings {
     pub scheme: String,
     /// Mails sent, and how many of them arrived.
     pub mails: (usize, usize),
-    /// For each role, what it was told, by label; which nodes it knows only where it did in most mails.
+    /// For each role, what it was told, by label; which nodes it knows only where it did in most channels.
     pub views: BTreeMap<String, BTreeSet<String>>,
     /// What ties the step of the body to that of the notification.
     pub steps: BTreeSet<String>,
@@ -146,12 +146,13 @@ pub fn analyse(
 fn views(mails: &[Vec<Observation>]) -> BTreeMap<String, BTreeSet<String>> {
     let mut times: BTreeMap<String, (usize, BTreeMap<&str, usize>)> = BTreeMap::new();
     for seen in mails {
-        let mut by_role: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        // Each channel's on its own: nobody is told of another's by having the same name.
+        let mut by_role: BTreeMap<&Role, BTreeSet<&str>> = BTreeMap::new();
         for observation in seen {
-            by_role.entry(observation.role.function()).or_default().extend(&observation.labels);
+            by_role.entry(&observation.role).or_default().extend(&observation.labels);
         }
         for (role, labels) in by_role {
-            let (mails, counts) = times.entry(role).or_default();
+            let (mails, counts) = times.entry(role.function()).or_default();
             *mails += 1;
             for label in labels {
                 *counts.entry(label).or_default() += 1;
@@ -203,6 +204,10 @@ pub async fn run(
     options: &Options,
     step: impl Fn(&str),
 ) -> Result<Findings, Failure> {
+    // What others have sent is not what is waited for.
+    for recipient in &stage.recipients {
+        recipient.fetch(None).await?;
+    }
     let mut findings = Findings { nodes: stage.cluster.nodes().len(), ..Findings::default() };
     for choice in [SchemeChoice::Paper, SchemeChoice::Guarded { middle: 1 }] {
         let (scheme, lines) = run_scheme(stage, choice, options.each, &step).await?;

@@ -81,9 +81,9 @@ impl Rules for Production {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
-    /// The guard carries the question, as the code has it.
+    /// The guard passes the question on to the witness, as the code had it once.
     Guard,
-    /// The last middle go-between does.
+    /// The last middle go-between does, as the code has it.
     Middle,
     /// There is no witness.
     None,

@@ -191,7 +191,7 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
     };
     let network = Network::new(NODES, seed);
     let work = Work::new(1, seed, 1.0, &|_| ());
-    let setting = Setting { hops: 1, witness: Witness::Guard };
+    let setting = Setting { hops: 1, witness: Witness::Middle };
     let by_identifiers = |options: &Options| {
         let (points, broken, asked) =
             mails::guarded(options, &network, (setting, rules), MAILS, &work);

@@ -22,8 +22,10 @@ use super::{
 
 /// The greatest number of middle go-betweens.
 const MAX_HOPS: usize = 3;
-/// Mails in all that senders of many mails send: for the headline, and for each comparison.
-const MOST_MAILS: (usize, usize) = (2_000_000, 250_000);
+/// Mails in all that senders of many mails send, at most: for the headline, and for each comparison.
+const MOST_MAILS: (usize, usize) = (2_000_000, 100_000);
+/// First mails, at most, likewise: more would show nothing that matters.
+const MOST_FIRST_MAILS: (usize, usize) = (200_000, 20_000);
 
 /// Simulates the schemes; `progress` is told how much is done, 0 to 1.
 pub fn run(options: &Options, progress: &(dyn Fn(f64) + Sync)) -> Findings {
@@ -79,14 +81,16 @@ fn single_mails(
     findings: &mut Findings,
 ) {
     let share = share(options);
-    for witness in [Witness::Guard, Witness::Middle] {
+    for witness in [Witness::Middle, Witness::Guard] {
         for hops in 0..=MAX_HOPS {
-            if hops == 0 && witness == Witness::Middle {
+            // Without a middle there is one way to ask.
+            if hops == 0 && witness == Witness::Guard {
                 continue;
             }
             let setting = Setting { hops, witness };
-            let is_default = hops == options.hops && witness == Witness::Guard;
-            let mails = if is_default { options.draws } else { options.draws / 5 };
+            let is_default = hops == options.hops && witness == Witness::Middle;
+            let (headline, other) = first_mails(options);
+            let mails = if is_default { headline } else { other };
             let (points, broken, asked) =
                 mails::guarded(options, network, (setting, rules), mails, work);
             findings.broken.add(&broken);
@@ -110,6 +114,12 @@ fn single_mails(
     }
 }
 
+/// How many first mails are sent: for the headline, and for each comparison.
+pub(super) fn first_mails(options: &Options) -> (usize, usize) {
+    let (headline, other) = MOST_FIRST_MAILS;
+    (options.draws.min(headline), (options.draws / 5).clamp(1, other))
+}
+
 /// Who sends many mails, and how many senders there are of each kind.
 fn courses<'a>(
     options: &Options,
@@ -120,7 +130,7 @@ fn courses<'a>(
     let (headline, other) = MOST_MAILS;
     let many = senders(headline.min(options.draws * 10), options.draws);
     let some = senders(other.min(options.draws * 2), options.draws);
-    let setting = |hops| Setting { hops, witness: Witness::Guard };
+    let setting = |hops| Setting { hops, witness: Witness::Middle };
     let world = |hops| mails::world(options, network, setting(hops), rules);
     let course = |name: &str, world: GuardedWorld<'a>, is_plain| {
         let setting = setting(world.hops);
@@ -165,7 +175,7 @@ fn many_mails(
 
 fn headline(options: &Options, findings: &Findings) -> Option<Headline> {
     let share = share(options);
-    let name = Setting { hops: options.hops, witness: Witness::Guard }.name();
+    let name = Setting { hops: options.hops, witness: Witness::Middle }.name();
     let mail = |measure| findings.mail(&name, measure, share).map(|point: &Point| point.simulated);
     let ever = findings.ever.iter().filter(|point| {
         point.measure == Measure::Identifiers
@@ -206,8 +216,8 @@ fn notes(findings: &Findings) -> Vec<String> {
     }
     if findings.options.simulates(Scheme::Guarded) {
         notes.push(
-            "Guarded: a witness that is asked through the guard knows the far end; with a hostile guard it is as good \
-             as the middle: {X, Y, a node on Bob's side} links, which asking it through the last middle avoids."
+            "Guarded: a witness that is asked through the guard alone is as good as the middle to a hostile guard: {X, \
+             Y, a node on Bob's side} links then. Asked through the last middle, as the code does, it is not."
                 .to_owned(),
         );
     }
@@ -219,12 +229,15 @@ fn units(options: &Options) -> f64 {
     let draws = real(options.draws);
     let mut units = 0.0;
     if options.simulates(Scheme::Paper) {
-        units += draws * cost::PAPER_CHANNEL + 2.0 * (draws / 25.0) * cost::PAPER_MAIL;
+        units += draws * cost::PAPER_CHANNEL;
+        units += 2.0 * real(mails::paper_mails(options)) * cost::PAPER_MAIL;
     }
     if options.simulates(Scheme::Guarded) {
+        let (first, others) = first_mails(options);
         let (headline, other) = MOST_MAILS;
         let many = headline.min(options.draws * 10) + 5 * other.min(options.draws * 2);
-        units += 4.0 * draws + cost::GUARDED_MAIL * (draws * 2.6 + real(many));
+        units += 2.0 * draws + 2.0 * real(grinding::channels(options));
+        units += cost::GUARDED_MAIL * real(first + 8 * others + many);
     }
     units.max(1.0)
 }
