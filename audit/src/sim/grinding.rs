@@ -12,6 +12,7 @@ use super::{
     options::{Identifiers, Options, Scheme},
     paper::{Model, PaperWorld, tries_to_mint},
     parallel::Work,
+    run::first_mails,
     table::lookup,
     tally::Tally,
     view::{Party, View},
@@ -55,7 +56,7 @@ pub(super) fn run(
     let mails = |identifiers| {
         let options = Options { identifiers, ..one.clone() };
         let (points, ..) =
-            guarded(&options, network, as_built(options.hops), options.draws / 5, work);
+            guarded(&options, network, as_built(options.hops), first_mails(&options).1, work);
         let point = points.into_iter().find(|point| point.measure == Measure::Identifiers);
         point.map(|point| point.simulated)
     };
@@ -69,6 +70,11 @@ pub(super) fn run(
     })
 }
 
+/// How many channels of the paper's scheme are drawn.
+pub(super) fn channels(options: &Options) -> usize {
+    options.draws.min(100_000)
+}
+
 /// How often a hostile X has a hostile Z.
 fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> Estimate {
     let (model, k) = (Model::Letter, options.paper_k());
@@ -77,7 +83,7 @@ fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> E
     let shares = options.shares.as_slice();
     let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedFarEnd);
     let name = format!("grinding, {free}");
-    let tally = work.run(&name, options.draws, real(options.draws), |trials, rng| {
+    let tally = work.run(&name, channels(options), real(channels(options)), |trials, rng| {
         let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
         for _ in 0..trials {
             let sender = world.sender(rng);

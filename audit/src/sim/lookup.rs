@@ -100,8 +100,13 @@ impl Lookups {
         target: u128,
     ) {
         answer(network, node, target, &mut self.answer);
+        let is_full = self.list.len() >= settings.count;
+        let mut farthest = self.list.last().filter(|_| is_full).map_or(u128::MAX, |h| h.distance);
         for node in &self.answer {
             let distance = network.position(*node) ^ target;
+            if distance > farthest {
+                continue;
+            }
             let place = match self.list.binary_search_by(|heard| heard.distance.cmp(&distance)) {
                 Err(place) if place < settings.count && *node != asker => place,
                 _ => continue,
@@ -110,6 +115,9 @@ impl Lookups {
                 self.list.pop();
             }
             self.list.insert(place, Heard { distance, node: *node, is_asked: false });
+            if self.list.len() >= settings.count {
+                farthest = self.list.last().map_or(u128::MAX, |heard| heard.distance);
+            }
         }
     }
 }
@@ -135,7 +143,7 @@ fn answer(network: &Network, node: Node, target: u128, found: &mut Vec<Node>) {
         add_bucket(network, node, shallower, found);
     }
     if found.len() > BUCKET {
-        found.sort_unstable_by_key(|node| network.position(*node) ^ target);
+        found.select_nth_unstable_by_key(BUCKET, |node| network.position(*node) ^ target);
         found.truncate(BUCKET);
     }
 }

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::{
     closed::Guarded,
+    cost,
     estimate::Estimate,
     guarded::{GuardedWorld, Production, Recipients, Rules, Witness},
     lookup::LookupSettings,
     network::Network,
     number::real,
-    options::{Identifiers, Options},
+    options::{CLUSTER_K, Identifiers, Options},
     paper::{Model, PaperWorld},
     parallel::Work,
     posterior::Crowd,
@@ -123,7 +124,7 @@ pub(super) fn paper(
 ) -> Vec<Point> {
     let (name, k, alpha, spare) = match model {
         Model::Letter => ("paper, to the letter", 20, 3, 0),
-        Model::Built => ("paper, as built", super::options::CLUSTER_K, 10, 2),
+        Model::Built => ("paper, as built", CLUSTER_K, 10, 2),
     };
     let k = options.k.unwrap_or(k);
     let lookup = LookupSettings { alpha: options.alpha.unwrap_or(alpha), count: k + spare };
@@ -131,8 +132,8 @@ pub(super) fn paper(
     let world = PaperWorld { network, model, lookup, k, logs: true, free_identifiers };
     let shares = options.shares.as_slice();
     let crowd = Crowd { network, mails: options.crowd };
-    let mails = (options.draws / 25).max(1);
-    let tally = work.run(name, mails, real(mails) * super::cost::PAPER_MAIL, |trials, rng| {
+    let mails = paper_mails(options);
+    let tally = work.run(name, mails, real(mails) * cost::PAPER_MAIL, |trials, rng| {
         let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
         for _ in 0..trials {
             let sender = world.sender(rng);
@@ -142,6 +143,11 @@ pub(super) fn paper(
         tally
     });
     points(name, &tally, shares, |_, _| None)
+}
+
+/// How many mails of the paper's scheme are sent: they cost much, since so much is looked up.
+pub(super) fn paper_mails(options: &Options) -> usize {
+    (options.draws / 25).clamp(1, 10_000)
 }
 
 /// First mails of the guarded scheme, and which of its rules were broken.
@@ -158,7 +164,7 @@ pub(super) fn guarded(
     // What a declared operator gets depends on its size; else one draw serves for all sizes at once.
     let size = if options.declared { 1 } else { options.shares.len().max(1) };
     let parts = options.shares.chunks(size);
-    let units = real(mails) * super::cost::GUARDED_MAIL / real(parts.len()).max(1.0);
+    let units = real(mails) * cost::GUARDED_MAIL / real(parts.len()).max(1.0);
     for shares in parts {
         let mut world = world(options, network, setting, rules);
         world.declared = shares.first().copied().filter(|_| options.declared);

@@ -99,7 +99,8 @@ impl Network {
         (from + node_of(low), from + node_of(high))
     }
 
-    /// The `count` nodes closest to `target`, closest first, in `found`.
+    /// The `count` nodes closest to `target`, closest first, in `found`: they are in the smallest subtree around it
+    /// that has so many.
     pub(super) fn closest_at(&self, target: u128, count: usize, found: &mut Vec<Node>) {
         found.clear();
         let mut depth = self.bits;
@@ -107,28 +108,15 @@ impl Network {
         while depth > 0 && size(self.subtree(target, depth)) < count {
             depth -= 1;
         }
-        self.collect(self.subtree(target, depth), depth, target, count, found);
-        if found.len() > 1 {
-            found.sort_unstable_by_key(|node| self.position(*node) ^ target);
-        }
-    }
-
-    /// Adds the nodes of a subtree that are closest to `target` until there are `count`.
-    fn collect(&self, range: Range, depth: u32, target: u128, count: usize, found: &mut Vec<Node>) {
-        let (from, to) = range;
-        if index(to - from) <= count.saturating_sub(found.len()) || depth >= BITS {
-            found.extend(from..to);
+        let (from, to) = self.subtree(target, depth);
+        let distance = |node: &Node| self.position(*node) ^ target;
+        if count == 1 {
+            found.extend((from..to).min_by_key(distance));
             return;
         }
-        let bit = 1_u128 << (BITS - 1 - depth);
-        let slice = self.positions.get(index(from)..index(to)).unwrap_or(&[]);
-        let middle = from + node_of(slice.partition_point(|p| p & bit == 0));
-        let (zero, one) = ((from, middle), (middle, to));
-        let (near, far) = if target & bit == 0 { (zero, one) } else { (one, zero) };
-        self.collect(near, depth + 1, target, count, found);
-        if found.len() < count {
-            self.collect(far, depth + 1, target, count, found);
-        }
+        found.extend(from..to);
+        found.sort_unstable_by_key(distance);
+        found.truncate(count);
     }
 
     /// The `count` nodes closest to a key, closest first.

@@ -22,8 +22,10 @@ use super::{
 
 /// The greatest number of middle go-betweens.
 const MAX_HOPS: usize = 3;
-/// Mails in all that senders of many mails send: for the headline, and for each comparison.
-const MOST_MAILS: (usize, usize) = (2_000_000, 250_000);
+/// Mails in all that senders of many mails send, at most: for the headline, and for each comparison.
+const MOST_MAILS: (usize, usize) = (2_000_000, 100_000);
+/// First mails, at most, likewise: more would show nothing that matters.
+const MOST_FIRST_MAILS: (usize, usize) = (200_000, 20_000);
 
 /// Simulates the schemes; `progress` is told how much is done, 0 to 1.
 pub fn run(options: &Options, progress: &(dyn Fn(f64) + Sync)) -> Findings {
@@ -86,7 +88,8 @@ fn single_mails(
             }
             let setting = Setting { hops, witness };
             let is_default = hops == options.hops && witness == Witness::Guard;
-            let mails = if is_default { options.draws } else { options.draws / 5 };
+            let (headline, other) = first_mails(options);
+            let mails = if is_default { headline } else { other };
             let (points, broken, asked) =
                 mails::guarded(options, network, (setting, rules), mails, work);
             findings.broken.add(&broken);
@@ -108,6 +111,12 @@ fn single_mails(
             findings.per_mail.extend(points);
         }
     }
+}
+
+/// How many first mails are sent: for the headline, and for each comparison.
+pub(super) fn first_mails(options: &Options) -> (usize, usize) {
+    let (headline, other) = MOST_FIRST_MAILS;
+    (options.draws.min(headline), (options.draws / 5).clamp(1, other))
 }
 
 /// Who sends many mails, and how many senders there are of each kind.
@@ -219,12 +228,15 @@ fn units(options: &Options) -> f64 {
     let draws = real(options.draws);
     let mut units = 0.0;
     if options.simulates(Scheme::Paper) {
-        units += draws * cost::PAPER_CHANNEL + 2.0 * (draws / 25.0) * cost::PAPER_MAIL;
+        units += draws * cost::PAPER_CHANNEL;
+        units += 2.0 * real(mails::paper_mails(options)) * cost::PAPER_MAIL;
     }
     if options.simulates(Scheme::Guarded) {
+        let (first, others) = first_mails(options);
         let (headline, other) = MOST_MAILS;
         let many = headline.min(options.draws * 10) + 5 * other.min(options.draws * 2);
-        units += 4.0 * draws + cost::GUARDED_MAIL * (draws * 2.6 + real(many));
+        units += 2.0 * draws + 2.0 * real(grinding::channels(options));
+        units += cost::GUARDED_MAIL * real(first + 8 * others + many);
     }
     units.max(1.0)
 }
