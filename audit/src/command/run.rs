@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -64,7 +65,7 @@ async fn audit(args: &RunArgs) -> Result<(), Failure> {
     let claims = Claims::read()
         .map_err(|error| Failure::new(70, "the claims cannot be read", error, "report this"))?;
     let (began, started) = (Instant::now(), timestamp());
-    let progress = Progress::start("the parts of the scheme, and mutants of them", true);
+    let progress = Arc::new(Progress::start("starting the network", true));
     let parts = parts(args, &claims, &progress).await;
     progress.finish();
     let run = Run {
@@ -81,44 +82,67 @@ async fn audit(args: &RunArgs) -> Result<(), Failure> {
     conclude(args, &report)
 }
 
-/// Runs everything, the cheapest first.
-async fn parts(args: &RunArgs, claims: &Claims, progress: &Progress) -> Result<Parts, Failure> {
-    let (mut parts, seed) = (Parts::default(), args.seed);
-    parts.outcomes.extend(property::checks(seed));
-    parts.mutants.extend(property::mutants(seed));
-
+/// Runs everything: what only computes while the network comes up and its nodes get to know each other.
+async fn parts(
+    args: &RunArgs,
+    claims: &Claims,
+    progress: &Arc<Progress>,
+) -> Result<Parts, Failure> {
+    let (quick, seed) = (args.quick, args.seed);
     let step = |text: &str| progress.step(text);
-    step("selection at scale");
-    let mut options = if args.quick { sim::Options::quick() } else { sim::Options::full() };
-    options.seed = seed;
-    let percent = |done: f64| step(&format!("selection at scale: {:.0} %", done * 100.0));
-    let simulated =
-        if args.quick { sim::run(&options, &|_| ()) } else { sim::run(&options, &percent) };
-    parts.outcomes.extend(sim::outcomes(&simulated));
-    parts.mutants.extend(sim::mutants(seed));
-    parts.simulation = Some(simulated);
-
-    let extent = if args.quick { symbolic::Extent::Quick } else { symbolic::Extent::Full };
-    let models = symbolic::run(extent, |model| step(&format!("symbolic: {model}")));
-    parts.outcomes.extend(symbolic::outcomes(&models));
-    parts.symbolic = Some(models);
-
-    let options = if args.quick { live::Options::quick() } else { live::Options::full() };
+    let options = if quick { live::Options::quick() } else { live::Options::full() };
+    let shown = Arc::clone(progress);
+    let computing = tokio::task::spawn_blocking(move || computed(quick, seed, &shown));
     let stage = live::Stage::set(options.size, step).await?;
-    let game_options = if args.quick { game::Options::quick() } else { game::Options::full() };
+    let computed = computing.await;
+    let mut parts = computed
+        .map_err(|error| Failure::new(70, "the audit's own code failed", error, "report this"))?;
+
+    let game_options = if quick { game::Options::quick() } else { game::Options::full() };
     let played = game::run(&stage, &game::Options { seed, ..game_options }, step).await?;
     parts.outcomes.extend(game::outcomes(&played));
     parts.game = Some(played);
-    if !args.quick {
+    if !quick {
         parts.mutants.extend(live::mutants(&stage, claims, step).await?);
     }
     let seen = live::run(&stage, &options, step).await?;
     parts.outcomes.extend(live::outcomes(&seen, claims));
     parts.live = Some(seen);
     drop(stage);
-
     parts.outcomes.push(mutant::outcome(&parts.mutants, FEWEST_MUTANTS));
     Ok(parts)
+}
+
+/// What needs no network.
+fn computed(quick: bool, seed: u64, progress: &Progress) -> Parts {
+    let mut parts = Parts::default();
+    progress.step("the parts of the scheme, and mutants of them");
+    parts.outcomes.extend(property::checks(seed));
+    parts.mutants.extend(property::mutants(seed));
+
+    progress.step("selection at scale");
+    let options = if quick { sim::Options::quick() } else { sim::Options::full() };
+    let options = sim::Options { seed, ..options };
+    let told = Mutex::new(0_u32);
+    let percent = |done: f64| {
+        // Each tenth once.
+        let tenths = (0..=10_u32).rev().find(|n| f64::from(*n) <= done * 10.0).unwrap_or(0);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenths > *told {
+            *told = tenths;
+            progress.step(&format!("selection at scale: {} %", tenths * 10));
+        }
+    };
+    let simulated = sim::run(&options, &percent);
+    parts.outcomes.extend(sim::outcomes(&simulated));
+    parts.mutants.extend(sim::mutants(seed));
+    parts.simulation = Some(simulated);
+
+    let extent = if quick { symbolic::Extent::Quick } else { symbolic::Extent::Full };
+    let models = symbolic::run(extent, |model| progress.step(&format!("symbolic: {model}")));
+    parts.outcomes.extend(symbolic::outcomes(&models));
+    parts.symbolic = Some(models);
+    parts
 }
 
 fn timestamp() -> String {

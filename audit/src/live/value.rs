@@ -46,19 +46,21 @@ pub(super) fn values(line: &Record, nodes: &BTreeSet<NodeId>) -> Values {
     found
 }
 
-/// The nodes of the network that a line names.
+/// The nodes of the network that a line names, but for those that are to be asked for something or that answered: they
+/// are near a key, whoever else they may be.
 pub(super) fn named(line: &Record, nodes: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    let mut all = BTreeMap::new();
-    for (_, message) in messages(line) {
-        every_field(&message, "", &mut |bytes, _| {
-            if let Ok(id) = <[u8; 32]>::try_from(&bytes[..]) {
-                all.insert(NodeId(id), ());
+    let mut all = BTreeSet::new();
+    for (name, message) in messages(line) {
+        every_field(&message, name, &mut |bytes, place| {
+            let is_near = place.starts_with("answer") || place.contains(".Perform");
+            if !is_near && let Ok(id) = <[u8; 32]>::try_from(&bytes[..]) {
+                all.insert(NodeId(id));
             }
         });
     }
     let caller = node_of(&line.peer, nodes);
-    all.into_keys()
-        .chain(line.nodes.iter().copied())
+    all.into_iter()
+        .chain(line.nodes.iter().copied().filter(|_| line.what != What::Answered))
         .chain(caller)
         .filter(|n| nodes.contains(n))
         .collect()
