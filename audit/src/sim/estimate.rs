@@ -72,12 +72,18 @@ impl Estimate {
         self.deviation_from_sample(expected, f64::INFINITY)
     }
 
+    /// Against a sample the share of both together is what both are held to be draws from.
     fn deviation_from_sample(&self, expected: f64, sample: f64) -> f64 {
         let trials = real(self.trials).max(1.0);
-        // Of a share of which no case was seen, one more trial might have been one.
-        let p = expected.clamp(1.0 / trials, 1.0 - 1.0 / trials);
-        let of_sample = if sample.is_finite() { p * (1.0 - p) / sample } else { 0.0 };
-        (self.value - expected).abs() / (p * (1.0 - p) / trials + of_sample).sqrt()
+        let (p, of_sample) = if sample.is_finite() {
+            let both = trials + sample;
+            let pooled = (self.value * trials + expected * sample) / both;
+            (pooled.clamp(1.0 / both, 1.0 - 1.0 / both), 1.0 / sample)
+        } else {
+            // Of a share of which no case was seen, one more trial might have been one.
+            (expected.clamp(1.0 / trials, 1.0 - 1.0 / trials), 0.0)
+        };
+        (self.value - expected).abs() / (p * (1.0 - p) * (1.0 / trials + of_sample)).sqrt()
     }
 }
 
