@@ -2,7 +2,7 @@
 //! processes.
 
 use audit::{
-    game,
+    canary, game,
     live::{Size, Stage},
 };
 
@@ -35,4 +35,18 @@ async fn the_game_at_length() {
         println!("{:?} {}: {}", outcome.verdict, outcome.check, outcome.seen);
         outcome.details.iter().for_each(|line| println!("    {line}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canaries_are_where_they_are_known_to_be() {
+    let _alone = alone().await;
+    let options = canary::Options { program: Some(program()), ..canary::Options::quick() };
+    let started = std::time::Instant::now();
+    let say = |text: &str| println!("{:.1} s: {text}", started.elapsed().as_secs_f64());
+    let findings = canary::run(&options, say).await.unwrap();
+    for outcome in canary::outcomes(&findings) {
+        println!("{:?} {}: {}", outcome.verdict, outcome.check, outcome.seen);
+        outcome.details.iter().for_each(|line| println!("    {line}"));
+    }
+    println!("{:.1} s", started.elapsed().as_secs_f64());
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    canary,
     claims::{Claims, Statement},
     game, live,
     mutant::MutantOutcome,
@@ -107,6 +108,8 @@ pub struct Report {
     pub simulation: Option<sim::Findings>,
     /// The distinguishing game.
     pub game: Option<game::Findings>,
+    /// The canary scan.
+    pub canary: Option<canary::Findings>,
     /// The symbolic models.
     pub symbolic: Option<symbolic::Findings>,
     /// The mutants.
@@ -124,6 +127,8 @@ pub struct Parts {
     pub simulation: Option<sim::Findings>,
     /// The distinguishing game.
     pub game: Option<game::Findings>,
+    /// The canary scan.
+    pub canary: Option<canary::Findings>,
     /// The symbolic models.
     pub symbolic: Option<symbolic::Findings>,
     /// The mutants.
@@ -150,6 +155,7 @@ impl Report {
             live: parts.live,
             simulation: parts.simulation,
             game: parts.game,
+            canary: parts.canary,
             symbolic: parts.symbolic,
             mutants: parts.mutants,
         }

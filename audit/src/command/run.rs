@@ -11,6 +11,7 @@ use node::now;
 use ua::terminal::{Failure, Progress, say};
 
 use crate::{
+    canary,
     claims::Claims,
     game, host, live, mutant,
     outcome::{Outcome, Verdict},
@@ -109,6 +110,13 @@ async fn parts(
     parts.outcomes.extend(live::outcomes(&seen, claims));
     parts.live = Some(seen);
     drop(stage);
+    let options = if quick { canary::Options::quick() } else { canary::Options::full() };
+    let scanned = canary::run(&options, step).await?;
+    parts.outcomes.extend(canary::outcomes(&scanned));
+    parts.canary = Some(scanned);
+    if !quick {
+        parts.mutants.extend(canary::mutants(step).await?);
+    }
     parts.outcomes.push(mutant::outcome(&parts.mutants, FEWEST_MUTANTS));
     Ok(parts)
 }

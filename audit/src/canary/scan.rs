@@ -1,0 +1,358 @@
+//! The searches, and what they come to: each find is one that the table allows, or a leak; a line of the table under
+//! which nothing was found, but must be, makes the search blind.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{SocketAddr, SocketAddrV4},
+    path::Path,
+};
+
+use anon::{
+    certificate::{Address, NodeId},
+    network::MAX_K,
+    position::keep_closest,
+};
+use libp2p::multiaddr::Protocol;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ua::cluster::{Cluster, ClusterNode};
+
+use super::{
+    LOG,
+    expected::{EXPECTED, Medium, Part, allowed},
+    needle::{Canaries, Find, Label, Needles},
+    person::Calls,
+    wire::Capture,
+    {disk, memory},
+};
+use crate::outcome::Outcome;
+
+/// How much further than k readers look.
+const WIDER: usize = 4;
+/// What a process writes into its log when it logs all it can.
+const TALK: &[u8] = b"DEBUG";
+/// What stands at the beginning of every libp2p connection.
+const GREETING: &[u8] = b"/noise";
+
+/// Canaries of one kind, found in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hit {
+    /// Whose process or directory.
+    pub of: String,
+    /// What it is to the mail.
+    pub parts: BTreeSet<Part>,
+    /// The region, file or connection.
+    pub place: String,
+    /// What was found.
+    pub label: Label,
+    /// In what form.
+    pub form: String,
+    /// How often.
+    pub times: usize,
+    /// What stands around one of them.
+    pub context: String,
+    /// Which statement allows it; `None`: it must not be there.
+    pub allowed: Option<String>,
+}
+
+/// What searching one medium showed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Searched {
+    /// Why some of it was not searched.
+    pub not_run: Option<String>,
+    /// Places, and bytes in them.
+    pub amount: (usize, u64),
+    /// What was found.
+    pub hits: Vec<Hit>,
+    /// Places that show nothing of what always stands there.
+    pub blind: Vec<String>,
+}
+
+impl Searched {
+    fn fail(&mut self, what: &str, error: &io::Error, remedy: &str) {
+        self.not_run.get_or_insert_with(|| format!("{what}: {error}; {remedy}"));
+    }
+
+    /// Adds what was found in one process or directory.
+    fn add(
+        &mut self,
+        medium: Medium,
+        of: &str,
+        parts: &BTreeSet<Part>,
+        found: Vec<(String, Find)>,
+        bytes: u64,
+    ) {
+        self.amount = (self.amount.0 + 1, self.amount.1 + bytes);
+        let mut together: BTreeMap<(String, Label, &str), Hit> = BTreeMap::new();
+        for (place, Find { label, form, context }) in found {
+            let new = || Hit {
+                of: of.to_owned(),
+                parts: parts.clone(),
+                place: place.clone(),
+                label,
+                form: form.to_owned(),
+                times: 0,
+                context,
+                allowed: allowed(medium, parts, label).map(|rule| rule.says.to_owned()),
+            };
+            together.entry((place.clone(), label, form)).or_insert_with(new).times += 1;
+        }
+        self.hits.extend(together.into_values());
+    }
+
+    /// What that says.
+    pub(super) fn outcome(&self, check: &str, medium: Medium) -> Outcome {
+        let show = |hit: &Hit| {
+            let Hit { of, place, label, form, times, context, .. } = hit;
+            format!("{of}, {place}: {} as {form}, {times} times: {context}", label.words())
+        };
+        let leaks: Vec<&Hit> = self.hits.iter().filter(|hit| hit.allowed.is_none()).collect();
+        let details = leaks.iter().map(|hit| show(hit)).collect::<Vec<_>>();
+        if let Some(first) = leaks.first() {
+            let seen = format!("{} finds where nothing may be: {}", leaks.len(), show(first));
+            return Outcome::of(check, false, seen).with_details(details);
+        }
+        if let Some(why) = &self.not_run {
+            return Outcome::not_run(check, why);
+        }
+        let blind: Vec<String> = EXPECTED
+            .iter()
+            .filter(|rule| rule.medium == medium && rule.must)
+            .filter(|rule| {
+                let fits = |hit: &Hit| hit.label == rule.label && hit.parts.contains(&rule.part);
+                !self.hits.iter().any(fits)
+            })
+            .map(|rule| format!("{} with {:?} ({})", rule.label.words(), rule.part, rule.says))
+            .chain(self.blind.iter().cloned())
+            .collect();
+        let (places, megabytes) = (self.amount.0, self.amount.1 >> 20);
+        let details = self.hits.iter().map(show).collect();
+        if blind.is_empty() {
+            let seen = format!(
+                "in {places} places, {megabytes} MiB, {} finds, all where they are known to be",
+                self.hits.len()
+            );
+            Outcome::of(check, true, seen).with_details(details)
+        } else {
+            let seen = format!("blind, not found: {}", blind.join("; "));
+            Outcome::of(check, false, seen).with_details(details)
+        }
+    }
+}
+
+/// The searches so far.
+#[derive(Debug, Default)]
+pub(super) struct Scan(super::Findings);
+
+/// A process: its name, its parts, its number.
+pub(super) type Process = (String, BTreeSet<Part>, Option<u32>);
+
+impl Scan {
+    /// Searches the memory of processes, some at once.
+    pub(super) fn memory(&mut self, processes: &[Process], canaries: &Canaries) {
+        let into = &mut self.0.memory;
+        let needles = match canaries.needles() {
+            Ok(needles) => needles,
+            Err(error) => return into.fail("no search", &io::Error::other(error), "report this"),
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let results = std::thread::scope(|scope| {
+            let share = processes.len().div_ceil(threads).max(1);
+            let workers: Vec<_> = processes
+                .chunks(share)
+                .map(|some| scope.spawn(|| some.iter().map(|one| look(one, &needles)).collect()))
+                .collect();
+            let done = workers.into_iter().map(|worker| worker.join().unwrap_or_default());
+            done.flat_map(|some: Vec<Looked>| some).collect::<Vec<Looked>>()
+        });
+        for ((name, parts, _), result) in processes.iter().zip(results) {
+            match result {
+                Ok((found, bytes)) => into.add(Medium::Memory, name, parts, found, bytes),
+                Err(error) => into.fail(
+                    &format!("{name}'s memory cannot be read"),
+                    &error,
+                    "allow ptrace of one's own processes (kernel.yama.ptrace_scope 0, or run as root)",
+                ),
+            }
+        }
+    }
+
+    /// Searches a directory.
+    pub(super) fn disk(
+        &mut self,
+        part: Part,
+        of: &str,
+        directory: &Path,
+        except: &[&str],
+        canaries: &Canaries,
+    ) {
+        self.directory(of, &[part].into(), directory, except, canaries);
+    }
+
+    /// Searches a node's directory, and its log.
+    pub(super) fn node_disk(
+        &mut self,
+        index: usize,
+        parts: &BTreeSet<Part>,
+        directory: &Path,
+        canaries: &Canaries,
+    ) {
+        let of = format!("node {index}");
+        self.directory(&of, parts, directory, &[LOG], canaries);
+        self.talk(&of, parts, &directory.join(LOG), canaries);
+    }
+
+    fn directory(
+        &mut self,
+        of: &str,
+        parts: &BTreeSet<Part>,
+        directory: &Path,
+        except: &[&str],
+        canaries: &Canaries,
+    ) {
+        let searched = canaries.needles().map_err(io::Error::other);
+        match searched.and_then(|needles| disk::search(directory, except, &needles)) {
+            Ok((found, bytes)) => self.0.disk.add(Medium::Disk, of, parts, found, bytes),
+            Err(error) => self.0.disk.fail(of, &error, "report this"),
+        }
+    }
+
+    /// Searches a log.
+    pub(super) fn log(&mut self, part: Part, of: &str, path: &Path, canaries: &Canaries) {
+        self.talk(of, &[part].into(), path, canaries);
+    }
+
+    fn talk(&mut self, of: &str, parts: &BTreeSet<Part>, path: &Path, canaries: &Canaries) {
+        let searched = canaries.needles().map_err(io::Error::other);
+        let into = &mut self.0.logs;
+        match searched.and_then(|needles| Ok((needles.search(&std::fs::read(path)?), path))) {
+            Ok((found, path)) => {
+                let bytes = std::fs::read(path).unwrap_or_default();
+                let talks = bytes.windows(TALK.len()).any(|piece| piece == TALK);
+                if !talks && !parts.contains(&Part::Audit) {
+                    into.blind.push(format!("anything in the log of {of}"));
+                }
+                let length = u64::try_from(bytes.len()).unwrap_or(0);
+                let found = found.into_iter().map(|find| (LOG.to_owned(), find)).collect();
+                into.add(Medium::Logs, of, parts, found, length);
+            }
+            Err(error) => into.fail(of, &error, "report this"),
+        }
+    }
+
+    /// Searches what passed.
+    pub(super) fn wire(&mut self, capture: Capture, canaries: &Canaries) {
+        let (streams, gaps) = capture.end();
+        let into = &mut self.0.wire;
+        let Ok(needles) = canaries.needles() else { return };
+        let greets = |bytes: &Vec<u8>| bytes.windows(GREETING.len()).any(|piece| piece == GREETING);
+        if !streams.iter().any(greets) {
+            into.blind.push("the beginning of any connection between nodes".to_owned());
+        }
+        if gaps > 0 {
+            into.not_run = Some(format!("{gaps} pieces of connections were not caught"));
+        }
+        for (number, bytes) in streams.iter().enumerate() {
+            let found = needles.search(bytes);
+            let is_own = found.iter().any(|find| find.label == Label::Marker);
+            let part = if is_own { Part::Audit } else { Part::Node };
+            let found = found.into_iter().map(|find| ("payload".to_owned(), find)).collect();
+            let length = u64::try_from(bytes.len()).unwrap_or(0);
+            into.add(Medium::Wire, &format!("connection {number}"), &[part].into(), found, length);
+        }
+    }
+
+    /// Notes that nothing could be heard.
+    pub(super) fn wire_not_run(&mut self, error: &io::Error) {
+        let remedy = "run as root, or give the program CAP_NET_RAW";
+        self.0.wire.fail("packets on loopback cannot be seen", error, remedy);
+    }
+
+    /// What all that came to.
+    pub(super) fn findings(self) -> super::Findings {
+        self.0
+    }
+}
+
+type Looked = io::Result<(Vec<(String, Find)>, u64)>;
+
+fn look((name, _, pid): &Process, needles: &Needles<'_>) -> Looked {
+    let gone = || io::Error::other(format!("{name} is gone"));
+    memory::search(pid.ok_or_else(gone)?, needles)
+}
+
+/// The nodes, and what each is to the mail.
+pub(super) struct Nodes<'a> {
+    cluster: &'a Cluster,
+    parts: Vec<BTreeSet<Part>>,
+}
+
+/// Where a node listens.
+pub(super) fn socket(node: &ClusterNode) -> Option<SocketAddr> {
+    let mut parts = node.address.iter();
+    match (parts.next()?, parts.next()?) {
+        (Protocol::Ip4(ip), Protocol::Tcp(port)) => Some((ip, port).into()),
+        _ => None,
+    }
+}
+
+impl<'a> Nodes<'a> {
+    /// Those near the recipient's certificate and inbox are told by their places.
+    pub(super) fn new(cluster: &'a Cluster, to: &Address, k: usize) -> Self {
+        let parts = cluster.nodes().iter().map(|_| BTreeSet::from([Part::Node])).collect();
+        let mut nodes = Self { cluster, parts };
+        let wider = (k + WIDER).min(MAX_K);
+        let near =
+            [(to.certificate(), k, Part::CertificateNode), (to.inbox(), wider, Part::InboxNode)];
+        for (key, count, part) in near {
+            let mut ids: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
+            keep_closest(&mut ids, &key, count, NodeId::position);
+            nodes.mark(part, |node| ids.contains(&node.id));
+        }
+        nodes
+    }
+
+    fn mark(&mut self, part: Part, is_one: impl Fn(&ClusterNode) -> bool) {
+        for (node, parts) in self.cluster.nodes().iter().zip(&mut self.parts) {
+            if is_one(node) {
+                parts.insert(part);
+            }
+        }
+    }
+
+    /// Marks those that somebody called, and looks from now on for where the calls came from.
+    pub(super) fn called(
+        &mut self,
+        calls: &Calls,
+        part: Part,
+        label: Label,
+        canaries: &mut Canaries,
+    ) {
+        let remotes: BTreeSet<SocketAddrV4> = calls.iter().map(|(_, remote)| *remote).collect();
+        self.mark(
+            part,
+            |node| matches!(socket(node), Some(SocketAddr::V4(at)) if remotes.contains(&at)),
+        );
+        calls.iter().for_each(|(local, _)| canaries.endpoint(label, *local));
+    }
+
+    /// Marks far ends by their short names.
+    pub(super) fn far_ends(&mut self, short: &[String]) {
+        self.mark(Part::FarEnd, |node| short.contains(&node.id.short()));
+    }
+
+    /// The processes of nodes that have one of these parts.
+    pub(super) fn processes(&self, which: &[Part]) -> Vec<Process> {
+        let all = self.cluster.nodes().iter().zip(&self.parts).enumerate();
+        all.filter(|(_, (_, parts))| which.iter().any(|part| parts.contains(part)))
+            .map(|(index, (node, parts))| (format!("node {index}"), parts.clone(), node.pid()))
+            .collect()
+    }
+
+    /// All of them, each with its directory.
+    pub(super) fn all(&self) -> Vec<(usize, &BTreeSet<Part>, &Path)> {
+        let all = self.cluster.nodes().iter().zip(&self.parts).enumerate();
+        all.map(|(index, (node, parts))| (index, parts, node.directory.as_path())).collect()
+    }
+}
