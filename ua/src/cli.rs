@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use node::Sensitive;
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     command::{self, Global},
@@ -135,11 +138,31 @@ fn start_log(global: &Global) {
         2 => "warn,node=debug,cutout=debug,ua=debug,anon=debug",
         _ => "debug",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOUT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = EnvFilter::try_from_env("CUTOUT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let reveals = global.log_sensitive;
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(move |line| reveals || is_own(line.target())))
         .try_init();
+}
+
+/// Whether a line is by a crate of this project. The libraries' own lines name peers and their addresses, whatever we do.
+fn is_own(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or_default();
+    ["anon", "audit", "cutout", "node", "ua"].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_lines_are_logged_unasked() {
+        assert!(is_own("node::server") && is_own("ua"));
+        assert!(!is_own("libp2p_swarm") && !is_own("libp2p_swarm::node") && !is_own("nodes"));
+    }
 }

@@ -29,8 +29,9 @@ use crate::outcome::Outcome;
 
 /// How much further than k readers look.
 const WIDER: usize = 4;
-/// What a process writes into its log when it logs all it can.
-const TALK: &[u8] = b"DEBUG";
+/// What a node, and an agent, writes into its log when it logs all it can.
+const NODES_TALK: &[u8] = b"DEBUG";
+const AGENTS_TALK: &[u8] = b": channel through X ";
 /// What stands at the beginning of every libp2p connection.
 const GREETING: &[u8] = b"/noise";
 
@@ -142,7 +143,10 @@ impl Searched {
 
 /// The searches so far.
 #[derive(Debug, Default)]
-pub(super) struct Scan(super::Findings);
+pub(super) struct Scan {
+    all: super::Findings,
+    talks: bool,
+}
 
 /// A process: its name, its parts, its number.
 pub(super) type Process = (String, BTreeSet<Part>, Option<u32>);
@@ -150,7 +154,7 @@ pub(super) type Process = (String, BTreeSet<Part>, Option<u32>);
 impl Scan {
     /// Searches the memory of processes, some at once.
     pub(super) fn memory(&mut self, processes: &[Process], canaries: &Canaries) {
-        let into = &mut self.0.memory;
+        let into = &mut self.all.memory;
         let needles = match canaries.needles() {
             Ok(needles) => needles,
             Err(error) => return into.fail("no search", &io::Error::other(error), "report this"),
@@ -212,8 +216,8 @@ impl Scan {
     ) {
         let searched = canaries.needles().map_err(io::Error::other);
         match searched.and_then(|needles| disk::search(directory, except, &needles)) {
-            Ok((found, bytes)) => self.0.disk.add(Medium::Disk, of, parts, found, bytes),
-            Err(error) => self.0.disk.fail(of, &error, "report this"),
+            Ok((found, bytes)) => self.all.disk.add(Medium::Disk, of, parts, found, bytes),
+            Err(error) => self.all.disk.fail(of, &error, "report this"),
         }
     }
 
@@ -224,13 +228,15 @@ impl Scan {
 
     fn talk(&mut self, of: &str, parts: &BTreeSet<Part>, path: &Path, canaries: &Canaries) {
         let searched = canaries.needles().map_err(io::Error::other);
-        let into = &mut self.0.logs;
+        let into = &mut self.all.logs;
         match searched.and_then(|needles| Ok((needles.search(&std::fs::read(path)?), path))) {
             Ok((found, path)) => {
                 let bytes = std::fs::read(path).unwrap_or_default();
-                let talks = bytes.windows(TALK.len()).any(|piece| piece == TALK);
-                if !talks && !parts.contains(&Part::Audit) {
-                    into.blind.push(format!("anything in the log of {of}"));
+                let has = |talk: &[u8]| bytes.windows(talk.len()).any(|piece| piece == talk);
+                let is_agents = parts.contains(&Part::Sender) || parts.contains(&Part::Recipient);
+                self.talks |= !is_agents && has(NODES_TALK);
+                if is_agents && !has(AGENTS_TALK) {
+                    into.blind.push(format!("anything in the log of the {of}"));
                 }
                 let length = u64::try_from(bytes.len()).unwrap_or(0);
                 let found = found.into_iter().map(|find| (LOG.to_owned(), find)).collect();
@@ -243,7 +249,7 @@ impl Scan {
     /// Searches what passed.
     pub(super) fn wire(&mut self, capture: Capture, canaries: &Canaries) {
         let (streams, gaps) = capture.end();
-        let into = &mut self.0.wire;
+        let into = &mut self.all.wire;
         let Ok(needles) = canaries.needles() else { return };
         let greets = |bytes: &Vec<u8>| bytes.windows(GREETING.len()).any(|piece| piece == GREETING);
         if !streams.iter().any(greets) {
@@ -265,12 +271,15 @@ impl Scan {
     /// Notes that nothing could be heard.
     pub(super) fn wire_not_run(&mut self, error: &io::Error) {
         let remedy = "run as root, or give the program CAP_NET_RAW";
-        self.0.wire.fail("packets on loopback cannot be seen", error, remedy);
+        self.all.wire.fail("packets on loopback cannot be seen", error, remedy);
     }
 
     /// What all that came to.
-    pub(super) fn findings(self) -> super::Findings {
-        self.0
+    pub(super) fn findings(mut self) -> super::Findings {
+        if !self.talks {
+            self.all.logs.blind.push("anything in the log of any node".to_owned());
+        }
+        self.all
     }
 }
 

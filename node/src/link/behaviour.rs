@@ -20,6 +20,7 @@ use libp2p::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{LinkError, Open, Peer, handler::Handler};
+use crate::Sensitive;
 
 /// Where inbound streams go, and how many a connection may have.
 #[derive(Clone, Debug)]
@@ -77,6 +78,7 @@ impl Streams {
         if let Some((connection, address)) =
             self.connections.get(&open.peer).and_then(|all| all.first())
         {
+            let address = Sensitive(address);
             tracing::trace!(%address, "opening a stream on an existing connection");
             self.events.push_back(ToSwarm::NotifyHandler {
                 peer_id: open.peer,
