@@ -2,8 +2,10 @@
 //! processes.
 
 use audit::{
-    canary, game,
+    canary::{self, Mutant},
+    game,
     live::{Size, Stage},
+    outcome::{Outcome, Verdict},
 };
 
 use crate::support::{alone, program};
