@@ -15,7 +15,7 @@ use crate::support::{alone, program};
 async fn the_game_at_length() {
     let _alone = alone().await;
     let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    let size = Size { nodes: 24, epoch_seconds: 3, senders: 3, recipients: 2 };
+    let size = Size { nodes: 24, replicas: Some(3), epoch_seconds: 3, senders: 4, recipients: 0 };
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::set_with(size, program(), directory, |_| {}).await.unwrap();
     let options = game::Options {

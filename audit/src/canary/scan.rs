@@ -104,8 +104,9 @@ impl Searched {
     /// What that says.
     pub(super) fn outcome(&self, check: &str, medium: Medium) -> Outcome {
         let show = |hit: &Hit| {
-            let Hit { of, place, label, form, times, context, .. } = hit;
-            format!("{of}, {place}: {} as {form}, {times} times: {context}", label.words())
+            let Hit { of, parts, place, label, form, times, context, .. } = hit;
+            let what = label.words();
+            format!("{of} {parts:?}, {place}: {what} as {form}, {times} times: {context}")
         };
         let leaks: Vec<&Hit> = self.hits.iter().filter(|hit| hit.allowed.is_none()).collect();
         let details = leaks.iter().map(|hit| show(hit)).collect::<Vec<_>>();

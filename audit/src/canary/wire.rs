@@ -76,15 +76,12 @@ fn listen(socket: &OwnedFd, ports: &BTreeSet<u16>, is_over: &AtomicBool) -> BTre
         if until.is_none() && is_over.load(Ordering::Relaxed) {
             until = Some(Instant::now() + TURN * 3);
         }
-        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((length, _)) => {
-                let packet = buffer.get(..length).unwrap_or_default();
-                if let Some((flow, sequence, payload)) = segment(packet, ports) {
-                    streams.entry(flow).or_default().take(sequence, payload);
-                }
-            }
-            // Nothing came for a while, or a signal did.
-            Err(_) => {}
+        // Where nothing comes for a while it is an error, and looked at again.
+        if let Ok((length, _)) = recv(socket, &mut buffer[..], RecvFlags::empty())
+            && let Some((flow, sequence, payload)) =
+                segment(buffer.get(..length).unwrap_or_default(), ports)
+        {
+            streams.entry(flow).or_default().take(sequence, payload);
         }
     }
     streams
