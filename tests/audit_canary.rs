@@ -2,8 +2,10 @@
 //! processes.
 
 use audit::{
-    canary, game,
+    canary::{self, Mutant},
+    game,
     live::{Size, Stage},
+    outcome::{Outcome, Verdict},
 };
 
 use crate::support::{alone, program};
@@ -13,7 +15,7 @@ use crate::support::{alone, program};
 async fn the_game_at_length() {
     let _alone = alone().await;
     let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    let size = Size { nodes: 24, epoch_seconds: 3, senders: 3, recipients: 2 };
+    let size = Size { nodes: 24, replicas: Some(3), epoch_seconds: 3, senders: 4, recipients: 0 };
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::set_with(size, program(), directory, |_| {}).await.unwrap();
     let options = game::Options {
@@ -37,16 +39,30 @@ async fn the_game_at_length() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn canaries_are_where_they_are_known_to_be() {
-    let _alone = alone().await;
-    let options = canary::Options { program: Some(program()), ..canary::Options::quick() };
+async fn scan(mutant: Option<Mutant>) -> Vec<Outcome> {
+    let options = canary::Options { program: Some(program()), mutant, ..canary::Options::quick() };
     let started = std::time::Instant::now();
-    let say = |text: &str| println!("{:.1} s: {text}", started.elapsed().as_secs_f64());
-    let findings = canary::run(&options, say).await.unwrap();
-    for outcome in canary::outcomes(&findings) {
+    let findings = canary::run(&options, |_| {}).await.unwrap();
+    println!("{mutant:?}: {:.1} s", started.elapsed().as_secs_f64());
+    let outcomes = canary::outcomes(&findings);
+    for outcome in &outcomes {
         println!("{:?} {}: {}", outcome.verdict, outcome.check, outcome.seen);
         outcome.details.iter().for_each(|line| println!("    {line}"));
     }
-    println!("{:.1} s", started.elapsed().as_secs_f64());
+    outcomes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canaries_are_where_they_are_known_to_be_and_the_scan_sees_where_not() {
+    let _alone = alone().await;
+    let fell = |outcomes: &[Outcome], verdict| -> Vec<String> {
+        let all = outcomes.iter().filter(|outcome| outcome.verdict == verdict);
+        all.map(|outcome| outcome.check.clone()).collect()
+    };
+    let honest = scan(None).await;
+    assert!(fell(&honest, Verdict::Fell).is_empty());
+    let talkative = fell(&scan(Some(Mutant::LogsNames)).await, Verdict::Fell);
+    assert_eq!(talkative, ["canary.logs"]);
+    let recording = fell(&scan(Some(Mutant::Records)).await, Verdict::Fell);
+    assert_eq!(recording, ["canary.disk"]);
 }

@@ -3,8 +3,9 @@
 //! directory, each log and every connection is searched for them, byte by byte, by a search that knows none of our formats.
 //!
 //! ```text
-//! needle    the canaries, in every form        person, socket   who sends and reads, from where they call
-//! memory, disk, wire   what is searched        expected         where something may be, and must be
+//! needle               the canaries, in every form     person, socket   who sends and reads, from where they call
+//! memory, disk, wire   what is searched                nodes            what each node is to the mail
+//! scan                 what was found                  expected         where something may be, and must be
 //! ```
 //! The sender's process is held when all its work is done, and the recipient's too, so that what lingers in them is found.
 //! Their network address is 127.0.0.1, like everybody's here: what tells them apart is the port, which is left out if
@@ -17,6 +18,7 @@ mod disk;
 mod expected;
 mod memory;
 mod needle;
+mod nodes;
 mod person;
 mod scan;
 mod socket;
@@ -39,8 +41,9 @@ use ua::{
 
 use self::{
     needle::Canaries,
+    nodes::Nodes,
     person::{Held, Person, Public},
-    scan::{Nodes, Scan},
+    scan::Scan,
     wire::Capture,
 };
 use crate::{
@@ -167,7 +170,7 @@ impl Setting {
     }
 
     fn ports(&self) -> std::collections::BTreeSet<u16> {
-        self.cluster.nodes().iter().filter_map(|node| Some(scan::socket(node)?.port())).collect()
+        self.cluster.nodes().iter().filter_map(|node| Some(nodes::socket(node)?.port())).collect()
     }
 }
 

@@ -7,8 +7,11 @@
 //! presence           A idle, E writes     A writes, E idle     the same
 //! ends               as single roles                           who sees both ends: must win, or the game is blind
 //! ```
-//! A round has both coins: where A is idle E writes in its stead, to whom the other coin says. Who is first is drawn for
-//! each round, apart from the coins. Each mail fetches its recipient's certificate, so that all
+//! A round has both coins: where A is idle E writes in its stead, to whom the other coin says; F writes in C's as often, so
+//! that nobody is known by how often they write. Who is first is drawn for each round, apart from the coins. Rosters that
+//! are due are compared before the round (L-39 says what members see). The recipients are such that no guard is near what
+//! it carries: in a small network most would be, and L-31 says so.
+//! Each mail fetches its recipient's certificate, so that all
 //! rounds look alike, and nobody reads while a round is played. The delay between a body and its notifications is zero,
 //! and the mails of a round are sent one after the other: both make it easier to guess, never harder. Names are not part
 //! of a view: what roles are told by name is compared in [`crate::live`].
@@ -21,16 +24,25 @@ mod round;
 mod trial;
 mod view;
 
+use std::collections::BTreeSet;
+
+use anon::{
+    certificate::NodeId,
+    position::{Key, keep_closest},
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::{session::SchemeChoice, terminal::Failure};
+use ua::{guard::Guards, session::SchemeChoice, terminal::Failure};
 
 use self::{
-    round::{Errand, play},
+    round::{Errand, Table, play},
     view::{Anchor, Round, of_ends, of_role},
 };
-use crate::{live::Stage, outcome::Outcome};
+use crate::{
+    live::{Agent, Stage},
+    outcome::Outcome,
+};
 
 pub use trial::{Difference, Trial};
 
@@ -44,15 +56,20 @@ const LONG_TEXT: usize = 60_000;
 const READ_EVERY: usize = 200;
 /// Rounds that may fail in a row.
 const PATIENCE: usize = 3;
+/// A, C, E and F.
+const SENDERS: usize = 4;
+/// How many are asked whether their keys are far from all guards.
+const CANDIDATES: usize = 300;
 
 /// Roles on the sender's side: they know the sender's guard, not for whom it is.
-const OF_SENDERS: [&str; 3] = ["X", "M", "Y"];
+const OF_SENDERS: [&str; 4] = ["X", "guard", "M", "Y"];
 /// Roles that know neither: they are given the one, and the other.
 const OF_BODIES: [&str; 3] = ["Z1", "W1", "body nodes"];
 /// Roles on the recipient's side.
 const OF_RECIPIENTS: [&str; 5] = ["Z2", "W2", "Z3", "inbox nodes", "certificate nodes"];
 
-/// How long the game is. A stage of three senders and two recipients is enough.
+/// How long the game is. It needs a stage of four senders, and so few replicas in so many nodes that guards may be far from
+/// what they carry: 3 in 24, or 8 in 100.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Rounds of who wrote to whom, and whether A wrote.
@@ -86,6 +103,8 @@ impl Options {
 pub struct Findings {
     /// Rounds played, and rounds lost because a mail was not sent.
     pub rounds: (usize, usize),
+    /// Whether guards cannot but be near what they carry, so that nothing was played.
+    pub is_too_small: bool,
     /// Each role alone.
     pub single_roles: Vec<Trial>,
     /// Whether it was A who wrote.
@@ -99,18 +118,19 @@ pub struct Findings {
 }
 
 /// The mails of a round: by both coins, and with texts of one length or of a length for each recipient.
-fn errands(world: bool, is_a: bool, lengths: [usize; 2]) -> Vec<Errand> {
+fn errands(world: bool, is_a: bool, is_c: bool, lengths: [usize; 2]) -> Vec<Errand> {
     let errand = |from, to, is_first| {
         let bytes = if to == 0 { lengths[0] } else { lengths[1] };
         Errand { from, to, bytes, is_first }
     };
-    let (first, to) = (if is_a { 0 } else { 2 }, usize::from(world));
-    vec![errand(first, to, true), errand(1, 1 - to, false)]
+    let (first, second) = (if is_a { 0 } else { 2 }, if is_c { 1 } else { 3 });
+    let to = usize::from(world);
+    vec![errand(first, to, true), errand(second, 1 - to, false)]
 }
 
 /// Whoever plays, and how far they are.
 struct Player<'a, S> {
-    stage: &'a Stage,
+    table: Table<'a>,
     rng: StdRng,
     rounds: (usize, usize),
     step: S,
@@ -128,9 +148,9 @@ impl<S: Fn(&str)> Player<'_, S> {
         while rounds.len() < count {
             (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
             let (world, is_a) = (self.rng.random(), self.rng.random());
-            let mut errands = errands(world, is_a, lengths);
+            let mut errands = errands(world, is_a, self.rng.random(), lengths);
             errands.shuffle(&mut self.rng);
-            match play(self.stage, &errands, at_once, choice).await {
+            match play(self.table, &errands, at_once, choice).await {
                 Ok(mails) => {
                     rounds.push(Round { world, is_a, mails });
                     (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
@@ -140,7 +160,7 @@ impl<S: Fn(&str)> Player<'_, S> {
                 Err(_) => (self.rounds.1, failed) = (self.rounds.1 + 1, failed + 1),
             }
             if self.rounds.0.is_multiple_of(READ_EVERY) {
-                for recipient in self.stage.recipients.iter().take(2) {
+                for recipient in self.table.recipients {
                     recipient.fetch(None).await?;
                 }
             }
@@ -160,11 +180,14 @@ pub async fn run(
 ) -> Result<Findings, Failure> {
     let guarded = SchemeChoice::Guarded { middle: 1 };
     let rng = StdRng::seed_from_u64(options.seed);
-    let mut player = Player { stage, rng, rounds: (0, 0), step };
-    // The first mails compare rosters and draw guards.
-    for from in 0..3 {
+    let Some(recipients) = recipients(stage, guarded).await? else {
+        return Ok(Findings { is_too_small: true, ..Findings::default() });
+    };
+    let table = Table { stage, recipients: &recipients };
+    let mut player = Player { table, rng, rounds: (0, 0), step };
+    for from in 0..SENDERS {
         let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
-        play(stage, &[first], false, guarded).await?;
+        play(table, &[first], false, guarded).await?;
     }
     let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);
     let rounds = player.play(guarded, false, same, options.rounds).await?;
@@ -174,6 +197,7 @@ pub async fn run(
     (player.step)("the game: guessing");
     Ok(Findings {
         rounds: player.rounds,
+        is_too_small: false,
         single_roles: single_roles(&rounds),
         presence: presence(&rounds),
         ends: ends(&rounds, "guarded, one after the other")
@@ -184,6 +208,34 @@ pub async fn run(
         at_once: ends(&at_once, "guarded, at the same moment"),
         controls: controls(&rounds, &unpadded),
     })
+}
+
+/// Two recipients such that no sender's guards are near what they carry; `None` if there are none in this network.
+async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Agent>>, Failure> {
+    let mut guards: BTreeSet<NodeId> = BTreeSet::new();
+    for sender in stage.senders.iter().take(SENDERS) {
+        // The first scheme draws them.
+        sender.scheme(choice).await?;
+        guards.extend(Guards::read(&sender.vault)?.all().iter().map(|guard| guard.node));
+    }
+    let mut found = Vec::new();
+    for _ in 0..CANDIDATES {
+        let candidate = stage.newcomer()?;
+        let k = candidate.entrance.network().k;
+        let is_near = |key: Key| {
+            let mut nodes: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
+            keep_closest(&mut nodes, &key, k, NodeId::position);
+            nodes.iter().any(|node| guards.contains(node))
+        };
+        if !is_near(candidate.address().inbox()) && !is_near(candidate.address().certificate()) {
+            candidate.publish().await?;
+            found.push(candidate);
+        }
+        if found.len() == 2 {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn role(rounds: &[Round], role: &str, anchor: Anchor) -> Option<Trial> {
@@ -210,7 +262,7 @@ fn whether_a(rounds: &[Round]) -> Vec<Round> {
 fn presence(rounds: &[Round]) -> Vec<Trial> {
     let rounds = whether_a(rounds);
     // The guard alone sees whether A writes: that is a limit.
-    let roles = OF_SENDERS.iter().skip(1).chain(&OF_BODIES).chain(&OF_RECIPIENTS);
+    let roles = OF_SENDERS.iter().skip(2).chain(&OF_BODIES).chain(&OF_RECIPIENTS);
     roles.filter_map(|name| role(&rounds, name, Anchor::Sender)).collect()
 }
 
@@ -265,6 +317,11 @@ fn controls(whom: &[Round], unpadded: &[Round]) -> Vec<Trial> {
 /// What that says.
 #[must_use]
 pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
+    if findings.is_too_small {
+        let why = "all recipients are near a guard (L-31): give it more nodes, or fewer replicas";
+        let checks = ["game.single-roles", "game.presence", "game.ends"];
+        return checks.map(|check| Outcome::not_run(check, why)).into();
+    }
     let must_win = |trial: &&Trial| !trial.is_won();
     let lost: Vec<String> =
         findings.controls.iter().filter(must_win).map(Trial::to_string).collect();

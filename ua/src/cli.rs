@@ -71,9 +71,6 @@ enum Command<M: More> {
     More(M),
 }
 
-/// The crates whose log lines scrub what names people.
-const OURS: [&str; 5] = ["anon", "node", "ua", "audit", "cutout"];
-
 /// The commands and what they say of themselves, for whoever checks or prints it.
 #[must_use]
 pub fn command<M: More>() -> clap::Command {
@@ -142,14 +139,30 @@ fn start_log(global: &Global) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("CUTOUT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // What the libraries log below a warning names peers and their addresses, and knows nothing of `Sensitive`.
     let reveals = global.log_sensitive;
-    let may_log = filter_fn(move |line| {
-        let ours = |name: &str| line.target().split("::").next() == Some(name);
-        reveals || *line.level() <= tracing::Level::WARN || OURS.iter().any(|name| ours(name))
-    });
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    let _ = tracing_subscriber::registry().with(filter).with(may_log).with(lines).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(move |line| reveals || is_own(line.target())))
+        .try_init();
+}
+
+/// Whether a line is by a crate of this project. The libraries' own lines name peers and their addresses, whatever we do.
+fn is_own(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or_default();
+    ["anon", "audit", "cutout", "node", "ua"].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_lines_are_logged_unasked() {
+        assert!(is_own("node::server") && is_own("ua"));
+        assert!(!is_own("libp2p_swarm") && !is_own("libp2p_swarm::node") && !is_own("nodes"));
+    }
 }

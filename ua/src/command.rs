@@ -38,7 +38,7 @@ pub struct Global {
     /// Tell each step on stderr; twice: log what happens inside, addresses scrubbed
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Let the log show addresses and identities: only for debugging a network of one's own
+    /// Let the log show addresses and identities, and what the libraries log: only for debugging a network of one's own
     #[arg(long, global = true, hide = true)]
     pub log_sensitive: bool,
 }

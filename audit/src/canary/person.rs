@@ -87,9 +87,10 @@ impl Person {
 
     /// Runs a command to its end.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<(), Failure> {
-        let output = self.command(arguments)?.stdin(Stdio::null()).output();
-        let output = tokio::time::timeout(PATIENCE, output).await.map_err(broken)?;
-        self.succeeded(output.map_err(broken)?.status)
+        let mut command = self.command(arguments)?;
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+        let status = tokio::time::timeout(PATIENCE, status).await.map_err(broken)?;
+        self.succeeded(status.map_err(broken)?)
     }
 
     fn succeeded(&self, status: std::process::ExitStatus) -> Result<(), Failure> {

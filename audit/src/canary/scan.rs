@@ -4,34 +4,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{SocketAddr, SocketAddrV4},
     path::Path,
 };
 
-use anon::{
-    certificate::{Address, NodeId},
-    network::MAX_K,
-    position::keep_closest,
-};
-use libp2p::multiaddr::Protocol;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::cluster::{Cluster, ClusterNode};
 
 use super::{
     LOG,
     expected::{EXPECTED, Medium, Part, allowed},
     needle::{Canaries, Find, Label, Needles},
-    person::Calls,
+    nodes::Process,
     wire::Capture,
     {disk, memory},
 };
 use crate::outcome::Outcome;
 
-/// How much further than k readers look.
-const WIDER: usize = 4;
-/// What a process writes into its log when it logs all it can.
-const TALK: &[u8] = b"DEBUG";
+/// What a node, and an agent, writes into its log when it logs all it can.
+const NODES_TALK: &[u8] = b"DEBUG";
+const AGENTS_TALK: &[u8] = b": channel through X ";
 /// What stands at the beginning of every libp2p connection.
 const GREETING: &[u8] = b"/noise";
 
@@ -104,8 +95,9 @@ impl Searched {
     /// What that says.
     pub(super) fn outcome(&self, check: &str, medium: Medium) -> Outcome {
         let show = |hit: &Hit| {
-            let Hit { of, place, label, form, times, context, .. } = hit;
-            format!("{of}, {place}: {} as {form}, {times} times: {context}", label.words())
+            let Hit { of, parts, place, label, form, times, context, .. } = hit;
+            let what = label.words();
+            format!("{of} {parts:?}, {place}: {what} as {form}, {times} times: {context}")
         };
         let leaks: Vec<&Hit> = self.hits.iter().filter(|hit| hit.allowed.is_none()).collect();
         let details = leaks.iter().map(|hit| show(hit)).collect::<Vec<_>>();
@@ -143,15 +135,15 @@ impl Searched {
 
 /// The searches so far.
 #[derive(Debug, Default)]
-pub(super) struct Scan(super::Findings);
-
-/// A process: its name, its parts, its number.
-pub(super) type Process = (String, BTreeSet<Part>, Option<u32>);
+pub(super) struct Scan {
+    all: super::Findings,
+    talks: bool,
+}
 
 impl Scan {
     /// Searches the memory of processes, some at once.
     pub(super) fn memory(&mut self, processes: &[Process], canaries: &Canaries) {
-        let into = &mut self.0.memory;
+        let into = &mut self.all.memory;
         let needles = match canaries.needles() {
             Ok(needles) => needles,
             Err(error) => return into.fail("no search", &io::Error::other(error), "report this"),
@@ -213,8 +205,8 @@ impl Scan {
     ) {
         let searched = canaries.needles().map_err(io::Error::other);
         match searched.and_then(|needles| disk::search(directory, except, &needles)) {
-            Ok((found, bytes)) => self.0.disk.add(Medium::Disk, of, parts, found, bytes),
-            Err(error) => self.0.disk.fail(of, &error, "report this"),
+            Ok((found, bytes)) => self.all.disk.add(Medium::Disk, of, parts, found, bytes),
+            Err(error) => self.all.disk.fail(of, &error, "report this"),
         }
     }
 
@@ -225,13 +217,15 @@ impl Scan {
 
     fn talk(&mut self, of: &str, parts: &BTreeSet<Part>, path: &Path, canaries: &Canaries) {
         let searched = canaries.needles().map_err(io::Error::other);
-        let into = &mut self.0.logs;
+        let into = &mut self.all.logs;
         match searched.and_then(|needles| Ok((needles.search(&std::fs::read(path)?), path))) {
             Ok((found, path)) => {
                 let bytes = std::fs::read(path).unwrap_or_default();
-                let talks = bytes.windows(TALK.len()).any(|piece| piece == TALK);
-                if !talks && !parts.contains(&Part::Audit) {
-                    into.blind.push(format!("anything in the log of {of}"));
+                let has = |talk: &[u8]| bytes.windows(talk.len()).any(|piece| piece == talk);
+                let is_agents = parts.contains(&Part::Sender) || parts.contains(&Part::Recipient);
+                self.talks |= !is_agents && has(NODES_TALK);
+                if is_agents && !has(AGENTS_TALK) {
+                    into.blind.push(format!("anything in the log of the {of}"));
                 }
                 let length = u64::try_from(bytes.len()).unwrap_or(0);
                 let found = found.into_iter().map(|find| (LOG.to_owned(), find)).collect();
@@ -244,7 +238,7 @@ impl Scan {
     /// Searches what passed.
     pub(super) fn wire(&mut self, capture: Capture, canaries: &Canaries) {
         let (streams, gaps) = capture.end();
-        let into = &mut self.0.wire;
+        let into = &mut self.all.wire;
         let Ok(needles) = canaries.needles() else { return };
         let greets = |bytes: &Vec<u8>| bytes.windows(GREETING.len()).any(|piece| piece == GREETING);
         if !streams.iter().any(greets) {
@@ -266,12 +260,15 @@ impl Scan {
     /// Notes that nothing could be heard.
     pub(super) fn wire_not_run(&mut self, error: &io::Error) {
         let remedy = "run as root, or give the program CAP_NET_RAW";
-        self.0.wire.fail("packets on loopback cannot be seen", error, remedy);
+        self.all.wire.fail("packets on loopback cannot be seen", error, remedy);
     }
 
     /// What all that came to.
-    pub(super) fn findings(self) -> super::Findings {
-        self.0
+    pub(super) fn findings(mut self) -> super::Findings {
+        if !self.talks {
+            self.all.logs.blind.push("anything in the log of any node".to_owned());
+        }
+        self.all
     }
 }
 
@@ -280,79 +277,4 @@ type Looked = io::Result<(Vec<(String, Find)>, u64)>;
 fn look((name, _, pid): &Process, needles: &Needles<'_>) -> Looked {
     let gone = || io::Error::other(format!("{name} is gone"));
     memory::search(pid.ok_or_else(gone)?, needles)
-}
-
-/// The nodes, and what each is to the mail.
-pub(super) struct Nodes<'a> {
-    cluster: &'a Cluster,
-    parts: Vec<BTreeSet<Part>>,
-}
-
-/// Where a node listens.
-pub(super) fn socket(node: &ClusterNode) -> Option<SocketAddr> {
-    let mut parts = node.address.iter();
-    match (parts.next()?, parts.next()?) {
-        (Protocol::Ip4(ip), Protocol::Tcp(port)) => Some((ip, port).into()),
-        _ => None,
-    }
-}
-
-impl<'a> Nodes<'a> {
-    /// Those near the recipient's certificate and inbox are told by their places.
-    pub(super) fn new(cluster: &'a Cluster, to: &Address, k: usize) -> Self {
-        let parts = cluster.nodes().iter().map(|_| BTreeSet::from([Part::Node])).collect();
-        let mut nodes = Self { cluster, parts };
-        let wider = (k + WIDER).min(MAX_K);
-        let near =
-            [(to.certificate(), k, Part::CertificateNode), (to.inbox(), wider, Part::InboxNode)];
-        for (key, count, part) in near {
-            let mut ids: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
-            keep_closest(&mut ids, &key, count, NodeId::position);
-            nodes.mark(part, |node| ids.contains(&node.id));
-        }
-        nodes
-    }
-
-    fn mark(&mut self, part: Part, is_one: impl Fn(&ClusterNode) -> bool) {
-        for (node, parts) in self.cluster.nodes().iter().zip(&mut self.parts) {
-            if is_one(node) {
-                parts.insert(part);
-            }
-        }
-    }
-
-    /// Marks those that somebody called, and looks from now on for where the calls came from.
-    pub(super) fn called(
-        &mut self,
-        calls: &Calls,
-        part: Part,
-        label: Label,
-        canaries: &mut Canaries,
-    ) {
-        let remotes: BTreeSet<SocketAddrV4> = calls.iter().map(|(_, remote)| *remote).collect();
-        self.mark(
-            part,
-            |node| matches!(socket(node), Some(SocketAddr::V4(at)) if remotes.contains(&at)),
-        );
-        calls.iter().for_each(|(local, _)| canaries.endpoint(label, *local));
-    }
-
-    /// Marks far ends by their short names.
-    pub(super) fn far_ends(&mut self, short: &[String]) {
-        self.mark(Part::FarEnd, |node| short.contains(&node.id.short()));
-    }
-
-    /// The processes of nodes that have one of these parts.
-    pub(super) fn processes(&self, which: &[Part]) -> Vec<Process> {
-        let all = self.cluster.nodes().iter().zip(&self.parts).enumerate();
-        all.filter(|(_, (_, parts))| which.iter().any(|part| parts.contains(part)))
-            .map(|(index, (node, parts))| (format!("node {index}"), parts.clone(), node.pid()))
-            .collect()
-    }
-
-    /// All of them, each with its directory.
-    pub(super) fn all(&self) -> Vec<(usize, &BTreeSet<Part>, &Path)> {
-        let all = self.cluster.nodes().iter().zip(&self.parts).enumerate();
-        all.map(|(index, (node, parts))| (index, parts, node.directory.as_path())).collect()
-    }
 }

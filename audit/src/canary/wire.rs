@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketType, recv, socket, sockopt};
@@ -70,19 +70,21 @@ impl Capture {
 fn listen(socket: &OwnedFd, ports: &BTreeSet<u16>, is_over: &AtomicBool) -> BTreeMap<Flow, Stream> {
     let mut streams: BTreeMap<Flow, Stream> = BTreeMap::new();
     let mut buffer = vec![0; PACKET];
-    loop {
-        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((length, _)) => {
-                let packet = buffer.get(..length).unwrap_or_default();
-                if let Some((flow, sequence, payload)) = segment(packet, ports) {
-                    streams.entry(flow).or_default().take(sequence, payload);
-                }
-            }
-            // Nothing came for a while, or a signal did.
-            Err(_) if is_over.load(Ordering::Relaxed) => return streams,
-            Err(_) => {}
+    let mut until: Option<Instant> = None;
+    // Others may talk on for ever: what was sent before the end is there by then.
+    while until.is_none_or(|until| Instant::now() < until) {
+        if until.is_none() && is_over.load(Ordering::Relaxed) {
+            until = Some(Instant::now() + TURN * 3);
+        }
+        // Where nothing comes for a while it is an error, and looked at again.
+        if let Ok((length, _)) = recv(socket, &mut buffer[..], RecvFlags::empty())
+            && let Some((flow, sequence, payload)) =
+                segment(buffer.get(..length).unwrap_or_default(), ports)
+        {
+            streams.entry(flow).or_default().take(sequence, payload);
         }
     }
+    streams
 }
 
 /// The flow, the sequence number and the payload of a TCP packet over IPv4 with one of these ports.

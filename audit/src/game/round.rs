@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{certificate::NodeId, position::Key};
 use ua::{
+    guard::Guards,
     record::{Record, What},
     session::SchemeChoice,
     terminal::Failure,
 };
 
-use crate::live::{ChannelTruth, MailRun, Sighting, Stage, channels, sightings};
+use super::SENDERS;
+use crate::live::{Agent, ChannelTruth, MailRun, Role, Sighting, Stage, channels, sightings};
 
 /// A mail that is to be sent: from whom, to whom, and how many bytes.
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +85,18 @@ struct Sent {
     sending: Vec<ChannelTruth>,
 }
 
-async fn send(stage: &Stage, errand: Errand, choice: SchemeChoice) -> Result<Sent, Failure> {
+/// Who plays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table<'a> {
+    pub(super) stage: &'a Stage,
+    /// Who is written to.
+    pub(super) recipients: &'a [Agent],
+}
+
+async fn send(table: Table<'_>, errand: Errand, choice: SchemeChoice) -> Result<Sent, Failure> {
     let nobody = || Failure::new(70, "the game has no such player", "", "report this");
-    let alice = stage.senders.get(errand.from).ok_or_else(nobody)?;
-    let bob = stage.recipients.get(errand.to).ok_or_else(nobody)?;
+    let alice = table.stage.senders.get(errand.from).ok_or_else(nobody)?;
+    let bob = table.recipients.get(errand.to).ok_or_else(nobody)?;
     // Or only the first mail to somebody would have a Z3.
     alice.forget_certificates()?;
     let _ = alice.take_events();
@@ -108,19 +118,24 @@ async fn send(stage: &Stage, errand: Errand, choice: SchemeChoice) -> Result<Sen
 /// # Errors
 /// [`Failure`] if a mail is not sent.
 pub(super) async fn play(
-    stage: &Stage,
+    table: Table<'_>,
     errands: &[Errand],
     at_once: bool,
     choice: SchemeChoice,
 ) -> Result<Vec<Played>, Failure> {
+    let stage = table.stage;
+    // Whose roster is due for comparison has it compared before the round: how long ago it was tells nothing then.
+    for sender in stage.senders.iter().take(SENDERS) {
+        sender.scheme(choice).await?;
+    }
     let marks = stage.mark();
     let sent = if at_once {
-        let all = errands.iter().map(|errand| send(stage, *errand, choice));
+        let all = errands.iter().map(|errand| send(table, *errand, choice));
         futures::future::try_join_all(all).await?
     } else {
         let mut sent = Vec::new();
         for errand in errands {
-            sent.push(send(stage, *errand, choice).await?);
+            sent.push(send(table, *errand, choice).await?);
         }
         sent
     };
@@ -129,7 +144,7 @@ pub(super) async fn play(
     let mut played = Vec::new();
     for Sent { errand, key, object, sending } in sent {
         let (from, to) = (errand.from, errand.to);
-        let Some((alice, bob)) = stage.senders.get(from).zip(stage.recipients.get(to)) else {
+        let Some((alice, bob)) = stage.senders.get(from).zip(table.recipients.get(to)) else {
             continue;
         };
         let mail = MailRun {
@@ -148,8 +163,14 @@ pub(super) async fn play(
             lines,
         };
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
-        for Sighting { role, lines, .. } in sightings(&mail, &nodes) {
+        let guards = Guards::read(&alice.vault)?;
+        let guard = guards.all().first().map(|guard| guard.node);
+        for Sighting { at, role, lines, .. } in sightings(&mail, &nodes) {
             places.entry(role.to_string()).or_default().see(&lines);
+            // The guard in use by itself: where it is passed over, it carries less.
+            if role == Role::Guard && guard == Some(at) {
+                places.entry("guard".to_owned()).or_default().see(&lines);
+            }
         }
         played.push(Played { is_first: errand.is_first, to, places });
         lines = mail.lines;

@@ -27,6 +27,8 @@ const GROWN_UP: u32 = 3;
 pub struct Size {
     /// Node processes.
     pub nodes: usize,
+    /// Replicas of what is kept; `None`: as in any small network.
+    pub replicas: Option<usize>,
     /// Seconds of an epoch of their network.
     pub epoch_seconds: u64,
     /// Who writes.
@@ -116,6 +118,7 @@ impl Stage {
     ) -> Result<Self, Failure> {
         let mut options =
             ClusterOptions::new(program, directory.path().join("network"), size.nodes);
+        options.k = size.replicas.unwrap_or(options.k);
         options.network.epoch_seconds = size.epoch_seconds;
         options.network.delay_seconds = 0;
         let hostile = directory.path().join("hostile");
@@ -135,18 +138,27 @@ impl Stage {
         let all = size.nodes;
         let cluster =
             Cluster::start(options, |n| step(&format!("{n} of {all} nodes are up"))).await?;
-        let agent = |kind: &str, number: usize| {
-            Agent::new(&cluster.network_file(), directory.path().join(format!("{kind}{number}")))
+        let agent = |name: String| Agent::new(&cluster.network_file(), directory.path().join(name));
+        let of_kind = |kind: &str, count: usize| -> Result<Vec<Agent>, Failure> {
+            (0..count).map(|number| agent(format!("{kind}{number}"))).collect()
         };
-        let senders = (0..size.senders).map(|n| agent("sender", n)).collect::<Result<_, _>>()?;
-        let recipients: Vec<Agent> =
-            (0..size.recipients).map(|n| agent("recipient", n)).collect::<Result<_, _>>()?;
+        let senders = of_kind("sender", size.senders)?;
+        let recipients = of_kind("recipient", size.recipients)?;
         for recipient in &recipients {
             recipient.publish().await?;
         }
         step("waiting until the nodes have known each other for two epochs");
         tokio::time::sleep(Duration::from_secs(size.epoch_seconds) * GROWN_UP).await;
         Ok(Self { cluster, senders, recipients, directory })
+    }
+
+    /// One more user of its network, of whom nobody knows yet.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn newcomer(&self) -> Result<Agent, Failure> {
+        let home = format!("newcomer{:016x}", rand::random::<u64>());
+        Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
     }
 
     /// From now on these nodes name accomplices when they are asked who is nearest; none: all are honest.

@@ -1,7 +1,9 @@
 //! `cutout send`.
 
 use std::{
+    fs::File,
     io::{IsTerminal as _, Read as _},
+    os::fd::AsFd as _,
     path::PathBuf,
     sync::Arc,
 };
@@ -150,6 +152,8 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     };
     // From here on the mail is kept, whatever happens to it or to this program.
     let id = hand_in(&Outbox::new(home.vault()), &mail)?;
+    // Sealed, it is all that is needed: nobody finds it here while it is on its way.
+    drop(message);
     let attempt = async {
         if let Some(reply) = &reply {
             // An answer must find its address, which is kept and published before the mail goes.
@@ -205,11 +209,11 @@ fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
                 tell("Type the message, then Ctrl-D.");
             }
             let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX).saturating_add(1);
+            let unreadable = |error| Failure::new(66, "standard input cannot be read", error, "");
+            // Past the standard library's own buffer, which would keep a copy until the program ends.
+            let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
             let mut bytes = Vec::new();
-            std::io::stdin()
-                .take(limit)
-                .read_to_end(&mut bytes)
-                .map_err(|error| Failure::new(66, "standard input cannot be read", error, ""))?;
+            File::from(input).take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
             if bytes.is_empty() { Err(ComposeError::Empty.into()) } else { Ok(bytes) }
         }
     }
