@@ -183,14 +183,16 @@ impl Options {
     /// Enough to see every coalition: some twenty seconds.
     #[must_use]
     pub const fn quick() -> Self {
-        let size = Size { nodes: 24, replicas: None, epoch_seconds: 3, senders: 6, recipients: 4 };
+        let size =
+            Size { nodes: 24, replicas: Some(3), epoch_seconds: 3, senders: 6, recipients: 4 };
         Self { size, each: 1, lies: 1 }
     }
 
     /// More mails, so that what many share is seen to be shared by many.
     #[must_use]
     pub const fn full() -> Self {
-        let size = Size { nodes: 24, replicas: None, epoch_seconds: 3, senders: 12, recipients: 6 };
+        let size =
+            Size { nodes: 24, replicas: Some(3), epoch_seconds: 3, senders: 12, recipients: 6 };
         Self { size, each: 3, lies: 6 }
     }
 }
