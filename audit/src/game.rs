@@ -88,7 +88,7 @@ impl Options {
     /// A look: enough to see that the game is not blind, and to refute what is badly wrong.
     #[must_use]
     pub const fn quick() -> Self {
-        Self { rounds: 6, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
+        Self { rounds: 12, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
     }
 
     /// Enough that an advantage of 0.12 would be seen with all but one in twenty.

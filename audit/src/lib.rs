@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
-//! | [`checks`] | what the checks are called, and where each lies |
+//! | [`mod@checks`] | what the checks are called, and where each lies |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`mutant`] | a weakness put back in, and which check saw it |

@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`options`], [`run`], [`findings`], [`check`] | what is simulated, all of it, what came out, whether it is as claimed |
+//! | [`options`], [`mod@run`], [`findings`], [`check`] | what is simulated, all of it, what came out, whether it is as claimed |
 //! | [`network`], [`lookup`] | positions and hostile nodes; Kademlia lookups |
 //! | [`paper`], [`guarded`] | who sees what of a mail, drawn by [`anon::selection`] |
 //! | [`view`], [`posterior`] | what the operator makes of it |

@@ -106,7 +106,7 @@ fn spread(count: usize) -> Vec<i32> {
 }
 
 fn dashes((x1, y1): (i32, i32), (x2, y2): (i32, i32)) -> Vec<Vec<(i32, i32)>> {
-    const PIECES: i32 = 14;
+    const PIECES: i32 = 40;
     let at = |n: i32| (x1 + (x2 - x1) * n / PIECES, y1 + (y2 - y1) * n / PIECES);
     (0..PIECES).step_by(2).map(|n| vec![at(n), at(n + 1)]).collect()
 }

@@ -60,7 +60,6 @@ pub(super) fn draw(
             .margin(12)
             .x_label_area_size(46)
             .y_label_area_size(64)
-            .right_y_label_area_size(8)
             .build_cartesian_2d((from..to).log_scale(), (LEAST..1.0).log_scale())
             .map_err(|e| error(&e))?;
         chart

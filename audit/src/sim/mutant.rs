@@ -176,7 +176,7 @@ const NODES: usize = 150;
 /// First mails, and senders of many mails.
 const MAILS: usize = 300;
 const SENDERS: usize = 60;
-const COURSE: usize = 50;
+const COURSE: usize = 150;
 
 /// What every selection must pass, in a small network at a hostile share of a tenth.
 pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
