@@ -55,7 +55,7 @@ const TEXT: usize = 200;
 /// Bytes of those that are told apart by their sizes.
 const LONG_TEXT: usize = 60_000;
 /// Rounds after which the recipients read, so that no inbox fills up.
-const READ_EVERY: usize = 200;
+const READ_EVERY: usize = 900;
 /// Rounds that may fail in a row.
 const PATIENCE: usize = 3;
 /// A, C, E and F.
