@@ -24,7 +24,10 @@ mod round;
 mod trial;
 mod view;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anon::{
     certificate::NodeId,
@@ -53,7 +56,7 @@ const TEXT: usize = 200;
 /// Bytes of those that are told apart by their sizes.
 const LONG_TEXT: usize = 60_000;
 /// Rounds after which the recipients read, so that no inbox fills up.
-const READ_EVERY: usize = 200;
+const READ_EVERY: usize = 900;
 /// Rounds that may fail in a row.
 const PATIENCE: usize = 3;
 /// A, C, E and F.
@@ -74,6 +77,8 @@ const OF_RECIPIENTS: [&str; 5] = ["Z2", "W2", "Z3", "inbox nodes", "certificate 
 pub struct Options {
     /// Rounds of who wrote to whom, and whether A wrote.
     pub rounds: usize,
+    /// Seconds after which no more of these are played: a coin does not know how late it is.
+    pub seconds: u64,
     /// Rounds with bodies whose padded sizes differ by recipient: they must be told apart.
     pub unpadded: usize,
     /// Rounds in which both write at the same moment.
@@ -88,13 +93,13 @@ impl Options {
     /// A look: enough to see that the game is not blind, and to refute what is badly wrong.
     #[must_use]
     pub const fn quick() -> Self {
-        Self { rounds: 12, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
+        Self { rounds: 12, seconds: 60, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
     }
 
     /// Enough that an advantage of 0.12 would be seen with all but one in twenty.
     #[must_use]
     pub const fn full() -> Self {
-        Self { rounds: 1_600, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
+        Self { rounds: 1_600, seconds: 3_600, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
     }
 }
 
@@ -134,6 +139,7 @@ struct Player<'a, S> {
     rng: StdRng,
     rounds: (usize, usize),
     step: S,
+    until: Instant,
 }
 
 impl<S: Fn(&str)> Player<'_, S> {
@@ -145,7 +151,7 @@ impl<S: Fn(&str)> Player<'_, S> {
         count: usize,
     ) -> Result<Vec<Round>, Failure> {
         let (mut rounds, mut failed) = (Vec::new(), 0);
-        while rounds.len() < count {
+        while rounds.len() < count && Instant::now() < self.until {
             (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
             let (world, is_a) = (self.rng.random(), self.rng.random());
             let mut errands = errands(world, is_a, self.rng.random(), lengths);
@@ -184,13 +190,15 @@ pub async fn run(
         return Ok(Findings { is_too_small: true, ..Findings::default() });
     };
     let table = Table { stage, recipients: &recipients };
-    let mut player = Player { table, rng, rounds: (0, 0), step };
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    let mut player = Player { table, rng, rounds: (0, 0), step, until };
     for from in 0..SENDERS {
         let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
         play(table, &[first], false, guarded).await?;
     }
     let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);
     let rounds = player.play(guarded, false, same, options.rounds).await?;
+    player.until += Duration::from_secs(options.seconds);
     let unpadded = player.play(guarded, false, two, options.unpadded).await?;
     let at_once = player.play(guarded, true, same, options.at_once).await?;
     let paper = player.play(SchemeChoice::Paper, false, same, options.paper).await?;

@@ -147,6 +147,18 @@ impl Person {
             |(_, path): (&str, &str)| Some(path.split_once(" to ")?.1.get(..8)?.to_owned());
         asked.filter_map(far_end).collect()
     }
+
+    /// How many attempts at channels for this were given up, as its own steps tell: their far ends are not named.
+    pub(super) fn given_up(&self, purposes: &[&str]) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let told = |line: &&str| {
+            let (purpose, what) = line.split_once(": ").unwrap_or_default();
+            let failed =
+                ["trying again", "answers disagree"].iter().any(|how| what.starts_with(how));
+            failed && purposes.contains(&purpose)
+        };
+        log.lines().filter(told).count()
+    }
 }
 
 impl Held {
