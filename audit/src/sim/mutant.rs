@@ -256,7 +256,7 @@ mod tests {
         assert!(fallen.is_empty(), "{fallen:?}");
         let checks = ["guarded", "guarded", "grinding", "guarded", "lookups", "guarded"];
         for (outcome, check) in mutants(3).iter().zip(checks) {
-            assert_eq!(outcome.caught_by, [format!("simulation.{check}")], "{outcome:?}");
+            assert!(outcome.caught_by.contains(&format!("simulation.{check}")), "{outcome:?}");
         }
     }
 }
