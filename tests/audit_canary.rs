@@ -61,13 +61,9 @@ async fn canaries_are_where_they_are_known_to_be_and_the_scan_sees_where_not() {
         all.map(|outcome| outcome.check.clone()).collect()
     };
     let honest = scan(None).await;
-    // What one node in some thirty scans holds in memory is not explained yet: L-52 says so.
-    let but_memory = |outcomes: &[Outcome]| -> Vec<String> {
-        fell(outcomes, Verdict::Fell).into_iter().filter(|check| check != "canary.memory").collect()
-    };
-    assert!(but_memory(&honest).is_empty());
-    let talkative = but_memory(&scan(Some(Mutant::LogsNames)).await);
+    assert!(fell(&honest, Verdict::Fell).is_empty());
+    let talkative = fell(&scan(Some(Mutant::LogsNames)).await, Verdict::Fell);
     assert_eq!(talkative, ["canary.logs"]);
-    let recording = but_memory(&scan(Some(Mutant::Records)).await);
+    let recording = fell(&scan(Some(Mutant::Records)).await, Verdict::Fell);
     assert_eq!(recording, ["canary.disk"]);
 }

@@ -15,6 +15,7 @@
 
 mod agents;
 mod audit_canary;
+mod audit_live;
 mod authority;
 mod bad_input;
 mod churn;

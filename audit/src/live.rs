@@ -3,18 +3,22 @@
 //!
 //! ```text
 //! stage ── agent        processes, and who uses them: the truth about each mail, and what was written down
-//!      └─► observation ── role, value   what one process was told on one stream, in which role
-//!               └─► coalition           which sets of roles connect the two ends, by which chain of values
+//!      └─► sighting ── role            which process had which lines before it, in which role
+//!            └─► observation ── label, value   what that tells, and what could tie it to others
+//!                     └─► coalition    which sets of roles connect the two ends, by which chain of values
+//! check, steps, leaked, liars: what is made of it     mutant: schemes that must be caught
 //! ```
 
 mod agent;
 mod check;
 mod coalition;
+mod label;
 mod leaked;
 mod liars;
 mod mutant;
 mod observation;
 mod role;
+mod sighting;
 mod stage;
 mod steps;
 mod value;
@@ -29,11 +33,13 @@ use ua::{session::SchemeChoice, terminal::Failure};
 pub use agent::Agent;
 pub use check::outcomes;
 pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
+pub use label::LABELS;
 pub use leaked::LeakFindings;
 pub use liars::{LiarFindings, run_liars};
 pub use mutant::mutants;
-pub use observation::{LABELS, Observation, Sighting, observations, sightings};
+pub use observation::{Observation, observations};
 pub use role::Role;
+pub use sighting::{Sighting, sightings};
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 
 /// What a scheme's mails showed.

@@ -100,24 +100,13 @@ pub struct Report {
     pub claims: Vec<Row>,
     /// Every limit.
     pub limits: Vec<Row>,
-    /// Every check.
-    pub outcomes: Vec<Outcome>,
-    /// The live run.
-    pub live: Option<live::Findings>,
-    /// The simulation.
-    pub simulation: Option<sim::Findings>,
-    /// The distinguishing game.
-    pub game: Option<game::Findings>,
-    /// The canary scan.
-    pub canary: Option<canary::Findings>,
-    /// The symbolic models.
-    pub symbolic: Option<symbolic::Findings>,
-    /// The mutants.
-    pub mutants: Vec<MutantOutcome>,
+    /// What its parts found.
+    #[serde(flatten)]
+    pub parts: Parts,
 }
 
 /// What the parts of the audit found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Parts {
     /// Every check.
     pub outcomes: Vec<Outcome>,
@@ -143,27 +132,23 @@ impl Report {
         let fell = parts.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Fell);
         let by_check: BTreeMap<&str, &Outcome> =
             parts.outcomes.iter().map(|outcome| (outcome.check.as_str(), outcome)).collect();
-        let rows =
-            |statements: &[Statement]| statements.iter().map(|s| row(s, &by_check)).collect();
+        let rows = |statements: &[Statement]| -> Vec<Row> {
+            statements.iter().map(|s| row(s, &by_check)).collect()
+        };
+        let (claims, limits) = (rows(&claims.claims), rows(&claims.limits));
         Self {
             schema: SCHEMA.to_owned(),
             run,
             verdict: if fell { Verdict::Fell } else { Verdict::Holds },
-            claims: rows(&claims.claims),
-            limits: rows(&claims.limits),
-            outcomes: parts.outcomes.clone(),
-            live: parts.live,
-            simulation: parts.simulation,
-            game: parts.game,
-            canary: parts.canary,
-            symbolic: parts.symbolic,
-            mutants: parts.mutants,
+            claims,
+            limits,
+            parts,
         }
     }
 
     /// The checks that ended so.
     pub fn ended(&self, verdict: Verdict) -> impl Iterator<Item = &Outcome> {
-        self.outcomes.iter().filter(move |outcome| outcome.verdict == verdict)
+        self.parts.outcomes.iter().filter(move |outcome| outcome.verdict == verdict)
     }
 }
 

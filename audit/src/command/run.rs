@@ -178,7 +178,7 @@ fn write(args: &RunArgs, report: &Report) -> Result<(), Failure> {
 fn conclude(args: &RunArgs, report: &Report) -> Result<(), Failure> {
     let fallen: Vec<&Outcome> = report.ended(Verdict::Fell).collect();
     if args.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
-        for outcome in &report.outcomes {
+        for outcome in &report.parts.outcomes {
             let verdict = match outcome.verdict {
                 Verdict::Holds => "holds  ",
                 Verdict::NotRun => "not run",

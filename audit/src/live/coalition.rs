@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    observation::{OF_ALICE, OF_BOB, Observation},
+    label::{OF_ALICE, OF_BOB},
+    observation::Observation,
     role::Role,
 };
 
@@ -254,4 +255,85 @@ fn subsets<'a>(roles: &[&'a Role], size: usize) -> Vec<Vec<&'a Role>> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anon::certificate::NodeId;
+
+    fn role(name: &str) -> Role {
+        Role::try_from(name.to_owned()).unwrap()
+    }
+
+    /// What somebody in a role holds: values, places of nodes, and labels.
+    fn seen(name: &str, values: &[u8], knows: &[&str], labels: &[&'static str]) -> Observation {
+        Observation {
+            at: NodeId([0; 32]),
+            role: role(name),
+            values: values.iter().map(|value| (vec![*value; 8], "a field".to_owned())).collect(),
+            knows: knows.iter().map(|name| role(name)).collect(),
+            labels: labels.iter().copied().collect(),
+        }
+    }
+
+    fn found(mails: &[Vec<Observation>]) -> Vec<(Strength, Vec<String>)> {
+        let mut sharers = Sharers::new();
+        for (sender, mail) in mails.iter().enumerate() {
+            count_sharers(&mut sharers, sender, mail);
+        }
+        let names = |c: Coalition| (c.strength, c.roles.iter().map(ToString::to_string).collect());
+        minimal(mails, &sharers).into_iter().map(names).collect()
+    }
+
+    fn path(unique: u8, common: u8) -> Vec<Observation> {
+        vec![
+            seen("X", &[unique, common], &["M(Z2)"], &["A's address"]),
+            seen("M(Z2)", &[unique, unique + 1], &["M(Z2)", "Z2"], &[]),
+            seen("Z2", &[unique + 1, common], &["M(Z2)"], &["Bob's keys"]),
+            seen("inbox nodes", &[common], &["Z2"], &["Bob's keys"]),
+        ]
+    }
+
+    fn set(strength: Strength, roles: &[&str]) -> (Strength, Vec<String>) {
+        (strength, roles.iter().map(|role| (*role).to_owned()).collect())
+    }
+
+    #[test]
+    fn what_links_is_found_at_its_smallest_and_what_all_share_links_nobody() {
+        assert_eq!(
+            found(&[path(10, 99), path(20, 99)]),
+            [
+                set(Strength::Value, &["X", "M(Z2)", "Z2"]),
+                set(Strength::Node, &["X", "Z2"]),
+                set(Strength::Node, &["X", "M(Z2)", "inbox nodes"]),
+            ]
+        );
+        // The same value in one sender's mail only ties all that hold it.
+        let leaky = found(&[path(10, 98), path(20, 99)]);
+        assert!(leaky.contains(&set(Strength::Value, &["X", "Z2"])), "{leaky:?}");
+        assert!(leaky.contains(&set(Strength::Value, &["X", "inbox nodes"])), "{leaky:?}");
+    }
+
+    #[test]
+    fn who_is_told_both_needs_no_accomplice_and_who_shares_nothing_has_none() {
+        let both = seen("Z3", &[1], &[], &["A's identity", "Bob's name"]);
+        assert_eq!(found(&[vec![both]]), [set(Strength::Value, &["Z3"])]);
+        let apart = [seen("X", &[1], &[], &["A's keys"]), seen("Z2", &[2], &[], &["Bob's keys"])];
+        assert!(found(&[apart.to_vec()]).is_empty());
+    }
+
+    #[test]
+    fn what_nodes_know_by_chance_in_a_few_mails_is_no_coalition() {
+        let chance = |knows: &[&str]| {
+            vec![
+                seen("X", &[1], knows, &["A's address"]),
+                seen("Z2", &[2], &["M(Z2)"], &["Bob's keys"]),
+            ]
+        };
+        let mails = [chance(&["M(Z2)"]), chance(&[]), chance(&[])];
+        assert!(found(&mails).is_empty());
+        let mails = [chance(&["M(Z2)"]), chance(&["M(Z2)"]), chance(&[])];
+        assert_eq!(found(&mails), [set(Strength::Node, &["X", "Z2"])]);
+    }
 }

@@ -40,10 +40,10 @@ pub fn page(report: &Report) -> Result<String, String> {
     environment.add_template("page.html", PAGE).map_err(words)?;
     environment.add_template("row.html", ROW).map_err(words)?;
     let mut lattices = BTreeMap::new();
-    for scheme in report.live.iter().flat_map(|live| &live.schemes) {
+    for scheme in report.parts.live.iter().flat_map(|live| &live.schemes) {
         lattices.insert(scheme.scheme.clone(), lattice::draw(scheme)?);
     }
-    let simulation = report.simulation.as_ref();
+    let simulation = report.parts.simulation.as_ref();
     let plots = simulation.map(plots).transpose()?;
     let ended = |verdict| report.ended(verdict).count();
     let rows = report.claims.iter().chain(&report.limits);
@@ -66,7 +66,7 @@ pub fn page(report: &Report) -> Result<String, String> {
         table => simulation.map(table),
         lattices,
         views => views(report),
-        game => report.game.as_ref().map(game_rows),
+        game => report.parts.game.as_ref().map(game_rows),
     };
     page.render(context).map_err(words)
 }
@@ -75,10 +75,10 @@ fn sections(report: &Report) -> Vec<(&'static str, &'static str)> {
     let all = [
         ("claims", "Claims", true),
         ("limits", "Limits", true),
-        ("linked", "How often", report.simulation.is_some()),
-        ("coalitions", "Coalitions", report.live.is_some()),
-        ("roles", "Roles", report.live.is_some()),
-        ("game", "Two worlds", report.game.is_some()),
+        ("linked", "How often", report.parts.simulation.is_some()),
+        ("coalitions", "Coalitions", report.parts.live.is_some()),
+        ("roles", "Roles", report.parts.live.is_some()),
+        ("game", "Two worlds", report.parts.game.is_some()),
         ("mutants", "Mutants", true),
         ("checks", "All checks", true),
         ("again", "Reproduce", true),
@@ -190,7 +190,7 @@ struct ViewRow {
 
 /// For each scheme, which role was told what.
 fn views(report: &Report) -> Vec<Value> {
-    let schemes = report.live.iter().flat_map(|live| &live.schemes);
+    let schemes = report.parts.live.iter().flat_map(|live| &live.schemes);
     schemes
         .map(|scheme| {
             let labels: BTreeSet<&String> = scheme.views.values().flatten().collect();

@@ -1,0 +1,108 @@
+//! Labels: what a mail's participants know at birth, by name, and the search for it in what a process wrote down.
+
+use std::collections::BTreeSet;
+
+use anon::certificate::NodeId;
+use ua::record::Record;
+
+use super::stage::MailRun;
+
+/// Every label that there is.
+pub const LABELS: [&str; 19] = [
+    "A's address",
+    "A's identity",
+    "A's name",
+    "A's keys",
+    "Bob's address",
+    "Bob's identity",
+    "Bob's name",
+    "Bob's keys",
+    "Message-ID's key",
+    "sealed body",
+    "subject",
+    "text",
+    "keyX",
+    "keyY",
+    "keyZ",
+    "who is X",
+    "who is M",
+    "who is Y",
+    "who is Z",
+];
+/// Labels that say who wrote.
+pub(super) const OF_ALICE: [&str; 4] = ["A's address", "A's identity", "A's name", "A's keys"];
+/// Labels that say who was written to.
+pub(super) const OF_BOB: [&str; 4] =
+    ["Bob's address", "Bob's identity", "Bob's name", "Bob's keys"];
+
+/// What the participants know at birth, as bytes to be looked for.
+pub(super) struct Needles(Vec<(&'static str, Vec<u8>)>);
+
+impl Needles {
+    /// Everything of a mail that has a label.
+    pub(super) fn of(mail: &MailRun<'_>, bobs_peers: &BTreeSet<&str>) -> Self {
+        let mut needles: Vec<(&'static str, Vec<u8>)> = Vec::new();
+        let alices_peers = mail.alice.identities();
+        for (_, line) in &mail.lines {
+            let address = line.address.clone().into_bytes();
+            if alices_peers.contains(&line.peer) {
+                needles.push(("A's address", address));
+            } else if bobs_peers.contains(line.peer.as_str()) {
+                needles.push(("Bob's address", address));
+            }
+        }
+        needles.extend(alices_peers.iter().map(|peer| ("A's identity", peer.clone().into_bytes())));
+        needles.extend(bobs_peers.iter().map(|peer| ("Bob's identity", peer.as_bytes().to_vec())));
+        for (name, keys, person) in
+            [("A's name", "A's keys", mail.alice), ("Bob's name", "Bob's keys", mail.bob)]
+        {
+            let (address, claims) = (person.address(), person.certificate.claims());
+            needles.push((name, address.to_string().into_bytes()));
+            needles.push((keys, address.inbox().0.to_vec()));
+            needles.push((keys, address.certificate().0.to_vec()));
+            needles.push((keys, claims.verify_key.0.to_vec()));
+            needles.push((keys, claims.sealing_key.0.to_vec()));
+        }
+        let middle = mail.object.len() / 2;
+        needles.push(("Message-ID's key", mail.key.0.to_vec()));
+        for start in [0, middle] {
+            let piece = mail.object.get(start..start + 32).unwrap_or_default();
+            needles.push(("sealed body", piece.to_vec()));
+        }
+        needles.push(("subject", mail.subject.clone().into_bytes()));
+        needles.push(("text", mail.message.clone()));
+        for (_, _, keys) in &mail.sending {
+            needles.push(("keyX", keys.go_between.0.to_vec()));
+            needles.push(("keyY", keys.witness.0.to_vec()));
+            needles.push(("keyZ", keys.far_end.0.to_vec()));
+        }
+        needles.sort();
+        needles.dedup();
+        needles.retain(|(_, bytes)| bytes.len() >= 8);
+        Self(needles)
+    }
+
+    /// The labels of what stands in some lines.
+    pub(super) fn in_lines(&self, lines: &[&Record]) -> BTreeSet<&'static str> {
+        let raw: Vec<Vec<u8>> = lines.iter().map(|line| raw(line)).collect();
+        let holds = |needle: &[u8]| raw.iter().any(|bytes| contains(bytes, needle));
+        self.0.iter().filter(|(_, needle)| holds(needle)).map(|(label, _)| *label).collect()
+    }
+}
+
+/// Everything in a line, as bytes.
+fn raw(line: &Record) -> Vec<u8> {
+    let nodes: Vec<u8> = line.nodes.iter().flat_map(|node| node.0).collect();
+    let caller = line.peer.parse::<libp2p::PeerId>().ok();
+    let caller = caller.and_then(|peer| NodeId::from_peer_id(&peer.to_bytes()));
+    let caller = caller.map(|node| node.0).unwrap_or_default();
+    let (peer, address) = (line.peer.as_bytes(), line.address.as_bytes());
+    [peer, b"\n", address, b"\n", &caller, b"\n", &nodes, b"\n", &line.request, b"\n", &line.answer]
+        .concat()
+}
+
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    let Some(first) = needle.first() else { return false };
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
+    starts.into_iter().any(|(start, _)| bytes.get(start..start + needle.len()) == Some(needle))
+}

@@ -1,0 +1,250 @@
+//! Who had what before it in which role: a mail's lines, sorted by process and stream, and each stream given its role by
+//! the truth about the mail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
+use ua::{
+    event::Purpose,
+    record::{Record, What},
+};
+
+use super::{
+    role::{Role, asks_for, far_ends},
+    stage::{ChannelTruth, MailRun},
+    value::{as_key, node_of},
+};
+
+/// The lines of one stream at one process.
+type Stream<'a> = (NodeId, Vec<&'a Record>);
+
+/// What one process had before it on one stream, in one role: lines of its record, not looked into yet.
+#[derive(Clone, Debug)]
+pub struct Sighting<'a> {
+    /// The process.
+    pub at: NodeId,
+    /// In what role.
+    pub role: Role,
+    /// The far end of the channel that it belongs to, if it belongs to one.
+    pub end: Option<String>,
+    /// The lines.
+    pub lines: Vec<&'a Record>,
+}
+
+/// Who had what before it in which role, in no order; what was asked on lookups is left out.
+#[must_use]
+pub fn sightings<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Sighting<'a>> {
+    let bobs = bobs_peers(mail, nodes);
+    let mut found = Vec::new();
+    let mut see = |role: Role, end: Option<String>, at: NodeId, lines: &[&'a Record]| {
+        found.push(Sighting { at, role, end, lines: lines.to_vec() });
+    };
+    let streams = streams(&mail.lines);
+    let opened: BTreeMap<&[u8], &Stream<'_>> = streams
+        .iter()
+        .filter_map(|stream| Some((handshake(stream, What::Opened)?, stream)))
+        .collect();
+    let is_user = |stream: &Stream<'_>| {
+        stream.1.first().is_some_and(|line| node_of(&line.peer, nodes).is_none())
+    };
+    for first in &streams {
+        if handshake(first, What::Opened).is_some() {
+            if is_user(first) {
+                for (role, end, (at, lines)) in roles(mail, &passed(first, &opened)) {
+                    see(role, Some(end), *at, lines);
+                }
+            }
+        } else if let Some((role, end, (at, lines))) =
+            direct_role(mail, first, is_user(first), &bobs)
+        {
+            see(role, end, *at, lines);
+        }
+    }
+    for (at, line) in mail.lines.iter().filter(|(_, line)| line.what == What::Answered) {
+        if let Some(role) = errand(mail, *at, line) {
+            let end = end_of(&role);
+            see(role, end, *at, &[line]);
+        }
+    }
+    found
+}
+
+/// The identities of those that are neither nodes nor the sender: the reader's.
+pub(super) fn bobs_peers<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> BTreeSet<&'a str> {
+    let alices = mail.alice.identities();
+    let strangers = mail.lines.iter().map(|(_, line)| line.peer.as_str());
+    let strangers = strangers.filter(|peer| !peer.is_empty() && node_of(peer, nodes).is_none());
+    strangers.filter(|peer| !alices.contains(*peer)).collect()
+}
+
+fn streams(lines: &[(NodeId, Record)]) -> Vec<Stream<'_>> {
+    let mut streams: BTreeMap<(NodeId, u64), Vec<&Record>> = BTreeMap::new();
+    let of_a_stream = lines
+        .iter()
+        .filter(|(_, line)| !matches!(line.what, What::Answered | What::LookedUp | What::Lied));
+    for (at, line) in of_a_stream {
+        streams.entry((*at, line.stream)).or_default().push(line);
+    }
+    streams.into_iter().map(|((at, _), lines)| (at, lines)).collect()
+}
+
+fn handshake<'a>(stream: &Stream<'a>, what: What) -> Option<&'a [u8]> {
+    let line = stream.1.iter().find(|line| line.what == what)?;
+    Some(&line.request)
+}
+
+/// The streams of a channel, from the user's end on: both ends of a piece know its handshake.
+fn passed<'a, 'b>(
+    first: &'b Stream<'a>,
+    opened: &BTreeMap<&'a [u8], &'b Stream<'a>>,
+) -> Vec<&'b Stream<'a>> {
+    let mut all = vec![first];
+    let mut last = first;
+    while let Some(next) = handshake(last, What::Extended).and_then(|piece| opened.get(piece)) {
+        // No path is longer; a loop cannot be made of handshakes.
+        if all.len() > 8 {
+            break;
+        }
+        all.push(next);
+        last = next;
+    }
+    all
+}
+
+/// Who was what along a channel.
+fn roles<'a, 'b>(
+    mail: &MailRun<'_>,
+    along: &[&'b Stream<'a>],
+) -> Vec<(Role, String, &'b Stream<'a>)> {
+    let nodes: Vec<NodeId> = along.iter().map(|(at, _)| *at).collect();
+    let both = mail.channels();
+    let asked: Vec<Key> =
+        along.last().into_iter().flat_map(|(_, lines)| asked_keys(lines)).collect();
+    let go_between = |end: &str| match mail.guarded && !end.starts_with('R') {
+        true => Role::Guard,
+        false => Role::GoBetween(end.to_owned()),
+    };
+    // Two channels of the paper's may have the same nodes: then what the far end was asked tells them apart.
+    let fits = |end: &str| {
+        let mut places = asked.iter().filter_map(|key| mail.place(key));
+        places.any(|place| asks_for(place).contains(&end))
+    };
+    let along_them = both.iter().filter(|(_, (_, path, _))| path.along() == nodes);
+    if let Some((end, _)) = along_them.max_by_key(|(end, _)| fits(end)) {
+        let last = along.len().saturating_sub(1);
+        let role = |place: usize| match place {
+            0 => go_between(end),
+            place if place == last => Role::FarEnd(end.clone()),
+            _ => Role::Middle(end.clone()),
+        };
+        return along
+            .iter()
+            .enumerate()
+            .map(|(place, stream)| (role(place), end.clone(), *stream))
+            .collect();
+    }
+    // The question to the witness goes through guard and middle.
+    let confirms = |(_, (_, path, keys)): &&(String, &ChannelTruth)| {
+        nodes == path.to_witness() && asked.contains(&keys.far_end)
+    };
+    if let Some((end, _)) = both.iter().find(confirms) {
+        let middle = vec![Role::Middle(end.clone()); along.len().saturating_sub(2)];
+        let roles = [go_between(end)].into_iter().chain(middle).chain([Role::Witness(end.clone())]);
+        let along = roles.zip(along);
+        return along.map(|(role, stream)| (role, end.clone(), *stream)).collect();
+    }
+    Vec::new()
+}
+
+fn asked_keys(lines: &[&Record]) -> Vec<Key> {
+    let key = |line: &&Record| match line.decoded()? {
+        Request::Nearest { key, .. } | Request::Closest { key, .. } => Some(key),
+        _ => None,
+    };
+    lines.iter().filter_map(key).collect()
+}
+
+/// The role of whoever got a request over a link of its own.
+fn direct_role<'a, 'b>(
+    mail: &MailRun<'_>,
+    stream: &'b Stream<'a>,
+    is_user: bool,
+    bobs: &BTreeSet<&str>,
+) -> Option<(Role, Option<String>, &'b Stream<'a>)> {
+    let line = stream.1.iter().find(|line| line.what == What::Direct)?;
+    let request = line.decoded()?;
+    if let Some(role) = mail.replica(&request) {
+        return Some((role, mail.bearer(&request).map(str::to_owned), stream));
+    }
+    let role = match request {
+        _ if !is_user => return None,
+        Request::Roster { .. } | Request::RosterEntries { .. } => {
+            let is_bob = bobs.contains(line.peer.as_str());
+            Role::Member(if is_bob { "R" } else { "" }.to_owned())
+        }
+        Request::Closest { key, .. } if bobs.contains(line.peer.as_str()) => {
+            Role::Entrance(readers(mail.place(&key)?))
+        }
+        Request::Closest { key, .. } | Request::Nearest { key, .. } => {
+            let of =
+                |pick: fn(&Draw) -> Key| mail.sending.iter().find(|(_, _, keys)| pick(keys) == key);
+            if let Some((purpose, path, _)) = of(|keys| keys.far_end) {
+                if path.witness != stream.0 {
+                    return None;
+                }
+                Role::Witness(first_name(*purpose))
+            } else {
+                let (purpose, ..) =
+                    of(|keys| keys.go_between).or_else(|| of(|keys| keys.witness))?;
+                Role::Entrance(first_name(*purpose))
+            }
+        }
+        _ => return None,
+    };
+    let end = end_of(&role);
+    Some((role, end, stream))
+}
+
+/// The role of whoever was brought an answer.
+fn errand(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
+    let bearer = mail.bearer(&line.decoded()?)?;
+    let is_it = |(name, (_, path, _)): &(String, &ChannelTruth)| {
+        name.as_str() == bearer && path.far_end == at
+    };
+    mail.channels().iter().any(is_it).then(|| Role::FarEnd(bearer.to_owned()))
+}
+
+/// The role of those who were asked while a node looked a key up.
+pub(super) fn looked_up(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
+    let key = as_key(&line.request)?;
+    for (purpose, _, keys) in &mail.sending {
+        let end = first_name(*purpose);
+        let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.far_end)];
+        if let Some((name, _)) = names.into_iter().find(|(_, drawn)| *drawn == key) {
+            return Some(Role::PathNodes(name.to_owned(), end));
+        }
+    }
+    let place = mail.place(&key)?;
+    // What is looked up for the reader by an entrance is the reader's.
+    let end = mail.far_end_for(place, at).unwrap_or_else(|| readers(place));
+    Some(Role::PathNodes(place.to_owned(), end))
+}
+
+fn first_name(purpose: Purpose) -> String {
+    far_ends(purpose).first().copied().unwrap_or_default().to_owned()
+}
+
+/// The reader's name for what is kept in a place.
+fn readers(place: &str) -> String {
+    asks_for(place).last().copied().unwrap_or_default().to_owned()
+}
+
+/// The channel that what is told to this role belongs to.
+pub(super) fn end_of(role: &Role) -> Option<String> {
+    match role {
+        Role::Entrance(end) | Role::FarEnd(end) | Role::Witness(end) | Role::PathNodes(_, end) => {
+            Some(end.clone())
+        }
+        _ => None,
+    }
+}
