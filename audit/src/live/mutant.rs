@@ -41,11 +41,13 @@ use crate::{
 /// How long a node may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Mails of each mutant, by as many senders: what only one of them has is then told from what all have.
-const MAILS: usize = 2;
+const MAILS: usize = 3;
 
 /// One thing done as it must not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weakness {
+    /// None: production, which must not be caught.
+    None,
     /// Y is asked by the sender itself.
     DirectWitness,
     /// So are the nodes of the certificate.
@@ -99,7 +101,8 @@ const ALL: [(Weakness, &str, &str, &str); 6] = [
     ),
 ];
 
-/// Sends mails by each mutant and says which checks saw it.
+/// Sends mails by each mutant and says which checks saw it. The same way of sending without a weakness is caught by
+/// nothing, or all are taken for survivors: who cries at everything catches nobody.
 ///
 /// # Errors
 /// [`Failure`] if the network fails.
@@ -109,6 +112,7 @@ pub async fn mutants(
     step: impl Fn(&str),
 ) -> Result<Vec<MutantOutcome>, Failure> {
     let mut all = Vec::new();
+    let control = run(stage, claims, Weakness::None).await?;
     for (weakness, name, sentence, attack) in ALL {
         step(&format!("mutant: {name}"));
         let fallen = run(stage, claims, weakness).await?;
@@ -116,21 +120,35 @@ pub async fn mutants(
             name: name.to_owned(),
             weakness: sentence.to_owned(),
             attack: attack.to_owned(),
-            caught_by: fallen.iter().map(|outcome| outcome.check.clone()).collect(),
-            seen: fallen.first().map_or_else(
-                || "every check held".to_owned(),
-                |outcome| outcome.details.first().unwrap_or(&outcome.seen).clone(),
-            ),
+            caught_by: match control.first() {
+                None => fallen.iter().map(|outcome| outcome.check.clone()).collect(),
+                Some(_) => Vec::new(),
+            },
+            seen: match (control.first(), fallen.first()) {
+                (Some(control), _) => format!("production is caught too: {}", first_line(control)),
+                (None, Some(fallen)) => first_line(fallen),
+                (None, None) => "every check held".to_owned(),
+            },
         });
     }
     Ok(all)
+}
+
+fn first_line(outcome: &Outcome) -> String {
+    outcome.details.iter().find(|line| is_too_much(line)).unwrap_or(&outcome.seen).clone()
+}
+
+/// What is not there in so few mails is no finding here: only what is too much is.
+fn is_too_much(line: &str) -> bool {
+    !line.starts_with("not found") && !line.contains("was not told")
 }
 
 async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<Outcome>, Failure> {
     let mut runs = Vec::new();
     for number in 0..MAILS.min(stage.senders.len()) {
         let Some(alice) = stage.senders.get(number) else { continue };
-        // Recipients whose certificates these senders have not kept.
+        // What they kept of an earlier mail would save them the fetch that one of the mutants does wrong.
+        alice.forget_certificates()?;
         let to = stage.recipients.len() - 1 - number % stage.recipients.len();
         let marks = stage.begin(number, to)?;
         let scheme = Weak::over(alice, weakness).await?;
@@ -144,12 +162,10 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
         runs.push(mail.await?);
     }
     let found = analyse(stage, "guarded", &runs, &mut Sharers::new());
-    // What is not there in two mails is no finding here: only what is too much is.
     let seen = [views(&found, claims), coalitions(&found, claims), steps(&found)];
     let too_much = |outcome: &Outcome| {
-        let is_too_much =
-            |line: &String| !line.contains("not found") && !line.contains("was not told");
-        outcome.verdict == Verdict::Fell && outcome.details.iter().any(is_too_much)
+        let lines = || outcome.details.iter().any(|line| is_too_much(line));
+        outcome.verdict == Verdict::Fell && lines()
     };
     Ok(seen.into_iter().filter(too_much).collect())
 }
@@ -242,7 +258,8 @@ impl Scheme for Weak {
         Box::pin(async move {
             if self.weakness == Weakness::DirectCertificate
                 && purpose == Purpose::Certificate
-                && let Request::Nearest { key, .. } = early
+                && let Request::Perform { request, .. } = early
+                && let Request::Fetch { key } = &**request
             {
                 let near = self.inner.own_replicas(key).unwrap_or_default();
                 if let Some(node) = near.first() {

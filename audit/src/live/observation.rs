@@ -11,7 +11,7 @@ use super::{
     role::Role,
     sighting::{Sighting, bobs_peers, end_of, looked_up, sightings},
     stage::MailRun,
-    value::{Values, close_under_hashing, named, values},
+    value::{Values, close_under_hashing, neighbours, values},
 };
 
 /// One observation.
@@ -71,17 +71,19 @@ impl Places {
         Self(all)
     }
 
-    /// The places whose nodes somebody in this role knows: those of its own channels that it was told of, and those
-    /// that anyone can find who has the key. That a node has another place in another channel by chance is not known.
+    /// The places whose nodes somebody in this role knows: its neighbours' in its own channel, and those that anyone can
+    /// find who has the key. That a node has another place in another channel by chance is not known, nor that whoever
+    /// brings something to a storage node is more than a far end.
     fn known(
         &self,
         role: &Role,
         channel: Option<&str>,
-        named: &BTreeSet<NodeId>,
+        near: &BTreeSet<NodeId>,
         values: &Values,
     ) -> BTreeSet<Role> {
         let told = |(end, place, node, key): &&(String, Role, NodeId, Option<Key>)| {
-            channel == Some(end.as_str()) && (place == role || named.contains(node))
+            let may_be = !matches!(role, Role::Replicas(_)) || matches!(place, Role::FarEnd(_));
+            channel == Some(end.as_str()) && (place == role || may_be && near.contains(node))
                 || key.is_some_and(|key| values.contains_key(&key.0[..]))
         };
         self.0.iter().filter(told).map(|(_, place, ..)| place.clone()).collect()
@@ -107,11 +109,9 @@ pub fn observations(mail: &MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Observa
         let mut all: Values = lines.iter().flat_map(|line| values(line, nodes)).collect();
         close_under_hashing(&mut all);
         let mut labels = needles.in_lines(&lines);
-        let mut named: BTreeSet<NodeId> =
-            lines.iter().flat_map(|line| named(line, nodes)).collect();
-        // What a node is itself it knows by its role alone.
-        named.remove(&at);
-        let knows = places.known(&role, end.as_deref(), &named, &all);
+        let near: BTreeSet<NodeId> =
+            lines.iter().flat_map(|line| neighbours(line, nodes)).collect();
+        let knows = places.known(&role, end.as_deref(), &near, &all);
         labels.extend(knows.iter().filter(|place| **place != role).filter_map(who));
         Observation { at, role, values: all, knows, labels }
     };

@@ -23,7 +23,7 @@ pub(super) fn node_of(peer: &str, nodes: &BTreeSet<NodeId>) -> Option<NodeId> {
     NodeId::from_peer_id(&peer.to_bytes()).filter(|node| nodes.contains(node))
 }
 
-/// All values of a line but those that name a node of the network or are its own: see [`named`]. From where a node
+/// All values of a line but those that name a node of the network or are its own: see [`neighbours`]. From where a node
 /// calls is none either: it is a socket of this one connection, whose number another may have by chance.
 pub(super) fn values(line: &Record, nodes: &BTreeSet<NodeId>) -> Values {
     let mut found = Values::new();
@@ -46,24 +46,12 @@ pub(super) fn values(line: &Record, nodes: &BTreeSet<NodeId>) -> Values {
     found
 }
 
-/// The nodes of the network that a line names, but for those that are to be asked for something or that answered: they
-/// are near a key, whoever else they may be.
-pub(super) fn named(line: &Record, nodes: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    let mut all = BTreeSet::new();
-    for (name, message) in messages(line) {
-        every_field(&message, name, &mut |bytes, place| {
-            let is_near = place.starts_with("answer") || place.contains(".Perform");
-            if !is_near && let Ok(id) = <[u8; 32]>::try_from(&bytes[..]) {
-                all.insert(NodeId(id));
-            }
-        });
-    }
-    let caller = node_of(&line.peer, nodes);
-    all.into_iter()
-        .chain(line.nodes.iter().copied().filter(|_| line.what != What::Answered))
-        .chain(caller)
-        .filter(|n| nodes.contains(n))
-        .collect()
+/// The nodes that a line ties its process to: who called, the next one of a channel, who looked a key up. Nodes that
+/// messages name are near a key, whoever else they may be, and tie nobody.
+pub(super) fn neighbours(line: &Record, nodes: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let told = matches!(line.what, What::Extended | What::LookedUp);
+    let next = line.nodes.iter().copied().filter(|_| told);
+    next.chain(node_of(&line.peer, nodes)).filter(|node| nodes.contains(node)).collect()
 }
 
 fn messages(line: &Record) -> Vec<(&'static str, Json)> {
