@@ -72,8 +72,8 @@ impl Places {
     }
 
     /// The places whose nodes somebody in this role knows: its neighbours' in its own channel, and those that anyone can
-    /// find who has the key. That a node has another place in another channel by chance is not known, nor that whoever
-    /// brings something to a storage node is more than a far end.
+    /// find who has the key. That a node has another place as well, in another channel by chance or in another one of
+    /// the same name, is not known: a reader has two to a body, to fetch and to delete it.
     fn known(
         &self,
         role: &Role,
@@ -82,11 +82,22 @@ impl Places {
         values: &Values,
     ) -> BTreeSet<Role> {
         let told = |(end, place, node, key): &&(String, Role, NodeId, Option<Key>)| {
-            let may_be = !matches!(role, Role::Replicas(_)) || matches!(place, Role::FarEnd(_));
-            channel == Some(end.as_str()) && (place == role || may_be && near.contains(node))
+            let is_near = may_adjoin(role, place) && near.contains(node);
+            channel == Some(end.as_str()) && (place == role || is_near)
                 || key.is_some_and(|key| values.contains_key(&key.0[..]))
         };
         self.0.iter().filter(told).map(|(_, place, ..)| place.clone()).collect()
+    }
+}
+
+/// Whether somebody in this role may have somebody in that place beside it.
+const fn may_adjoin(role: &Role, place: &Role) -> bool {
+    match role {
+        Role::Replicas(_) => matches!(place, Role::FarEnd(_)),
+        Role::FarEnd(_) | Role::Witness(_) => {
+            matches!(place, Role::Guard | Role::GoBetween(_) | Role::Middle(_))
+        }
+        _ => true,
     }
 }
 
