@@ -26,10 +26,10 @@ const FEWEST_MUTANTS: usize = 20;
 /// Arguments of `cutout audit run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 all that ran holds, 1 something fell.\n\nExamples:\n  cutout audit run --quick                          about a minute\n  cutout audit run --html audit.html                everything, as a page\n  cutout audit run --json - | jq .verdict"
+    after_help = "Exit codes: 0 all that ran holds, 1 something fell.\n\nExamples:\n  cutout audit run --quick                          under a minute\n  cutout audit run --html audit.html                everything, as a page\n  cutout audit run --json - | jq .verdict"
 )]
 pub struct RunArgs {
-    /// Fewer mails, draws and rounds, no canaries, none of the network's mutants: about a minute
+    /// Fewer mails, draws and rounds, none of the network's mutants: under a minute
     #[arg(long)]
     quick: bool,
     /// Write the report as one self-contained page
@@ -110,10 +110,11 @@ async fn parts(
     parts.outcomes.extend(live::outcomes(&seen, claims));
     parts.live = Some(seen);
     drop(stage);
+    let options = if quick { canary::Options::quick() } else { canary::Options::full() };
+    let scanned = canary::run(&options, step).await?;
+    parts.outcomes.extend(canary::outcomes(&scanned));
+    parts.canary = Some(scanned);
     if !quick {
-        let scanned = canary::run(&canary::Options::full(), step).await?;
-        parts.outcomes.extend(canary::outcomes(&scanned));
-        parts.canary = Some(scanned);
         parts.mutants.extend(canary::mutants(step).await?);
     }
     parts.outcomes.push(mutant::outcome(&parts.mutants, FEWEST_MUTANTS));
