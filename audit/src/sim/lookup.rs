@@ -2,16 +2,20 @@
 //!
 //! Everyone who is asked sees who asks and for which key. Routing tables are not kept but derived when needed:
 //! a node's bucket for a prefix length holds 20 members that a hash of node, bucket and seed chooses.
+//!
+//! A table of 10^6 nodes fits no cache, so what cannot change the outcome is not derived: a bucket of which all
+//! members are farther than the closest that are known already, the position of such a member, and any answer once
+//! the list is what it will be in the end.
 
 use super::{
-    network::{Network, Node, mix},
+    network::{BITS, Network, Node, Range, mix},
     number::index,
 };
 
 /// Members of a bucket, and what one answer lists.
 const BUCKET: usize = 20;
-/// Bits of a position.
-const BITS: u32 = 128;
+/// So many nodes around the target are soon counted.
+const FEW: usize = 256;
 
 /// How lookups are done.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +29,28 @@ pub struct LookupSettings {
 /// One node on the list of a lookup.
 #[derive(Clone, Copy)]
 struct Heard {
-    distance: u128,
+    distance: u64,
     node: Node,
     is_asked: bool,
+}
+
+/// Whom a lookup still takes in.
+#[derive(Clone, Copy, Default)]
+struct Horizon {
+    /// The greatest distance.
+    distance: u64,
+    /// How many bits nodes within it share with the target at least, and which nodes do.
+    depth: u32,
+    range: Range,
 }
 
 /// Does lookups, one after the other.
 #[derive(Default)]
 pub struct Lookups {
     list: Vec<Heard>,
-    answer: Vec<Node>,
+    horizon: Horizon,
+    answer: Answer,
+    fresh: Vec<Heard>,
     batch: Vec<Node>,
     /// Everyone that the last lookup asked.
     asked: Vec<Node>,
@@ -54,27 +70,33 @@ impl Lookups {
         network: &Network,
         settings: LookupSettings,
         asker: Node,
-        target: u128,
+        target: u64,
     ) -> &[Node] {
         self.list.clear();
         self.asked.clear();
         self.rounds = 0;
-        self.hear(network, settings, asker, asker, target);
+        self.horizon = Horizon::everyone(network);
+        let mut is_final = self.hear(network, settings, asker, asker, target);
         loop {
+            // What the others answer is known already, so they may as well be asked in one go.
+            let most = if is_final { settings.count } else { settings.alpha };
             self.batch.clear();
             let fresh = self.list.iter_mut().filter(|heard| !heard.is_asked);
-            for heard in fresh.take(settings.alpha) {
+            for heard in fresh.take(most) {
                 heard.is_asked = true;
                 self.batch.push(heard.node);
             }
             if self.batch.is_empty() {
                 return &self.asked;
             }
-            self.rounds += 1;
+            self.rounds += self.batch.len().div_ceil(settings.alpha.max(1));
             self.asked.extend(&self.batch);
             for place in 0..self.batch.len() {
+                if is_final {
+                    break;
+                }
                 let Some(node) = self.batch.get(place).copied() else { continue };
-                self.hear(network, settings, asker, node, target);
+                is_final = self.hear(network, settings, asker, node, target);
             }
         }
     }
@@ -90,81 +112,168 @@ impl Lookups {
         self.rounds
     }
 
-    /// Takes in what a node answers: those closest to the target in its routing table.
+    /// Takes in what a node answers: those closest to the target in its routing table. Whether the list is final.
     fn hear(
         &mut self,
         network: &Network,
         settings: LookupSettings,
         asker: Node,
         node: Node,
-        target: u128,
-    ) {
-        answer(network, node, target, &mut self.answer);
-        let is_full = self.list.len() >= settings.count;
-        let mut farthest = self.list.last().filter(|_| is_full).map_or(u128::MAX, |h| h.distance);
-        for node in &self.answer {
+        target: u64,
+    ) -> bool {
+        self.answer.derive(network, node, target, &self.horizon);
+        let found = &mut self.answer.found;
+        // Who is farther than BUCKET others of an answer is not among the closest BUCKET of all, wherefore nobody
+        // need be left out. But the asker, who is on no list, may be one of the others.
+        if found.len() > BUCKET && settings.count + usize::from(found.contains(&asker)) > BUCKET {
+            found.select_nth_unstable_by_key(BUCKET, |node| network.position(*node) ^ target);
+            found.truncate(BUCKET);
+        }
+        // All are fetched before one is looked at, so that fetching the next does not wait for the one before.
+        self.fresh.clear();
+        self.fresh.extend(found.iter().map(|node| {
             let distance = network.position(*node) ^ target;
-            if distance > farthest {
+            Heard { distance, node: *node, is_asked: false }
+        }));
+        let mut is_changed = false;
+        let mut farthest = self.horizon.distance;
+        for heard in &self.fresh {
+            if heard.distance > farthest || heard.node == asker {
                 continue;
             }
-            let place = match self.list.binary_search_by(|heard| heard.distance.cmp(&distance)) {
-                Err(place) if place < settings.count && *node != asker => place,
-                _ => continue,
-            };
+            let place = self.list.partition_point(|other| other.distance < heard.distance);
+            if self.list.get(place).is_some_and(|other| other.node == heard.node) {
+                continue;
+            }
             if self.list.len() >= settings.count {
                 self.list.pop();
             }
-            self.list.insert(place, Heard { distance, node: *node, is_asked: false });
+            self.list.insert(place, *heard);
+            is_changed = true;
             if self.list.len() >= settings.count {
-                farthest = self.list.last().map_or(u128::MAX, |heard| heard.distance);
+                farthest = self.list.last().map_or(u64::MAX, |heard| heard.distance);
             }
         }
+        is_changed && self.list.len() >= settings.count && {
+            self.horizon.draw_in(network, target, farthest);
+            self.horizon.holds_no_other(network, asker, target, self.list.len())
+        }
     }
 }
 
-/// The nodes closest to `target` that `node` knows.
-fn answer(network: &Network, node: Node, target: u128, found: &mut Vec<Node>) {
-    found.clear();
-    let position = network.position(node);
-    let shared = (position ^ target).leading_zeros().min(BITS - 1);
-    // Who differs from this node where the target does is closer to the target than anybody else.
-    add_bucket(network, node, shared, found);
-    for deeper in shared + 1..BITS {
-        let (from, to) = network.subtree(position, deeper);
-        if found.len() >= BUCKET || to - from <= 1 {
-            break;
-        }
-        add_bucket(network, node, deeper, found);
+impl Horizon {
+    /// At first nobody is too far.
+    fn everyone(network: &Network) -> Self {
+        Self { distance: u64::MAX, depth: 0, range: network.subtree(0, 0) }
     }
-    for shallower in (0..shared).rev() {
-        if found.len() >= BUCKET {
-            break;
+
+    /// Nobody beyond `distance` is taken in any more.
+    fn draw_in(&mut self, network: &Network, target: u64, distance: u64) {
+        self.distance = distance;
+        let depth = distance.leading_zeros();
+        if depth != self.depth {
+            (self.depth, self.range) = (depth, network.subtree(target, depth));
         }
-        add_bucket(network, node, shallower, found);
     }
-    if found.len() > BUCKET {
-        found.select_nth_unstable_by_key(BUCKET, |node| network.position(*node) ^ target);
-        found.truncate(BUCKET);
+
+    /// Whether `count` nodes are all that there are within it.
+    fn holds_no_other(&self, network: &Network, asker: Node, target: u64, count: usize) -> bool {
+        let positions = network.positions(self.range);
+        if positions.len() > FEW {
+            return false;
+        }
+        let is_within = |position: &u64| position ^ target <= self.distance;
+        let within: usize = positions.iter().map(|at| usize::from(is_within(at))).sum();
+        within == count + usize::from(is_within(&network.position(asker)))
     }
 }
 
-/// Adds the members of one bucket: nodes that share exactly `shared` leading bits with the node.
-fn add_bucket(network: &Network, node: Node, shared: u32, found: &mut Vec<Node>) {
-    let beside = network.position(node) ^ (1 << (BITS - 1 - shared));
-    let (from, to) = network.subtree(beside, shared + 1);
-    if index(to - from) <= BUCKET {
-        found.extend(from..to);
-        return;
-    }
-    let before = found.len();
-    let mut state = mix(network.seed() ^ mix((u64::from(node) << 8) | u64::from(shared)));
-    while found.len() < before + BUCKET {
-        state = mix(state);
-        let scaled = (state >> 32) * u64::from(to - from);
-        let member = from + u32::try_from(scaled >> 32).unwrap_or(0);
-        if !found.iter().skip(before).any(|other| *other == member) {
-            found.push(member);
+/// What a node answers.
+#[derive(Default)]
+struct Answer {
+    /// The members of its table closest to the target, or more; none beyond the horizon need be among them.
+    found: Vec<Node>,
+    /// How many there are of these so far, with those beyond the horizon.
+    count: usize,
+    /// Members of one bucket.
+    bucket: Vec<Node>,
+}
+
+impl Answer {
+    /// The nodes closest to `target` that `node` knows.
+    fn derive(&mut self, network: &Network, node: Node, target: u64, horizon: &Horizon) {
+        self.found.clear();
+        self.count = 0;
+        let position = network.position(node);
+        let shared = (position ^ target).leading_zeros().min(BITS - 1);
+        let beside = |depth: u32| {
+            let beside = position ^ (1 << (BITS - 1 - depth));
+            network.subtree(beside, depth + 1)
+        };
+        // Who differs from this node where the target does is closer to the target than anybody else.
+        self.add_bucket(network, node, shared, beside(shared), horizon);
+        // Deeper buckets share as many bits with the target as the node itself.
+        if self.count >= BUCKET || shared < horizon.depth {
+            return;
         }
+        let mut own = network.subtree(position, shared + 1);
+        for deeper in shared + 1..BITS {
+            if self.count >= BUCKET || own.1 - own.0 <= 1 {
+                break;
+            }
+            let halves = network.halves(own, deeper);
+            let is_high = position >> (BITS - 1 - deeper) & 1 == 1;
+            let other = if is_high { halves.0 } else { halves.1 };
+            own = if is_high { halves.1 } else { halves.0 };
+            self.add_bucket(network, node, deeper, other, horizon);
+        }
+        for shallower in (horizon.depth..shared).rev() {
+            if self.count >= BUCKET {
+                break;
+            }
+            self.add_bucket(network, node, shallower, beside(shallower), horizon);
+        }
+    }
+
+    /// Adds the members of one bucket: some of `among`, the nodes that share exactly `shared` leading bits with the
+    /// node.
+    fn add_bucket(
+        &mut self,
+        network: &Network,
+        node: Node,
+        shared: u32,
+        among: Range,
+        horizon: &Horizon,
+    ) {
+        let (from, to) = among;
+        let size = to - from;
+        let (low, high) = horizon.range;
+        if index(size) <= BUCKET {
+            self.count += index(size);
+            self.found.extend(from.max(low)..to.min(high));
+            return;
+        }
+        self.count += BUCKET;
+        if from >= high || to <= low {
+            return;
+        }
+        self.bucket.clear();
+        let mut state = mix(network.seed() ^ mix((u64::from(node) << 8) | u64::from(shared)));
+        // A member whose bit is not set is new. In a small bucket each has a bit of its own.
+        let mut seen = 0_u64;
+        while self.bucket.len() < BUCKET {
+            state = mix(state);
+            let scaled = (state >> 32) * u64::from(size);
+            let place = u32::try_from(scaled >> 32).unwrap_or(0);
+            let bit = 1 << (place % u64::BITS);
+            let member = from + place;
+            if seen & bit != 0 && (size <= u64::BITS || self.bucket.contains(&member)) {
+                continue;
+            }
+            seen |= bit;
+            self.bucket.push(member);
+        }
+        self.found.extend(self.bucket.iter().filter(|member| (low..high).contains(member)));
     }
 }
 
@@ -180,7 +289,7 @@ mod tests {
         {
             let (mut lookups, mut first, mut all, mut asked) = (Lookups::default(), 0, 0, 0);
             for n in 0..300_u32 {
-                let target = u128::from(mix(u64::from(n))) << 64 | u128::from(n);
+                let target = mix(u64::from(n));
                 let mut truth = Vec::new();
                 network.closest_at(target, settings.count, &mut truth);
                 asked += lookups.ask(&network, settings, n * 31, target).len();
@@ -199,10 +308,14 @@ mod tests {
     #[test]
     fn a_table_is_the_same_whenever_it_is_derived() {
         let network = Network::new(5_000, 1);
-        let (mut once, mut again) = (Vec::new(), Vec::new());
-        answer(&network, 17, u128::MAX / 3, &mut once);
-        answer(&network, 17, u128::MAX / 3, &mut again);
+        let horizon = Horizon::everyone(&network);
+        let table = || {
+            let mut answer = Answer::default();
+            answer.derive(&network, 17, u64::MAX / 3, &horizon);
+            answer.found
+        };
+        let (once, again) = (table(), table());
         assert_eq!(once, again);
-        assert_eq!(once.len(), BUCKET);
+        assert!(once.len() >= BUCKET);
     }
 }

@@ -11,16 +11,16 @@ use super::number::{index, node_of};
 /// A node: its rank in the order of positions.
 pub type Node = u32;
 
-/// Bits of a position that are kept. No two of 10^6 random positions share as many.
-const BITS: u32 = 128;
+/// Bits of a position that are kept. That two of 10^6 random positions share as many has probability 3 in 10^8.
+pub(super) const BITS: u32 = u64::BITS;
 /// Nodes in one entry of the table of prefixes, on average.
 const PER_PREFIX: usize = 4;
 
 /// N nodes at uniformly random positions.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// The first 128 bits of each position, sorted.
-    positions: Vec<u128>,
+    /// The first bits of each position, sorted. That they are few keeps more of them in the processor's caches.
+    positions: Vec<u64>,
     /// Where the positions with each prefix of `bits` bits begin, and the end.
     starts: Vec<u32>,
     bits: u32,
@@ -35,13 +35,13 @@ impl Network {
     #[must_use]
     pub fn new(nodes: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut positions: Vec<u128> = (0..nodes).map(|_| rng.random()).collect();
+        let mut positions: Vec<u64> = (0..nodes).map(|_| random_position(&mut rng)).collect();
         positions.sort_unstable();
         positions.dedup();
         let bits = (nodes / PER_PREFIX).max(2).ilog2();
         let mut starts = Vec::with_capacity(1 << bits);
         let mut next = 0;
-        for prefix in 0..(1_u128 << bits) {
+        for prefix in 0..(1_u64 << bits) {
             while positions.get(next).is_some_and(|p| p >> (BITS - bits) < prefix) {
                 next += 1;
             }
@@ -69,18 +69,23 @@ impl Network {
     }
 
     /// Where a node is.
-    pub(super) fn position(&self, node: Node) -> u128 {
+    pub(super) fn position(&self, node: Node) -> u64 {
         self.positions.get(index(node)).copied().unwrap_or(0)
     }
 
+    /// Where these nodes are.
+    pub(super) fn positions(&self, (from, to): Range) -> &[u64] {
+        self.positions.get(index(from)..index(to)).unwrap_or(&[])
+    }
+
     /// Where a key is.
-    pub(super) fn place(key: &Key) -> u128 {
+    pub(super) fn place(key: &Key) -> u64 {
         let Position(bytes) = key.position();
-        u128::from_be_bytes(bytes.first_chunk().copied().unwrap_or([0; 16]))
+        u64::from_be_bytes(bytes.first_chunk().copied().unwrap_or([0; 8]))
     }
 
     /// The nodes that share the first `depth` bits with `target`.
-    pub(super) fn subtree(&self, target: u128, depth: u32) -> Range {
+    pub(super) fn subtree(&self, target: u64, depth: u32) -> Range {
         let prefix = |bits: u32| {
             let place = usize::try_from(target.checked_shr(BITS - bits).unwrap_or(0)).unwrap_or(0);
             let free = self.bits - bits;
@@ -91,7 +96,7 @@ impl Network {
             return prefix(depth);
         }
         let (from, to) = prefix(self.bits);
-        let slice = self.positions.get(index(from)..index(to)).unwrap_or(&[]);
+        let slice = self.positions((from, to));
         let shift = BITS - depth.min(BITS);
         let wanted = target >> shift;
         let low = slice.partition_point(|p| p >> shift < wanted);
@@ -99,24 +104,50 @@ impl Network {
         (from + node_of(low), from + node_of(high))
     }
 
+    /// The halves of a subtree of nodes that share `depth` bits: those without and with the next one.
+    pub(super) fn halves(&self, (from, to): Range, depth: u32) -> (Range, Range) {
+        let is_low = |position: &u64| position >> (BITS - 1 - depth) & 1 == 0;
+        let middle = from + node_of(self.positions((from, to)).partition_point(is_low));
+        ((from, middle), (middle, to))
+    }
+
+    /// The smallest subtree around `target` that has `count` nodes, or all of them.
+    fn around(&self, target: u64, count: usize) -> Range {
+        let mut depth = self.bits;
+        let mut range = self.subtree(target, depth);
+        while depth > 0 && index(range.1 - range.0) < count {
+            depth -= 1;
+            range = self.subtree(target, depth);
+        }
+        range
+    }
+
+    /// The node closest to `target`.
+    pub(super) fn nearest_to(&self, target: u64) -> Option<Node> {
+        let (from, to) = self.around(target, 1);
+        let positions = self.positions((from, to));
+        let nearest = (from..).zip(positions).min_by_key(|(_, position)| *position ^ target);
+        nearest.map(|(node, _)| node)
+    }
+
     /// The `count` nodes closest to `target`, closest first, in `found`: they are in the smallest subtree around it
     /// that has so many.
-    pub(super) fn closest_at(&self, target: u128, count: usize, found: &mut Vec<Node>) {
+    pub(super) fn closest_at(&self, target: u64, count: usize, found: &mut Vec<Node>) {
+        let (from, to) = self.around(target, count);
+        // Distance and node in one number are sorted without looking anything up.
+        let pack = |(node, position): (Node, &u64)| {
+            u128::from(position ^ target) << Node::BITS | u128::from(node)
+        };
+        let mut packed: Vec<u128> = (from..).zip(self.positions((from, to))).map(pack).collect();
+        packed.sort_unstable();
+        let unpack = |packed: u128| Node::try_from(packed & u128::from(Node::MAX)).unwrap_or(0);
         found.clear();
-        let mut depth = self.bits;
-        let size = |(from, to): Range| index(to - from);
-        while depth > 0 && size(self.subtree(target, depth)) < count {
-            depth -= 1;
-        }
-        let (from, to) = self.subtree(target, depth);
-        let distance = |node: &Node| self.position(*node) ^ target;
-        if count == 1 {
-            found.extend((from..to).min_by_key(distance));
-            return;
-        }
-        found.extend(from..to);
-        found.sort_unstable_by_key(distance);
-        found.truncate(count);
+        found.extend(packed.into_iter().take(count).map(unpack));
+    }
+
+    /// The node closest to a key.
+    pub(super) fn nearest(&self, key: &Key) -> Option<Node> {
+        self.nearest_to(Self::place(key))
     }
 
     /// The `count` nodes closest to a key, closest first.
@@ -145,6 +176,11 @@ impl Network {
         }
         zone
     }
+}
+
+/// The first bits of a random position, of which 128 are drawn.
+pub(super) fn random_position(rng: &mut ChaCha8Rng) -> u64 {
+    u64::try_from(rng.random::<u128>() >> 64).unwrap_or(0)
 }
 
 /// Which nodes are hostile to one sender: every one with probability f, for all f at once. A node is hostile
@@ -206,7 +242,7 @@ impl Candidates for Candidacy<'_> {
     }
 
     fn closest(&self, key: &Key) -> Option<Node> {
-        self.network.closest(key, 1).first().copied()
+        self.network.nearest(key)
     }
 
     fn id(&self, node: &Node) -> Node {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     lookup::LookupSettings,
-    network::{Marks, Network, Node},
+    network::{Marks, Network, Node, random_position},
     number::node_of,
     view::{MESSAGE, Party, READING, RECIPIENT, SENDER, Value, Values, View, W1, W2, Z1, Z2, Z3},
 };
@@ -170,7 +170,7 @@ impl PaperWorld<'_> {
 
     /// Draws until the keys name three nodes.
     fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
-        let nearest = |key: &Key| self.network.closest(key, 1).first().copied().unwrap_or(0);
+        let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
         let mut draw = Paper.draw(rng);
         let mut nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
         for _ in 0..REDRAWS {
@@ -213,10 +213,9 @@ fn least(sender: &PaperSender, nodes: &[Node]) -> f64 {
 /// How many positions must be tried to mint a node that is closer to a key than all others.
 pub(super) fn tries_to_mint(network: &Network, key: Key, rng: &mut ChaCha8Rng) -> f64 {
     let target = Network::place(&key);
-    let nearest = network.closest(&key, 1);
-    let nearest = nearest.first().map_or(u128::MAX, |node| network.position(*node) ^ target);
+    let nearest = network.nearest(&key).map_or(u64::MAX, |node| network.position(node) ^ target);
     let mut tries = 1.0;
-    while rng.random::<u128>() ^ target >= nearest {
+    while random_position(rng) ^ target >= nearest {
         tries += 1.0;
     }
     tries
