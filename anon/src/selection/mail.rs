@@ -33,11 +33,12 @@ impl<Id: Copy + Ord> Served<Id> {
         avoid: &BTreeSet<Id>,
         rng: &mut R,
     ) -> Option<GuardedPath<C::Node>> {
-        let mut excluded: BTreeSet<Id> = avoid.union(&self.far_ends).copied().collect();
-        let without_witnesses = excluded.clone();
-        excluded.extend(&self.witnesses);
-        draw_guarded(candidates, guard, middle, &excluded, rng)
-            .or_else(|| draw_guarded(candidates, guard, middle, &without_witnesses, rng))
+        let without_witnesses = || avoid.iter().chain(&self.far_ends);
+        let excluded = without_witnesses().chain(&self.witnesses).copied().collect();
+        draw_guarded(candidates, guard, middle, &excluded, rng).or_else(|| {
+            let excluded = without_witnesses().copied().collect();
+            draw_guarded(candidates, guard, middle, &excluded, rng)
+        })
     }
 
     /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.

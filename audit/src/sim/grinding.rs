@@ -10,7 +10,7 @@ use super::{
     mails::{Measure, as_built, guarded},
     network::{Network, mix},
     number::real,
-    options::{Identifiers, Options, Scheme},
+    options::{Identifiers, Options},
     paper::{Model, PaperWorld, tries_to_mint},
     parallel::Work,
     run::first_mails,
@@ -39,20 +39,24 @@ pub struct Grinding {
 /// Keys for which nodes are minted.
 const MINTED: usize = 41;
 
-pub(super) fn run(
-    options: &Options,
-    network: &Network,
-    share: f64,
-    work: &Work<'_>,
-) -> Option<Grinding> {
-    if options.scheme == Some(Scheme::Paper) {
-        return None;
-    }
+/// How many keys must be tried to mint a node, the median. It takes seconds in a large network, and one thread only,
+/// since every try follows from the one before.
+pub(super) fn tries(options: &Options, network: &Network) -> Option<f64> {
     // Not the generator that placed the nodes: its keys would be theirs.
     let mut rng = ChaCha8Rng::seed_from_u64(mix(options.seed));
     let mut tries: Vec<f64> =
         (0..MINTED).map(|_| tries_to_mint(network, Key(rng.random()), &mut rng)).collect();
     tries.sort_by(f64::total_cmp);
+    tries.get(MINTED / 2).copied()
+}
+
+pub(super) fn run(
+    options: &Options,
+    network: &Network,
+    share: f64,
+    tries: f64,
+    work: &Work<'_>,
+) -> Option<Grinding> {
     let one = Options { shares: vec![share], declared: false, ..options.clone() };
     let mails = |identifiers| {
         let options = Options { identifiers, ..one.clone() };
@@ -63,7 +67,7 @@ pub(super) fn run(
     };
     Some(Grinding {
         share,
-        tries: tries.get(MINTED / 2).copied()?,
+        tries,
         paper_costly: paper(&one, network, false, work),
         paper_free: paper(&one, network, true, work),
         guarded_costly: mails(Identifiers::Costly)?,

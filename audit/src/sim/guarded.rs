@@ -1,7 +1,7 @@
 //! What is seen of mails that the `guarded` scheme sends. Guards, paths and who may not serve are decided by
 //! [`anon::selection`], the code that sends mail; [`Rules`] is where a mutant decides otherwise.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::{
     position::Key,
@@ -38,8 +38,8 @@ pub trait Rules: Sync {
     }
 
     /// Who may not carry, of those near what a path is for.
-    fn avoid(&self, near: BTreeSet<Node>) -> BTreeSet<Node> {
-        near
+    fn avoid<'n>(&self, near: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
+        Cow::Borrowed(near)
     }
 
     /// A path for one channel.
@@ -238,7 +238,7 @@ impl GuardedWorld<'_> {
         rng: &mut ChaCha8Rng,
         view: &mut View,
     ) {
-        let avoid = self.rules.avoid(target.near.clone());
+        let avoid = self.rules.avoid(&target.near);
         let guard = serving_guard(maker.guards, |node| *node, &avoid, |_| false, false);
         let Some(guard) = guard.copied() else {
             view.broken.no_path += 1;

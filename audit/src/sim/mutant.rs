@@ -1,7 +1,7 @@
 //! Selections that are weak on purpose. Each is a [`Rules`] over the public interface, and must be caught by a check
 //! that production passes.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::selection::{GuardedPath, Served};
 use rand::rngs::ChaCha8Rng;
@@ -37,8 +37,8 @@ impl Rules for FreshGuards {
 pub struct StorageCarries;
 
 impl Rules for StorageCarries {
-    fn avoid(&self, _: BTreeSet<Node>) -> BTreeSet<Node> {
-        BTreeSet::new()
+    fn avoid<'n>(&self, _: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
+        Cow::Owned(BTreeSet::new())
     }
 }
 

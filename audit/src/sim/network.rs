@@ -113,13 +113,11 @@ impl Network {
 
     /// The smallest subtree around `target` that has `count` nodes, or all of them.
     fn around(&self, target: u64, count: usize) -> Range {
-        let mut depth = self.bits;
-        let mut range = self.subtree(target, depth);
-        while depth > 0 && index(range.1 - range.0) < count {
-            depth -= 1;
-            range = self.subtree(target, depth);
-        }
-        range
+        let place = usize::try_from(target >> (BITS - self.bits)).unwrap_or(0);
+        let at = |place: usize| self.starts.get(place).copied().unwrap_or(0);
+        let subtree = |free: u32| (at(place >> free << free), at(((place >> free) + 1) << free));
+        let has_all = |(from, to): &Range| index(to - from) >= count;
+        (0..self.bits).map(subtree).find(has_all).unwrap_or_else(|| subtree(self.bits))
     }
 
     /// The node closest to `target`.

@@ -56,10 +56,15 @@ pub fn run_with(options: &Options, rules: &dyn Rules, progress: &(dyn Fn(f64) + 
         }
     }
     if options.simulates(Scheme::Guarded) {
-        single_mails(options, &network, rules, &work, &mut findings);
-        many_mails(options, &network, rules, &work, &mut findings);
+        let tries = std::thread::scope(|scope| {
+            let tries = scope.spawn(|| grinding::tries(options, &network));
+            single_mails(options, &network, rules, &work, &mut findings);
+            many_mails(options, &network, rules, &work, &mut findings);
+            tries.join().ok().flatten()
+        });
         findings.headline = headline(options, &findings);
-        findings.grinding = grinding::run(options, &network, share(options), &work);
+        findings.grinding =
+            tries.and_then(|tries| grinding::run(options, &network, share(options), tries, &work));
     }
     progress(1.0);
     findings.notes = notes(&findings);
