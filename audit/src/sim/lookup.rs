@@ -279,7 +279,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::number::node_of, *};
 
     #[test]
     fn lookups_find_the_true_closest_and_ask_about_as_many_as_they_find() {
@@ -302,6 +302,57 @@ mod tests {
             assert!(all * 100 >= 98 * 300 * settings.count, "{all}");
             let mean = asked / 300;
             assert!((settings.count..settings.count * 4).contains(&mean), "{mean}");
+        }
+    }
+
+    /// A lookup that takes in all that it hears, and to its end.
+    fn plain(
+        network: &Network,
+        settings: LookupSettings,
+        asker: Node,
+        target: u64,
+    ) -> (Vec<Node>, Vec<Node>, usize) {
+        let everyone = Horizon::everyone(network);
+        let distance = |node: &Node| network.position(*node) ^ target;
+        let (mut known, mut asked, mut rounds) = (Vec::new(), Vec::new(), 0);
+        let mut batch = vec![asker];
+        loop {
+            for node in batch {
+                let mut answer = Answer::default();
+                answer.derive(network, node, target, &everyone);
+                answer.found.sort_by_key(distance);
+                answer.found.truncate(BUCKET);
+                known.extend(answer.found);
+            }
+            known.retain(|node| *node != asker);
+            known.sort_by_key(distance);
+            known.dedup();
+            known.truncate(settings.count);
+            let fresh = known.iter().filter(|node| !asked.contains(*node));
+            batch = fresh.take(settings.alpha).copied().collect();
+            if batch.is_empty() {
+                return (known, asked, rounds);
+            }
+            rounds += 1;
+            asked.extend(&batch);
+        }
+    }
+
+    #[test]
+    fn what_is_not_derived_changes_nothing() {
+        for (nodes, seed) in [(15, 1), (60, 2), (3_000, 3)] {
+            let network = Network::new(nodes, seed);
+            for (alpha, count) in [(3, 20), (10, 10), (10, 22), (1, 1)] {
+                let settings = LookupSettings { alpha, count };
+                let mut lookups = Lookups::default();
+                for n in 0..200_u32 {
+                    let (asker, target) = (n % node_of(nodes), mix(u64::from(n)));
+                    let (known, asked, rounds) = plain(&network, settings, asker, target);
+                    assert_eq!(lookups.ask(&network, settings, asker, target), asked);
+                    assert_eq!(lookups.found().collect::<Vec<_>>(), known);
+                    assert_eq!(lookups.rounds(), rounds);
+                }
+            }
         }
     }
 
