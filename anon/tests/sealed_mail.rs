@@ -95,6 +95,9 @@ fn a_notification_opens_for_its_recipient_alone() {
     let notification = to_bob();
     assert_eq!(opened(&notification, &bob()), Ok(()));
     assert_eq!(opened(&notification, &Owner::named("carol", 3)), CLOSED);
+    // Who knows all that is public of Bob, and has another's secret.
+    let carol = Owner { sealing: Owner::named("carol", 3).sealing, ..bob() };
+    assert_eq!(opened(&notification, &carol), CLOSED);
     // Bob's keys under another address, and another network's.
     assert_eq!(opened(&notification, &Owner::named("robert", 2)), CLOSED);
     let mut claims = bob().certificate.claims().clone();

@@ -107,6 +107,11 @@ fn secretbox_and_its_stream_are_nacls() {
     let (message, sealed) = (case.bytes("/message"), case.bytes("/sealed"));
     assert_eq!(secretbox::seal(&key, &nonce, &message), sealed);
     assert_eq!(secretbox::open(&key, &nonce, &sealed), Ok(message));
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert!(secretbox::open(&key, &nonce, &changed).is_err(), "byte {at}");
+    }
     let mut stream = vec![0; 4_194_304];
     secretbox::apply_stream(&key, &nonce, &mut stream);
     let digest: [u8; 32] = Sha256::digest(&stream).into();
