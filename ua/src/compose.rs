@@ -124,8 +124,24 @@ mod tests {
         let message =
             Message::from_text("hello\n", "hi", &to, None, None, Time(1_800_000_000)).unwrap();
         let text = String::from_utf8(message.bytes.clone()).unwrap();
-        assert!(text.contains("@demo.alt>") && text.contains("To: "), "{text}");
-        assert!(!text.contains("From:") && !text.to_lowercase().contains("mailer"), "{text}");
         assert!(Message::from_rfc5322(message.bytes).is_ok());
+        let (headers, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body.trim_end(), "hello");
+        let (ids, others): (Vec<&str>, Vec<&str>) =
+            headers.split("\r\n").partition(|line| line.starts_with("Message-ID: "));
+        let expected = [
+            "To: <bob@demo.alt>",
+            "Subject: hi",
+            "Date: Fri, 15 Jan 2027 08:00:00 +0000",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=\"utf-8\"",
+            "Content-Transfer-Encoding: 7bit",
+        ];
+        assert_eq!(others, expected, "{text}");
+        let random = ids.concat();
+        let random = random.strip_prefix("Message-ID: <").unwrap();
+        let random = random.strip_suffix("@demo.alt>").unwrap();
+        let is_digit = |c: char| matches!(c, 'a'..='z' | '2'..='7');
+        assert!(random.len() == 32 && random.chars().all(is_digit), "{text}");
     }
 }
