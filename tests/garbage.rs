@@ -1,12 +1,14 @@
 //! Garbage collection (paper, 2.3) at real nodes: on the timer, when a store needs room, and the refusal when
-//! there is none to be had.
+//! there is none to be had. What a roster still calls the node's own, or a lookup does not tell of, is kept.
 
 use std::time::Duration;
 
 use anon::{
     certificate::NodeCertificate,
+    network::Epoch,
     position::{Key, keep_closest},
     request::{ObjectKind, Request, Response, Store},
+    roster::{Operator, Source},
 };
 use node::{Links, NetworkFile, Node, NodeConfig, Running, ask};
 use tempfile::TempDir;
@@ -152,4 +154,54 @@ async fn a_store_that_needs_room_collects_what_is_not_the_nodes_to_keep() {
         let answer = ask(&links, node, &Request::Fetch { key: *key }, Duration::from_secs(5)).await;
         assert!(matches!(answer.unwrap(), Response::Object(object) if object.len() == 5_000));
     }
+}
+
+/// Whether a node still holds what was stored.
+async fn is_held(node: &Running, key: Key) -> bool {
+    node.service().store().fetch(key.0).await.unwrap().is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() {
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000");
+    nodes.grow(4).await;
+    let links = Links::disposable("gc.alt").unwrap();
+    let all = nodes.certificates(&links).await;
+    let (node, running) = (&all[0], &nodes.running[0]);
+    let nearest = |key: &Key| {
+        let mut closest = all.clone();
+        keep_closest(&mut closest, key, 1, |n| n.node().position());
+        closest[0].node()
+    };
+    let mut random = std::iter::repeat_with(|| Key(rand::random()));
+    let others = random.by_ref().find(|key| nearest(key) != node.node()).unwrap();
+    let own = random.find(|key| nearest(key) == node.node()).unwrap();
+    // A lookup finds all four. By the roster this node alone was there in the last epoch.
+    let epoch = running.network().epoch(node::now());
+    let earlier = Epoch(epoch.0 - 2);
+    running.service().roster().with(|roster| {
+        roster.forget(&node.node());
+        roster.learn(node.clone(), Source::Contact, earlier);
+        roster.learn(node.clone(), Source::Member(Operator::of(&all[1])), earlier);
+        assert_eq!(roster.stated(&others, 1, epoch)[0].node(), node.node());
+    });
+    assert!(matches!(store(&links, node, others, 5_000).await, Response::Receipt(_)));
+    assert_eq!(store(&links, node, own, 5_000).await, Response::Full);
+    assert!(is_held(running, others).await, "readers who go by that roster look for it here");
+
+    running.service().roster().with(|roster| roster.forget(&node.node()));
+    assert!(matches!(store(&links, node, own, 5_000).await, Response::Receipt(_)));
+    assert!(!is_held(running, others).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_look_up_who_is_closer_drops_nothing() {
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000\nlookups = 0");
+    nodes.grow(2).await;
+    let links = Links::disposable("gc.alt").unwrap();
+    let node = &nodes.certificates(&links).await[0];
+    let (first, second) = (Key(rand::random()), Key(rand::random()));
+    assert!(matches!(store(&links, node, first, 5_000).await, Response::Receipt(_)));
+    assert_eq!(store(&links, node, second, 5_000).await, Response::Full);
+    assert!(is_held(&nodes.running[0], first).await);
 }
