@@ -13,7 +13,7 @@ use ua::cluster::Cluster;
 use super::{kill_all, restart_all};
 use crate::{
     holdings::{self, Holdings},
-    support::{Network, message},
+    support::{Network, message, text},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +101,35 @@ async fn a_send_goes_on_at_fresh_nodes_when_inbox_nodes_die_under_it() {
     network.cluster.set_delay(Duration::ZERO);
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
+    assert_eq!(bob.mails(), [mail]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_waits_while_fewer_nodes_live_than_a_quorum_needs() {
+    let mut network = Network::start(8).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    // Of eight replicas six make a quorum: five are left, and would all give a receipt.
+    let victims = 5..8;
+    for index in victims.clone() {
+        network.cluster.kill(index).await.unwrap();
+    }
+    let mail = message("too few", 30);
+    let sent = alice.run_with_input(["send", "--direct", "--to", &bob.address], &mail).await;
+    let told = text(&sent.stderr);
+    assert_eq!(sent.status.code(), Some(75), "{told}");
+    assert!(told.contains("error: the mail waits in the outbox"), "{told}");
+    let waiting = alice.outbox().await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["waiting"], json!([bob.address]));
+    assert_eq!(bob.fetch().await["delivered"], json!([]), "announced before it was stored");
+
+    for index in victims {
+        network.cluster.restart(index).await.unwrap();
+    }
+    let retried = alice.run(["outbox"]).await;
+    assert!(retried.status.success(), "{}", text(&retried.stderr));
+    assert!(alice.outbox().await.is_empty());
+    assert_eq!(bob.fetch().await["delivered"].as_array().unwrap().len(), 1);
     assert_eq!(bob.mails(), [mail]);
 }
 
