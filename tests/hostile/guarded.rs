@@ -111,6 +111,13 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
     assert!(against.is_subset(&liars), "an honest node is accused");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
+    for lie in [Misdeed::FalseNearest, Misdeed::FalseList] {
+        assert!(
+            evidence.iter().any(|e| e.misdeed == lie),
+            "nobody is found to have {}",
+            lie.words()
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
