@@ -5,8 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anon::wire;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
+use ua::{home::Home, vault::Passphrase};
 
 use super::{kill_all, restart_all};
 use crate::{
@@ -18,10 +20,12 @@ use crate::{
 async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
     let mut network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let carol = network.user("carol").await;
     kill_all(&mut network.cluster).await;
 
     let mail = message("patience", 30);
-    let sent = alice.run_with_input(["send", "--to", &bob.address], &mail).await;
+    let send = ["send", "--to", &bob.address, "--to", &carol.address];
+    let sent = alice.run_with_input(send, &mail).await;
     let told = text(&sent.stderr);
     assert_eq!(sent.status.code(), Some(69), "{told}");
     for part in
@@ -29,14 +33,7 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
     {
         assert!(told.contains(part), "{part} is not in {told}");
     }
-    let waiting = alice.outbox().await;
-    assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0]["waiting"], json!([bob.address]));
-    assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(1)));
-    let table = text(&alice.run(["outbox", "--list"]).await.stdout);
-    assert!(table.contains("patience") && table.contains("neither the guard"), "{table}");
-    let retried = alice.run(["outbox"]).await;
-    assert_eq!(retried.status.code(), Some(69), "{}", text(&retried.stderr));
+    assert_waits(&alice, &[&bob.address, &carol.address]).await;
 
     // The outbox as it would be, had the sender died after the last receipt and before it forgot the mail.
     let aside = network.directory.path().join("aside");
@@ -51,16 +48,25 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
     );
     assert_eq!(bob.mails(), std::slice::from_ref(&mail));
 
-    std::fs::remove_dir_all(vault(&alice)).unwrap();
-    copy_files(&aside, &vault(&alice));
-    assert_eq!(alice.outbox().await.len(), 1);
+    restore(&alice, &aside).await;
     retry(&alice).await;
     let fetched = bob.fetch().await;
     assert_eq!(
         (fetched["delivered"].as_array().unwrap().len(), &fetched["repeated"]),
         (0, &json!(1))
     );
-    assert_eq!(bob.mails(), [mail]);
+    assert_eq!(bob.mails(), std::slice::from_ref(&mail));
+    // Once more, as if Bob's reader had been killed when the mail lay there and was not yet said to.
+    restore(&alice, &aside).await;
+    retry(&alice).await;
+    forget_the_last_step(&bob);
+    bob.fetch().await;
+    assert_eq!(bob.mails(), std::slice::from_ref(&mail));
+    // Carol reads only now, and finds it announced more than once. By then its body may be gone.
+    let fetched = carol.fetch().await;
+    assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
+    assert_eq!(carol.fetch().await["delivered"], json!([]));
+    assert_eq!(carol.mails(), [mail]);
     let after = Holdings::of(&network.cluster).await;
     assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
 }
@@ -148,6 +154,38 @@ async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
     assert!(arrived == expected, "{} of {} arrived", arrived.len(), expected.len());
     let after = Holdings::of(&network.cluster).await;
     assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
+}
+
+/// Checks that one mail waits for all of these, that its sender is told why, and that trying again changes nothing.
+async fn assert_waits(user: &User, recipients: &[&str]) {
+    let waiting = user.outbox().await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["waiting"], json!(recipients));
+    assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(1)));
+    let table = text(&user.run(["outbox", "--list"]).await.stdout);
+    assert!(table.contains("patience") && table.contains("neither the guard"), "{table}");
+    let retried = user.run(["outbox"]).await;
+    assert_eq!(retried.status.code(), Some(69), "{}", text(&retried.stderr));
+}
+
+/// Puts back the files of a vault with one mail in its outbox.
+async fn restore(user: &User, aside: &Path) {
+    std::fs::remove_dir_all(vault(user)).unwrap();
+    copy_files(aside, &vault(user));
+    assert_eq!(user.outbox().await.len(), 1);
+}
+
+/// Makes of the mail that was delivered last, by what its reader remembers, one that is being delivered.
+fn forget_the_last_step(user: &User) {
+    let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
+    let home = Home::open(&user.home, &passphrase).unwrap();
+    let seen = home.vault().read("seen").unwrap();
+    let (mut delivered, delivering): (Vec<[u8; 20]>, Option<[u8; 20]>) =
+        wire::decode(&seen, seen.len()).unwrap();
+    assert_eq!(delivering, None);
+    let last = delivered.pop();
+    assert!(last.is_some());
+    home.vault().write("seen", &wire::encode(&(delivered, last))).unwrap();
 }
 
 async fn retry(user: &User) {
