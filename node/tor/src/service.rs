@@ -1,0 +1,140 @@
+//! An onion service: what it takes in, within bounds, and whether it can be reached.
+
+use std::sync::Arc;
+
+use arti_client::config::onion_service::OnionServiceConfigBuilder;
+use futures::{Stream, StreamExt as _};
+use libp2p::Multiaddr;
+use safelog::DisplayRedacted as _;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
+use tor_cell::relaycell::msg::Connected;
+use tor_hsservice::{RendRequest, RunningOnionService, StreamRequest, status::State};
+use tor_proto::{client::stream::DataStream, stream::IncomingStreamRequest};
+
+use crate::{
+    address::onion_address,
+    client::{Tor, TorError, explain},
+    transport::Serving,
+};
+
+/// The port of the service, the only one that it answers on. (Tor's ports are the service's own: nothing is bound.)
+pub const PORT: u16 = 4001;
+/// The service's name in arti's files.
+const NICKNAME: &str = "cutout";
+/// Clients that may be connected, or about to be, at once; further ones are not answered.
+const CLIENTS: usize = 512;
+/// Streams that one client's circuit may have.
+const STREAMS_PER_CLIENT: u32 = 8;
+/// Streams that wait to be taken by the transport.
+const WAITING: usize = 64;
+
+/// What is known of whether a service can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reachability {
+    /// Whether its descriptor is at all directories that should have it, or at some.
+    pub published: bool,
+    /// The state, in a word.
+    pub state: &'static str,
+}
+
+/// A running onion service. Dropping it ends it.
+pub struct OnionService {
+    address: Multiaddr,
+    running: Arc<RunningOnionService>,
+    accepting: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for OnionService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnionService(..)")
+    }
+}
+
+impl Drop for OnionService {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Tor {
+    /// Launches this client's onion service, whose key it keeps among its state, and what a transport needs to listen
+    /// for it.
+    ///
+    /// # Errors
+    /// [`TorError`].
+    pub fn serve(&self) -> Result<(OnionService, Serving), TorError> {
+        let mut config = OnionServiceConfigBuilder::default();
+        let nickname = NICKNAME.parse().map_err(|_| TorError::Arti("a bad nickname".to_owned()))?;
+        config.nickname(nickname).max_concurrent_streams_per_circuit(STREAMS_PER_CLIENT);
+        let config = config.build().map_err(crate::config::ConfigError::from)?;
+        let launched = self.client().launch_onion_service(config);
+        let off = || TorError::Arti("the onion service is switched off".to_owned());
+        let (running, requests) = launched.map_err(|error| explain(&error))?.ok_or_else(off)?;
+        let name = running.onion_address().ok_or_else(off)?.display_unredacted().to_string();
+        let address = onion_address(&name, PORT).ok_or_else(off)?;
+        let (sender, streams) = mpsc::channel(WAITING);
+        let accepting = tokio::spawn(accept(requests, sender));
+        let serving = Serving { address: address.clone(), streams };
+        Ok((OnionService { address, running, accepting }, serving))
+    }
+}
+
+impl OnionService {
+    /// Its address.
+    #[must_use]
+    pub const fn address(&self) -> &Multiaddr {
+        &self.address
+    }
+
+    /// Whether its descriptor is published.
+    #[must_use]
+    pub fn reachability(&self) -> Reachability {
+        let state = self.running.status().state();
+        let (published, state) = match state {
+            State::Running => (true, "running"),
+            State::DegradedReachable => (true, "degraded: fewer introduction points than wanted"),
+            State::DegradedUnreachable => (true, "degraded: some directories lack the descriptor"),
+            State::Bootstrapping => (false, "publishing"),
+            State::Recovering => (false, "recovering"),
+            State::Broken => (false, "broken"),
+            State::Shutdown => (false, "ended"),
+            _ => (false, "unknown"),
+        };
+        Reachability { published, state }
+    }
+}
+
+async fn accept(requests: impl Stream<Item = RendRequest>, to: mpsc::Sender<DataStream>) {
+    let slots = Arc::new(Semaphore::new(CLIENTS));
+    let mut requests = std::pin::pin!(requests);
+    while let Some(request) = requests.next().await {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let to = to.clone();
+        tokio::spawn(async move {
+            let Ok(mut streams) = request.accept().await else { return };
+            while let Some(stream) = streams.next().await {
+                hand_over(stream, &to).await;
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn hand_over(stream: StreamRequest, to: &mpsc::Sender<DataStream>) {
+    let wanted = match stream.request() {
+        IncomingStreamRequest::Begin(begin) => begin.port() == PORT,
+        _ => false,
+    };
+    if !wanted {
+        // As other onion services do: whoever tries doors learns nothing from the difference.
+        let _ = stream.shutdown_circuit();
+        return;
+    }
+    if let Ok(stream) = stream.accept(Connected::new_empty()).await {
+        // Full, it is dropped: the circuit's own flow control is not ours to block.
+        let _ = to.try_send(stream);
+    }
+}
