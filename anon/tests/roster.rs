@@ -141,6 +141,19 @@ fn operators_overlap_by_family_or_by_subnet() {
 }
 
 #[test]
+fn an_onion_address_tells_operators_apart_by_nothing_but_itself() {
+    let onion = |letter: &str| format!("/onion3/{}:4001", letter.repeat(56));
+    let one = operator("", &[&onion("a")]);
+    assert!(one.overlaps(&operator("", &[&onion("a")])));
+    // Another costs nothing: L-56.
+    assert!(!one.overlaps(&operator("", &[&onion("b")])));
+    assert!(operator("one", &[&onion("a")]).overlaps(&operator("one", &[&onion("b")])));
+    // Beside an address it changes nothing.
+    let beside = operator("", &["/ip4/127.1.0.1/tcp/1", &onion("a")]);
+    assert!(beside.overlaps(&operator("", &["/ip4/127.1.7.7/tcp/1", &onion("b")])));
+}
+
+#[test]
 fn only_active_nodes_are_closest() {
     let mut roster = seasoned();
     let nodes: Vec<Node> = (1..=200).map(Node::new).collect();

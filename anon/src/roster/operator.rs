@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::certificate::NodeCertificate;
 
 /// Who stands behind a node: its family and the /16 (or /32 of IPv6) it lives in. Two nodes have different
-/// operators only if neither agrees.
+/// operators only if neither agrees. An onion address stands for itself: it costs nothing and shows no subnet, so that
+/// nodes without any other can be told apart by name alone (L-56).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Operator {
     family: String,
@@ -52,7 +53,7 @@ impl Operator {
     }
 }
 
-/// The /16 of an IPv4 multiaddr, the /32 of an IPv6 one; `None` for names and onions.
+/// The /16 of an IPv4 multiaddr, the /32 of an IPv6 one, the whole name of an onion; `None` for other names.
 fn subnet(address: &str) -> Option<Vec<u8>> {
     let mut parts = address.split('/').skip(1);
     match (parts.next()?, parts.next()?) {
@@ -63,6 +64,10 @@ fn subnet(address: &str) -> Option<Vec<u8>> {
         ("ip6", text) => {
             let octets = text.parse::<std::net::Ipv6Addr>().ok()?.octets();
             Some(octets.first_chunk::<4>()?.to_vec())
+        }
+        ("onion3", text) => {
+            let (name, _) = text.split_once(':').unwrap_or((text, ""));
+            Some(name.as_bytes().to_vec())
         }
         _ => None,
     }
