@@ -207,7 +207,8 @@ async fn reach(
             cells: (reader, writer),
         })
     };
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, reach).await.ok()?.ok()
+    let patience = context.links.patience(HANDSHAKE_TIMEOUT);
+    tokio::time::timeout(patience, reach).await.ok()?.ok()
 }
 
 /// As [`reach`], to a node that this node's own roster has a certificate of.

@@ -1,4 +1,5 @@
-//! Asking nodes: one request over a link, or a channel driven over one (paper, 4.1).
+//! Asking nodes: one request over a link, or a channel driven over one (paper, 4.1). All timeouts are those for links
+//! over TCP; over Tor everything may take longer ([`Links::patience`]).
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub struct Channel {
     state: SenderChannel,
     reader: CellReader,
     writer: CellWriter,
+    links: Links,
 }
 
 impl Channel {
@@ -48,8 +50,8 @@ impl Channel {
         let link = links.open(to.certificate(), Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
-        let created = timely(timeout, reader.read()).await?;
-        Ok(Self { state: opening.finish(&created)?, reader, writer })
+        let created = timely(links.patience(timeout), reader.read()).await?;
+        Ok(Self { state: opening.finish(&created)?, reader, writer, links: links.clone() })
     }
 
     /// Extends the channel to `to`; the answer to `early` is the next [`Self::response`].
@@ -65,12 +67,10 @@ impl Channel {
         let (mut extending, cells) = self.state.extend(to, early, &mut rand::rng())?;
         self.writer.write(&cells).await?;
         loop {
-            let cell = timely(timeout, self.reader.read()).await?;
+            let cell = timely(self.links.patience(timeout), self.reader.read()).await?;
             match extending.receive(cell)? {
                 Extension::Waiting(waiting) => extending = *waiting,
-                Extension::Extended(state) => {
-                    return Ok(Self { state: *state, reader: self.reader, writer: self.writer });
-                }
+                Extension::Extended(state) => return Ok(Self { state: *state, ..self }),
             }
         }
     }
@@ -91,14 +91,16 @@ impl Channel {
         let (mut passage, mut reader, writer) = Self::set_out(links, hops, timeout).await?;
         loop {
             let path = match passage {
-                Passage::Arrived(state) => return Ok(Self { state: *state, reader, writer }),
+                Passage::Arrived(state) => {
+                    return Ok(Self { state: *state, reader, writer, links: links.clone() });
+                }
                 Passage::Underway(path) => path,
                 Passage::Answered { hop, answer, path } => {
                     hear(hop, answer)?;
                     path
                 }
             };
-            let cell = timely(timeout, reader.read()).await?;
+            let cell = timely(links.patience(timeout), reader.read()).await?;
             passage = path.receive(cell).map_err(LinkError::from)?;
         }
     }
@@ -115,7 +117,7 @@ impl Channel {
         let link = links.open(first.certificate(), Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
-        let created = timely(timeout, reader.read()).await?;
+        let created = timely(links.patience(timeout), reader.read()).await?;
         Ok((opening.finish(&created)?, reader, writer))
     }
 
@@ -124,7 +126,7 @@ impl Channel {
     /// # Errors
     /// [`LinkError`]; the channel is of no use then.
     pub async fn response(&mut self, timeout: Duration) -> Result<Response, LinkError> {
-        timely(timeout, async {
+        timely(self.links.patience(timeout), async {
             loop {
                 let cell = self.reader.read().await?;
                 if let Some(response) = self.state.receive(cell)? {

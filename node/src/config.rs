@@ -114,8 +114,21 @@ impl Limits {
     }
 }
 
+/// Whether a node offers an onion service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Onion {
+    /// It does not, and has nothing to do with Tor.
+    #[default]
+    Off,
+    /// Beside its TCP addresses.
+    Beside,
+    /// It has no other address, binds no public socket, and dials others over Tor as well.
+    Only,
+}
+
 /// A node's configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeConfig {
     /// Who operates the node; the guarded scheme puts no two nodes of one family on one path.
@@ -124,6 +137,11 @@ pub struct NodeConfig {
     pub listen: Vec<String>,
     /// What others should dial, where that differs from where the node listens.
     pub advertise: Vec<String>,
+    /// Whether the node offers an onion service.
+    pub onion: Onion,
+    /// Tor, for a node with an onion service: `mode` does not matter here, the rest is as for user agents.
+    #[cfg(feature = "tor")]
+    pub tor: tor::TorConfig,
     /// The limits.
     pub limits: Limits,
 }
@@ -138,6 +156,16 @@ pub enum ConfigError {
     /// It is not the TOML that is expected.
     #[error("the configuration is not valid: {0}")]
     Toml(#[from] toml::de::Error),
+    /// This program was built without Tor.
+    #[error("this program was built without Tor, and the node is to have an onion service")]
+    NoTor,
+    /// A node that is reached over Tor only cannot listen elsewhere.
+    #[error("a node with an onion service alone listens nowhere else: {0}")]
+    OnionOnly(String),
+    /// The settings of Tor.
+    #[cfg(feature = "tor")]
+    #[error("{0}")]
+    Tor(#[from] tor::ConfigError),
     /// A listening or advertised address is not `/ip4/…/tcp/…` or `/ip6/…/tcp/…`.
     #[error("not an address of the form /ip4/…/tcp/… or /ip6/…/tcp/…: {0}")]
     BadAddress(String),
@@ -166,10 +194,21 @@ impl NodeConfig {
     /// Checks what TOML cannot: addresses and the family's length.
     ///
     /// # Errors
-    /// [`ConfigError::BadAddress`], [`ConfigError::LongFamily`].
+    /// [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
         addresses(&self.listen)?;
         addresses(&self.advertise)?;
+        if self.onion == Onion::Only
+            && let Some(address) = self.listen.iter().chain(&self.advertise).next()
+        {
+            return Err(ConfigError::OnionOnly(address.clone()));
+        }
+        #[cfg(feature = "tor")]
+        self.tor.check()?;
+        #[cfg(not(feature = "tor"))]
+        if self.onion != Onion::Off {
+            return Err(ConfigError::NoTor);
+        }
         let is_long = self.family.len() > anon::certificate::MAX_FAMILY;
         if is_long { Err(ConfigError::LongFamily) } else { Ok(()) }
     }

@@ -23,6 +23,7 @@ mod link;
 mod network_file;
 mod node;
 mod observer;
+mod onion;
 mod replay;
 mod roster;
 mod sensitive;
@@ -33,16 +34,17 @@ mod substrate;
 
 pub use client::{Channel, ask};
 pub use clock::now;
-pub use config::{ConfigError, Limits, NodeConfig};
+pub use config::{ConfigError, Limits, NodeConfig, Onion};
 pub use directory::Directory;
 pub use identity::{ChannelKeys, Identity, IdentityError};
 pub use link::{
-    Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Peer,
-    certified_addresses, peer_id,
+    Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Peer, Underlay,
+    UnderlayLost, certified_addresses, is_onion, peer_id,
 };
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use node::{Node, NodeError, Running};
 pub use observer::{Edge, Observer, Via};
+pub use onion::OnionStatus;
 pub use replay::ReplayCache;
 pub use roster::{Exchanged, RosterKeeper};
 pub use sensitive::Sensitive;
@@ -50,3 +52,5 @@ pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};
 pub use store::{Store, StoreError, StoreLimits};
 pub use substrate::{Substrate, SubstrateError};
+#[cfg(feature = "tor")]
+pub use tor;

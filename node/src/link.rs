@@ -7,23 +7,26 @@
 mod behaviour;
 mod framing;
 mod handler;
+mod underlay;
 
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, core::upgrade::Version,
-    identity::Keypair, multiaddr, noise, swarm::NetworkBehaviour, tcp, yamux,
+    identity::Keypair, swarm::NetworkBehaviour,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use behaviour::{Accepting, Streams};
 pub use framing::{CellReader, CellWriter, Link};
+pub(crate) use underlay::{Carriage, is_dialable, is_plain_tcp};
+pub use underlay::{Underlay, UnderlayLost, is_onion};
 
 use anon::certificate::{NodeCertificate, NodeId};
 
-/// How long one link may take to come about: connection, encryption and stream.
+/// How long one link may take to come about over TCP: connection, encryption and stream.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commands that wait for the swarm before `open` itself waits.
 const COMMANDS: usize = 256;
@@ -97,6 +100,8 @@ pub(crate) struct Open {
 pub struct Links {
     commands: mpsc::Sender<Open>,
     local: PeerId,
+    /// By how much all times that one waits are multiplied.
+    pace: u32,
 }
 
 /// Inbound streams: what the peer is, and the stream.
@@ -108,25 +113,36 @@ impl Links {
         protocol: StreamProtocol,
         local: PeerId,
         streams_per_connection: usize,
+        pace: u32,
     ) -> (Streams, Self, Inbound) {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (accepted, inbound) = mpsc::channel(ACCEPTED);
         let accepting = Accepting { queue: accepted, streams_per_connection };
-        let streams = Streams::new(protocol, receiver, Some(accepting));
-        (streams, Self { commands, local }, inbound)
+        let streams = Streams::new(protocol, receiver, Some(accepting), pace);
+        (streams, Self { commands, local, pace }, inbound)
     }
 
-    /// Links under a fresh identity that nobody has seen before and that ends with the last clone.
+    /// Links over TCP under a fresh identity that nobody has seen before and that ends with the last clone.
     ///
     /// # Errors
     /// [`LinkError::Unreachable`] if no swarm can be made, which means a broken random source.
     pub fn disposable(network_name: &str) -> Result<Self, LinkError> {
+        Self::disposable_over(network_name, &Underlay::Tcp)
+    }
+
+    /// As [`Self::disposable`], over whatever carries links; over Tor by circuits that carry nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::disposable`].
+    pub fn disposable_over(network_name: &str, underlay: &Underlay) -> Result<Self, LinkError> {
         let keypair = Keypair::generate_ed25519();
         let local = keypair.public().to_peer_id();
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let streams = Streams::new(stream_protocol(network_name), receiver, None);
-        let mut swarm = build_swarm(keypair, streams, Duration::from_secs(30))?;
-        let links = Self { commands, local };
+        let pace = underlay.pace();
+        let streams = Streams::new(stream_protocol(network_name), receiver, None, pace);
+        let idle = Duration::from_secs(30);
+        let mut swarm = build_swarm(keypair, streams, idle, underlay.carriage())?;
+        let links = Self { commands, local, pace };
         tokio::spawn(async move {
             while !swarm.behaviour().is_abandoned() || swarm.behaviour().is_busy() {
                 swarm.next().await;
@@ -141,10 +157,16 @@ impl Links {
         self.local
     }
 
+    /// How long a wait may be, of which one knows how long it may be over TCP.
+    #[must_use]
+    pub fn patience(&self, over_tcp: Duration) -> Duration {
+        over_tcp * self.pace
+    }
+
     /// Opens a link to the node of a certificate, at one of the addresses it names.
     ///
     /// # Errors
-    /// [`LinkError`], after at most [`OPEN_TIMEOUT`].
+    /// [`LinkError`], after at most [`OPEN_TIMEOUT`], which is longer over Tor.
     pub async fn open(&self, to: &NodeCertificate, carrier: Carrier) -> Result<Link, LinkError> {
         let addresses = certified_addresses(to);
         self.open_at(peer_id(&to.node())?, addresses, carrier).await
@@ -153,7 +175,7 @@ impl Links {
     /// Opens a link to a peer at one of some addresses.
     ///
     /// # Errors
-    /// [`LinkError`], after at most [`OPEN_TIMEOUT`].
+    /// As [`Self::open`].
     pub async fn open_at(
         &self,
         peer: PeerId,
@@ -166,9 +188,10 @@ impl Links {
             self.commands.send(open).await.map_err(|_| LinkError::Unreachable)?;
             answer.await.map_err(|_| LinkError::Unreachable)?
         };
-        let (stream, address) =
-            tokio::time::timeout(OPEN_TIMEOUT, opened).await.map_err(|_| LinkError::TimedOut)??;
-        Link::initiate(Peer { id: peer, address }, stream, carrier).await
+        let (stream, address) = tokio::time::timeout(self.patience(OPEN_TIMEOUT), opened)
+            .await
+            .map_err(|_| LinkError::TimedOut)??;
+        Link::initiate(Peer { id: peer, address }, stream, carrier, self.pace).await
     }
 }
 
@@ -187,31 +210,25 @@ pub fn peer_id(node: &NodeId) -> Result<PeerId, LinkError> {
     PeerId::from_bytes(&node.peer_id()).map_err(|_| LinkError::Unreachable)
 }
 
-/// The addresses of a certificate that this transport can dial, without any peer id.
+/// The addresses of a certificate that can be dialled over TCP or Tor, without any peer id.
 #[must_use]
 pub fn certified_addresses(certificate: &NodeCertificate) -> Vec<Multiaddr> {
     let addresses = certificate.claims().addresses.iter();
-    addresses.filter_map(|a| a.parse().ok()).filter(is_plain_tcp).collect()
+    addresses.filter_map(|a| a.parse().ok()).filter(is_dialable).collect()
 }
 
-/// Whether an address is an IP address and a TCP port and nothing else.
-#[must_use]
-pub(crate) fn is_plain_tcp(address: &Multiaddr) -> bool {
-    use multiaddr::Protocol::{Ip4, Ip6, Tcp};
-    let parts: Vec<_> = address.iter().collect();
-    matches!(parts.as_slice(), [Ip4(_) | Ip6(_), Tcp(_)])
-}
-
-/// A swarm over TCP, Noise and Yamux. Streams are negotiated without a round trip of their own.
+/// A swarm over what carries links, with Noise and Yamux. Streams are negotiated without a round trip of their own.
 pub(crate) fn build_swarm<B: NetworkBehaviour>(
     keypair: Keypair,
     behaviour: B,
     idle: Duration,
+    carriage: Carriage,
 ) -> Result<Swarm<B>, LinkError> {
-    let builder = SwarmBuilder::with_existing_identity(keypair)
+    let timeout = OPEN_TIMEOUT * carriage.pace();
+    let transport = carriage.transport(&keypair, timeout)?;
+    let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
-        .map_err(|_| LinkError::Unreachable)?;
+        .with_other_transport(|_| transport);
     let Ok(builder) = builder.with_behaviour(|_| behaviour);
     Ok(builder
         .with_swarm_config(|config| {
@@ -220,6 +237,6 @@ pub(crate) fn build_swarm<B: NetworkBehaviour>(
                 .with_idle_connection_timeout(idle)
                 .with_max_negotiating_inbound_streams(128)
         })
-        .with_connection_timeout(OPEN_TIMEOUT)
+        .with_connection_timeout(timeout)
         .build())
 }

@@ -153,7 +153,7 @@ impl NetworkFile {
         let parse = |text: &String| {
             let mut address: Multiaddr = text.parse().ok()?;
             let Some(Protocol::P2p(peer)) = address.pop() else { return None };
-            crate::link::is_plain_tcp(&address).then_some((peer, address))
+            crate::link::is_dialable(&address).then_some((peer, address))
         };
         let peers = self.bootstrap.iter().map(parse).collect::<Option<Vec<_>>>();
         peers.ok_or(NetworkFileError::BadBootstrap)

@@ -23,9 +23,10 @@ use crate::{
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity, IdentityError},
-    link::LinkError,
+    link::{LinkError, is_onion},
     network_file::{NetworkFile, NetworkFileError},
     observer::Observer,
+    onion::Reach,
     replay::ReplayCache,
     roster::RosterKeeper,
     server::{self, Acceptor, Parts, Server},
@@ -61,6 +62,10 @@ pub enum NodeError {
     /// Listening failed.
     #[error("cannot listen: {0}")]
     Listen(#[from] LinkError),
+    /// Tor, or the onion service.
+    #[cfg(feature = "tor")]
+    #[error("{0}")]
+    Tor(#[from] tor::TorError),
     /// No address to listen at, or none that others could dial.
     #[error("no address to listen at")]
     NoAddress,
@@ -85,6 +90,8 @@ pub struct Node {
     directory: PathBuf,
     network: NetworkFile,
     config: NodeConfig,
+    #[cfg(feature = "tor")]
+    tor: Option<tor::Tor>,
     observer: Option<Arc<dyn Observer>>,
     wrap_service: WrapService,
     wrap_acceptor: WrapAcceptor,
@@ -112,10 +119,26 @@ impl Node {
             directory,
             network,
             config,
+            #[cfg(feature = "tor")]
+            tor: None,
             observer: None,
             wrap_service: Box::new(|standard| standard),
             wrap_acceptor: Box::new(|standard, _| standard),
         }
+    }
+
+    /// Gives the node the client through which it offers the onion service that its configuration asks for.
+    #[cfg(feature = "tor")]
+    #[must_use]
+    pub fn over(mut self, tor: tor::Tor) -> Self {
+        self.tor = Some(tor);
+        self
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub const fn config(&self) -> &NodeConfig {
+        &self.config
     }
 
     /// Installs an observer at the protocol's edge.
@@ -187,12 +210,17 @@ impl Node {
         let identity = Arc::new(identity);
         let (sender, seen) = mpsc::channel(SEEN);
         let bootstrap = self.network.bootstrap_peers()?;
-        let mut started = substrate::start(&identity, &network.name, bootstrap, &limits, sender)?;
-        let bound = started.driver.listen(&addresses(&self.config.listen)?).await?;
-        let addresses = match addresses(&self.config.advertise)? {
+        let reach = self.reach().await?;
+        let (name, carriage) = (&network.name, reach.carriage);
+        let mut started = substrate::start(&identity, name, bootstrap, &limits, sender, carriage)?;
+        let bound = started.driver.listen(&reach.listen).await?;
+        let (onions, bound) = bound.into_iter().partition::<Vec<_>, _>(is_onion);
+        let mut addresses = match addresses(&self.config.advertise)? {
             advertised if advertised.is_empty() => bound,
             advertised => advertised,
         };
+        // Last, because whoever can choose tries them in this order, and an exit is nearer than a rendezvous.
+        addresses.extend(onions);
         if addresses.is_empty() {
             return Err(NodeError::NoAddress);
         }
@@ -262,6 +290,11 @@ impl Node {
         let acceptor = (self.wrap_acceptor)(Arc::new(Server::new(context, &limits)), parts);
 
         let mut tasks = JoinSet::new();
+        #[cfg(feature = "tor")]
+        if let Some(service) = reach.service {
+            let (directory, peer) = (self.directory.clone(), identity.keypair().public());
+            tasks.spawn(service.watch(directory, network.name.clone(), peer.to_peer_id()));
+        }
         tasks.spawn(started.driver.run());
         tasks.spawn(directory.fill(seen));
         tasks.spawn(Arc::clone(&roster).keep_up(upkeep_links));
@@ -290,6 +323,26 @@ impl Node {
             certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
         }));
         Ok(Running { service, addresses, tasks })
+    }
+}
+
+impl Node {
+    #[cfg(feature = "tor")]
+    async fn reach(&self) -> Result<Reach, NodeError> {
+        use crate::config::Onion;
+        match &self.tor {
+            Some(tor) if self.config.onion != Onion::Off => {
+                Reach::over_tor(&self.config, tor).await
+            }
+            _ if self.config.onion == Onion::Only => Err(NodeError::NoAddress),
+            _ => Reach::over_tcp(&self.config),
+        }
+    }
+
+    #[cfg(not(feature = "tor"))]
+    #[expect(clippy::unused_async, reason = "with Tor it waits for the onion service")]
+    async fn reach(&self) -> Result<Reach, NodeError> {
+        Reach::over_tcp(&self.config)
     }
 }
 

@@ -98,7 +98,8 @@ impl RosterKeeper {
         member: &NodeCertificate,
     ) -> Result<Exchanged, LinkError> {
         let exchange = self.exchange_all(links, member);
-        tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await.map_err(|_| LinkError::TimedOut)?
+        let patience = links.patience(EXCHANGE_TIMEOUT);
+        tokio::time::timeout(patience, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
     async fn exchange_all(

@@ -30,16 +30,18 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::{
     config::Limits,
     identity::Identity,
-    link::{Inbound, LinkError, Links, Streams, build_swarm, is_plain_tcp, stream_protocol},
+    link::{
+        Carriage, Inbound, LinkError, Links, Streams, build_swarm, is_dialable, stream_protocol,
+    },
 };
 
 /// Lookups that wait for the swarm.
 const COMMANDS: usize = 256;
 /// How long a lookup waits for its turn before it is refused.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one node may take to answer a lookup's question.
+/// How long one node may take to answer a lookup's question, over TCP.
 const STEP_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a whole lookup may take.
+/// How long a whole lookup may take, over TCP.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection to another node outlives its last use.
 const IDLE: Duration = Duration::from_secs(120);
@@ -159,16 +161,18 @@ pub(crate) fn start(
     bootstrap: Vec<(PeerId, Multiaddr)>,
     limits: &Limits,
     seen: mpsc::Sender<Found>,
+    carriage: Carriage,
 ) -> Result<Started, LinkError> {
     let local = identity.keypair().public().to_peer_id();
     let protocol = StreamProtocol::try_from_owned(format!("/cutout/{network_name}/kad/1"))
         .unwrap_or(StreamProtocol::new("/cutout/kad/1"));
+    let pace = carriage.pace();
     let (streams, links, inbound) =
-        Links::new(stream_protocol(network_name), local, limits.streams_per_connection);
+        Links::new(stream_protocol(network_name), local, limits.streams_per_connection, pace);
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits(limits)),
         streams,
-        kademlia: kademlia(local, protocol.clone()),
+        kademlia: kademlia(local, protocol.clone(), pace),
         identify: identify::Behaviour::new(
             identify::Config::new("/cutout/1".to_owned(), identity.keypair().public())
                 .with_agent_version("cutout".to_owned())
@@ -176,7 +180,7 @@ pub(crate) fn start(
                 .with_push_listen_addr_updates(true),
         ),
     };
-    let swarm = build_swarm(identity.keypair().clone(), behaviour, IDLE)?;
+    let swarm = build_swarm(identity.keypair().clone(), behaviour, IDLE, carriage)?;
     let (sender, commands) = mpsc::channel(COMMANDS);
     let bootstrap: Vec<_> = bootstrap.into_iter().filter(|(peer, _)| *peer != local).collect();
     let (joined, joined_receiver) = watch::channel(bootstrap.is_empty());
@@ -203,12 +207,16 @@ fn connection_limits(limits: &Limits) -> ConnectionLimits {
         .with_max_established_per_peer(Some(limits.connections_per_peer))
 }
 
-fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<kad::store::MemoryStore> {
+fn kademlia(
+    local: PeerId,
+    protocol: StreamProtocol,
+    pace: u32,
+) -> kad::Behaviour<kad::store::MemoryStore> {
     let mut config = kad::Config::new(protocol);
     config
         .set_parallelism(NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN))
-        .set_substreams_timeout(STEP_TIMEOUT)
-        .set_query_timeout(LOOKUP_TIMEOUT)
+        .set_substreams_timeout(STEP_TIMEOUT * pace)
+        .set_query_timeout(LOOKUP_TIMEOUT * pace)
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_replication_interval(None)
         .set_publication_interval(None)
@@ -382,5 +390,5 @@ fn without_peer_id(address: &Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
         }
         address.pop();
     }
-    is_plain_tcp(&address).then_some(address)
+    is_dialable(&address).then_some(address)
 }

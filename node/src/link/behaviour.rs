@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    num::NonZeroU8,
     task::{Context, Poll},
 };
 
@@ -19,8 +20,11 @@ use libp2p::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{LinkError, Open, Peer, handler::Handler};
+use super::{LinkError, OPEN_TIMEOUT, Open, Peer, handler::Handler};
 use crate::sensitive::Sensitive;
+
+/// Addresses of one node that are tried at once over TCP.
+const DIALS_AT_ONCE: u8 = 8;
 
 /// Where inbound streams go, and how many a connection may have.
 #[derive(Clone, Debug)]
@@ -39,6 +43,7 @@ pub(crate) struct Streams {
     waiting: HashMap<PeerId, Vec<Open>>,
     events: VecDeque<ToSwarm<std::convert::Infallible, Open>>,
     abandoned: bool,
+    pace: u32,
 }
 
 impl std::fmt::Debug for Open {
@@ -52,6 +57,7 @@ impl Streams {
         protocol: StreamProtocol,
         commands: mpsc::Receiver<Open>,
         accepted: Option<Accepting>,
+        pace: u32,
     ) -> Self {
         Self {
             protocol,
@@ -61,6 +67,7 @@ impl Streams {
             waiting: HashMap::new(),
             events: VecDeque::new(),
             abandoned: false,
+            pace,
         }
     }
 
@@ -93,6 +100,7 @@ impl Streams {
         let dial = DialOpts::peer_id(open.peer)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .addresses(open.addresses.clone())
+            .override_dial_concurrency_factor(self.dials_at_once())
             .build();
         self.waiting.entry(open.peer).or_default().push(open);
         self.events.push_back(ToSwarm::Dial { opts: dial });
@@ -129,8 +137,15 @@ impl Streams {
         }
     }
 
+    /// Over Tor a node's addresses are tried one after the other: each costs circuits.
+    fn dials_at_once(&self) -> NonZeroU8 {
+        let at_once = if self.pace == 1 { DIALS_AT_ONCE } else { 1 };
+        NonZeroU8::new(at_once).unwrap_or(NonZeroU8::MIN)
+    }
+
     fn handler(&self, peer: PeerId, address: Multiaddr) -> Handler {
-        Handler::new(self.protocol.clone(), Peer { id: peer, address }, self.accepted.clone())
+        let (peer, timeout) = (Peer { id: peer, address }, OPEN_TIMEOUT * self.pace);
+        Handler::new(self.protocol.clone(), peer, self.accepted.clone(), timeout)
     }
 }
 

@@ -43,23 +43,30 @@ pub struct Link {
     reader: BufReader<ReadHalf<libp2p::Stream>>,
     writer: BufWriter<WriteHalf<libp2p::Stream>>,
     permit: Option<OwnedSemaphorePermit>,
+    pace: u32,
 }
 
 impl Link {
-    fn new(peer: Peer, stream: libp2p::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(
+        peer: Peer,
+        stream: libp2p::Stream,
+        permit: Option<OwnedSemaphorePermit>,
+        pace: u32,
+    ) -> Self {
         let (reader, writer) = stream.split();
         let reader = BufReader::with_capacity(READ_BUFFER, reader);
         let writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         let number = STREAMS.fetch_add(1, Ordering::Relaxed);
-        Self { peer, number, reader, writer, permit }
+        Self { peer, number, reader, writer, permit, pace }
     }
 
     pub(super) async fn initiate(
         peer: Peer,
         stream: libp2p::Stream,
         carrier: Carrier,
+        pace: u32,
     ) -> Result<Self, LinkError> {
-        let mut link = Self::new(peer, stream, None);
+        let mut link = Self::new(peer, stream, None, pace);
         let byte = match carrier {
             Carrier::Request => 0,
             Carrier::Channel => 1,
@@ -78,7 +85,7 @@ impl Link {
         stream: libp2p::Stream,
         permit: OwnedSemaphorePermit,
     ) -> Result<(Self, Carrier), LinkError> {
-        let mut link = Self::new(peer, stream, Some(permit));
+        let mut link = Self::new(peer, stream, Some(permit), 1);
         let mut byte = [0];
         timely(link.reader.read_exact(&mut byte)).await?;
         match byte {
@@ -100,7 +107,7 @@ impl Link {
         Edge { peer: &self.peer, stream: self.number }
     }
 
-    /// Sends one request and awaits its answer, at most `timeout`. The link is used up.
+    /// Sends one request and awaits its answer, at most `timeout`, which is longer over Tor. The link is used up.
     ///
     /// # Errors
     /// [`LinkError`].
@@ -109,6 +116,7 @@ impl Link {
         request: &Request,
         timeout: Duration,
     ) -> Result<Response, LinkError> {
+        let timeout = timeout * self.pace;
         let exchange = async {
             self.write_frame(&wire::encode(request)).await?;
             let length = self.read_length(MAX_MESSAGE).await?;

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use libp2p::{
@@ -18,7 +19,7 @@ use libp2p::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{LinkError, OPEN_TIMEOUT, Open, Peer, behaviour::Accepting};
+use super::{LinkError, Open, Peer, behaviour::Accepting};
 
 type Reply = oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>;
 
@@ -30,13 +31,19 @@ pub(crate) struct Handler {
     accepted: Option<Accepting>,
     permits: Arc<Semaphore>,
     opens: VecDeque<Open>,
+    timeout: Duration,
 }
 
 impl Handler {
-    pub(super) fn new(protocol: StreamProtocol, peer: Peer, accepted: Option<Accepting>) -> Self {
+    pub(super) fn new(
+        protocol: StreamProtocol,
+        peer: Peer,
+        accepted: Option<Accepting>,
+        timeout: Duration,
+    ) -> Self {
         let streams = accepted.as_ref().map_or(0, |a| a.streams_per_connection);
         let permits = Arc::new(Semaphore::new(streams));
-        Self { protocol, peer, accepted, permits, opens: VecDeque::new() }
+        Self { protocol, peer, accepted, permits, opens: VecDeque::new(), timeout }
     }
 
     fn accept(&self, stream: libp2p::Stream) {
@@ -69,7 +76,7 @@ impl ConnectionHandler for Handler {
                 continue;
             }
             let upgrade = ReadyUpgrade::new(self.protocol.clone());
-            let protocol = SubstreamProtocol::new(upgrade, open.reply).with_timeout(OPEN_TIMEOUT);
+            let protocol = SubstreamProtocol::new(upgrade, open.reply).with_timeout(self.timeout);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
