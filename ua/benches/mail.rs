@@ -202,7 +202,7 @@ async fn measure(proxied: bool, sends: usize) -> [Samples; KINDS.len()] {
     tokio::time::sleep(EPOCH * 5 / 2).await;
     let (alice, bob) =
         (person(&cluster, directory.path(), "alice"), person(&cluster, directory.path(), "bob"));
-    let entrance = bob.home.entrance(Arc::new(Silent)).unwrap();
+    let entrance = bob.home.entrance(Arc::new(Silent), node::Underlay::Tcp).unwrap();
     let certificate = bob.account.certificate(entrance.network(), now()).unwrap();
     publish(&Arc::new(entrance), &certificate).await.unwrap();
     let mut meter = Meter::new(&cluster);
@@ -246,7 +246,7 @@ async fn sample(meter: &mut Meter<'_>, alice: &Person, bob: &Person, kind: Kind)
 }
 
 async fn send(alice: &Person, bob: &Person, kind: Kind) {
-    let entrance = Arc::new(alice.home.entrance(Arc::new(Silent)).unwrap());
+    let entrance = Arc::new(alice.home.entrance(Arc::new(Silent), node::Underlay::Tcp).unwrap());
     // What was kept of earlier mails would make this one cheaper.
     let _ = alice.home.vault().remove("certificates");
     let choice = match kind.how {

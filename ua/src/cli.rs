@@ -65,6 +65,8 @@ enum Command<M: More> {
     Outbox(command::outbox::OutboxArgs),
     /// Show what this user's agent knows: roster, guards, outbox, evidence against nodes
     Status(command::status::StatusArgs),
+    /// Find out why the network is not reached: a firewall, a wrong clock, no connection, or a dead network
+    Doctor(command::doctor::DoctorArgs),
     #[command(hide = true)]
     DemoNode(demo::DemoNodeArgs),
     #[command(flatten)]
@@ -123,6 +125,7 @@ async fn run<M: More>(cli: Cli<M>) -> Result<(), Failure> {
         Command::List(args) => command::read::list(global, &args),
         Command::Read(args) => command::read::read(global, &args),
         Command::Status(args) => command::status::run(global, &args),
+        Command::Doctor(args) => command::doctor::run(global, &args).await,
         Command::Outbox(args) => command::outbox::run(global, args).await,
         Command::More(more) => more.run(global).await,
     }

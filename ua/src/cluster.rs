@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long a node may take to listen, and the network to come together.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many of the first nodes are named as a way in.
 const ENTRANCES: usize = 3;
 /// Nodes that are started at once.
@@ -59,8 +59,12 @@ pub struct ClusterOptions {
     pub nodes: usize,
     /// Replicas of each object.
     pub k: usize,
+    /// The address of each, on this machine; one /16 each where they are to serve on one path.
+    pub address: fn(usize) -> IpAddr,
     /// Whether the nodes sit behind proxies.
     pub proxied: bool,
+    /// Whether the nodes have onion services and no other address; `node_toml` says over which Tor.
+    pub onion_only: bool,
     /// Whether the nodes record what they receive (see [`crate::demo`]).
     pub recorded: bool,
     /// Nodes that run by another command than the rest: the arguments before `--network`. They live until their
@@ -89,8 +93,20 @@ impl ClusterOptions {
             revocations: None,
         };
         let (dressed, node_toml) = (BTreeMap::new(), String::new());
-        let (proxied, recorded) = (false, false);
-        Self { program, directory, nodes, k, proxied, recorded, dressed, network, node_toml }
+        let (proxied, onion_only, recorded) = (false, false, false);
+        Self {
+            program,
+            directory,
+            nodes,
+            k,
+            address: loopback,
+            proxied,
+            onion_only,
+            recorded,
+            dressed,
+            network,
+            node_toml,
+        }
     }
 
     /// Where the node of this number has its directory.
@@ -183,7 +199,7 @@ impl Cluster {
     }
 
     async fn spawn(&self, index: usize) -> Result<ClusterNode, ClusterError> {
-        let ip = loopback(index);
+        let ip = (self.options.address)(index);
         // A port that is free now; whoever else takes it in between makes the start fail, not lie.
         let listen = TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?;
         let proxy = if self.options.proxied {
@@ -213,7 +229,11 @@ impl Cluster {
             command.args(["node", "run", "--json"]).stdin(Stdio::null());
         }
         command.arg("--network").arg(self.network_file()).arg("--dir").arg(&node.directory);
-        command.args(["--listen", &multiaddr(node.listen).to_string()]);
+        if self.options.onion_only {
+            command.arg("--onion-only");
+        } else {
+            command.args(["--listen", &multiaddr(node.listen).to_string()]);
+        }
         if let Some(proxy) = &node.proxy {
             command.args(["--advertise", &multiaddr(proxy.local_addr()).to_string()]);
         }

@@ -1,6 +1,7 @@
 //! The commands, one file each, and what they share.
 
 pub mod ca;
+pub mod doctor;
 pub mod fetch;
 pub mod init;
 pub mod node;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Args;
-use node::now;
+use node::{Underlay, now};
 
 use crate::{
     account::Account,
@@ -127,7 +127,7 @@ impl Person {
         let account = Account::self_certifying(&parameters, now());
         account.write(home.vault())?;
         let stage = Arc::new(Stage { events: Mutex::default(), silent });
-        let entrance = Arc::new(home.entrance(Arc::clone(&stage) as _)?);
+        let entrance = Arc::new(home.entrance(Arc::clone(&stage) as _, Underlay::Tcp)?);
         Ok(Self { home, account, stage, entrance })
     }
 }

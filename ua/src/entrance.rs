@@ -19,7 +19,7 @@ use anon::{
 };
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
-use node::{Carrier, LinkError, Links, certified_addresses, now, peer_id};
+use node::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
 use rand::seq::SliceRandom as _;
 
 use crate::{
@@ -44,6 +44,7 @@ const MORE: u8 = 8;
 pub struct Entrance {
     network: Arc<Network>,
     listener: SharedListener,
+    underlay: Underlay,
     nodes: Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>,
     links: Mutex<BTreeMap<PeerId, Links>>,
     evidence: Mutex<Vec<Evidence>>,
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Entrance {
 }
 
 impl Entrance {
-    /// An entrance by these nodes.
+    /// An entrance by these nodes, over TCP.
     #[must_use]
     pub fn new(
         network: Arc<Network>,
@@ -70,10 +71,24 @@ impl Entrance {
         Self {
             network,
             listener,
+            underlay: Underlay::Tcp,
             nodes: Mutex::new(known),
             links: Mutex::default(),
             evidence: Mutex::default(),
         }
+    }
+
+    /// The same, over something else.
+    #[must_use]
+    pub fn over(mut self, underlay: Underlay) -> Self {
+        self.underlay = underlay;
+        self
+    }
+
+    /// What its links go over.
+    #[must_use]
+    pub const fn underlay(&self) -> &Underlay {
+        &self.underlay
     }
 
     /// The network.
@@ -286,13 +301,16 @@ impl Entrance {
     /// # Errors
     /// [`LinkError`] if this machine gives no randomness.
     pub fn disposable(&self) -> Result<Links, LinkError> {
-        let fresh = Links::disposable(&self.network.name)?;
+        let fresh = Links::disposable_over(&self.network.name, &self.underlay)?;
         self.listener.on(&Event::Identity(fresh.local()));
         Ok(fresh)
     }
 
-    /// The identity under which this node is asked, always the same one while the agent runs.
+    /// The identity under which this node is asked: the same one while the agent runs; over Tor another each time.
     fn links(&self, peer: PeerId) -> Option<Links> {
+        if self.underlay.is_tor() {
+            return self.disposable().ok();
+        }
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = links.get(&peer) {
             return Some(known.clone());

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! network.toml   the network file            vault/   keys, outbox, what was seen: all sealed
-//! mail/          the default Maildir
+//! mail/          the default Maildir         tor/     Tor's own state: which relays it enters by, not for what
+//! config.toml    whether all goes over Tor
 //! ```
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 
 use anon::wire;
 use libp2p::{Multiaddr, PeerId};
-use node::{NetworkFile, NetworkFileError};
+use node::{NetworkFile, NetworkFileError, Underlay};
 use thiserror::Error;
 
 use crate::{
@@ -150,15 +151,19 @@ impl Home {
         &self.directory
     }
 
-    /// The way into the network: the bootstrap nodes, and those remembered from the last time.
+    /// The way into the network over this underlay: the bootstrap nodes, and those remembered from the last time.
     ///
     /// # Errors
     /// [`HomeError::Network`].
-    pub fn entrance(&self, listener: SharedListener) -> Result<Entrance, HomeError> {
+    pub fn entrance(
+        &self,
+        listener: SharedListener,
+        underlay: Underlay,
+    ) -> Result<Entrance, HomeError> {
         let network = Arc::new(self.network.network()?);
         let mut nodes = self.network.bootstrap_peers()?;
         nodes.extend(self.remembered());
-        Ok(Entrance::new(network, listener, nodes))
+        Ok(Entrance::new(network, listener, nodes).over(underlay))
     }
 
     fn remembered(&self) -> Vec<(PeerId, Multiaddr)> {

@@ -31,4 +31,5 @@ pub mod scheme;
 pub mod send;
 pub mod session;
 pub mod terminal;
+pub mod underlay;
 pub mod vault;

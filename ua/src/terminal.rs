@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A command failed: what it says, and its exit code (sysexits).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The exit code.
     pub code: u8,

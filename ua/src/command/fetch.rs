@@ -20,6 +20,7 @@ use crate::{
     receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
     session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
+    underlay::{UnderlayArgs, underlay, unless_lost},
 };
 
 /// Arguments of `cutout fetch`.
@@ -41,6 +42,8 @@ pub struct FetchArgs {
     watch: Option<u64>,
     #[command(flatten)]
     scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -55,11 +58,13 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
         return watch::run(global, &args, seconds).await;
     }
     let home = global.open_home()?;
-    let session = Session::start(&home, &args, global.verbose > 0)?;
-    let mut fetched = session.fetch(OWN, true).await;
+    let session = Session::start(&home, &args, global.verbose > 0).await?;
+    let underlay = session.entrance.underlay();
+    let mut fetched = unless_lost(underlay, session.fetch(OWN, true)).await;
     for name in Account::replies(home.vault())? {
         session.progress.step("reading the inboxes of your addresses for answers");
-        match (&mut fetched, session.fetch(&name, true).await) {
+        let more = unless_lost(underlay, session.fetch(&name, true)).await;
+        match (&mut fetched, more) {
             (Ok(all), Ok(more)) => all.merge(more),
             (Ok(_), Err(failure)) => {
                 tell(format!("warning: an address for answers was not read: {}", failure.cause));
@@ -82,12 +87,17 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn start(home: &'a Home, args: &'a FetchArgs, verbose: bool) -> Result<Self, Failure> {
+    async fn start(home: &'a Home, args: &'a FetchArgs, verbose: bool) -> Result<Self, Failure> {
         let network = home.network().network().map_err(crate::home::HomeError::from)?;
         let default = || Home::default_maildir(home.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+        let underlay = underlay(home.directory(), args.underlay, &progress).await;
+        let underlay = underlay.map_err(|failure| {
+            progress.finish();
+            failure.of("your mail cannot be fetched")
+        })?;
+        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
         Ok(Self { home, network, progress, entrance, maildir, args })
     }
 

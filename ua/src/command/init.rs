@@ -20,13 +20,14 @@ use crate::{
     home::Home,
     session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
+    underlay::{UnderlayArgs, require_tor, underlay, unless_lost},
     vault::KdfCost,
 };
 
 /// Arguments of `cutout init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed"
+    after_help = "Examples:\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
 )]
 pub struct InitArgs {
     /// The network file, from whoever runs the network
@@ -49,6 +50,8 @@ pub struct InitArgs {
     direct: bool,
     #[command(flatten)]
     scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
 }
 
 /// Runs `cutout init`.
@@ -71,17 +74,26 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
-    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-    // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
-    let wants_entrances = args.scheme.wants_entrances(args.direct);
-    let published = if wants_entrances {
-        publish(&entrance, &certificate).await
-    } else {
-        match prepare_scheme(args.scheme.choice(), home.vault(), &entrance).await {
-            Ok(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
-            Err(error) => Err(error),
+    let underlay = match underlay(home.directory(), args.underlay, &progress).await {
+        Ok(underlay) => underlay,
+        Err(failure) => {
+            progress.finish();
+            let what = "your address is made, but its certificate is not published yet";
+            return Err(failure.of(what));
         }
     };
+    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
+    // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
+    let wants_entrances = args.scheme.wants_entrances(args.direct);
+    let publishing = async {
+        if wants_entrances {
+            return Ok(publish(&entrance, &certificate).await?);
+        }
+        let choice = args.scheme.choice();
+        let scheme = prepare_scheme(choice, home.vault(), &entrance).await?;
+        Ok::<_, Failure>(publish_anonymously(scheme, &entrance, &certificate).await?)
+    };
+    let published = unless_lost(entrance.underlay(), publishing).await;
     if wants_entrances {
         entrance.widen().await;
     }
@@ -91,9 +103,10 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
             home.remember(&entrance)?;
             tell("Your certificate is published: others can write to you now.");
         }
-        Err(error) => {
+        Err(failure) => {
+            let cause = failure.cause;
             tell(format!(
-                "Your certificate is not published yet ({error}); `cutout fetch` will do it."
+                "Your certificate is not published yet ({cause}); `cutout fetch` will do it."
             ));
         }
     }
@@ -121,6 +134,9 @@ fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Acc
     let passphrase = global.new_passphrase()?;
     let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
     account.write(home.vault())?;
+    if args.underlay.tor {
+        require_tor(&directory)?;
+    }
     if let Some(path) = &args.request {
         write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
     }

@@ -1,5 +1,7 @@
 //! `cutout node`: run a node, check one, ask for its admission.
 
+pub mod status;
+
 use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
@@ -12,10 +14,15 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use node::{Carrier, ConfigError, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, now};
+use node::{
+    Carrier, ConfigError, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, Onion,
+    Underlay, now,
+};
 use tokio::signal;
 
 use super::write_file;
+#[cfg(feature = "tor")]
+use crate::terminal::Progress;
 use crate::terminal::{Failure, say, tell};
 
 /// The `node` commands.
@@ -23,9 +30,12 @@ use crate::terminal::{Failure, say, tell};
 pub enum NodeCommand {
     /// Run a node: storage, go-between, witness, anonymizer and verifier for the others
     #[command(
-        after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001 \\\n      --advertise /ip4/192.0.2.1/tcp/4001\n  cutout node run --network demo.toml --dir node2 --listen /ip4/127.0.0.1/tcp/0 --json\n\nPrints where it listens, as a network file's bootstrap list wants it. Limits: node.toml in --dir."
+        after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001 \\\n      --advertise /ip4/192.0.2.1/tcp/4001\n  cutout node run --network demo.toml --dir node2 --listen /ip4/127.0.0.1/tcp/0 --json\n  cutout node run --network demo.toml --dir node3 --onion-only      over Tor alone; nothing is bound\n\nPrints where it listens, as a network file's bootstrap list wants it. Limits: node.toml in --dir."
     )]
     Run(RunArgs),
+    /// Say whether a node runs and whether its onion service can be reached
+    #[command(after_help = "Example:\n  cutout node status --dir node1")]
+    Status(status::StatusArgs),
     /// Check a node's directory, configuration, admission and way into the network
     #[command(after_help = "Example:\n  cutout node check --network demo.toml --dir node1")]
     Check(CheckArgs),
@@ -54,6 +64,12 @@ pub struct RunArgs {
     /// Who operates it; the guarded scheme puts no two nodes of one family on one path
     #[arg(long, value_name = "NAME")]
     family: Option<String>,
+    /// Offer an onion service, too, and put it into the node's certificate
+    #[arg(long)]
+    onion: bool,
+    /// Offer an onion service alone: no public socket is bound, and others are dialled over Tor as well
+    #[arg(long, conflicts_with_all = ["listen", "advertise", "onion"])]
+    onion_only: bool,
     /// Report in JSON lines on stdout
     #[arg(long)]
     json: bool,
@@ -89,7 +105,19 @@ pub struct RequestArgs {
 
 impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
+        #[cfg(feature = "tor")]
+        let error = match error {
+            NodeError::Tor(error) => return Self::from(error).of("the node does not start"),
+            error => error,
+        };
         let (code, remedy) = match &error {
+            NodeError::Config(ConfigError::NoTor) => (
+                78,
+                "use a program built with the feature `tor`, which is there unless it was switched off",
+            ),
+            NodeError::Config(ConfigError::OnionOnly(_)) => {
+                (78, "take `listen` and `advertise` out of node.toml, or set onion = \"beside\"")
+            }
             NodeError::Config(ConfigError::BadAddress(_)) => {
                 (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
             }
@@ -125,6 +153,7 @@ impl From<NodeError> for Failure {
 pub async fn run(command: NodeCommand) -> Result<(), Failure> {
     match command {
         NodeCommand::Run(args) => serve(args).await,
+        NodeCommand::Status(args) => status::run(&args),
         NodeCommand::Check(args) => check(&args).await,
         NodeCommand::Request(args) => request(&args),
     }
@@ -141,7 +170,13 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
     if !args.listen.is_empty() {
         config.listen.clone_from(&args.listen);
     }
-    if config.listen.is_empty() {
+    if args.onion {
+        config.onion = Onion::Beside;
+    }
+    if args.onion_only {
+        (config.onion, config.listen, config.advertise) = (Onion::Only, Vec::new(), Vec::new());
+    }
+    if config.listen.is_empty() && config.onion != Onion::Only {
         config.listen.push("/ip4/0.0.0.0/tcp/4001".to_owned());
     }
     if !args.advertise.is_empty() {
@@ -154,7 +189,7 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
 }
 
 async fn serve(args: RunArgs) -> Result<(), Failure> {
-    let running = configured(&args)?.start().await?;
+    let running = with_tor(configured(&args)?, &args.dir).await?.start().await?;
     let id = data_encoding::HEXLOWER.encode(&running.id().0);
     for address in running.addresses() {
         if args.json {
@@ -179,6 +214,36 @@ async fn serve(args: RunArgs) -> Result<(), Failure> {
     tell("Stopping.");
     running.shutdown().await;
     Ok(())
+}
+
+/// Gives a node the Tor that its configuration asks for, and tells how far that is.
+///
+/// # Errors
+/// [`Failure`].
+#[cfg(feature = "tor")]
+pub(crate) async fn with_tor(node: Node, directory: &Path) -> Result<Node, Failure> {
+    let config = node.config();
+    if config.onion == Onion::Off {
+        return Ok(node);
+    }
+    config.check().map_err(NodeError::from)?;
+    let progress = Progress::start("Tor: starting", true);
+    let started = crate::underlay::start(&config.tor, directory, &progress).await;
+    progress.finish();
+    let tor = started.map_err(|failure| failure.of("the node does not start"))?;
+    tell("Tor: ready. Publishing the onion service.");
+    Ok(node.over(tor))
+}
+
+/// As with Tor, which is not there.
+///
+/// # Errors
+/// [`Failure`] if the configuration asks for it.
+#[cfg(not(feature = "tor"))]
+#[expect(clippy::unused_async, reason = "with Tor it waits for it")]
+pub(crate) async fn with_tor(node: Node, _: &Path) -> Result<Node, Failure> {
+    node.config().check().map_err(NodeError::from)?;
+    Ok(node)
 }
 
 /// Waits for Ctrl-C or a service manager's SIGTERM.
@@ -261,7 +326,7 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
                 Err(error) => Err(error.to_string()),
             },
         );
-        find("bootstrap", reach(file).await);
+        find("bootstrap", reach(file, config, &args.dir).await);
     }
     for finding in &findings {
         if args.json {
@@ -293,12 +358,13 @@ fn private(dir: &Path) -> Result<String, String> {
     Ok("readable by this user only".to_owned())
 }
 
-async fn reach(file: &NetworkFile) -> Result<String, String> {
+async fn reach(file: &NetworkFile, config: &NodeConfig, dir: &Path) -> Result<String, String> {
+    let underlay = node_underlay(config, dir).await?;
     let network = file.network().map_err(|e| e.to_string())?;
     let peers = file.bootstrap_peers().map_err(|e| e.to_string())?;
     let (mut reached, all) = (0, peers.len());
     for (peer, address) in peers {
-        let links = Links::disposable(&network.name).map_err(|e| e.to_string())?;
+        let links = Links::disposable_over(&network.name, &underlay).map_err(|e| e.to_string())?;
         let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else { continue };
         let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await;
         if let Ok(Response::Certificate(certificate)) = answer {
@@ -310,4 +376,26 @@ async fn reach(file: &NetworkFile) -> Result<String, String> {
     }
     let text = format!("{reached} of {all} bootstrap nodes answer");
     if all == 0 || reached > 0 { Ok(text) } else { Err(text) }
+}
+
+/// What a node's own dials go over; a node with nothing but an onion service has nothing but Tor.
+async fn node_underlay(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+    if config.onion != Onion::Only {
+        return Ok(Underlay::Tcp);
+    }
+    over_tor(config, dir).await
+}
+
+#[cfg(feature = "tor")]
+async fn over_tor(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+    let progress = Progress::start("Tor: starting", false);
+    let started = crate::underlay::start(&config.tor, dir, &progress).await;
+    progress.finish();
+    started.map(Underlay::Tor).map_err(|failure| failure.cause)
+}
+
+#[cfg(not(feature = "tor"))]
+#[expect(clippy::unused_async, reason = "with Tor it waits for it")]
+async fn over_tor(_: &NodeConfig, _: &Path) -> Result<Underlay, String> {
+    Err(ConfigError::NoTor.to_string())
 }

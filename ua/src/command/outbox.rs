@@ -15,6 +15,7 @@ use crate::{
     send::Sender,
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
+    underlay::{UnderlayArgs, underlay, unless_lost},
 };
 
 /// Arguments of `cutout outbox`.
@@ -31,6 +32,8 @@ pub struct OutboxArgs {
     drop: Option<String>,
     #[command(flatten)]
     scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -100,28 +103,38 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
             continue;
         }
         let progress = Arc::new(Progress::start(&format!("delivering {id}"), global.verbose > 0));
-        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
-        let choice = if state.direct { SchemeChoice::Paper } else { args.scheme.choice() };
-        let scheme = match prepare_scheme(choice, home.vault(), &entrance).await {
-            Ok(scheme) => scheme,
-            Err(error) => {
+        let underlay = match underlay(home.directory(), args.underlay, &progress).await {
+            Ok(underlay) => underlay,
+            Err(failure) => {
                 progress.finish();
-                outbox.could_not_begin(&id, &error.to_string())?;
-                last = Err(Failure::from(error).of(&format!("{id} still waits")));
-                continue;
+                outbox.could_not_begin(&id, &failure.cause)?;
+                // It would fail for the others, too.
+                return Err(failure.of(&format!("{id} still waits")));
             }
         };
-        let sender = Sender {
-            scheme,
-            entrance: Arc::clone(&entrance),
-            outbox: Outbox::new(home.vault()),
-            account: &account,
-            delay: args.scheme.mean_delay(home.network()),
+        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
+        let choice = if state.direct { SchemeChoice::Paper } else { args.scheme.choice() };
+        let attempt = async {
+            let sender = Sender {
+                scheme: prepare_scheme(choice, home.vault(), &entrance).await?,
+                entrance: Arc::clone(&entrance),
+                outbox: Outbox::new(home.vault()),
+                account: &account,
+                delay: args.scheme.mean_delay(home.network()),
+            };
+            Ok::<_, Failure>(sender.deliver(&id).await?)
         };
-        let outcome = sender.deliver(&id).await;
+        let outcome = unless_lost(entrance.underlay(), attempt).await;
         progress.finish();
         home.remember(&entrance)?;
-        if let Err(failure) = report(&id, &outcome?, args.json) {
+        let reported = match outcome {
+            Ok(outcome) => report(&id, &outcome, args.json),
+            Err(failure) => {
+                outbox.could_not_begin(&id, &failure.cause)?;
+                Err(failure.of(&format!("{id} still waits")))
+            }
+        };
+        if let Err(failure) = reported {
             last = Err(failure);
         }
     }

@@ -25,6 +25,7 @@ use crate::{
     send::{Mail, Outcome, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
+    underlay::{UnderlayArgs, underlay, unless_lost},
 };
 
 /// Arguments of `cutout send`.
@@ -53,6 +54,8 @@ pub struct SendArgs {
     reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -104,17 +107,24 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     // Sent directly, nothing is to be chosen.
     let choice = if args.direct { SchemeChoice::Paper } else { args.scheme.choice() };
     let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
-    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _)?);
+    let enter = async || {
+        let underlay = underlay(home.directory(), args.underlay, &progress).await?;
+        Ok::<_, Failure>(Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?))
+    };
     let (input, ahead) = match input {
         Some(input) => (input, None),
         None => {
             progress.hide();
             let typed = tokio::task::spawn_blocking(|| read_input(None));
-            let ahead = build_ahead(choice, &home, &entrance, &recipients).await;
+            let entered = enter().await;
+            let scheme = match &entered {
+                Ok(entrance) => build_ahead(choice, &home, entrance, &recipients).await,
+                Err(_) => None,
+            };
             let typed =
                 typed.await.map_err(|error| Failure::new(66, "nothing was read", error, ""));
             progress.show();
-            (typed??, ahead)
+            (typed??, Some((entered, scheme)))
         }
     };
     let account = Account::read(home.vault())?;
@@ -154,35 +164,44 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     let id = hand_in(&Outbox::new(home.vault()), &mail)?;
     // Sealed, it is all that is needed: nobody finds it here while it is on its way.
     drop(message);
-    let attempt = async {
+    let (entered, ahead) = match ahead {
+        Some(ahead) => ahead,
+        None => (enter().await, None),
+    };
+    let attempt = async |entrance: &Arc<Entrance>| {
         if let Some(reply) = &reply {
             // An answer must find its address, which is kept and published before the mail goes.
             progress.step("making an address for answers");
             reply.write_named(home.vault(), &Account::reply_name())?;
             let certificate = reply.certificate(&network, now())?;
             // By channels of their own: those of the mail must share no far end with them.
-            let apart = prepare_scheme(choice, home.vault(), &entrance).await?;
-            publish_anonymously(apart, &entrance, &certificate).await?;
+            let apart = prepare_scheme(choice, home.vault(), entrance).await?;
+            publish_anonymously(apart, entrance, &certificate).await?;
         }
         let scheme = match ahead {
             Some(scheme) => scheme,
-            None => prepare_scheme(choice, home.vault(), &entrance).await?,
+            None => prepare_scheme(choice, home.vault(), entrance).await?,
         };
         let sender = Sender {
             scheme,
-            entrance: Arc::clone(&entrance),
+            entrance: Arc::clone(entrance),
             outbox: Outbox::new(home.vault()),
             account: &account,
             delay: args.scheme.mean_delay(home.network()),
         };
         Ok::<_, Failure>(sender.deliver(&id).await?)
     };
-    let outcome = attempt.await;
+    let outcome = match &entered {
+        Ok(entrance) => unless_lost(entrance.underlay(), attempt(entrance)).await,
+        Err(failure) => Err(failure.clone()),
+    };
     progress.finish();
     if let Err(failure) = &outcome {
         Outbox::new(home.vault()).could_not_begin(&id, &failure.cause)?;
     }
-    home.remember(&entrance)?;
+    if let Ok(entrance) = &entered {
+        home.remember(entrance)?;
+    }
     let what = format!("the mail waits in the outbox as {id}");
     report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
 }

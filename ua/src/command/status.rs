@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anon::roster::Completeness;
 use clap::Args;
-use node::now;
+use node::{Underlay, now};
 
 use crate::{
     account::Account,
@@ -33,7 +33,7 @@ pub struct StatusArgs {
 pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
     let account = Account::read(home.vault())?;
-    let entrance = home.entrance(Arc::new(Silent))?;
+    let entrance = home.entrance(Arc::new(Silent), Underlay::Tcp)?;
     let network = Arc::clone(entrance.network());
     let roster = AgentRoster::read(home.vault(), &entrance)?;
     let epoch = network.epoch(now());

@@ -15,6 +15,7 @@ use crate::{
     home::Home,
     session::random_delay,
     terminal::{Failure, tell},
+    underlay::unless_lost,
     vault::{Passphrase, VaultError},
 };
 
@@ -67,9 +68,15 @@ async fn watch(
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
-            let session = Session::start(&home, args, global.verbose > 0)?;
-            let fetched = session.fetch(&name, check).await;
-            session.end().await?;
+            let fetched = match Session::start(&home, args, global.verbose > 0).await {
+                Ok(session) => {
+                    let work = session.fetch(&name, check);
+                    let fetched = unless_lost(session.entrance.underlay(), work).await;
+                    session.end().await?;
+                    fetched
+                }
+                Err(failure) => Err(failure),
+            };
             match fetched {
                 Ok(fetched) => {
                     turn.checked = if check { Some(Instant::now()) } else { turn.checked };

@@ -30,8 +30,12 @@ impl GuardedScheme {
         stalls.get(&guard).is_some_and(|stalls| stalls.reached)
     }
 
-    /// The link to a guard: one identity for all channels, since the guard knows this machine anyway.
+    /// The link to a guard: one identity for all channels, since the guard knows this machine anyway; over Tor, where it
+    /// does not, another for each.
     pub(super) fn guard_links(&self, guard: &NodeCertificate) -> Result<Links, AgentError> {
+        if self.entrance.underlay().is_tor() {
+            return Ok(self.entrance.disposable()?);
+        }
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(links) = links.get(&guard.node()) {
             return Ok(links.clone());
