@@ -8,6 +8,7 @@
 //! | [`logs`] | what a log holds of others |
 //! | [`process`], [`exposure`] | what running processes show and keep |
 //! | [`clock`] | whether the clock agrees with the others' |
+//! | [`tor`] | whether Tor is used as configured |
 //! | [`program`] | what this program was built from |
 
 pub mod clock;
@@ -17,11 +18,12 @@ pub mod keys;
 pub mod logs;
 pub mod process;
 pub mod program;
+pub mod tor;
 
 use std::path::{Path, PathBuf};
 
 use anon::{network::Network, time::Time};
-use node::{NetworkFile, NodeConfig};
+use node::{NetworkFile, NodeConfig, Onion};
 use serde::Serialize;
 use ua::vault::Passphrase;
 
@@ -190,7 +192,13 @@ impl InstalledNode {
                     *list = given;
                 }
             }
-            if config.listen.is_empty() {
+            let says = |word: &str| process.arguments.iter().any(|argument| argument == word);
+            if says("--onion-only") {
+                config.onion = Onion::Only;
+            } else if says("--onion") {
+                config.onion = Onion::Beside;
+            }
+            if config.listen.is_empty() && config.onion != Onion::Only {
                 config.listen.push(String::from("/ip4/0.0.0.0/tcp/4001"));
             }
         }
@@ -226,12 +234,7 @@ pub fn run(scope: &Scope) -> Findings {
     findings.extend(logs::look(scope, &nodes));
     findings.extend(exposure::look(scope, &processes, &nodes));
     findings.extend(clock::look(scope, &nodes));
-    findings.push(Finding::new(
-        Area::Tor,
-        Severity::Note,
-        "Tor",
-        "no Tor in this version: the guard and the members that rosters are compared with see this machine's address",
-    ));
+    findings.extend(tor::look(scope, &processes, &nodes));
     findings.extend(program::look());
     Findings { findings }
 }

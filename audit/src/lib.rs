@@ -37,6 +37,7 @@ pub mod report;
 pub mod sim;
 pub mod statistics;
 pub mod symbolic;
+pub mod tor_network;
 pub mod vectors;
 
 pub use checks::checks;

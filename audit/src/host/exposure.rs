@@ -103,7 +103,10 @@ fn ports(process: &Process, node: Option<&InstalledNode>) -> Vec<Finding> {
     }
     if findings.is_empty() {
         let list: Vec<String> = listening.iter().map(ToString::to_string).collect();
-        let text = format!("listens at {}, as it was told, and nowhere else", list.join(", "));
+        let text = match list.join(", ").as_str() {
+            "" => "listens nowhere, as it was told: it is reached over Tor alone".to_owned(),
+            list => format!("listens at {list}, as it was told, and nowhere else"),
+        };
         findings.push(finding(Severity::Ok, process, text));
     }
     findings

@@ -236,6 +236,52 @@ fn one_thing_that_is_not_as_it_should_be_is_seen_and_nothing_else() {
     }
 }
 
+/// The findings on Tor, in words.
+#[cfg(feature = "tor")]
+fn on_tor(change: impl FnOnce(&Machine)) -> Vec<String> {
+    let machine = Machine::new();
+    change(&machine);
+    let findings = machine.look().findings.into_iter();
+    let on_tor = findings.filter(|finding| finding.area == Area::Tor);
+    on_tor.map(|finding| format!("{} {}", finding.severity.word(), finding.seen)).collect()
+}
+
+#[cfg(feature = "tor")]
+#[test]
+fn tor_is_seen_to_be_used_as_configured_or_not() {
+    let has = |change: fn(&Machine), text: &str| {
+        let findings = on_tor(change);
+        assert!(findings.iter().any(|finding| finding.contains(text)), "{text}: {findings:#?}");
+    };
+    let onion = |m: &Machine, reached: &str| {
+        m.write("node/node.toml", "onion = 'beside'\n");
+        let status = "'address': '/onion3/x:1', 'state': 'running', 'published': true, 'tried': 7";
+        let status = format!("{{{status}, 'reached': {reached}}}").replace('\'', "\"");
+        m.write("node/onion.json", &status);
+    };
+    has(|_| {}, "note not over Tor unless");
+    has(|_| {}, "note a node without an onion service");
+    has(|m| m.write("home/config.toml", "tor = 'required'\n"), "ok every command goes over Tor");
+    has(|m| m.write("home/config.toml", "tor = 'requierd'\n"), "WARN cannot be used");
+    has(|m| m.write("home/config.toml", "[tor.brigdes]\n"), "WARN cannot be used");
+    has(|m| m.write("node/node.toml", "onion = 'beside'\n"), "WARN is to have an onion service");
+    has(|m| m.write("node/onion.json", "{"), "note a node without");
+    assert!(on_tor(|m| onion(m, "7"))[1].starts_with("ok its onion service is reached"));
+    assert!(on_tor(|m| onion(m, "6"))[1].starts_with("WARN its onion service is not reached"));
+
+    // A node that is to be reached over Tor alone, and listens all the same.
+    let machine = Machine::new();
+    let directory = machine.at("node").display().to_string();
+    let words = ["cutout", "node", "run", "--dir", &directory, "--onion-only"];
+    machine.write("proc/7/cmdline", &words.map(|word| format!("{word}\0")).concat());
+    let worse = machine.worse();
+    let is_told = |(area, severity, seen): &(Area, Severity, String)| {
+        (*area, *severity) == (Area::Exposure, Severity::Bad)
+            && seen.contains("listens at 127.0.0.1:4001")
+    };
+    assert!(worse.iter().any(is_told), "{worse:#?}");
+}
+
 #[test]
 fn what_is_sealed_stays_so_without_the_passphrase_and_nothing_installed_is_no_fault() {
     let machine = Machine::new();
