@@ -20,7 +20,7 @@ async fn the_game_at_length() {
     let stage = Stage::set_with(size, program(), directory, |_| {}).await.unwrap();
     let options = game::Options {
         rounds,
-        seconds: 600,
+        seconds: 7_200,
         unpadded: 40.min(rounds),
         at_once: rounds / 10 + 12,
         paper: rounds / 20 + 12,

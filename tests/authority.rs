@@ -19,8 +19,12 @@ struct Authority {
 impl Authority {
     async fn found(name: &str, args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let user =
-            User { home: directory.path().join("nobody"), address: String::new(), scheme: None };
+        let user = User {
+            home: directory.path().join("nobody"),
+            address: String::new(),
+            scheme: None,
+            host: Vec::new(),
+        };
         let authority = Self { user, directory };
         let dir = authority.path("authority");
         let all = ["ca", "init", name, "--dir", &dir].into_iter().chain(args.iter().copied());
@@ -62,8 +66,12 @@ impl Authority {
 
     /// A user with an address of its own choice who has asked for a certificate, in `NAME.request`.
     async fn applicant(&self, name: &str, address: &str, network: &Path) -> User {
-        let user =
-            User { home: self.file(name), address: address.to_owned(), scheme: Some("paper") };
+        let user = User {
+            home: self.file(name),
+            address: address.to_owned(),
+            scheme: Some("paper"),
+            host: Vec::new(),
+        };
         let request = self.path(&format!("{name}.request"));
         let network = network.to_str().unwrap();
         let args = ["init", "--network", network, "--address", address, "--request", &request];

@@ -56,8 +56,12 @@ async fn user_of(directory: &TempDir, entrance: &str) -> User {
     let network = directory.path().join("network.toml");
     let text_of = format!("name = 'demo.alt'\nbootstrap = ['{entrance}/p2p/{peer}']\n");
     std::fs::write(&network, text_of).unwrap();
-    let mut user =
-        User { home: directory.path().join("home"), address: String::new(), scheme: None };
+    let mut user = User {
+        home: directory.path().join("home"),
+        address: String::new(),
+        scheme: None,
+        host: Vec::new(),
+    };
     let output = user.run(["init", "--offline", "--network", network.to_str().unwrap()]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     user.address = text(&output.stdout).trim().to_owned();

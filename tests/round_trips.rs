@@ -90,7 +90,8 @@ impl Writer {
         let parameters = home.network().network().unwrap();
         let own = Account::self_certifying(&parameters, node::now());
         let certificate = own.certificate(&parameters, node::now()).unwrap();
-        let silent: Arc<Entrance> = Arc::new(home.entrance(Arc::new(ua::event::Silent)).unwrap());
+        let silent: Arc<Entrance> =
+            Arc::new(home.entrance(Arc::new(ua::event::Silent), node::Underlay::Tcp).unwrap());
         publish(&silent, &certificate).await.unwrap();
         Self { home, own }
     }
@@ -107,7 +108,8 @@ impl Writer {
         network.cluster.set_delay(Duration::ZERO);
         let timeline =
             Arc::new(Timeline { start: Mutex::new(Instant::now()), lines: Mutex::default() });
-        let entrance = Arc::new(self.home.entrance(Arc::clone(&timeline) as _).unwrap());
+        let entrance =
+            Arc::new(self.home.entrance(Arc::clone(&timeline) as _, node::Underlay::Tcp).unwrap());
         let outbox = Outbox::new(self.home.vault());
         let bytes = message("count", 7);
         let recipients = [self.own.address().clone()];

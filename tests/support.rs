@@ -72,7 +72,19 @@ impl Network {
     /// A new user with a self-certifying address, its certificate published.
     pub async fn user(&self, name: &str) -> User {
         let home = self.directory.path().join(name);
-        let mut user = User { home, address: String::new(), scheme: self.scheme };
+        let (address, scheme, host) = (String::new(), self.scheme, Vec::new());
+        self.made(User { home, address, scheme, host }).await
+    }
+
+    /// The same, on another host (what goes before a command), with this configuration file.
+    pub async fn user_at(&self, name: &str, host: Vec<String>, config: &str) -> User {
+        let home = self.directory.path().join(name);
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("config.toml"), config).unwrap();
+        self.made(User { home, address: String::new(), scheme: self.scheme, host }).await
+    }
+
+    async fn made(&self, mut user: User) -> User {
         let network = self.cluster.network_file();
         let output = user.run(["init", "--network", network.to_str().unwrap()]).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -87,6 +99,8 @@ pub struct User {
     pub address: String,
     /// What the environment says of schemes.
     pub scheme: Option<&'static str>,
+    /// What goes before each command, where it is run on another host.
+    pub host: Vec<String>,
 }
 
 impl User {
@@ -131,8 +145,10 @@ impl User {
 
     /// A command that is not run yet, for those who want more than its output.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new(program());
+        let mut words = self.host.iter().map(PathBuf::from).chain([program()]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .args(args)
             .env("CUTOUT_HOME", &self.home)
             .env("CUTOUT_PASSPHRASE", "correct horse")

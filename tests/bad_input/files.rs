@@ -46,8 +46,12 @@ async fn a_passphrase_must_be_there_and_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_must_be_initialised_once() {
     let directory = tempfile::tempdir().unwrap();
-    let stranger =
-        User { home: directory.path().join("nothing here"), address: String::new(), scheme: None };
+    let stranger = User {
+        home: directory.path().join("nothing here"),
+        address: String::new(),
+        scheme: None,
+        host: Vec::new(),
+    };
     let error = "this user's directory cannot be used";
     for command in [&["fetch"][..], &["outbox"], &["send", "--to", "bob@demo.alt", "-s", "x"]] {
         let output = stranger.run_with_input(command.iter().copied(), b"text").await;
@@ -78,8 +82,12 @@ async fn a_damaged_network_file_is_refused_by_all_who_read_it() {
         let error = "this user's directory cannot be used";
         let says = Says { code: 78, error, cause, remedy: "check the network file" };
         assert_refused(&alice.run(["fetch"]).await, &says);
-        let newcomer =
-            User { home: directory.path().join("new"), address: String::new(), scheme: None };
+        let newcomer = User {
+            home: directory.path().join("new"),
+            address: String::new(),
+            scheme: None,
+            host: Vec::new(),
+        };
         assert_refused(&newcomer.run(["init", "--network", home.to_str().unwrap()]).await, &says);
         assert!(!newcomer.home.exists(), "nothing is left behind");
     }
@@ -198,8 +206,12 @@ async fn a_file_that_is_no_certificate_is_not_installed() {
     for (address, error) in
         [("bob", "this is no address"), ("bob@other.alt", "this address cannot be had here")]
     {
-        let newcomer =
-            User { home: directory.path().join("new"), address: String::new(), scheme: None };
+        let newcomer = User {
+            home: directory.path().join("new"),
+            address: String::new(),
+            scheme: None,
+            host: Vec::new(),
+        };
         let request = directory.path().join("request");
         let args = [
             "init",

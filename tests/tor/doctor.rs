@@ -1,0 +1,59 @@
+//! `cutout doctor` over Tor: a firewall, a wrong clock, a dead network.
+
+use tokio::net::TcpListener;
+
+use super::ground::ground;
+use crate::{
+    doctor::{visit, with_clock},
+    support::Network,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tells_tor_from_the_network_behind_it() {
+    let mut network = Network::start(4).await;
+    let ground = ground().await;
+    let config = ground.tor.toml("required");
+    let mut alice = network.user_at("alice", ground.inside(), &config).await;
+    let (code, said) = visit(&alice, &[]).await;
+    assert!(code == Some(0) && said.contains("everything goes over it"), "{said}");
+    assert!(said.contains("3 of 3 bootstrap nodes answer"), "{said}");
+
+    let fresh = |name: &str| network.directory.path().join(name);
+    let write = |home: &std::path::Path, text: &str| {
+        std::fs::create_dir_all(home).unwrap();
+        std::fs::write(home.join("config.toml"), text).unwrap();
+    };
+    let file = network.cluster.network_file().to_str().unwrap().to_owned();
+    let impatient = config.replace("patience_seconds = 15", "patience_seconds = 10");
+
+    // No Tor state yet, so that all is asked for: the clock first.
+    alice.home = fresh("late");
+    write(&alice.home, &impatient);
+    let (code, said) = visit(&with_clock(&alice, "+40d"), &["--network", &file]).await;
+    assert!(code == Some(69) && said.contains("Tor cannot be reached"), "{said}");
+    assert!(said.contains("clock"), "{said}");
+
+    // Relays that take calls and hang up.
+    let stranger = TcpListener::bind("10.20.0.1:0").await.unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = stranger.accept().await {
+            drop(stream);
+        }
+    });
+    let mut filtered = impatient.clone();
+    for relay in ground.tor.addresses() {
+        filtered = filtered.replace(&relay.to_string(), &format!("10.20.0.1:{port}"));
+    }
+    alice.home = fresh("filtered");
+    write(&alice.home, &filtered);
+    let (code, said) = visit(&alice, &["--network", &file]).await;
+    assert!(code == Some(69) && said.contains("cut off or changed on the way"), "{said}");
+
+    alice.home = fresh("alice");
+    for index in 0..4 {
+        network.cluster.kill(index).await.unwrap();
+    }
+    let (code, said) = visit(&alice, &[]).await;
+    assert!(code == Some(69) && said.contains("Tor works, and no node answers over it"), "{said}");
+}

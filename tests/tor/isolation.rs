@@ -1,0 +1,137 @@
+//! What is to be apart stays apart: circuits, seen by where exits call from, and identities, seen by nodes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use anon::certificate::NodeId;
+use libp2p::{
+    Multiaddr, Transport as _,
+    core::{
+        Endpoint,
+        transport::{DialOpts, PortUse},
+    },
+    multiaddr::Protocol,
+};
+use tokio::net::TcpListener;
+use tor::{Tor, TorConfig, TorTransport};
+use ua::record::{self, What};
+
+use super::ground::ground;
+use crate::support::{Network, message};
+
+/// Dials of one transport, and transports.
+const DIALS: usize = 8;
+const TRANSPORTS: usize = 12;
+
+/// The exits by which so many dials come, one after the other.
+async fn exits(
+    transport: &mut TorTransport,
+    dials: usize,
+    listener: &TcpListener,
+) -> BTreeSet<IpAddr> {
+    let here = listener.local_addr().unwrap();
+    let address = Multiaddr::from(here.ip()).with(Protocol::Tcp(here.port()));
+    let mut seen = BTreeSet::new();
+    for _ in 0..dials {
+        let how = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let dial = transport.dial(address.clone(), how).unwrap();
+        let (stream, accepted) = tokio::join!(dial, listener.accept());
+        seen.insert(accepted.unwrap().1.ip());
+        drop(stream.unwrap());
+    }
+    seen
+}
+
+#[derive(serde::Deserialize)]
+struct File {
+    tor: TorConfig,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_transport_has_circuits_of_its_own() {
+    let _alone = crate::support::alone().await;
+    let ground = ground().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file: File = toml::from_str(&ground.tor.toml("required")).unwrap();
+    let tor = Tor::start(&file.tor, directory.path(), |_| {}).await.unwrap();
+    // Where exits call it from addresses of their own, as they do not on loopback.
+    let relay = ground.relays().into_iter().next().unwrap();
+    let listener = TcpListener::bind((relay, 0)).await.unwrap();
+
+    let one = exits(&mut tor.transport(), DIALS, &listener).await;
+    assert_eq!(one.len(), 1, "one transport, one circuit: {one:?}");
+    let mut all = BTreeSet::new();
+    for _ in 0..TRANSPORTS {
+        all.extend(exits(&mut tor.transport(), 1, &listener).await);
+    }
+    // Four exits: that all of a dozen circuits end at one of them by chance is 1 in four million.
+    assert!(all.len() > 1, "{TRANSPORTS} transports, and all come by {all:?}");
+
+    // What is there again is found at once: the directory is kept.
+    drop(tor);
+    let mut steps = Vec::new();
+    let again = Tor::start(&file.tor, directory.path(), |step| steps.push(step.clone())).await;
+    again.unwrap();
+    let fetches = |step: &tor::Step| step.waiting_for.contains("fetching a consensus");
+    assert!(!steps.iter().any(fetches), "{steps:?}");
+}
+
+/// The identities under which channels were opened by somebody who is no node, by whom they were opened at.
+fn identities(network: &Network, marks: &BTreeMap<NodeId, u64>) -> Vec<(NodeId, String, u64)> {
+    let nodes = network.cluster.nodes();
+    let own: BTreeSet<String> =
+        nodes.iter().map(|node| node::peer_id(&node.id).unwrap().to_string()).collect();
+    let records = nodes.iter().flat_map(|node| {
+        let from = marks.get(&node.id).copied().unwrap_or(0);
+        let (records, _) = record::read(&node.directory.join("record.jsonl"), from).unwrap();
+        records.into_iter().map(|record| (node.id, record))
+    });
+    let opened =
+        records.filter(|(_, record)| record.what == What::Opened && !own.contains(&record.peer));
+    opened.map(|(node, record)| (node, record.peer, record.stream)).collect()
+}
+
+fn marks(network: &Network) -> BTreeMap<NodeId, u64> {
+    let nodes = network.cluster.nodes().iter();
+    let length = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().len();
+    nodes.map(|node| (node.id, length(node.directory.join("record.jsonl")))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_of_a_mail_and_two_mails_of_one_sender_have_no_identity_in_common() {
+    let network = Network::aged(16, |options| {
+        options.k = 3;
+        options.recorded = true;
+    })
+    .await;
+    let ground = ground().await;
+    let config = ground.tor.toml("required");
+    let alice = network.user_at("alice", ground.inside(), &config).await;
+    let bob = network.user_at("bob", ground.inside(), &config).await;
+    let mut mails = Vec::new();
+    for subject in ["one", "two"] {
+        let before = marks(&network);
+        alice.send(["--to", &bob.address, "-"], &message(subject, 1)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        mails.push(identities(&network, &before));
+    }
+    // A path and the question to its witness share one, both going to the same guard and middle at the same moment.
+    let identities = mails.iter().map(|mail| {
+        let mut channels: BTreeMap<&String, usize> = BTreeMap::new();
+        for (_, peer, _) in mail {
+            *channels.entry(peer).or_default() += 1;
+        }
+        assert!(channels.values().all(|count| *count <= 2), "{channels:?}");
+        channels.into_keys().collect::<BTreeSet<_>>()
+    });
+    let identities: Vec<BTreeSet<&String>> = identities.collect();
+    // Body, verifier's body, inbox, verifier's inbox; the certificate is kept from the first mail on.
+    assert!(identities.iter().all(|mail| mail.len() >= 4), "{mails:?}");
+    assert!(identities[0].is_disjoint(&identities[1]), "{identities:?}");
+    let guards: BTreeSet<&NodeId> = mails.iter().flatten().map(|(node, ..)| node).collect();
+    let count = identities.iter().map(BTreeSet::len).sum::<usize>();
+    println!("{count} identities at {} guards", guards.len());
+}
