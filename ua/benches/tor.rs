@@ -1,0 +1,183 @@
+//! A mail over Tor beside one without, in one run: time, bytes, and round trips over delayed links.
+//!
+//! The Tor network is a real one on this machine, and its links are not delayed; those of the nodes are, for the count of
+//! round trips. Bytes over Tor are what all relays read from their sockets: each byte passes three of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and stops at the first surprise"
+)]
+
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use audit::tor_network::TorNetwork;
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
+use node::{Underlay, now};
+use tor::{Tor, TorConfig};
+use ua::{
+    account::Account,
+    certificates::publish,
+    cluster::{Cluster, ClusterOptions},
+    event::Silent,
+    home::Home,
+    outbox::Outbox,
+    send::{Mail, Sender},
+    session::{SchemeChoice, prepare_scheme},
+    vault::{KdfCost, Passphrase},
+};
+
+const NODES: usize = 24;
+const EPOCH: Duration = Duration::from_secs(20);
+/// Sends of each kind.
+const SENDS: usize = 7;
+/// The delay of each node's links, each way, where round trips are counted.
+const DELAY: Duration = Duration::from_millis(250);
+/// What still goes on when the sender has its receipts belongs to the mail.
+const TAIL: Duration = Duration::from_millis(200);
+const SIZES: [(&str, usize); 2] = [("10 KiB", 10 << 10), ("256 KiB", 256 << 10)];
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(run());
+}
+
+/// Somebody with a home in the cluster's network.
+struct Person {
+    home: Home,
+    account: Account,
+}
+
+#[derive(serde::Deserialize)]
+struct File {
+    tor: TorConfig,
+}
+
+/// What one send took: seconds, bytes on the nodes' links, bytes that relays read.
+type Sample = (f64, f64, f64);
+
+async fn run() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = |index: usize| Ipv4Addr::new(127, 240 + u8::try_from(index).unwrap(), 0, 1);
+    let relays = TorNetwork::start(directory.path(), relay).await.unwrap();
+    let program = env!("CARGO_BIN_EXE_cutout").into();
+    let mut options = ClusterOptions::new(program, directory.path().join("network"), NODES);
+    options.proxied = true;
+    options.network.epoch_seconds = EPOCH.as_secs();
+    let cluster = Cluster::start(options, |_| {}).await.unwrap();
+    tokio::time::sleep(EPOCH * 5 / 2).await;
+    let alice = person(&cluster, directory.path(), "alice");
+    let bob = person(&cluster, directory.path(), "bob");
+    let entrance = bob.home.entrance(Arc::new(Silent), Underlay::Tcp).unwrap();
+    let certificate = bob.account.certificate(entrance.network(), now()).unwrap();
+    publish(&Arc::new(entrance), &certificate).await.unwrap();
+
+    let file: File = toml::from_str(&relays.toml("required")).unwrap();
+    let began = Instant::now();
+    let tor = Tor::start(&file.tor, &directory.path().join("arti"), |_| {}).await.unwrap();
+    println!("\nTor's first start: {:.2} s", began.elapsed().as_secs_f64());
+    let ways = [("plain", Underlay::Tcp), ("over Tor", Underlay::Tor(tor))];
+
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_header([
+        "one guarded mail",
+        "time, ms",
+        "KiB on nodes' links",
+        "KiB read by relays",
+        "round trips",
+    ]);
+    for (size, bytes) in SIZES {
+        let mut samples = [Vec::new(), Vec::new()];
+        let mut delayed = [Vec::new(), Vec::new()];
+        for turn in 0..=SENDS {
+            for ((_, way), (quick, slow)) in ways.iter().zip(samples.iter_mut().zip(&mut delayed)) {
+                let sample = sample(&cluster, &relays, &alice, &bob, way, bytes).await;
+                // The first of each kind warms up.
+                quick.extend((turn > 0).then_some(sample));
+                if bytes == SIZES[0].1 && turn % 3 == 1 {
+                    cluster.set_delay(DELAY);
+                    slow.push(self::sample(&cluster, &relays, &alice, &bob, way, bytes).await.0);
+                    cluster.set_delay(Duration::ZERO);
+                    tokio::time::sleep(DELAY * 4).await;
+                }
+            }
+        }
+        for ((name, _), (quick, slow)) in ways.iter().zip(samples.iter().zip(&mut delayed)) {
+            slow.sort_by(f64::total_cmp);
+            let trips = slow.first().map(|seconds| seconds / (DELAY * 2).as_secs_f64());
+            table.add_row([
+                format!("{name}, {size}"),
+                format!("{:.0}", median(quick, |s| s.0) * 1e3),
+                format!("{:.0}", median(quick, |s| s.1) / 1024.0),
+                format!("{:.0}", median(quick, |s| s.2) / 1024.0),
+                trips.map_or_else(String::new, |trips| format!("{trips:.1}")),
+            ]);
+        }
+    }
+    println!(
+        "One mail to one recipient, {NODES} node processes, k = 8, cold; medians of {SENDS} sends\n"
+    );
+    println!("{table}");
+}
+
+fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap()
+}
+
+fn person(cluster: &Cluster, directory: &Path, name: &str) -> Person {
+    let network = std::fs::read_to_string(cluster.network_file()).unwrap();
+    let passphrase = Passphrase::new("bench".to_owned()).unwrap();
+    let cost = KdfCost::new(8, 1).unwrap();
+    let home = Home::create(&directory.join(name), &network, &passphrase, cost).unwrap();
+    let account = Account::self_certifying(&home.network().network().unwrap(), now());
+    Person { home, account }
+}
+
+async fn sample(
+    cluster: &Cluster,
+    relays: &TorNetwork,
+    alice: &Person,
+    bob: &Person,
+    way: &Underlay,
+    bytes: usize,
+) -> Sample {
+    let float = |number: u64| f64::from(u32::try_from(number).unwrap());
+    let entrance = Arc::new(alice.home.entrance(Arc::new(Silent), way.clone()).unwrap());
+    // What was kept of earlier mails would make this one cheaper.
+    let _ = alice.home.vault().remove("certificates");
+    let scheme = SchemeChoice::Guarded { middle: 1 };
+    let sender = Sender {
+        scheme: prepare_scheme(scheme, alice.home.vault(), &entrance).await.unwrap(),
+        entrance,
+        outbox: Outbox::new(alice.home.vault()),
+        account: &alice.account,
+        delay: Duration::ZERO,
+    };
+    let text = vec![b'x'; bytes];
+    let mail = Mail {
+        bytes: &text,
+        subject: "A subject",
+        recipients: &[bob.account.address().clone()],
+        signed: false,
+        direct: false,
+        reply_to: None,
+    };
+    let id = sender.prepare(&mail).unwrap();
+    let before = (cluster.link_bytes(), relays.bytes_read());
+    let start = Instant::now();
+    let outcome = sender.deliver(&id).await.unwrap();
+    let elapsed = start.elapsed().as_secs_f64();
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    tokio::time::sleep(TAIL).await;
+    let (links, read) = (cluster.link_bytes() - before.0, relays.bytes_read() - before.1);
+    (elapsed, float(links), float(read))
+}
