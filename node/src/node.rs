@@ -26,7 +26,7 @@ use crate::{
     link::{LinkError, is_onion},
     network_file::{NetworkFile, NetworkFileError},
     observer::Observer,
-    onion::Reach,
+    onion::{OnionStatus, Reach},
     replay::ReplayCache,
     roster::RosterKeeper,
     server::{self, Acceptor, Parts, Server},
@@ -210,6 +210,7 @@ impl Node {
         let identity = Arc::new(identity);
         let (sender, seen) = mpsc::channel(SEEN);
         let bootstrap = self.network.bootstrap_peers()?;
+        OnionStatus::forget(&self.directory);
         let reach = self.reach().await?;
         let (name, carriage) = (&network.name, reach.carriage);
         let mut started = substrate::start(&identity, name, bootstrap, &limits, sender, carriage)?;
@@ -334,7 +335,7 @@ impl Node {
             Some(tor) if self.config.onion != Onion::Off => {
                 Reach::over_tor(&self.config, tor).await
             }
-            _ if self.config.onion == Onion::Only => Err(NodeError::NoAddress),
+            None if self.config.onion != Onion::Off => Err(ConfigError::NoTor.into()),
             _ => Reach::over_tcp(&self.config),
         }
     }

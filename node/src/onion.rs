@@ -51,6 +51,11 @@ impl OnionStatus {
         Ok(Some(serde_json::from_str(&text)?))
     }
 
+    /// Forgets what an earlier run wrote down.
+    pub(crate) fn forget(directory: &Path) {
+        let _ = std::fs::remove_file(directory.join(FILE));
+    }
+
     /// Whether a stranger reaches it, as far as is known: the last attempt was a success.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
@@ -128,7 +133,7 @@ pub(crate) mod service {
             listen.push(service.address().clone());
             let carriage = match config.onion {
                 Onion::Only => Carriage::Tor(transport),
-                Onion::Off | Onion::Beside => Carriage::Mixed(transport),
+                Onion::Beside | Onion::Off => Carriage::Mixed(transport),
             };
             let service = Some(Service { tor: tor.clone(), service });
             Ok(Self { carriage, listen, service })

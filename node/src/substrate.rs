@@ -320,6 +320,12 @@ impl SubstrateLoop {
             {
                 self.has_seen(peer_id, vec![endpoint.get_remote_address().clone()]);
             }
+            SwarmEvent::ListenerClosed { reason, .. } => {
+                tracing::error!(
+                    ?reason,
+                    "a listener ended: the node is not reached there any more"
+                );
+            }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
                 if !matches!(error, libp2p::swarm::DialError::DialPeerConditionFalse(_))
                     && !self.swarm.is_connected(&peer) =>

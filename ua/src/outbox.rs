@@ -166,6 +166,18 @@ impl<'a> Outbox<'a> {
         self.update(id, &state)
     }
 
+    /// Notes that an attempt was cut off, or could not begin, by no fault of the network's: it does not count, however
+    /// often it happens. `attempts` is how many there were before.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub fn was_cut_off(&self, id: &str, why: &str, attempts: u32) -> Result<(), AgentError> {
+        let mut state = self.state(id)?;
+        state.attempts = attempts;
+        why.clone_into(&mut state.last_error);
+        self.update(id, &state)
+    }
+
     /// The ids of all mails on their way, sorted. What an agent left that was killed as it took a mail in or
     /// forgot one, a mail without a state, is removed.
     ///

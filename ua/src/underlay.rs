@@ -9,7 +9,7 @@
 //!
 //! **Invariant:** where Tor is wanted, [`Underlay::Tor`] or a failure is what comes of it. There is no third way.
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 use clap::Args;
 use node::Underlay;
@@ -75,16 +75,32 @@ impl AgentConfig {
     }
 }
 
-/// Writes down that a new user wants Tor for everything, unless there is a configuration.
+/// Sees to it that the user of `directory` goes over Tor from now on: by the configuration that is there, or by a new one.
 ///
 /// # Errors
-/// [`Failure`] if the file cannot be written.
+/// [`Failure`]: 78 if there is a configuration that says otherwise, 73 if none can be written.
 pub(crate) fn require_tor(directory: &Path) -> Result<(), Failure> {
     let path = directory.join(CONFIG);
-    if path.exists() {
+    if AgentConfig::read(directory)?.requires_tor() {
         return Ok(());
     }
-    crate::command::write_file(&path, b"tor = \"required\"\n")
+    if path.exists() {
+        let what = format!("{} does not ask for Tor", path.display());
+        return Err(Failure::new(78, &what, "", "put tor = \"required\" into it"));
+    }
+    // Whole or not at all: half a file would be no requirement.
+    let write = || {
+        let new = directory.join("config.toml.new");
+        let mut file = std::fs::File::create(&new)?;
+        file.write_all(b"tor = \"required\"\n")?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    write().map_err(|error: std::io::Error| {
+        let what = format!("cannot write {}", path.display());
+        Failure::new(73, &what, error, "check the directory and its permissions")
+    })
 }
 
 /// What the links of the user in `directory` go over. `progress` is told how far Tor is.
@@ -103,16 +119,16 @@ pub async fn underlay(
     over_tor(&config, directory, progress).await
 }
 
-/// Does some work, unless what its links go over is lost meanwhile: what would fail, attempt after attempt, fails at once.
+/// Does some work, unless what its links go over is lost meanwhile: what would fail, attempt after attempt, ends at once.
 ///
 /// # Errors
-/// [`Failure`] of the work, or with 69 if Tor is gone.
+/// [`Failure`] with 69 if Tor is gone.
 pub async fn unless_lost<T>(
     underlay: &Underlay,
-    work: impl Future<Output = Result<T, Failure>>,
+    work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
     tokio::select! {
-        done = work => done,
+        done = work => Ok(done),
         lost = underlay.lost() => Err(lost.into()),
     }
 }
@@ -142,6 +158,7 @@ async fn over_tor(
     static TOR: tokio::sync::OnceCell<tor::Tor> = tokio::sync::OnceCell::const_new();
     let start = || start(&config.tor, directory, progress);
     let tor = TOR.get_or_try_init(start).await?;
+    progress.step("over Tor: looking for nodes");
     Ok(Underlay::Tor(tor.clone()))
 }
 
@@ -175,7 +192,7 @@ impl From<tor::TorError> for Failure {
             }
             TorError::Unreachable(_) => (
                 69,
-                "if Tor is blocked here, put bridges into [tor.bridges] of config.toml. \
+                "if Tor is blocked here, put bridges into [tor.bridges] of the configuration. \
                  Nothing went around Tor",
             ),
             TorError::Config(_) => (78, "mend the [tor] section"),

@@ -128,8 +128,9 @@ impl Tor {
         TorTransport::new(Arc::clone(&self.client), Arc::clone(&self.health))
     }
 
-    /// Waits until nothing has got through Tor for as long as the configuration's patience, if anything was tried.
+    /// Waits until all dials, from now on, have failed for as long as the configuration's patience.
     pub async fn lost(&self) -> TorError {
+        self.health.succeeded();
         while self.health.failing_for().is_none_or(|time| time < self.patience) {
             tokio::time::sleep(LOOK).await;
         }

@@ -4,7 +4,7 @@
 //! tor = "required"            # or "off"; the short form
 //!
 //! [tor]                       # the long form
-//! mode = "required"
+//! mode = "required"           # which it is unless "off" is said
 //! patience_seconds = 75       # how long nothing may move before Tor counts as unreachable
 //! [tor.bridges]               # whatever else is here is arti's own (its `arti.toml`): bridges, pluggable transports,
 //! bridges = '''…'''           # another Tor network, timeouts
@@ -49,8 +49,8 @@ pub struct TorConfig {
 enum Form {
     Short(Mode),
     Long {
-        #[serde(default)]
-        mode: Mode,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<Mode>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         patience_seconds: Option<u64>,
         #[serde(flatten)]
@@ -62,7 +62,10 @@ impl From<Form> for TorConfig {
     fn from(form: Form) -> Self {
         match form {
             Form::Short(mode) => Self { mode, ..Self::default() },
-            Form::Long { mode, patience_seconds, arti } => Self { mode, patience_seconds, arti },
+            // Whoever says how Tor is to be used wants it to be.
+            Form::Long { mode, patience_seconds, arti } => {
+                Self { mode: mode.unwrap_or(Mode::Required), patience_seconds, arti }
+            }
         }
     }
 }
@@ -73,7 +76,7 @@ impl From<TorConfig> for Form {
         if patience_seconds.is_none() && arti.is_empty() {
             return Self::Short(mode);
         }
-        Self::Long { mode, patience_seconds, arti }
+        Self::Long { mode: Some(mode), patience_seconds, arti }
     }
 }
 
@@ -171,6 +174,7 @@ mod tests {
             let text = toml::to_string(&File { tor: config.clone() }).unwrap();
             assert_eq!(parse(&text), config, "{text}");
         }
+        assert_eq!(parse("[tor.bridges]\nenabled = true\n").mode, Mode::Required);
         assert!(toml::from_str::<File>("tor = \"maybe\"").is_err());
     }
 

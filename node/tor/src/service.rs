@@ -1,6 +1,6 @@
 //! An onion service: what it takes in, within bounds, and whether it can be reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arti_client::config::onion_service::OnionServiceConfigBuilder;
 use futures::{Stream, StreamExt as _};
@@ -8,16 +8,16 @@ use libp2p::Multiaddr;
 use safelog::DisplayRedacted as _;
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 use tor_cell::relaycell::msg::Connected;
 use tor_hsservice::{RendRequest, RunningOnionService, StreamRequest, status::State};
-use tor_proto::{client::stream::DataStream, stream::IncomingStreamRequest};
+use tor_proto::stream::IncomingStreamRequest;
 
 use crate::{
     address::onion_address,
     client::{Tor, TorError, explain},
-    transport::Serving,
+    transport::{Serving, Stream as TorStream},
 };
 
 /// The port of the service, the only one that it answers on. (Tor's ports are the service's own: nothing is bound.)
@@ -28,6 +28,8 @@ const NICKNAME: &str = "cutout";
 const CLIENTS: usize = 512;
 /// Streams that one client's circuit may have.
 const STREAMS_PER_CLIENT: u32 = 8;
+/// How long a client's circuit may be without a stream.
+const IDLE: Duration = Duration::from_secs(30);
 /// Streams that wait to be taken by the transport.
 const WAITING: usize = 64;
 
@@ -107,23 +109,36 @@ impl OnionService {
     }
 }
 
-async fn accept(requests: impl Stream<Item = RendRequest>, to: mpsc::Sender<DataStream>) {
+async fn accept(requests: impl Stream<Item = RendRequest>, to: mpsc::Sender<TorStream>) {
     let slots = Arc::new(Semaphore::new(CLIENTS));
     let mut requests = std::pin::pin!(requests);
+    let mut clients = JoinSet::new();
     while let Some(request) = requests.next().await {
+        while clients.try_join_next().is_some() {}
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let to = to.clone();
-        tokio::spawn(async move {
-            let Ok(mut streams) = request.accept().await else { return };
-            while let Some(stream) = streams.next().await {
-                hand_over(stream, &to).await;
-            }
+        clients.spawn(async move {
+            serve_client(request, &to).await;
             drop(slot);
         });
     }
 }
 
-async fn hand_over(stream: StreamRequest, to: &mpsc::Sender<DataStream>) {
+/// Serves one client's circuit, until it is gone or has had no stream for a while: who only holds it takes another's place.
+async fn serve_client(request: RendRequest, to: &mpsc::Sender<TorStream>) {
+    let Ok(mut streams) = request.accept().await else { return };
+    let living = Arc::new(());
+    loop {
+        match tokio::time::timeout(IDLE, streams.next()).await {
+            Ok(Some(stream)) => hand_over(stream, &living, to).await,
+            Ok(None) => return,
+            Err(_) if Arc::strong_count(&living) == 1 => return,
+            Err(_) => {}
+        }
+    }
+}
+
+async fn hand_over(stream: StreamRequest, living: &Arc<()>, to: &mpsc::Sender<TorStream>) {
     let wanted = match stream.request() {
         IncomingStreamRequest::Begin(begin) => begin.port() == PORT,
         _ => false,
@@ -135,6 +150,6 @@ async fn hand_over(stream: StreamRequest, to: &mpsc::Sender<DataStream>) {
     }
     if let Ok(stream) = stream.accept(Connected::new_empty()).await {
         // Full, it is dropped: the circuit's own flow control is not ours to block.
-        let _ = to.try_send(stream);
+        let _ = to.try_send(TorStream::new(stream, Some(Arc::clone(living))));
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use arti_client::{
     DataStream, ErrorKind, HasKind as _, IsolationToken, StreamPrefs, config::BoolOrAuto,
 };
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{AsyncRead, AsyncWrite, FutureExt as _, future::BoxFuture};
 use libp2p::{
     Multiaddr, Transport,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
@@ -29,14 +29,53 @@ const FIRST: Duration = Duration::from_secs(12);
 /// The second.
 const SECOND: Duration = Duration::from_secs(18);
 
-/// A stream over Tor.
-pub type Stream = DataStream;
+/// A stream over Tor. While it lives, so does the circuit that it came by.
+#[derive(Debug)]
+pub struct Stream {
+    inner: DataStream,
+    _held: Option<Arc<()>>,
+}
+
+impl Stream {
+    /// A stream, and what tells its circuit's keeper that it lives.
+    pub(crate) const fn new(inner: DataStream, held: Option<Arc<()>>) -> Self {
+        Self { inner, _held: held }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_close(cx)
+    }
+}
 
 /// What an onion service hands to the transport that listens for it.
 #[derive(Debug)]
 pub struct Serving {
     pub(crate) address: Multiaddr,
-    pub(crate) streams: mpsc::Receiver<DataStream>,
+    pub(crate) streams: mpsc::Receiver<Stream>,
 }
 
 /// A libp2p transport over Tor; its connections are plain streams of bytes, to be encrypted as over TCP.
@@ -90,7 +129,7 @@ struct Dial {
 }
 
 impl Dial {
-    async fn once(&self, isolation: IsolationToken, within: Duration) -> io::Result<DataStream> {
+    async fn once(&self, isolation: IsolationToken, within: Duration) -> io::Result<Stream> {
         let mut prefs = StreamPrefs::new();
         prefs.set_isolation(isolation).connect_to_onion_services(BoolOrAuto::Explicit(true));
         // Noise is spoken right away: what an exit has to say of the connection need not be waited for.
@@ -99,20 +138,23 @@ impl Dial {
         match tokio::time::timeout(within, connect).await {
             Ok(Ok(stream)) => {
                 self.health.succeeded();
-                Ok(stream)
+                Ok(Stream::new(stream, None))
             }
             Ok(Err(error)) => {
                 self.health.failed(error.kind());
                 Err(io::Error::other(error.to_string()))
             }
             Err(_) => {
-                self.health.failed(ErrorKind::TorNetworkTimeout);
+                // A slow onion service is not Tor's fault; that no exit is had is.
+                if !self.to.is_onion {
+                    self.health.failed(ErrorKind::TorNetworkTimeout);
+                }
                 Err(io::ErrorKind::TimedOut.into())
             }
         }
     }
 
-    async fn twice(self, isolation: IsolationToken) -> io::Result<DataStream> {
+    async fn twice(self, isolation: IsolationToken) -> io::Result<Stream> {
         match self.once(isolation, FIRST).await {
             Ok(stream) => Ok(stream),
             Err(_) => self.once(IsolationToken::new(), SECOND).await,
@@ -121,10 +163,10 @@ impl Dial {
 }
 
 impl Transport for TorTransport {
-    type Output = DataStream;
+    type Output = Stream;
     type Error = io::Error;
-    type ListenerUpgrade = std::future::Ready<io::Result<DataStream>>;
-    type Dial = BoxFuture<'static, io::Result<DataStream>>;
+    type ListenerUpgrade = std::future::Ready<io::Result<Stream>>;
+    type Dial = BoxFuture<'static, io::Result<Stream>>;
 
     fn listen_on(
         &mut self,

@@ -59,12 +59,10 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     }
     let home = global.open_home()?;
     let session = Session::start(&home, &args, global.verbose > 0).await?;
-    let underlay = session.entrance.underlay();
-    let mut fetched = unless_lost(underlay, session.fetch(OWN, true)).await;
+    let mut fetched = session.fetch(OWN, true).await;
     for name in Account::replies(home.vault())? {
         session.progress.step("reading the inboxes of your addresses for answers");
-        let more = unless_lost(underlay, session.fetch(&name, true)).await;
-        match (&mut fetched, more) {
+        match (&mut fetched, session.fetch(&name, true).await) {
             (Ok(all), Ok(more)) => all.merge(more),
             (Ok(_), Err(failure)) => {
                 tell(format!("warning: an address for answers was not read: {}", failure.cause));
@@ -72,7 +70,7 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
             (Err(_), _) => break,
         }
     }
-    session.end().await?;
+    session.end(fetched.is_ok()).await?;
     report(&fetched?, args.json)
 }
 
@@ -101,8 +99,9 @@ impl<'a> Session<'a> {
         Ok(Self { home, network, progress, entrance, maildir, args })
     }
 
-    async fn end(self) -> Result<(), Failure> {
-        if self.args.scheme.wants_entrances(self.args.direct) {
+    /// Closes it; where something was read, more of the network is got to know.
+    async fn end(self, has_read: bool) -> Result<(), Failure> {
+        if has_read && self.args.scheme.wants_entrances(self.args.direct) {
             self.entrance.widen().await;
         }
         self.progress.finish();
@@ -122,8 +121,10 @@ impl<'a> Session<'a> {
         let certificate = account.certificate(&self.network, now())?;
         let direct = self.args.scheme.wants_entrances(self.args.direct);
         let scheme = if !direct || name != OWN {
-            let scheme = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance).await;
-            Some(scheme.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))?)
+            let prepared = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance);
+            let scheme = unless_lost(self.entrance.underlay(), prepared).await;
+            let scheme = scheme.and_then(|scheme| Ok(scheme?));
+            Some(scheme.map_err(|failure| failure.of("your mail cannot be fetched"))?)
         } else {
             None
         };
@@ -140,23 +141,25 @@ impl<'a> Session<'a> {
             certificate.clone(),
             &self.maildir,
         );
-        let fetched = reader.fetch().await;
-        if check {
-            let published = match scheme {
-                None => publish(&entrance, &certificate).await,
-                // A scheme of its own: what served the reading is free again.
-                Some(_) => {
-                    match prepare_scheme(self.args.scheme.choice(), vault, &entrance).await {
-                        Ok(scheme) => publish_anonymously(scheme, &entrance, &certificate).await,
-                        Err(error) => Err(error),
-                    }
+        // Apart from what follows: what was read is told, whatever becomes of that.
+        let fetched = unless_lost(entrance.underlay(), reader.fetch()).await;
+        let fetched = fetched.and_then(|fetched| Ok(fetched?));
+        if check && fetched.is_ok() {
+            let publishing = async {
+                if scheme.is_none() {
+                    return publish(&entrance, &certificate).await;
                 }
+                // A scheme of its own: what served the reading is free again.
+                let apart = prepare_scheme(self.args.scheme.choice(), vault, &entrance).await?;
+                publish_anonymously(apart, &entrance, &certificate).await
             };
-            if let Err(error) = published {
-                tell(format!("warning: your certificate could not be checked: {error}"));
+            let published = unless_lost(entrance.underlay(), publishing).await;
+            if let Err(failure) = published.and_then(|published| Ok(published?)) {
+                let cause = failure.cause;
+                tell(format!("warning: your certificate could not be checked: {cause}"));
             }
         }
-        fetched.map_err(|error| Failure::from(error).of("your mail cannot be fetched"))
+        fetched.map_err(|failure| failure.of("your mail cannot be fetched"))
     }
 }
 

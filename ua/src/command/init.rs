@@ -60,7 +60,7 @@ pub struct InitArgs {
 /// [`Failure`].
 pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let (home, account) = match (&args.network, &args.certificate) {
-        (_, Some(path)) => install(global, path)?,
+        (_, Some(path)) => install(global, path, args.underlay)?,
         (Some(path), None) => create(global, path, &args)?,
         (None, None) => return Err(Failure::new(64, "no network file", "", "give --network FILE")),
     };
@@ -93,8 +93,8 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
         let scheme = prepare_scheme(choice, home.vault(), &entrance).await?;
         Ok::<_, Failure>(publish_anonymously(scheme, &entrance, &certificate).await?)
     };
-    let published = unless_lost(entrance.underlay(), publishing).await;
-    if wants_entrances {
+    let published = unless_lost(entrance.underlay(), publishing).await.and_then(|done| done);
+    if wants_entrances && published.is_ok() {
         entrance.widen().await;
     }
     progress.finish();
@@ -102,6 +102,11 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
         Ok(_) => {
             home.remember(&entrance)?;
             tell("Your certificate is published: others can write to you now.");
+        }
+        Err(failure) if entrance.underlay().is_tor() => {
+            return Err(
+                failure.of("your address is made, but its certificate is not published yet")
+            );
         }
         Err(failure) => {
             let cause = failure.cause;
@@ -133,17 +138,22 @@ fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Acc
     };
     let passphrase = global.new_passphrase()?;
     let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
-    account.write(home.vault())?;
+    // The account is what makes a user: there is none without what it asks for.
     if args.underlay.tor {
         require_tor(&directory)?;
     }
+    account.write(home.vault())?;
     if let Some(path) = &args.request {
         write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
     }
     Ok((home, account))
 }
 
-fn install(global: &Global, path: &Path) -> Result<(Home, Account), Failure> {
+fn install(
+    global: &Global,
+    path: &Path,
+    underlay: UnderlayArgs,
+) -> Result<(Home, Account), Failure> {
     let bytes = read_file(path)?;
     let home = global.open_home()?;
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
@@ -156,6 +166,9 @@ fn install(global: &Global, path: &Path) -> Result<(Home, Account), Failure> {
             "ask the authority for the file again",
         )
     })?;
+    if underlay.tor {
+        require_tor(home.directory())?;
+    }
     account.certify(certificate, &network, now())?;
     account.write(home.vault())?;
     Ok((home, account))

@@ -107,7 +107,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
             Ok(underlay) => underlay,
             Err(failure) => {
                 progress.finish();
-                outbox.could_not_begin(&id, &failure.cause)?;
+                outbox.was_cut_off(&id, &failure.cause, state.attempts)?;
                 // It would fail for the others, too.
                 return Err(failure.of(&format!("{id} still waits")));
             }
@@ -128,10 +128,14 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         progress.finish();
         home.remember(&entrance)?;
         let reported = match outcome {
-            Ok(outcome) => report(&id, &outcome, args.json),
-            Err(failure) => {
+            Ok(Ok(outcome)) => report(&id, &outcome, args.json),
+            Ok(Err(failure)) => {
                 outbox.could_not_begin(&id, &failure.cause)?;
                 Err(failure.of(&format!("{id} still waits")))
+            }
+            Err(lost) => {
+                outbox.was_cut_off(&id, &lost.cause, state.attempts)?;
+                return Err(lost.of(&format!("{id} still waits")));
             }
         };
         if let Err(failure) = reported {

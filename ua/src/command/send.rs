@@ -160,6 +160,10 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         direct: args.direct,
         reply_to,
     };
+    // Kept before the mail is: nobody could read the answers otherwise.
+    if let Some(reply) = &reply {
+        reply.write_named(home.vault(), &Account::reply_name())?;
+    }
     // From here on the mail is kept, whatever happens to it or to this program.
     let id = hand_in(&Outbox::new(home.vault()), &mail)?;
     // Sealed, it is all that is needed: nobody finds it here while it is on its way.
@@ -170,9 +174,8 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     };
     let attempt = async |entrance: &Arc<Entrance>| {
         if let Some(reply) = &reply {
-            // An answer must find its address, which is kept and published before the mail goes.
+            // An answer must find its address, which is published before the mail goes.
             progress.step("making an address for answers");
-            reply.write_named(home.vault(), &Account::reply_name())?;
             let certificate = reply.certificate(&network, now())?;
             // By channels of their own: those of the mail must share no far end with them.
             let apart = prepare_scheme(choice, home.vault(), entrance).await?;
@@ -196,13 +199,17 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         Err(failure) => Err(failure.clone()),
     };
     progress.finish();
-    if let Err(failure) = &outcome {
-        Outbox::new(home.vault()).could_not_begin(&id, &failure.cause)?;
+    let outbox = Outbox::new(home.vault());
+    match &outcome {
+        Err(lost) => outbox.was_cut_off(&id, &lost.cause, 0)?,
+        Ok(Err(failure)) => outbox.could_not_begin(&id, &failure.cause)?,
+        Ok(Ok(_)) => {}
     }
     if let Ok(entrance) = &entered {
         home.remember(entrance)?;
     }
     let what = format!("the mail waits in the outbox as {id}");
+    let outcome = outcome.and_then(|done| done);
     report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
 }
 

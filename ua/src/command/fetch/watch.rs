@@ -15,7 +15,6 @@ use crate::{
     home::Home,
     session::random_delay,
     terminal::{Failure, tell},
-    underlay::unless_lost,
     vault::{Passphrase, VaultError},
 };
 
@@ -70,9 +69,8 @@ async fn watch(
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
             let fetched = match Session::start(&home, args, global.verbose > 0).await {
                 Ok(session) => {
-                    let work = session.fetch(&name, check);
-                    let fetched = unless_lost(session.entrance.underlay(), work).await;
-                    session.end().await?;
+                    let fetched = session.fetch(&name, check).await;
+                    session.end(fetched.is_ok()).await?;
                     fetched
                 }
                 Err(failure) => Err(failure),
