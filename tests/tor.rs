@@ -1,5 +1,6 @@
 //! Over a real Tor network: see `tor/ground.rs`.
 
+mod bridges;
 mod closed;
 mod doctor;
 mod ground;

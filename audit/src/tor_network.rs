@@ -21,6 +21,8 @@ use self::torrc::{Role, torrc};
 /// Relays beside the authority: three for a circuit, and so many more that arti, which asks eight for the time before it
 /// believes that a clock is wrong, can say so.
 pub const RELAYS: usize = 7;
+/// The number of the bridge, which stands in no directory.
+pub const BRIDGE: usize = RELAYS + 1;
 /// Seconds from the start to the first vote: all must have told the authority of themselves by then. Where a machine is
 /// so slow that they have not, all are started again, with more time.
 const VOTE_AFTER: [u64; 4] = [8, 14, 25, 40];
@@ -70,6 +72,7 @@ struct Relay {
 /// A running Tor network. Dropping it kills it.
 #[derive(Debug)]
 pub struct TorNetwork {
+    /// The authority, the relays, and the bridge.
     relays: Vec<Relay>,
     /// The authority's own identity, upper-case hexadecimal.
     v3ident: String,
@@ -140,7 +143,7 @@ impl TorNetwork {
     ) -> Result<Self, TorNetworkError> {
         let program = program().ok_or(TorNetworkError::NoTor)?;
         let mut network = Self { relays: Vec::new(), v3ident: String::new(), program };
-        for index in 0..=RELAYS {
+        for index in 0..=BRIDGE {
             let at = address(index);
             let directory = directory.join(format!("tor{index}"));
             let keys = directory.join("keys");
@@ -174,10 +177,21 @@ impl TorNetwork {
         Err(TorNetworkError::NotReady(seen))
     }
 
-    /// The relays' addresses: all that a client has to reach.
+    /// The relays' addresses: all that a client has to reach. The bridge is not among them.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddrV4> {
-        self.relays.iter().flat_map(|relay| [Some(relay.or), relay.dir]).flatten().collect()
+        self.public().flat_map(|relay| [Some(relay.or), relay.dir]).flatten().collect()
+    }
+
+    fn public(&self) -> impl Iterator<Item = &Relay> {
+        self.relays.iter().take(BRIDGE)
+    }
+
+    /// The bridge's address, and the line by which arti knows it.
+    #[must_use]
+    pub fn bridge(&self) -> Option<(SocketAddrV4, String)> {
+        let bridge = self.relays.get(BRIDGE)?;
+        Some((bridge.or, format!("{} {}", bridge.or, bridge.rsa)))
     }
 
     /// A `[tor]` section that points to this network.
@@ -250,7 +264,7 @@ impl TorNetwork {
 
     /// Makes a relay's own keys: tor does when it is asked for their fingerprints.
     async fn make_keys(&self, index: usize, relay: &mut Relay) -> Result<(), TorNetworkError> {
-        let role = if index == 0 { Role::Authority } else { Role::Relay };
+        let role = Role::of(index);
         let path = relay.directory.join("torrc");
         let nowhere =
             format!("DirAuthority a orport=1 no-v2 v3ident={0} 127.0.0.1:1 {0}\n", "0".repeat(40));
@@ -278,7 +292,7 @@ impl TorNetwork {
         let Some((relay, authority)) = self.relays.get(index).zip(self.relays.first()) else {
             return Ok(());
         };
-        let role = if index == 0 { Role::Authority } else { Role::Relay };
+        let role = Role::of(index);
         let dir = authority.dir.map(|dir| dir.to_string()).unwrap_or_default();
         let line = format!(
             "DirAuthority authority orport={} no-v2 v3ident={} {dir} {}\n",

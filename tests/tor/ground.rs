@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! namespace of the agents                    namespace of the test
-//! 10.99.0.2 ── eth0 ════════════════ veth ── 10.20.0.1 … 10.27.0.1   relays
+//! 10.99.0.2 ── eth0 ════════════════ veth ── 10.20.0.1 … 10.28.0.1   relays
 //!              (all packets counted)         127.10.0.1 …            nodes, which only exits reach; or
 //!                                            10.100.0.1 …            nodes that the agents could reach as well
 //! ```
@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::tor_network::{RELAYS, TorNetwork};
+use audit::tor_network::{BRIDGE, TorNetwork};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketType, recv, socket, sockopt};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -46,7 +46,11 @@ static GROUND: OnceCell<Mutex<Ground>> = OnceCell::const_new();
 
 /// The ground, for as long as a scenario needs it; to be asked for after the scenario's network, which waits for others.
 pub async fn ground() -> MutexGuard<'static, Ground> {
-    GROUND.get_or_init(async || Mutex::new(Ground::lay().await)).await.lock().await
+    let mut ground =
+        GROUND.get_or_init(async || Mutex::new(Ground::lay().await)).await.lock().await;
+    // A scenario that failed may have left it dark.
+    ground.tor.resume().await.unwrap();
+    ground
 }
 
 /// The address of a node that agents could reach without Tor.
@@ -83,27 +87,24 @@ impl Ground {
         }
         let (id, veth) = (host.id(), format!("cutout{}", host.id() % 1_000_000));
         run("ip", &format!("link add {veth} type veth peer name eth0 netns {id}"));
-        for index in 0..=RELAYS {
+        for index in 0..=BRIDGE {
             run("ip", &format!("address add {}/32 dev {veth}", relay(index)));
         }
         for index in 0..REACHABLE {
             run("ip", &format!("address add {}/32 dev {veth}", reachable(index)));
         }
+        // Neither end speaks IPv6; where there is none, there is nothing to switch off.
+        let off = |before: &[&str], interface: &str| {
+            let setting = format!("net.ipv6.conf.{interface}.disable_ipv6=1");
+            let words = before.iter().copied().chain(["sysctl", "-q", "-w", &setting]);
+            let words: Vec<&str> = words.collect();
+            let _ = Command::new(words[0]).args(&words[1..]).status();
+        };
+        off(&[], &veth);
+        off(&["nsenter", "-t", &id.to_string(), "-n"], "all");
         run("ip", &format!("link set {veth} up"));
         run("ip", &format!("route add {AGENT}/32 dev {veth}"));
         let inside = |command: &str| run("nsenter", &format!("-t {id} -n {command}"));
-        // Where there is no IPv6 there is nothing to switch off.
-        let _ = Command::new("nsenter")
-            .args([
-                "-t",
-                &id.to_string(),
-                "-n",
-                "sysctl",
-                "-q",
-                "-w",
-                "net.ipv6.conf.all.disable_ipv6=1",
-            ])
-            .status();
         inside("ip link set lo up");
         inside(&format!("ip address add {AGENT}/32 dev eth0"));
         inside("ip link set eth0 up");
@@ -179,6 +180,8 @@ fn listen(socket: &OwnedFd, is_over: &AtomicBool) -> BTreeSet<Ipv4Addr> {
 /// Whom a packet is for: the destination of an IPv4 header, the target of an ARP question.
 fn destination(packet: &[u8]) -> Option<Ipv4Addr> {
     let at = match packet {
+        // IPv6 is switched off: whatever it is, it is for nobody who may be.
+        [0x60..=0x6f, ..] => return Some(Ipv4Addr::UNSPECIFIED),
         [0x40..=0x4f, ..] => 16,
         [0, 1, 8, 0, ..] => 24,
         _ => return None,

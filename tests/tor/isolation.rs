@@ -67,8 +67,8 @@ async fn each_transport_has_circuits_of_its_own() {
     for _ in 0..TRANSPORTS {
         all.extend(exits(&mut tor.transport(), 1, &listener).await);
     }
-    // Four exits: that all of a dozen circuits end at one of them by chance is 1 in four million.
-    assert!(all.len() > 1, "{TRANSPORTS} transports, and all come by {all:?}");
+    // Seven exits: that a dozen circuits end at two of them at most by chance is 1 in 150,000.
+    assert!(all.len() > 2, "{TRANSPORTS} transports, and all come by {all:?}");
 
     // What is there again is found at once: the directory is kept.
     drop(tor);

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use anon::request::{Request, Response};
+
 use super::ground::ground;
 use crate::support::{Network, message, text};
 
@@ -73,4 +75,38 @@ async fn a_mail_crosses_a_network_that_has_no_addresses() {
     network.cluster.kill(0).await.unwrap();
     let (code, said) = status().await;
     assert_eq!((code, &said["onion"]["reachable"]), (Some(69), &false.into()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_offers_an_onion_service_beside_its_address() {
+    let settings = ground().await.tor.toml("off");
+    let network = Network::bare(4, |options| {
+        options.node_toml.clone_from(&settings);
+        let words = ["node", "run", "--json", "--onion"].map(std::ffi::OsString::from);
+        options.dressed.insert(3, words.into());
+    })
+    .await;
+    let _ground = ground().await;
+    let node = &network.cluster.nodes()[3];
+    let links = node::Links::disposable("demo.alt").unwrap();
+    let peer = node::peer_id(&node.id).unwrap();
+    let mut address = node.address.clone();
+    address.pop();
+    let link = links.open_at(peer, vec![address.clone()], node::Carrier::Request).await.unwrap();
+    let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await.unwrap();
+    let Response::Certificate(certificate) = answer else { panic!("no certificate") };
+    let file = node::NetworkFile::read(&network.cluster.network_file()).unwrap();
+    let certificate = certificate.verify(&file.network().unwrap(), node::now()).unwrap();
+    let addresses = node::certified_addresses(&certificate);
+    assert_eq!((addresses.len(), &addresses[0]), (2, &address));
+    assert!(node::is_onion(&addresses[1]), "{addresses:?}");
+    // It reaches itself by circuits of its own, as a stranger would.
+    let mut status = node::OnionStatus::read(&node.directory).unwrap();
+    let began = std::time::Instant::now();
+    while !status.as_ref().is_some_and(node::OnionStatus::is_reachable) {
+        assert!(began.elapsed() < Duration::from_secs(90), "{status:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        status = node::OnionStatus::read(&node.directory).unwrap();
+    }
+    assert_eq!(status.unwrap().address, addresses[1].to_string());
 }

@@ -1,12 +1,25 @@
 //! The configurations of a [`TorNetwork`]: of its daemons, and of arti where it is to use them.
 
-use super::{Relay, TorNetwork};
+use super::{BRIDGE, Relay, TorNetwork};
 
 /// What a daemon is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Authority,
     Relay,
+    /// A relay that stands in no directory.
+    Bridge,
+}
+
+impl Role {
+    /// What the daemon of this number is.
+    pub(super) const fn of(index: usize) -> Self {
+        match index {
+            0 => Self::Authority,
+            BRIDGE => Self::Bridge,
+            _ => Self::Relay,
+        }
+    }
 }
 
 /// Of all daemons. `Schedulers Vanilla`: the other one waits some milliseconds with each cell.
@@ -54,6 +67,13 @@ ExitPolicy accept private:*
 ExitPolicy accept *:*
 ";
 
+/// Of the bridge.
+const BRIDGE_RELAY: &str = "\
+BridgeRelay 1
+PublishServerDescriptor 0
+ExitPolicy reject *:*
+";
+
 /// A daemon's configuration, but for the line that names the authority.
 pub(super) fn torrc(role: Role, index: usize, relay: &Relay, offset: u64) -> String {
     let (directory, ip) = (relay.directory.display(), relay.or.ip());
@@ -71,6 +91,7 @@ pub(super) fn torrc(role: Role, index: usize, relay: &Relay, offset: u64) -> Str
     text += match role {
         Role::Authority => AUTHORITY,
         Role::Relay => RELAY,
+        Role::Bridge => BRIDGE_RELAY,
     };
     text
 }
@@ -78,8 +99,7 @@ pub(super) fn torrc(role: Role, index: usize, relay: &Relay, offset: u64) -> Str
 /// What arti has to know of the network, as a `[tor]` section.
 pub(super) fn arti_toml(network: &TorNetwork, mode: &str) -> String {
     let caches: Vec<String> = network
-        .relays
-        .iter()
+        .public()
         .map(|relay| {
             format!(
                 "  {{ rsa_identity = \"{}\", ed_identity = \"{}\", orports = [\"{}\"] }},\n",
