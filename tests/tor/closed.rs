@@ -26,15 +26,22 @@ async fn fails_closed(ground: &Ground, user: &User, arguments: &[&str], input: &
     told
 }
 
+/// Alice, who gives up soon once she is a user, and Bob.
+async fn two(network: &Network, ground: &Ground, impatient: &str) -> (User, User) {
+    let config = ground.tor.toml("required");
+    let alice = network.user_at("alice", ground.inside(), &config).await;
+    let bob = network.user_at("bob", ground.inside(), &config).await;
+    std::fs::write(alice.home.join("config.toml"), impatient).unwrap();
+    (alice, bob)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
     let network = Network::aged(16, |options| options.k = 3).await;
     let mut ground = ground().await;
     let config = ground.tor.toml("required");
-    let alice = network.user_at("alice", ground.inside(), &config).await;
-    let bob = network.user_at("bob", ground.inside(), &config).await;
     let impatient = config.replace("patience_seconds = 15", "patience_seconds = 3");
-    std::fs::write(alice.home.join("config.toml"), &impatient).unwrap();
+    let (alice, bob) = two(&network, &ground, &impatient).await;
     let mail = message("in the dark", 1);
 
     ground.tor.stop();
@@ -113,10 +120,8 @@ async fn tor_that_dies_in_the_middle_of_a_mail_costs_no_mail_and_makes_none_twic
     let network = Network::aged(16, |options| options.k = 3).await;
     let mut ground = ground().await;
     let config = ground.tor.toml("required");
-    let alice = network.user_at("alice", ground.inside(), &config).await;
-    let bob = network.user_at("bob", ground.inside(), &config).await;
     let impatient = config.replace("patience_seconds = 15", "patience_seconds = 3");
-    std::fs::write(alice.home.join("config.toml"), &impatient).unwrap();
+    let (alice, bob) = two(&network, &ground, &impatient).await;
     let mail = message("cut off", 1);
     let arguments = ["send", "-v", "--delay", "3", "--to", &bob.address, "-"];
     let mut child = alice.command(arguments).spawn().unwrap();
@@ -138,6 +143,8 @@ async fn tor_that_dies_in_the_middle_of_a_mail_costs_no_mail_and_makes_none_twic
     assert!(is_down && watch.end().is_subset(&ground.relays()), "{told}");
     assert!(matches!(status.code(), Some(69 | 75)), "{status}: {told}");
     assert!(told.contains("waits in the outbox") && told.contains("try: "), "{told}");
+    // It is told as what it is: left to itself, the send would go on until no guard is left to blame.
+    assert!(told.contains("cause: Tor cannot be reached"), "{told}");
     ground.tor.resume().await.unwrap();
     std::fs::write(alice.home.join("config.toml"), &config).unwrap();
     deliver(&alice).await;

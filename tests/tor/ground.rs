@@ -109,7 +109,8 @@ impl Ground {
         inside(&format!("ip address add {AGENT}/32 dev eth0"));
         inside("ip link set eth0 up");
         inside("ip route add default dev eth0");
-        let tor = TorNetwork::start(&directory, relay).await.unwrap();
+        let tor =
+            TorNetwork::start(&directory, relay).await.unwrap_or_else(|error| panic!("{error}"));
         println!("the Tor network is ready after {:.1} s", began.elapsed().as_secs_f64());
         Self { tor, host }
     }

@@ -11,7 +11,7 @@ const NODES: usize = 14;
 /// Links over Tor take their time, and so does what a roster learns by them.
 const EPOCH_SECONDS: u64 = 20;
 
-/// The TCP sockets on which a process listens, apart from this machine's own relays.
+/// The sockets at which a process takes what comes, TCP and UDP.
 fn listening(pid: u32) -> BTreeSet<String> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let links = files.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
@@ -100,6 +100,8 @@ async fn a_node_offers_an_onion_service_beside_its_address() {
     let addresses = node::certified_addresses(&certificate);
     assert_eq!((addresses.len(), &addresses[0]), (2, &address));
     assert!(node::is_onion(&addresses[1]), "{addresses:?}");
+    // Who has a socket is seen to.
+    assert!(!listening(node.pid().unwrap()).is_empty());
     // It reaches itself by circuits of its own, as a stranger would.
     let mut status = node::OnionStatus::read(&node.directory).unwrap();
     let began = std::time::Instant::now();

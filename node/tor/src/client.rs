@@ -117,8 +117,7 @@ impl Tor {
             .bootstrap_behavior(BootstrapBehavior::Manual)
             .create_unbootstrapped()
             .map_err(|error| explain(&error))?;
-        let wait = wait(&client, config.patience(), &mut on_step);
-        wait.await?;
+        wait(&client, config.patience(), &mut on_step).await?;
         Ok(Self { client, health: Arc::default(), patience: config.patience() })
     }
 
@@ -130,7 +129,7 @@ impl Tor {
 
     /// Waits until all dials, from now on, have failed for as long as the configuration's patience.
     pub async fn lost(&self) -> TorError {
-        self.health.succeeded();
+        self.health.forget();
         while self.health.failing_for().is_none_or(|time| time < self.patience) {
             tokio::time::sleep(LOOK).await;
         }

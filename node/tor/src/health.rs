@@ -16,6 +16,11 @@ pub(crate) struct Health(Mutex<Option<(Instant, Instant)>>);
 
 impl Health {
     pub(crate) fn succeeded(&self) {
+        self.forget();
+    }
+
+    /// Begins anew: what failed before does not count.
+    pub(crate) fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -227,10 +227,8 @@ pub(crate) async fn with_tor(node: Node, directory: &Path) -> Result<Node, Failu
         return Ok(node);
     }
     config.check().map_err(NodeError::from)?;
-    let progress = Progress::start("Tor: starting", true);
-    let started = crate::underlay::start(&config.tor, directory, &progress).await;
-    progress.finish();
-    let tor = started.map_err(|failure| failure.of("the node does not start"))?;
+    let tor = start_tor(config, directory, true).await;
+    let tor = tor.map_err(|failure| failure.of("the node does not start"))?;
     tell("Tor: ready. Publishing the onion service.");
     Ok(node.over(tor))
 }
@@ -388,10 +386,21 @@ async fn node_underlay(config: &NodeConfig, dir: &Path) -> Result<Underlay, Stri
 
 #[cfg(feature = "tor")]
 async fn over_tor(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
-    let progress = Progress::start("Tor: starting", false);
-    let started = crate::underlay::start(&config.tor, dir, &progress).await;
+    let tor = start_tor(config, dir, false).await;
+    tor.map(Underlay::Tor).map_err(|failure| failure.cause)
+}
+
+/// Starts the Tor of a node, and shows how far that is.
+#[cfg(feature = "tor")]
+async fn start_tor(
+    config: &NodeConfig,
+    directory: &Path,
+    verbose: bool,
+) -> Result<tor::Tor, Failure> {
+    let progress = Progress::start("Tor: starting", verbose);
+    let started = crate::underlay::start(&config.tor, directory, &progress).await;
     progress.finish();
-    started.map(Underlay::Tor).map_err(|failure| failure.cause)
+    started
 }
 
 #[cfg(not(feature = "tor"))]
