@@ -1,6 +1,6 @@
 //! Labels: what a mail's participants know at birth, by name, and the search for it in what a process wrote down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anon::certificate::NodeId;
 use ua::record::Record;
@@ -43,13 +43,19 @@ impl Needles {
     pub(super) fn of(mail: &MailRun<'_>, bobs_peers: &BTreeSet<&str>) -> Self {
         let mut needles: Vec<(&'static str, Vec<u8>)> = Vec::new();
         let alices_peers = mail.alice.identities();
+        // Calls to two nodes may come from one port at the same time: an address that two have is nobody's.
+        let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (_, line) in &mail.lines {
-            let address = line.address.clone().into_bytes();
-            if alices_peers.contains(&line.peer) {
-                needles.push(("A's address", address));
-            } else if bobs_peers.contains(line.peer.as_str()) {
-                needles.push(("Bob's address", address));
-            }
+            let owner = match line.peer.as_str() {
+                peer if alices_peers.contains(peer) => "A's address",
+                peer if bobs_peers.contains(peer) => "Bob's address",
+                _ => "",
+            };
+            owners.entry(&line.address).or_default().insert(owner);
+        }
+        for (address, owners) in owners {
+            let only = owners.iter().next().filter(|owner| owners.len() == 1 && !owner.is_empty());
+            needles.extend(only.map(|owner| (*owner, address.as_bytes().to_vec())));
         }
         needles.extend(alices_peers.iter().map(|peer| ("A's identity", peer.clone().into_bytes())));
         needles.extend(bobs_peers.iter().map(|peer| ("Bob's identity", peer.as_bytes().to_vec())));

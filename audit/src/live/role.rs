@@ -1,13 +1,13 @@
 //! Roles: what a process was to one mail. They are told by the truth about the mail, never by a process itself.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use anon::{certificate::NodeId, position::Key, request::Request};
 use node::peer_id;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ua::{
-    event::Purpose,
+    event::{Path, Purpose},
     record::{Record, What},
 };
 
@@ -191,22 +191,37 @@ impl MailRun<'_> {
     /// All channels, each with its name: the reader's by what its far end was asked for.
     #[must_use]
     pub fn channels(&self) -> Vec<(String, &ChannelTruth)> {
-        let mut all = Vec::new();
-        for channel in self.sending.iter().chain(&self.reading) {
-            let (purpose, path, _) = channel;
+        let for_body = |(purpose, path, _): &ChannelTruth| {
+            matches!(purpose, Purpose::Body | Purpose::BodyCheck).then(|| last_piece(path))
+        };
+        let senders: Vec<Piece> = self.sending.iter().filter_map(for_body).collect();
+        let pieces: Vec<Piece> = self.reading.iter().map(|(_, path, _)| last_piece(path)).collect();
+        let are_bodies = bodies(&pieces, |piece| {
+            // The sender may have come the same way, for the same body.
+            let theirs = senders.iter().filter(|sender| *sender == piece).count();
+            self.asked_for_body(piece).saturating_sub(theirs)
+        });
+        let sending = self.sending.iter().map(|channel| (channel, false));
+        let all = sending.chain(self.reading.iter().zip(are_bodies));
+        let named = |(channel, is_body): (_, bool)| {
+            let (purpose, ..): &ChannelTruth = channel;
             let names = far_ends(*purpose);
-            let asked = |line: &Record| line.decoded().as_ref().and_then(key_of);
-            let before = path.along().into_iter().rev().nth(1).and_then(|node| peer_id(&node).ok());
-            let is_body = self.lines.iter().any(|(at, line)| {
-                *at == path.far_end
-                    && before.is_some_and(|peer| peer.to_string() == line.peer)
-                    && line.what == What::Channel
-                    && asked(line) == Some(self.key)
-            });
             let name = if is_body { names.last() } else { names.first() };
-            all.push((name.copied().unwrap_or_default().to_owned(), channel));
-        }
-        all
+            (name.copied().unwrap_or_default().to_owned(), channel)
+        };
+        all.map(named).collect()
+    }
+
+    /// How many channels with this end asked about the body.
+    fn asked_for_body(&self, (before, far_end): &Piece) -> usize {
+        let asks = |(at, line): &&(NodeId, Record)| {
+            at == far_end
+                && before.as_ref() == Some(&line.peer)
+                && line.what == What::Channel
+                && line.decoded().as_ref().and_then(key_of) == Some(self.key)
+        };
+        let streams = self.lines.iter().filter(asks).map(|(_, line)| line.stream);
+        streams.collect::<BTreeSet<_>>().len()
     }
 
     /// The channel for what is kept in a place whose far end this node was.
@@ -219,10 +234,46 @@ impl MailRun<'_> {
     }
 }
 
+/// The end of a channel, as its far end sees it: who called, and who it is.
+type Piece = (Option<String>, NodeId);
+
+fn last_piece(path: &Path) -> Piece {
+    let before = path.along().into_iter().rev().nth(1);
+    (before.and_then(|node| peer_id(&node).ok()).map(|peer| peer.to_string()), path.far_end)
+}
+
+/// Which of the reader's channels were for bodies. Where several have one end, only so many as asked for a body there,
+/// and the last ones: the inbox is read first.
+fn bodies(pieces: &[Piece], asked: impl Fn(&Piece) -> usize) -> Vec<bool> {
+    let of = |(index, piece): (usize, &Piece)| {
+        let alike = |pieces: &[Piece]| pieces.iter().filter(|other| *other == piece).count();
+        let after = alike(pieces.get(index..).unwrap_or_default());
+        after <= asked(piece)
+    };
+    pieces.iter().enumerate().map(of).collect()
+}
+
 /// The key that a far end is asked about.
 fn key_of(request: &Request) -> Option<Key> {
     match request {
         Request::Nearest { key, .. } | Request::Closest { key, .. } => Some(*key),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_channels_with_one_end_only_those_that_asked_for_a_body_are_named_so() {
+        let piece = |before: &str, far: u8| (Some(before.to_owned()), NodeId([far; 32]));
+        let pieces = [piece("M", 1), piece("M", 1), piece("N", 1), piece("M", 2)];
+        let asked = |count: usize| {
+            bodies(&pieces, move |piece| if piece.1 == NodeId([1; 32]) { count } else { 0 })
+        };
+        assert_eq!(asked(0), [false; 4]);
+        assert_eq!(asked(1), [false, true, true, false]);
+        assert_eq!(asked(2), [true, true, true, false]);
     }
 }
