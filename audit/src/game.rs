@@ -167,9 +167,8 @@ impl<S: Fn(&str)> Player<'_, S> {
                 Err(_) => (self.rounds.1, failed) = (self.rounds.1 + 1, failed + 1),
             }
             if self.rounds.0.is_multiple_of(READ_EVERY) {
-                for recipient in self.table.recipients {
-                    recipient.fetch(None).await?;
-                }
+                let readers = self.table.recipients.iter().map(|recipient| recipient.fetch(None));
+                futures::future::try_join_all(readers).await?;
             }
         }
         Ok(rounds)

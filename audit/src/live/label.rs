@@ -36,14 +36,17 @@ pub(super) const OF_BOB: [&str; 4] =
     ["Bob's address", "Bob's identity", "Bob's name", "Bob's keys"];
 
 /// What the participants know at birth, as bytes to be looked for.
-pub(super) struct Needles(Vec<(&'static str, Vec<u8>)>);
+pub(super) struct Needles {
+    of: Vec<(&'static str, Vec<u8>)>,
+    /// Addresses that two had: see [`Needles::is_nobodys`].
+    shared: BTreeSet<Vec<u8>>,
+}
 
 impl Needles {
     /// Everything of a mail that has a label.
     pub(super) fn of(mail: &MailRun<'_>, bobs_peers: &BTreeSet<&str>) -> Self {
         let mut needles: Vec<(&'static str, Vec<u8>)> = Vec::new();
         let alices_peers = mail.alice.identities();
-        // Calls to two nodes may come from one port at the same time: an address that two have is nobody's.
         let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (_, line) in &mail.lines {
             let owner = match line.peer.as_str() {
@@ -53,7 +56,11 @@ impl Needles {
             };
             owners.entry(&line.address).or_default().insert(owner);
         }
+        let mut shared = BTreeSet::new();
         for (address, owners) in owners {
+            if owners.len() > 1 {
+                shared.insert(address.as_bytes().to_vec());
+            }
             let only = owners.iter().next().filter(|owner| owners.len() == 1 && !owner.is_empty());
             needles.extend(only.map(|owner| (*owner, address.as_bytes().to_vec())));
         }
@@ -85,14 +92,20 @@ impl Needles {
         needles.sort();
         needles.dedup();
         needles.retain(|(_, bytes)| bytes.len() >= 8);
-        Self(needles)
+        Self { of: needles, shared }
+    }
+
+    /// Whether this is an address of two of A, Bob and everyone else. Here all are one host, whose calls to two nodes may
+    /// come from one port at the same time: such an address names nobody and ties nobody.
+    pub(super) fn is_nobodys(&self, value: &[u8]) -> bool {
+        self.shared.contains(value)
     }
 
     /// The labels of what stands in some lines.
     pub(super) fn in_lines(&self, lines: &[&Record]) -> BTreeSet<&'static str> {
         let raw: Vec<Vec<u8>> = lines.iter().map(|line| raw(line)).collect();
         let holds = |needle: &[u8]| raw.iter().any(|bytes| contains(bytes, needle));
-        self.0.iter().filter(|(_, needle)| holds(needle)).map(|(label, _)| *label).collect()
+        self.of.iter().filter(|(_, needle)| holds(needle)).map(|(label, _)| *label).collect()
     }
 }
 

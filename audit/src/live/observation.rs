@@ -118,6 +118,7 @@ pub fn observations(mail: &MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Observa
     let (needles, places) = (Needles::of(mail, &bobs), Places::of(mail));
     let see = |Sighting { at, role, end, lines }: Sighting<'_>| {
         let mut all: Values = lines.iter().flat_map(|line| values(line, nodes)).collect();
+        all.retain(|value, _| !needles.is_nobodys(value));
         close_under_hashing(&mut all);
         let mut labels = needles.in_lines(&lines);
         let near: BTreeSet<NodeId> =

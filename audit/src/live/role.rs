@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use anon::{certificate::NodeId, position::Key, request::Request};
+use anon::{
+    certificate::NodeId,
+    position::Key,
+    request::{Request, Targets},
+};
 use node::peer_id;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -177,6 +181,11 @@ impl MailRun<'_> {
     /// The role of whoever gets this request from a node, or from the reader, for itself.
     #[must_use]
     pub fn replica(&self, request: &Request) -> Option<Role> {
+        self.kept(request).map(|place| Role::Replicas(place.to_owned()))
+    }
+
+    /// Where what a request is about is kept.
+    fn kept(&self, request: &Request) -> Option<&'static str> {
         let key = match request {
             Request::Store(store) => store.key,
             Request::Fetch { key } => *key,
@@ -185,7 +194,28 @@ impl MailRun<'_> {
             Request::ReadInbox(_) | Request::Acknowledge { .. } => self.bob.address().inbox(),
             _ => return None,
         };
-        self.place(&key).map(|place| Role::Replicas(place.to_owned()))
+        self.place(&key)
+    }
+
+    /// Which places a request to a far end is about: whom to ask, what to bring there, what to fetch.
+    #[must_use]
+    pub(super) fn places(&self, request: &Request) -> BTreeSet<&'static str> {
+        match request {
+            Request::Nearest { key, .. } | Request::Closest { key, .. } => {
+                self.place(key).into_iter().collect()
+            }
+            Request::Perform { targets, request } => {
+                let mut places = self.places(request);
+                if let Targets::Closest { key, .. } | Targets::Nearest { key, .. } = targets {
+                    places.extend(self.place(key));
+                }
+                places
+            }
+            Request::PerformEach(errands) => {
+                errands.iter().flat_map(|errand| self.places(&errand.request)).collect()
+            }
+            other => self.kept(other).into_iter().collect(),
+        }
     }
 
     /// All channels, each with its name: the reader's by what its far end was asked for.
@@ -212,13 +242,13 @@ impl MailRun<'_> {
         all.map(named).collect()
     }
 
-    /// How many channels with this end asked about the body.
+    /// How many channels with this end were about the body.
     fn asked_for_body(&self, (before, far_end): &Piece) -> usize {
         let asks = |(at, line): &&(NodeId, Record)| {
             at == far_end
                 && before.as_ref() == Some(&line.peer)
                 && line.what == What::Channel
-                && line.decoded().as_ref().and_then(key_of) == Some(self.key)
+                && line.decoded().is_some_and(|request| self.places(&request).contains(BODY))
         };
         let streams = self.lines.iter().filter(asks).map(|(_, line)| line.stream);
         streams.collect::<BTreeSet<_>>().len()
@@ -251,14 +281,6 @@ fn bodies(pieces: &[Piece], asked: impl Fn(&Piece) -> usize) -> Vec<bool> {
         after <= asked(piece)
     };
     pieces.iter().enumerate().map(of).collect()
-}
-
-/// The key that a far end is asked about.
-fn key_of(request: &Request) -> Option<Key> {
-    match request {
-        Request::Nearest { key, .. } | Request::Closest { key, .. } => Some(*key),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -47,10 +47,15 @@ pub fn sightings<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Sig
     let is_user = |stream: &Stream<'_>| {
         stream.1.first().is_some_and(|line| node_of(&line.peer, nodes).is_none())
     };
+    let is_readers = |stream: &Stream<'_>| {
+        stream.1.first().is_some_and(|line| bobs.contains(line.peer.as_str()))
+    };
     for first in &streams {
         if handshake(first, What::Opened).is_some() {
             if is_user(first) {
-                for (role, end, (at, lines)) in roles(mail, &passed(first, &opened)) {
+                for (role, end, (at, lines)) in
+                    roles(mail, &passed(first, &opened), is_readers(first))
+                {
                     see(role, Some(end), *at, lines);
                 }
             }
@@ -111,26 +116,27 @@ fn passed<'a, 'b>(
     all
 }
 
-/// Who was what along a channel.
+/// Who was what along a channel of the reader's, or of the sender's: in a small network both may go the same way.
 fn roles<'a, 'b>(
     mail: &MailRun<'_>,
     along: &[&'b Stream<'a>],
+    is_readers: bool,
 ) -> Vec<(Role, String, &'b Stream<'a>)> {
     let nodes: Vec<NodeId> = along.iter().map(|(at, _)| *at).collect();
-    let both = mail.channels();
-    let asked: Vec<Key> =
-        along.last().into_iter().flat_map(|(_, lines)| asked_keys(lines)).collect();
+    let mut own = mail.channels();
+    own.retain(|(end, _)| end.starts_with('R') == is_readers);
+    let asked: Vec<Request> = along.last().map(|(_, lines)| requests(lines)).unwrap_or_default();
     let go_between = |end: &str| match mail.guarded && !end.starts_with('R') {
         true => Role::Guard,
         false => Role::GoBetween(end.to_owned()),
     };
-    // Two channels of the paper's may have the same nodes: then what the far end was asked tells them apart.
-    let fits = |end: &str| {
-        let mut places = asked.iter().filter_map(|key| mail.place(key));
-        places.any(|place| asks_for(place).contains(&end))
-    };
-    let along_them = both.iter().filter(|(_, (_, path, _))| path.along() == nodes);
-    if let Some((end, _)) = along_them.max_by_key(|(end, _)| fits(end)) {
+    // Two channels of the paper's may have the same nodes, and one of them may have been given up: then what the far end
+    // was asked tells them apart.
+    let places: BTreeSet<&str> = asked.iter().flat_map(|request| mail.places(request)).collect();
+    let fits =
+        |end: &str| places.is_empty() || places.iter().any(|place| asks_for(place).contains(&end));
+    let is_it = |(end, (_, path, _)): &&(String, &ChannelTruth)| path.along() == nodes && fits(end);
+    if let Some((end, _)) = own.iter().find(is_it) {
         let last = along.len().saturating_sub(1);
         let role = |place: usize| match place {
             0 => go_between(end),
@@ -145,9 +151,9 @@ fn roles<'a, 'b>(
     }
     // The question to the witness goes through guard and middle.
     let confirms = |(_, (_, path, keys)): &&(String, &ChannelTruth)| {
-        nodes == path.to_witness() && asked.contains(&keys.far_end)
+        nodes == path.to_witness() && asked.iter().any(|request| asks(request, &keys.far_end))
     };
-    if let Some((end, _)) = both.iter().find(confirms) {
+    if let Some((end, _)) = own.iter().find(confirms) {
         let middle = vec![Role::Middle(end.clone()); along.len().saturating_sub(2)];
         let roles = [go_between(end)].into_iter().chain(middle).chain([Role::Witness(end.clone())]);
         let along = roles.zip(along);
@@ -156,12 +162,12 @@ fn roles<'a, 'b>(
     Vec::new()
 }
 
-fn asked_keys(lines: &[&Record]) -> Vec<Key> {
-    let key = |line: &&Record| match line.decoded()? {
-        Request::Nearest { key, .. } | Request::Closest { key, .. } => Some(key),
-        _ => None,
-    };
-    lines.iter().filter_map(key).collect()
+fn requests(lines: &[&Record]) -> Vec<Request> {
+    lines.iter().filter_map(|line| line.decoded()).collect()
+}
+
+fn asks(request: &Request, key: &Key) -> bool {
+    matches!(request, Request::Nearest { key: asked, .. } | Request::Closest { key: asked, .. } if asked == key)
 }
 
 /// The role of whoever got a request over a link of its own.
