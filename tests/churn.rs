@@ -100,7 +100,8 @@ impl Agent {
         let (vault, account) = (&self.vault, &self.account);
         let certificate = self.certificate.clone();
         let reader = Reader::new(entrance, route, vault, account, certificate, &self.maildir);
-        reader.fetch().await.ok()
+        let mut fetched = Fetched::default();
+        reader.fetch(&mut fetched).await.ok().map(|()| fetched)
     }
 
     /// Reads until nothing waits, a few times at most: how many mails still do. `None` if the inbox cannot be read.

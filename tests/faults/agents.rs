@@ -156,6 +156,44 @@ async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
     assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
 }
 
+/// A machine whose disk has no room for a file longer than that: what writes one is told so, and not killed.
+fn with_files_up_to(kib: u32, user: &User) -> User {
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
+    let host = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    User { home: user.home.clone(), address: user.address.clone(), scheme: user.scheme, host }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_disk_is_full_tells_what_it_delivered_and_gets_the_rest_later() {
+    let network = Network::aged(24, |options| options.k = 5).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let mails = [message("small", 1), message("large", 600)];
+    for mail in &mails {
+        alice.send(["--to", &bob.address], mail).await;
+        // The older one is delivered first, and a mail's date is in seconds.
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    let output = with_files_up_to(400, &bob).run(["fetch", "--json"]).await;
+    let told = text(&output.stderr);
+    println!("{:?}: {told}", output.status);
+    assert!(output.status.code().is_some_and(|code| code != 0), "{:?}", output.status);
+    assert!(told.contains("error: your mail cannot be fetched"), "{told}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["delivered"][0]["subject"], "small", "{report}");
+    assert_eq!(bob.mails(), [mails[0].clone()]);
+
+    let fetched = bob.fetch().await;
+    assert_eq!(
+        (&fetched["repeated"], &fetched["delivered"][0]["subject"]),
+        (&json!(1), &json!("large"))
+    );
+    let mut arrived = bob.mails();
+    arrived.sort_unstable_by_key(Vec::len);
+    assert!(arrived == mails);
+    let after = Holdings::of(&network.cluster).await;
+    assert!(after.bodies().is_empty() && after.inboxes().is_empty(), "nothing is left: {after:?}");
+}
+
 /// Checks that one mail waits for all of these, that its sender is told why, and that trying again changes nothing.
 async fn assert_waits(user: &User, recipients: &[&str]) {
     let waiting = user.outbox().await;

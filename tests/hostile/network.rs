@@ -278,7 +278,9 @@ impl User {
         let route = Box::new(DirectRoute::new(Arc::clone(&entrance)).unwrap());
         let (vault, account) = (&self.vault, &self.account);
         let reader = Reader::new(entrance, route, vault, account, certificate, &maildir);
-        reader.fetch().await.unwrap()
+        let mut fetched = Fetched::default();
+        reader.fetch(&mut fetched).await.unwrap();
+        fetched
     }
 
     fn maildir(&self) -> Maildir {

@@ -25,7 +25,7 @@ use crate::{
     home::Home,
     maildir::Maildir,
     outbox::Outbox,
-    receive::{DirectRoute, Reader},
+    receive::{DirectRoute, Fetched, Reader},
     send::{Mail, Outcome, Sender},
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, describe, tell},
@@ -200,7 +200,7 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
         let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message), &marks)?;
         talk("\nBob reads:");
         let had = maildir.list()?.len();
-        reader.fetch().await?;
+        reader.fetch(&mut Fetched::default()).await?;
         let mails = maildir.list()?;
         let arrived = mails.len() == had + 1;
         let whole = mails

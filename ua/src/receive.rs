@@ -143,21 +143,21 @@ impl<'a> Reader<'a> {
         Self { entrance, route, vault, account, certificate, maildir }
     }
 
-    /// Reads, delivers, acknowledges and deletes everything that is there.
+    /// Reads, delivers, acknowledges and deletes everything that is there. What was delivered stands in `fetched` also
+    /// where this fails or is dropped later: who signed a mail, and where an answer goes, is told there alone.
     ///
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.
-    pub async fn fetch(&self) -> Result<Fetched, AgentError> {
-        let mut fetched = Fetched::default();
+    pub async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
         for _ in 0..MAX_ROUNDS {
             fetched.waiting = 0;
-            let round = self.fetch_round(&mut fetched).await?;
+            let round = self.fetch_round(fetched).await?;
             // A page begins at the oldest that is not acknowledged: more comes once that is.
             if !round.more || round.settled == 0 {
                 break;
             }
         }
-        Ok(fetched)
+        Ok(())
     }
 
     async fn fetch_round(&self, fetched: &mut Fetched) -> Result<Round, AgentError> {

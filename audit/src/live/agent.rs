@@ -168,7 +168,9 @@ impl Agent {
         let maildir = Maildir::open(&self.home.join("mail"))?;
         let (vault, certificate) = (&self.vault, self.certificate.clone());
         let reader = Reader::new(entrance, route, vault, &self.account, certificate, &maildir);
-        Ok(reader.fetch().await?)
+        let mut fetched = Fetched::default();
+        reader.fetch(&mut fetched).await?;
+        Ok(fetched)
     }
 
     /// What happened since the last time; the identities used since the beginning are kept.

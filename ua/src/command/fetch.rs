@@ -59,19 +59,20 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     }
     let home = global.open_home()?;
     let session = Session::start(&home, &args, global.verbose > 0).await?;
-    let mut fetched = session.fetch(OWN, true).await;
-    for name in Account::replies(home.vault())? {
+    let mut fetched = Fetched::default();
+    let read = session.fetch(OWN, true, &mut fetched).await;
+    for name in Account::replies(home.vault())?.iter().take_while(|_| read.is_ok()) {
         session.progress.step("reading the inboxes of your addresses for answers");
-        match (&mut fetched, session.fetch(&name, true).await) {
-            (Ok(all), Ok(more)) => all.merge(more),
-            (Ok(_), Err(failure)) => {
-                tell(format!("warning: an address for answers was not read: {}", failure.cause));
-            }
-            (Err(_), _) => break,
+        if let Err(failure) = session.fetch(name, true, &mut fetched).await {
+            tell(format!("warning: an address for answers was not read: {}", failure.cause));
         }
     }
-    session.end(fetched.is_ok()).await?;
-    report(&fetched?, args.json)
+    let ended = session.end(read.is_ok()).await;
+    // What was delivered is told, whatever came after.
+    if read.is_ok() || !fetched.delivered.is_empty() {
+        report(&fetched, args.json)?;
+    }
+    read.and(ended)
 }
 
 /// What reading takes, for as long as the home is open.
@@ -111,7 +112,8 @@ impl<'a> Session<'a> {
 
     /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4),
     /// by the same way: an address made for answers never directly, two addresses never through one channel.
-    async fn fetch(&self, name: &str, check: bool) -> Result<Fetched, Failure> {
+    /// `all` gets what was read, also where not everything was.
+    async fn fetch(&self, name: &str, check: bool, all: &mut Fetched) -> Result<(), Failure> {
         let vault = self.home.vault();
         let mut account = Account::read_named(vault, name)?;
         if account.wants_renewal(&self.network, now()) {
@@ -142,9 +144,11 @@ impl<'a> Session<'a> {
             &self.maildir,
         );
         // Apart from what follows: what was read is told, whatever becomes of that.
-        let fetched = unless_lost(entrance.underlay(), reader.fetch()).await;
-        let fetched = fetched.and_then(|fetched| Ok(fetched?));
-        if check && fetched.is_ok() {
+        let mut fetched = Fetched::default();
+        let read = unless_lost(entrance.underlay(), reader.fetch(&mut fetched)).await;
+        let read = read.and_then(|read| Ok(read?));
+        all.merge(fetched);
+        if check && read.is_ok() {
             let publishing = async {
                 if scheme.is_none() {
                     return publish(&entrance, &certificate).await;
@@ -159,7 +163,7 @@ impl<'a> Session<'a> {
                 tell(format!("warning: your certificate could not be checked: {cause}"));
             }
         }
-        fetched.map_err(|failure| failure.of("your mail cannot be fetched"))
+        read.map_err(|failure| failure.of("your mail cannot be fetched"))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     account::{Account, OWN},
     command::Global,
     home::Home,
+    receive::Fetched,
     session::random_delay,
     terminal::{Failure, tell},
     vault::{Passphrase, VaultError},
@@ -67,19 +68,21 @@ async fn watch(
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
-            let fetched = match Session::start(&home, args, global.verbose > 0).await {
+            let mut fetched = Fetched::default();
+            let read = match Session::start(&home, args, global.verbose > 0).await {
                 Ok(session) => {
-                    let fetched = session.fetch(&name, check).await;
-                    session.end(fetched.is_ok()).await?;
-                    fetched
+                    let read = session.fetch(&name, check, &mut fetched).await;
+                    session.end(read.is_ok()).await?;
+                    read
                 }
                 Err(failure) => Err(failure),
             };
-            match fetched {
-                Ok(fetched) => {
-                    turn.checked = if check { Some(Instant::now()) } else { turn.checked };
-                    show(&fetched, args.json)?;
-                }
+            if read.is_ok() || !fetched.delivered.is_empty() {
+                show(&fetched, args.json)?;
+            }
+            match read {
+                Ok(()) if check => turn.checked = Some(Instant::now()),
+                Ok(()) => {}
                 Err(failure) => failure.print(),
             }
         }
