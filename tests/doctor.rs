@@ -50,7 +50,7 @@ async fn the_doctor_tells_what_is_wrong() {
     for (offset, words) in [("+9d", "is ahead, by"), ("-9d", "is behind, by")] {
         let (code, said) = visit(&with_clock(&alice, offset), &[]).await;
         assert_eq!(code, Some(69), "{said}");
-        assert!(said.contains(words) && said.contains("try:   set the clock"), "{said}");
+        assert!(said.contains(words) && said.contains("try:   compare date, time"), "{said}");
     }
 
     // Who takes calls in another's place: as a firewall does, or a captive portal.

@@ -199,6 +199,25 @@ fn socket(address: &Multiaddr) -> Option<SocketAddr> {
     }
 }
 
+/// What to do about a clock. A node may lie about the time, and whoever sets a clock back takes old certificates for new
+/// ones: so nobody is told to set it by what nodes say.
+const CLOCK: &str = "compare date, time and time zone with a clock that you trust; if yours is right, those nodes are wrong";
+
+/// That nodes which answer live at another time, if there are such: the nearest one, since a clock is off for all alike.
+fn other_time(reached: &[Reached]) -> Option<String> {
+    let offset = |reached: &Reached| match reached {
+        Reached::OtherTime(seconds) => Some(*seconds),
+        _ => None,
+    };
+    let nodes = reached.iter().filter_map(offset).count();
+    let least = reached.iter().filter_map(offset).min_by_key(|seconds| seconds.abs())?;
+    let (hours, way) = (least.abs() / 3_600, if least > 0 { "behind" } else { "ahead" });
+    Some(format!(
+        "{nodes} of {} nodes answer, and live at another time: by theirs this machine's clock is {way}, by {hours} hours or so",
+        reached.len()
+    ))
+}
+
 /// The likeliest reason, and what to do; `None` if enough nodes answer.
 fn verdict(reached: &[Reached], is_tor: bool) -> Option<(String, &'static str)> {
     let count = |wanted: Reached| reached.iter().filter(|r| **r == wanted).count();
@@ -209,19 +228,8 @@ fn verdict(reached: &[Reached], is_tor: bool) -> Option<(String, &'static str)> 
         let remedy = "ask whoever runs the network for a file with bootstrap nodes";
         return Some(("the network file names no node".to_owned(), remedy));
     }
-    let offsets: Vec<i64> = reached
-        .iter()
-        .filter_map(|r| match r {
-            Reached::OtherTime(seconds) => Some(*seconds),
-            _ => None,
-        })
-        .collect();
-    if let Some(least) = offsets.iter().min_by_key(|seconds| seconds.abs()) {
-        let (hours, way) = (least.abs() / 3_600, if *least > 0 { "behind" } else { "ahead" });
-        let cause = format!(
-            "the nodes that answer live at another time: this machine's clock is {way}, by {hours} hours or so"
-        );
-        return Some((cause, "set the clock, the date and the time zone"));
+    if let Some(cause) = other_time(reached) {
+        return Some((cause, CLOCK));
     }
     if is_tor {
         let cause = "Tor works, and no node answers over it: the network is dead, or not to be reached over Tor";
