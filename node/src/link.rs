@@ -102,6 +102,8 @@ pub struct Links {
     local: PeerId,
     /// By how much all times that one waits are multiplied.
     pace: u32,
+    /// How long a link may take to come about.
+    opening: Duration,
 }
 
 /// Inbound streams: what the peer is, and the stream.
@@ -113,13 +115,14 @@ impl Links {
         protocol: StreamProtocol,
         local: PeerId,
         streams_per_connection: usize,
-        pace: u32,
+        carriage: &Carriage,
     ) -> (Streams, Self, Inbound) {
+        let (pace, opening) = (carriage.pace(), carriage.opening());
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (accepted, inbound) = mpsc::channel(ACCEPTED);
         let accepting = Accepting { queue: accepted, streams_per_connection };
         let streams = Streams::new(protocol, receiver, Some(accepting), pace);
-        (streams, Self { commands, local, pace }, inbound)
+        (streams, Self { commands, local, pace, opening }, inbound)
     }
 
     /// Links over TCP under a fresh identity that nobody has seen before and that ends with the last clone.
@@ -138,11 +141,12 @@ impl Links {
         let keypair = Keypair::generate_ed25519();
         let local = keypair.public().to_peer_id();
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let pace = underlay.pace();
+        let carriage = underlay.carriage();
+        let (pace, opening) = (carriage.pace(), carriage.opening());
         let streams = Streams::new(stream_protocol(network_name), receiver, None, pace);
         let idle = Duration::from_secs(30);
-        let mut swarm = build_swarm(keypair, streams, idle, underlay.carriage())?;
-        let links = Self { commands, local, pace };
+        let mut swarm = build_swarm(keypair, streams, idle, carriage)?;
+        let links = Self { commands, local, pace, opening };
         tokio::spawn(async move {
             while !swarm.behaviour().is_abandoned() || swarm.behaviour().is_busy() {
                 swarm.next().await;
@@ -188,9 +192,8 @@ impl Links {
             self.commands.send(open).await.map_err(|_| LinkError::Unreachable)?;
             answer.await.map_err(|_| LinkError::Unreachable)?
         };
-        let (stream, address) = tokio::time::timeout(self.patience(OPEN_TIMEOUT), opened)
-            .await
-            .map_err(|_| LinkError::TimedOut)??;
+        let (stream, address) =
+            tokio::time::timeout(self.opening, opened).await.map_err(|_| LinkError::TimedOut)??;
         Link::initiate(Peer { id: peer, address }, stream, carrier, self.pace).await
     }
 }
@@ -224,8 +227,8 @@ pub(crate) fn build_swarm<B: NetworkBehaviour>(
     idle: Duration,
     carriage: Carriage,
 ) -> Result<Swarm<B>, LinkError> {
-    let timeout = OPEN_TIMEOUT * carriage.pace();
-    let transport = carriage.transport(&keypair, timeout)?;
+    let timeout = carriage.opening();
+    let transport = carriage.transport(&keypair)?;
     let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_other_transport(|_| transport);

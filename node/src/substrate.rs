@@ -168,7 +168,7 @@ pub(crate) fn start(
         .unwrap_or(StreamProtocol::new("/cutout/kad/1"));
     let pace = carriage.pace();
     let (streams, links, inbound) =
-        Links::new(stream_protocol(network_name), local, limits.streams_per_connection, pace);
+        Links::new(stream_protocol(network_name), local, limits.streams_per_connection, &carriage);
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits(limits)),
         streams,

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
-    Multiaddr, PeerId, Transport as _,
+    Multiaddr, PeerId, Transport,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
     noise, tcp, yamux,
 };
 
-use super::LinkError;
+use super::{LinkError, OPEN_TIMEOUT};
 
 /// How much longer everything may take over Tor: six relays lie between two onion services.
 #[cfg(feature = "tor")]
@@ -97,34 +98,57 @@ impl Carriage {
         }
     }
 
-    /// The transport: Noise and Yamux over it. `timeout` is for both together.
-    pub(super) fn transport(
-        self,
-        keypair: &Keypair,
-        timeout: Duration,
-    ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, LinkError> {
-        let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-        let plain = match self {
-            Self::Tcp => tcp().map(|stream, _| Stream::Left(stream)).boxed(),
+    /// How long a link may take to come about, whichever of a node's addresses answers.
+    pub(super) fn opening(&self) -> Duration {
+        match self {
+            // They are tried one after the other, and TCP first.
             #[cfg(feature = "tor")]
-            Self::Tor(tor) => tor.map(|stream, _| Stream::Right(stream)).boxed(),
-            #[cfg(feature = "tor")]
-            Self::Mixed(tor) => tcp().or_transport(tor.onions_only()).boxed(),
+            Self::Mixed(_) => OPEN_TIMEOUT + OPEN_TIMEOUT * TOR_PACE,
+            other => OPEN_TIMEOUT * other.pace(),
+        }
+    }
+
+    /// The transport: Noise and Yamux over it. The time of each of a node's addresses runs from when the first is tried.
+    pub(super) fn transport(self, keypair: &Keypair) -> Result<Transporting, LinkError> {
+        #[cfg(feature = "tor")]
+        let opening = self.opening();
+        let tcp = || {
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+            upgraded(tcp, keypair, OPEN_TIMEOUT)
         };
-        let noise = noise::Config::new(keypair).map_err(|_| LinkError::Unreachable)?;
-        Ok(plain
-            .upgrade(Version::V1Lazy)
-            .authenticate(noise)
-            .multiplex(yamux::Config::default())
-            .timeout(timeout)
-            .boxed())
+        match self {
+            Self::Tcp => tcp(),
+            #[cfg(feature = "tor")]
+            Self::Tor(tor) => upgraded(tor, keypair, opening),
+            #[cfg(feature = "tor")]
+            Self::Mixed(tor) => Ok(beside(tcp()?, upgraded(tor.onions_only(), keypair, opening)?)),
+        }
     }
 }
 
+/// What makes connections for a swarm.
+type Transporting = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// Noise and Yamux over what carries bytes; `timeout` is for all of it together.
+fn upgraded<T>(carrier: T, keypair: &Keypair, timeout: Duration) -> Result<Transporting, LinkError>
+where
+    T: Transport<Error: Send + Sync, Dial: Send, ListenerUpgrade: Send> + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let noise = noise::Config::new(keypair).map_err(|_| LinkError::Unreachable)?;
+    Ok(carrier
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux::Config::default())
+        .timeout(timeout)
+        .boxed())
+}
+
+/// Each address by whichever of two can carry it, each within its own time.
 #[cfg(feature = "tor")]
-type Stream = futures::future::Either<tcp::tokio::TcpStream, tor::Stream>;
-#[cfg(not(feature = "tor"))]
-type Stream = futures::future::Either<tcp::tokio::TcpStream, tcp::tokio::TcpStream>;
+fn beside(one: Transporting, other: Transporting) -> Transporting {
+    one.or_transport(other).map(|made, _| made.into_inner()).boxed()
+}
 
 /// Whether an address is an IP address and a TCP port and nothing else.
 #[must_use]
@@ -145,4 +169,62 @@ pub fn is_onion(address: &Multiaddr) -> bool {
 #[must_use]
 pub(crate) fn is_dialable(address: &Multiaddr) -> bool {
     is_plain_tcp(address) || is_onion(address)
+}
+
+#[cfg(test)]
+#[cfg(feature = "tor")]
+mod tests {
+    use std::num::NonZeroU8;
+
+    use futures::StreamExt as _;
+    use libp2p::{
+        Swarm, SwarmBuilder,
+        core::transport::MemoryTransport,
+        swarm::{SwarmEvent, dial_opts::DialOpts, dummy},
+    };
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A swarm for which `/memory/…` is what `/onion3/…` is for a node.
+    fn swarm() -> Swarm<dummy::Behaviour> {
+        let keypair = Keypair::generate_ed25519();
+        let tcp = Carriage::Tcp.transport(&keypair).unwrap();
+        let memory = upgraded(MemoryTransport::new(), &keypair, OPEN_TIMEOUT * 4).unwrap();
+        let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
+            .with_tokio()
+            .with_other_transport(|_| beside(tcp, memory));
+        let Ok(builder) = builder.with_behaviour(|_| dummy::Behaviour);
+        let builder = builder.with_swarm_config(|config| config);
+        builder.with_connection_timeout(OPEN_TIMEOUT * 4).build()
+    }
+
+    #[tokio::test]
+    async fn an_address_at_which_nobody_speaks_leaves_time_for_the_next() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let (mut caller, mut called) = (swarm(), swarm());
+        called.listen_on("/memory/0".parse().unwrap()).unwrap();
+        let SwarmEvent::NewListenAddr { address, .. } = called.select_next_some().await else {
+            panic!("it does not listen")
+        };
+        let addresses =
+            vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap(), address.clone()];
+        let dial = DialOpts::peer_id(*called.local_peer_id())
+            .addresses(addresses)
+            .override_dial_concurrency_factor(NonZeroU8::MIN);
+        caller.dial(dial.build()).unwrap();
+        tokio::spawn(async move { while called.next().await.is_some() {} });
+        let reached = async {
+            loop {
+                match caller.select_next_some().await {
+                    SwarmEvent::ConnectionEstablished { endpoint, .. } => break endpoint,
+                    SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{error}"),
+                    _ => {}
+                }
+            }
+        };
+        let reached = tokio::time::timeout(OPEN_TIMEOUT * 8, reached).await.unwrap();
+        assert_eq!(reached.get_remote_address().iter().next(), address.iter().next());
+    }
 }
