@@ -1,11 +1,15 @@
 //! Agents that go over Tor to nodes that have nothing to do with it: through exits.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
+use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use ua::record;
 
 use super::ground::{AGENT, REACHABLE, ground, reachable};
 use crate::support::{Network, User, message, text};
+
+/// The longest that a reader who watches may say nothing.
+const WATCHED: Duration = Duration::from_secs(120);
 
 /// Every IPv4 address from which a node was spoken to, by the nodes' own records.
 fn speakers(network: &Network) -> BTreeSet<Ipv4Addr> {
@@ -42,6 +46,34 @@ async fn converse(alice: &User, bob: &User, subject: &str) {
     assert_eq!(bob.mails().last(), Some(&mail));
 }
 
+/// Somebody who publishes a certificate directly, as those do who come first, and says `--tor` each time.
+async fn newcomer(network: &Network, name: &str, host: Vec<String>, config: &str) -> User {
+    let home = network.directory.path().join(name);
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("config.toml"), config).unwrap();
+    let user = User { home, address: String::new(), scheme: None, host };
+    let file = network.cluster.network_file();
+    let init = ["init", "--direct", "--tor", "--network", file.to_str().unwrap()];
+    let output = user.run(init).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    user
+}
+
+/// A mail that is sent with `--tor` to a reader who watches.
+async fn watched(from: &User, to: &User) {
+    let mut watching = to.command(["fetch", "--watch", "1", "--json"]).spawn().unwrap();
+    from.send(["--tor", "--to", &to.address, "-"], &message("watched", 1)).await;
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    loop {
+        let line = tokio::time::timeout(WATCHED, lines.next_line()).await.unwrap().unwrap();
+        let report: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if report["delivered"][0]["subject"] == "watched" {
+            break;
+        }
+    }
+    watching.kill().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_sent_and_read_and_no_node_sees_from_where() {
     // The addresses are there once the ground is.
@@ -56,6 +88,8 @@ async fn a_mail_is_sent_and_read_and_no_node_sees_from_where() {
     let alice = network.user_at("alice", ground.inside(), &config).await;
     let bob = network.user_at("bob", ground.inside(), &config).await;
     converse(&alice, &bob, "over Tor").await;
+    let carol = newcomer(&network, "carol", ground.inside(), &config).await;
+    watched(&carol, &bob).await;
     // Everything that left the agents' host went to a relay; the nodes were spoken to by exits, and by each other.
     let seen = watch.end();
     assert!(!seen.is_empty() && seen.is_subset(&relays), "{seen:?}");
