@@ -10,26 +10,22 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+mod person;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use node::now;
+use node::Underlay;
 use ua::{
-    account::Account,
-    certificates::publish,
     cluster::{Cluster, ClusterOptions},
-    event::Silent,
-    home::Home,
-    outbox::Outbox,
-    send::{Mail, Sender},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase},
+    session::SchemeChoice,
 };
+
+use person::{Person, Way};
 
 const NODES: usize = 24;
 /// So long that rosters are compared but few times meanwhile, and not for ever until nodes are known for one.
@@ -49,8 +45,8 @@ struct Kind {
     how: How,
 }
 
-/// How a mail travels.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// By which scheme a mail travels.
+#[derive(Clone, Copy)]
 enum How {
     Guarded,
     Paper,
@@ -65,6 +61,16 @@ const KINDS: [Kind; 6] = [
     Kind { name: "paper, 1 MiB", bytes: 1 << 20, how: How::Paper },
     Kind { name: "direct, 1 MiB", bytes: 1 << 20, how: How::Direct },
 ];
+
+impl Kind {
+    const fn way(self) -> Way {
+        let scheme = match self.how {
+            How::Guarded => SchemeChoice::Guarded { middle: 1 },
+            How::Paper | How::Direct => SchemeChoice::Paper,
+        };
+        Way { underlay: Underlay::Tcp, scheme, direct: matches!(self.how, How::Direct) }
+    }
+}
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -200,11 +206,8 @@ async fn measure(proxied: bool, sends: usize) -> [Samples; KINDS.len()] {
     options.network.epoch_seconds = EPOCH.as_secs();
     let cluster = Cluster::start(options, |_| {}).await.unwrap();
     tokio::time::sleep(EPOCH * 5 / 2).await;
-    let (alice, bob) =
-        (person(&cluster, directory.path(), "alice"), person(&cluster, directory.path(), "bob"));
-    let entrance = bob.home.entrance(Arc::new(Silent), node::Underlay::Tcp).unwrap();
-    let certificate = bob.account.certificate(entrance.network(), now()).unwrap();
-    publish(&Arc::new(entrance), &certificate).await.unwrap();
+    let [alice, bob] = ["alice", "bob"].map(|name| Person::new(&cluster, directory.path(), name));
+    bob.publish().await;
     let mut meter = Meter::new(&cluster);
     let mut all: [Samples; KINDS.len()] = Default::default();
     for turn in 0..=sends {
@@ -217,60 +220,14 @@ async fn measure(proxied: bool, sends: usize) -> [Samples; KINDS.len()] {
     all
 }
 
-/// Somebody with a home in the cluster's network.
-struct Person {
-    home: Home,
-    account: Account,
-}
-
-fn person(cluster: &Cluster, directory: &Path, name: &str) -> Person {
-    let network = std::fs::read_to_string(cluster.network_file()).unwrap();
-    let passphrase = Passphrase::new("bench".to_owned()).unwrap();
-    // Nothing here unlocks a vault while it is measured.
-    let cost = KdfCost::new(8, 1).unwrap();
-    let home = Home::create(&directory.join(name), &network, &passphrase, cost).unwrap();
-    let account = Account::self_certifying(&home.network().network().unwrap(), now());
-    Person { home, account }
-}
-
 async fn sample(meter: &mut Meter<'_>, alice: &Person, bob: &Person, kind: Kind) -> Sample {
     let before = meter.read();
     let start = Instant::now();
-    send(alice, bob, kind).await;
+    alice.send(bob, kind.way(), kind.bytes).await;
     let elapsed = start.elapsed();
     tokio::time::sleep(TAIL).await;
     let after = meter.read();
     tokio::time::sleep(start.elapsed()).await;
     let idle = meter.read().since(after);
     Sample { elapsed: elapsed.as_secs_f64() * 1e3, send: after.since(before), idle }
-}
-
-async fn send(alice: &Person, bob: &Person, kind: Kind) {
-    let entrance = Arc::new(alice.home.entrance(Arc::new(Silent), node::Underlay::Tcp).unwrap());
-    // What was kept of earlier mails would make this one cheaper.
-    let _ = alice.home.vault().remove("certificates");
-    let choice = match kind.how {
-        How::Guarded => SchemeChoice::Guarded { middle: 1 },
-        How::Paper | How::Direct => SchemeChoice::Paper,
-    };
-    let sender = Sender {
-        scheme: prepare_scheme(choice, alice.home.vault(), &entrance).await.unwrap(),
-        entrance,
-        outbox: Outbox::new(alice.home.vault()),
-        account: &alice.account,
-        delay: Duration::ZERO,
-    };
-    let bytes = vec![b'x'; kind.bytes];
-    let mail = Mail {
-        bytes: &bytes,
-        subject: "A subject",
-        recipients: &[bob.account.address().clone()],
-        signed: false,
-        direct: kind.how == How::Direct,
-        reply_to: None,
-    };
-    let id = sender.prepare(&mail).unwrap();
-    let outcome = sender.deliver(&id).await.unwrap();
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (1, 0));
 }

@@ -9,28 +9,23 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+mod person;
+
 use std::{
     net::Ipv4Addr,
-    path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use audit::tor_network::TorNetwork;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use node::{Underlay, now};
+use node::Underlay;
 use tor::{Tor, TorConfig};
 use ua::{
-    account::Account,
-    certificates::publish,
     cluster::{Cluster, ClusterOptions},
-    event::Silent,
-    home::Home,
-    outbox::Outbox,
-    send::{Mail, Sender},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase},
+    session::SchemeChoice,
 };
+
+use person::{Person, Way};
 
 const NODES: usize = 24;
 const EPOCH: Duration = Duration::from_secs(20);
@@ -47,12 +42,6 @@ fn main() {
         return;
     }
     tokio::runtime::Runtime::new().unwrap().block_on(run());
-}
-
-/// Somebody with a home in the cluster's network.
-struct Person {
-    home: Home,
-    account: Account,
 }
 
 #[derive(serde::Deserialize)]
@@ -73,11 +62,8 @@ async fn run() {
     options.network.epoch_seconds = EPOCH.as_secs();
     let cluster = Cluster::start(options, |_| {}).await.unwrap();
     tokio::time::sleep(EPOCH * 5 / 2).await;
-    let alice = person(&cluster, directory.path(), "alice");
-    let bob = person(&cluster, directory.path(), "bob");
-    let entrance = bob.home.entrance(Arc::new(Silent), Underlay::Tcp).unwrap();
-    let certificate = bob.account.certificate(entrance.network(), now()).unwrap();
-    publish(&Arc::new(entrance), &certificate).await.unwrap();
+    let [alice, bob] = ["alice", "bob"].map(|name| Person::new(&cluster, directory.path(), name));
+    bob.publish().await;
 
     let file: File = toml::from_str(&relays.toml("required")).unwrap();
     let began = Instant::now();
@@ -133,50 +119,19 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap()
 }
 
-fn person(cluster: &Cluster, directory: &Path, name: &str) -> Person {
-    let network = std::fs::read_to_string(cluster.network_file()).unwrap();
-    let passphrase = Passphrase::new("bench".to_owned()).unwrap();
-    let cost = KdfCost::new(8, 1).unwrap();
-    let home = Home::create(&directory.join(name), &network, &passphrase, cost).unwrap();
-    let account = Account::self_certifying(&home.network().network().unwrap(), now());
-    Person { home, account }
-}
-
 async fn sample(
     cluster: &Cluster,
     relays: &TorNetwork,
     alice: &Person,
     bob: &Person,
-    way: &Underlay,
+    underlay: &Underlay,
     bytes: usize,
 ) -> Sample {
     let float = |number: u64| f64::from(u32::try_from(number).unwrap());
-    let entrance = Arc::new(alice.home.entrance(Arc::new(Silent), way.clone()).unwrap());
-    // What was kept of earlier mails would make this one cheaper.
-    let _ = alice.home.vault().remove("certificates");
     let scheme = SchemeChoice::Guarded { middle: 1 };
-    let sender = Sender {
-        scheme: prepare_scheme(scheme, alice.home.vault(), &entrance).await.unwrap(),
-        entrance,
-        outbox: Outbox::new(alice.home.vault()),
-        account: &alice.account,
-        delay: Duration::ZERO,
-    };
-    let text = vec![b'x'; bytes];
-    let mail = Mail {
-        bytes: &text,
-        subject: "A subject",
-        recipients: &[bob.account.address().clone()],
-        signed: false,
-        direct: false,
-        reply_to: None,
-    };
-    let id = sender.prepare(&mail).unwrap();
     let before = (cluster.link_bytes(), relays.bytes_read());
-    let start = Instant::now();
-    let outcome = sender.deliver(&id).await.unwrap();
-    let elapsed = start.elapsed().as_secs_f64();
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let way = Way { underlay: underlay.clone(), scheme, direct: false };
+    let elapsed = alice.send(bob, way, bytes).await.as_secs_f64();
     tokio::time::sleep(TAIL).await;
     let (links, read) = (cluster.link_bytes() - before.0, relays.bytes_read() - before.1);
     (elapsed, float(links), float(read))
