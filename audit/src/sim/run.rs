@@ -22,8 +22,10 @@ use super::{
 
 /// The greatest number of middle go-betweens.
 const MAX_HOPS: usize = 3;
-/// Mails in all that senders of many mails send, at most: for the headline, and for each comparison.
-const MOST_MAILS: (usize, usize) = (2_000_000, 100_000);
+/// Senders of many mails, at most, for the headline.
+const MOST_SENDERS: usize = 10_000;
+/// Mails in all that senders of many mails send, at most, for each comparison.
+const MOST_MAILS: usize = 100_000;
 /// First mails, at most, likewise: more would show nothing that matters.
 const MOST_FIRST_MAILS: (usize, usize) = (200_000, 20_000);
 
@@ -125,16 +127,20 @@ pub(super) fn first_mails(options: &Options) -> (usize, usize) {
     (options.draws.min(headline), (options.draws / 5).clamp(1, other))
 }
 
+/// How many senders of many mails there are, for the headline and for each comparison.
+fn senders(options: &Options) -> (usize, usize) {
+    let mails = MOST_MAILS.min(options.draws * 2);
+    let some = (mails / options.mails.max(1)).min(options.draws).max(1);
+    ((options.draws / 10).clamp(1, MOST_SENDERS), some)
+}
+
 /// Who sends many mails, and how many senders there are of each kind.
 fn courses<'a>(
     options: &Options,
     network: &'a Network,
     rules: &'a dyn Rules,
 ) -> Vec<(Course<'a>, usize)> {
-    let senders = |most: usize, draws: usize| (most / options.mails.max(1)).min(draws).max(1);
-    let (headline, other) = MOST_MAILS;
-    let many = senders(headline.min(options.draws * 10), options.draws);
-    let some = senders(other.min(options.draws * 2), options.draws);
+    let (many, some) = senders(options);
     let setting = |hops| Setting { hops, witness: Witness::Middle };
     let world = |hops| mails::world(options, network, setting(hops), rules);
     let course = |name: &str, world: GuardedWorld<'a>, is_plain| {
@@ -239,8 +245,8 @@ fn units(options: &Options) -> f64 {
     }
     if options.simulates(Scheme::Guarded) {
         let (first, others) = first_mails(options);
-        let (headline, other) = MOST_MAILS;
-        let many = headline.min(options.draws * 10) + 5 * other.min(options.draws * 2);
+        let (many, some) = senders(options);
+        let many = (many + 5 * some) * options.mails;
         units += 2.0 * draws + 2.0 * real(grinding::channels(options));
         units += cost::GUARDED_MAIL * real(first + 8 * others + many);
     }
