@@ -96,6 +96,7 @@ fn headline(found: &sim::findings::Headline) -> Value {
         weighed => percent(found.weighed.value),
         timing => percent(found.timing.value),
         ever => percent(found.ever.value),
+        ever_by_formula => found.ever_by_formula.map(percent),
         mails => found.mails,
     }
 }

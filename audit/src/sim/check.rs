@@ -104,17 +104,20 @@ fn guarded(findings: &Findings) -> Outcome {
         && broken.family_together == 0
         && broken.far_end_twice == 0
         && broken.no_path == 0;
-    // One guard is hostile with probability f, which is the second goal itself: what is asked is that the simulation
-    // does not show more.
-    let holds = keeps && headline.identifiers.high <= GOAL_MAIL && headline.ever.low <= GOAL_EVER;
+    // One guard is hostile with probability f, which is the second goal itself, and a spare adds to that: THREATMODEL says
+    // so. What is asked is that the simulation does not show more.
+    let formula = headline.ever_by_formula.unwrap_or(GOAL_EVER);
+    let is_ever_so = headline.ever.value <= formula.max(GOAL_EVER) || headline.ever.agrees(formula);
+    let holds = keeps && headline.identifiers.high <= GOAL_MAIL && is_ever_so;
     let seen = format!(
-        "f = {} %: {} of mails by identifiers (goal {} %), {} of senders ever in {} mails (goal {} %)",
+        "f = {} %: {} of mails by identifiers (goal {} %), {} of senders ever in {} mails (goal {} %, formula {:.1} %)",
         headline.share * 100.0,
         percent(headline.identifiers),
         GOAL_MAIL * 100.0,
         percent(headline.ever),
         headline.mails,
         GOAL_EVER * 100.0,
+        formula * 100.0,
     );
     let mut details = vec![
         format!("nodes in common weighed: {}", percent(headline.weighed)),

@@ -61,6 +61,8 @@ pub struct Headline {
     pub mails: usize,
     /// Senders linked by identifiers at least once in so many mails.
     pub ever: Estimate,
+    /// The same by the formula, where there is one.
+    pub ever_by_formula: Option<f64>,
 }
 
 /// One setting of the guarded scheme.

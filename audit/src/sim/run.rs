@@ -206,6 +206,7 @@ fn headline(options: &Options, findings: &Findings) -> Option<Headline> {
         degree: entropy.value / f64::from(options.crowd.saturating_add(1)).log2().max(1.0),
         mails: ever.mails,
         ever: ever.simulated,
+        ever_by_formula: ever.closed_form,
     })
 }
 
