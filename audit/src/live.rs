@@ -30,6 +30,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ua::{session::SchemeChoice, terminal::Failure};
 
+use self::{label::Needles, sighting::bobs_peers};
+
 pub use agent::Agent;
 pub use check::outcomes;
 pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
@@ -123,7 +125,8 @@ pub fn analyse(
     for (mail, seen) in runs.iter().zip(&mails) {
         steps.extend(steps::ties(mail, seen, sharers));
         if let Some(another) = stage.senders.get(mail.from) {
-            leaked.add(mail, seen, another);
+            let needles = Needles::of(mail, &bobs_peers(mail, &nodes));
+            leaked.add(mail, seen, another, &needles);
         }
     }
     let (mut sender_ends, mut recipient_ends) = (BTreeSet::new(), BTreeSet::new());

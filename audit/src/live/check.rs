@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, LiarFindings, SchemeFindings};
+use super::{Findings, LeakFindings, LiarFindings, SchemeFindings};
 use crate::{
     claims::{self, Claims},
     outcome::Outcome,
@@ -119,14 +119,17 @@ fn arrival(schemes: &[SchemeFindings]) -> Outcome {
 }
 
 fn leaked(schemes: &[SchemeFindings]) -> Outcome {
-    let (mut mails, mut read, mut others) = (0, 0, 0);
-    for found in schemes.iter().map(|scheme| scheme.leaked) {
-        (mails, read, others) = (mails + found.mails, read + found.read, others + found.by_another);
-    }
+    let sum = |count: fn(&LeakFindings) -> usize| -> usize {
+        schemes.iter().map(|scheme| count(&scheme.leaked)).sum()
+    };
+    let (mails, read) = (sum(|found| found.mails), sum(|found| found.read));
+    let (others, naming) = (sum(|found| found.by_another), sum(|found| found.naming_sender));
     let seen = format!(
-        "of what nodes keep, the recipient's own keys open {read} of {mails} mails, another's {others}"
+        "of what nodes keep, the recipient's own keys open {read} of {mails} mails, another's {others}; \
+         {naming} of them name their sender"
     );
-    Outcome::of("live.leaked-keys", mails > 0 && read == mails && others == 0, seen)
+    let holds = mails > 0 && read == mails && others == 0 && naming == 0;
+    Outcome::of("live.leaked-keys", holds, seen)
 }
 
 fn liars(found: &[LiarFindings]) -> Outcome {

@@ -103,7 +103,11 @@ impl Needles {
 
     /// The labels of what stands in some lines.
     pub(super) fn in_lines(&self, lines: &[&Record]) -> BTreeSet<&'static str> {
-        let raw: Vec<Vec<u8>> = lines.iter().map(|line| raw(line)).collect();
+        self.in_bytes(&lines.iter().map(|line| raw(line)).collect::<Vec<_>>())
+    }
+
+    /// The labels of what stands in some bytes.
+    pub(super) fn in_bytes(&self, raw: &[Vec<u8>]) -> BTreeSet<&'static str> {
         let holds = |needle: &[u8]| raw.iter().any(|bytes| contains(bytes, needle));
         self.of.iter().filter(|(_, needle)| holds(needle)).map(|(label, _)| *label).collect()
     }

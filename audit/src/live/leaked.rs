@@ -1,10 +1,18 @@
 //! A key that leaked: what the recipient's keys open of what the nodes wrote down, long after.
 
-use anon::mail::{NOTIFICATION, open_notification};
+use anon::{
+    mail::{NOTIFICATION, open_notification},
+    wire,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{agent::Agent, observation::Observation, stage::MailRun};
+use super::{
+    agent::Agent,
+    label::{Needles, OF_ALICE},
+    observation::Observation,
+    stage::MailRun,
+};
 
 /// What somebody's keys opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,11 +25,19 @@ pub struct LeakFindings {
     pub read: usize,
     /// Notifications that another user's keys opened.
     pub by_another: usize,
+    /// Mails in which something that was opened names the sender, who signs none.
+    pub naming_sender: usize,
 }
 
 impl LeakFindings {
     /// Adds one mail, as its nodes saw it.
-    pub fn add(&mut self, mail: &MailRun<'_>, seen: &[Observation], another: &Agent) {
+    pub(super) fn add(
+        &mut self,
+        mail: &MailRun<'_>,
+        seen: &[Observation],
+        another: &Agent,
+        needles: &Needles,
+    ) {
         self.mails += 1;
         let values: Vec<&Vec<u8>> = seen.iter().flat_map(|o| o.values.keys()).collect();
         let opened = |agent: &Agent| {
@@ -37,6 +53,9 @@ impl LeakFindings {
             .iter()
             .map(|part| values.iter().find_map(|value| part.open(value).ok()))
             .collect();
-        self.read += usize::from(whole.is_some_and(|parts| parts.concat() == mail.message));
+        let message = whole.unwrap_or_default().concat();
+        let labels = needles.in_bytes(&[wire::encode(&headers), message.clone()]);
+        self.naming_sender += usize::from(labels.iter().any(|label| OF_ALICE.contains(label)));
+        self.read += usize::from(message == mail.message);
     }
 }
