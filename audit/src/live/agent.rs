@@ -173,6 +173,20 @@ impl Agent {
         Ok(fetched)
     }
 
+    /// Whether exactly this lies in its Maildir.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn has(&self, message: &[u8]) -> Result<bool, Failure> {
+        let maildir = Maildir::open(&self.home.join("mail"))?;
+        for entry in maildir.list()? {
+            if maildir.read(&entry)? == message {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What happened since the last time; the identities used since the beginning are kept.
     pub fn take_events(&self) -> Vec<Event> {
         let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -114,7 +114,7 @@ fn arrival(schemes: &[SchemeFindings]) -> Outcome {
     let (sent, arrived) = schemes
         .iter()
         .fold((0, 0), |(sent, arrived), scheme| (sent + scheme.mails.0, arrived + scheme.mails.1));
-    let seen = format!("{arrived} of {sent} mails were read once each, by whom they were for");
+    let seen = format!("{arrived} of {sent} mails were read once each, byte for byte, by whom they were for");
     Outcome::of("live.arrival", sent > 0 && arrived == sent, seen)
 }
 

@@ -256,6 +256,7 @@ impl Stage {
         }
         let guarded = reading.is_some();
         let fetched = bob.fetch(reading).await?;
+        let arrived = fetched.delivered.len() == 1 && bob.has(message.as_bytes())?;
         let lines = self.read(marks).await?;
         Ok(MailRun {
             from,
@@ -269,7 +270,7 @@ impl Stage {
             guarded,
             sending: channels(&alice.take_events()),
             reading: channels(&bob.take_events()),
-            arrived: fetched.delivered.len() == 1,
+            arrived,
             lines,
         })
     }
