@@ -330,11 +330,11 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
         let checks = ["game.single-roles", "game.presence", "game.ends"];
         return checks.map(|check| Outcome::not_run(check, why)).into();
     }
-    let must_win = |trial: &&Trial| !trial.is_won();
     let lost: Vec<String> =
-        findings.controls.iter().filter(must_win).map(Trial::to_string).collect();
+        findings.controls.iter().filter(|trial| trial.is_lost()).map(Trial::to_string).collect();
     let bounded = |check: &str, trials: &[Trial]| trial::bounded(check, trials, &lost);
-    let blind: Vec<String> = findings.ends.iter().filter(must_win).map(Trial::to_string).collect();
+    let blind: Vec<String> =
+        findings.ends.iter().filter(|trial| trial.is_lost()).map(Trial::to_string).collect();
     let all = findings.ends.iter().chain(&findings.at_once).chain(&findings.controls);
     let details = all.map(Trial::to_string).collect();
     let ends = if findings.ends.is_empty() {

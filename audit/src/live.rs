@@ -63,6 +63,8 @@ pub struct SchemeFindings {
     pub recipient_ends: BTreeSet<String>,
     /// The minimal coalitions.
     pub coalitions: Vec<Coalition>,
+    /// Those that link only once the recipient's keys are taken.
+    pub with_keys: Vec<Coalition>,
 }
 
 /// What the live run showed.
@@ -139,6 +141,15 @@ pub fn analyse(
             recipient_ends.insert(role);
         }
     }
+    let opened: Vec<Vec<Observation>> =
+        runs.iter().zip(&mails).map(|(mail, seen)| leaked::with_keys(mail, seen)).collect();
+    let coalitions = minimal(&mails, sharers);
+    let mut with_keys = minimal(&opened, sharers);
+    with_keys.retain(|found| {
+        let is_it =
+            |known: &Coalition| (known.strength, &known.roles) == (found.strength, &found.roles);
+        !coalitions.iter().any(is_it)
+    });
     SchemeFindings {
         scheme: scheme.to_owned(),
         mails: (runs.len(), runs.iter().filter(|mail| mail.arrived).count()),
@@ -147,7 +158,8 @@ pub fn analyse(
         leaked,
         sender_ends,
         recipient_ends,
-        coalitions: minimal(&mails, sharers),
+        coalitions,
+        with_keys,
     }
 }
 

@@ -8,7 +8,7 @@
 use super::view::Sample;
 use crate::statistics::number;
 
-/// Neighbours that are asked.
+/// Neighbours that are asked, at most, and never more than a third of all: or the larger class would always win.
 const NEIGHBOURS: usize = 9;
 /// The fewest rounds that something is learned from.
 const FEWEST: usize = 6;
@@ -50,7 +50,7 @@ impl Model {
                 let sample = scaled(sample, scale);
                 let mut all: Vec<(f64, bool)> =
                     samples.iter().map(|one| (distance(one, &sample), one.world)).collect();
-                let asked = NEIGHBOURS.min(all.len());
+                let asked = NEIGHBOURS.min((all.len() / 3).max(1));
                 if asked < all.len() {
                     all.select_nth_unstable_by(asked, |a, b| a.0.total_cmp(&b.0));
                 }

@@ -8,6 +8,9 @@ use crate::{
     outcome::Outcome,
 };
 
+/// Under which name `claims.toml` lists what links only once the recipient's keys are taken.
+const WITH_KEYS: &str = "guarded with Bob's keys";
+
 /// The outcomes of all checks of the live run.
 #[must_use]
 pub fn outcomes(findings: &Findings, claims: &Claims) -> Vec<Outcome> {
@@ -22,7 +25,7 @@ pub fn outcomes(findings: &Findings, claims: &Claims) -> Vec<Outcome> {
         all.push(steps(guarded));
     }
     all.push(arrival(&findings.schemes));
-    all.push(leaked(&findings.schemes));
+    all.push(leaked(&findings.schemes, claims));
     all.push(liars(&findings.liars));
     all
 }
@@ -114,22 +117,38 @@ fn arrival(schemes: &[SchemeFindings]) -> Outcome {
     let (sent, arrived) = schemes
         .iter()
         .fold((0, 0), |(sent, arrived), scheme| (sent + scheme.mails.0, arrived + scheme.mails.1));
-    let seen = format!("{arrived} of {sent} mails were read once each, byte for byte, by whom they were for");
+    let seen = format!(
+        "{arrived} of {sent} mails were read once each, byte for byte, by whom they were for"
+    );
     Outcome::of("live.arrival", sent > 0 && arrived == sent, seen)
 }
 
-fn leaked(schemes: &[SchemeFindings]) -> Outcome {
+fn leaked(schemes: &[SchemeFindings], claims: &Claims) -> Outcome {
     let sum = |count: fn(&LeakFindings) -> usize| -> usize {
         schemes.iter().map(|scheme| count(&scheme.leaked)).sum()
     };
     let (mails, read) = (sum(|found| found.mails), sum(|found| found.read));
     let (others, naming) = (sum(|found| found.by_another), sum(|found| found.naming_sender));
+    let guarded = schemes.iter().find(|found| found.scheme == "guarded");
+    let found = guarded.map(|found| &found.with_keys[..]).unwrap_or_default();
+    let compared = claims::compare(claims, WITH_KEYS, found);
+    let (new, missing) = match compared {
+        Ok(compared) => compared,
+        Err(error) => return Outcome::of("live.leaked-keys", false, error),
+    };
     let seen = format!(
         "of what nodes keep, the recipient's own keys open {read} of {mails} mails, another's {others}; \
-         {naming} of them name their sender"
+         {naming} of them name their sender; {} more coalitions link with these keys, {} of them not published, \
+         {} published and not found",
+        found.len(),
+        new.len(),
+        missing.len(),
     );
-    let holds = mails > 0 && read == mails && others == 0 && naming == 0;
-    Outcome::of("live.leaked-keys", holds, seen)
+    let opens = mails > 0 && read == mails && others == 0 && naming == 0;
+    let holds = opens && new.is_empty() && missing.is_empty();
+    let new = new.into_iter().map(|coalition| format!("new: {coalition}"));
+    let missing = missing.into_iter().map(|coalition| format!("not found: {coalition}"));
+    Outcome::of("live.leaked-keys", holds, seen).with_details(new.chain(missing).collect())
 }
 
 fn liars(found: &[LiarFindings]) -> Outcome {

@@ -1,7 +1,8 @@
 //! A key that leaked: what the recipient's keys open of what the nodes wrote down, long after.
 
 use anon::{
-    mail::{NOTIFICATION, open_notification},
+    mail::{Headers, NOTIFICATION, open_notification},
+    position::Key,
     wire,
 };
 use schemars::JsonSchema;
@@ -39,14 +40,9 @@ impl LeakFindings {
         needles: &Needles,
     ) {
         self.mails += 1;
+        self.by_another += usize::from(opened(another, seen).is_some());
+        let Some(headers) = opened(mail.bob, seen) else { return };
         let values: Vec<&Vec<u8>> = seen.iter().flat_map(|o| o.values.keys()).collect();
-        let opened = |agent: &Agent| {
-            let sealed = values.iter().filter(|value| value.len() == NOTIFICATION);
-            let (secret, certificate) = (agent.account.sealing(), &agent.certificate);
-            sealed.filter_map(|value| open_notification(value, secret, certificate).ok()).next()
-        };
-        self.by_another += usize::from(opened(another).is_some());
-        let Some(headers) = opened(mail.bob) else { return };
         self.notifications += 1;
         let whole: Option<Vec<Vec<u8>>> = headers
             .parts
@@ -58,4 +54,28 @@ impl LeakFindings {
         self.naming_sender += usize::from(labels.iter().any(|label| OF_ALICE.contains(label)));
         self.read += usize::from(message == mail.message);
     }
+}
+
+/// What an agent's keys open of all that was written down.
+fn opened(agent: &Agent, seen: &[Observation]) -> Option<Headers> {
+    let values = seen.iter().flat_map(|observation| observation.values.keys());
+    let sealed = values.filter(|value| value.len() == NOTIFICATION);
+    let (secret, certificate) = (agent.account.sealing(), &agent.certificate);
+    sealed.filter_map(|value| open_notification(value, secret, certificate).ok()).next()
+}
+
+/// The same mail before somebody who has the recipient's keys: whoever knows where its body lies knows whose it is.
+#[must_use]
+pub(super) fn with_keys(mail: &MailRun<'_>, seen: &[Observation]) -> Vec<Observation> {
+    let network = &mail.bob.entrance.network().name;
+    let headers = opened(mail.bob, seen);
+    let parts = headers.iter().flat_map(|headers| &headers.parts);
+    let keys: Vec<Key> = parts.map(|part| part.message_id.key(network)).collect();
+    let mut seen = seen.to_vec();
+    for observation in &mut seen {
+        if keys.iter().any(|key| observation.values.contains_key(&key.0[..])) {
+            observation.labels.insert("Bob's keys");
+        }
+    }
+    seen
 }

@@ -69,7 +69,7 @@ impl Options {
             nodes: 10_000,
             shares: vec![0.01, 0.02, 0.05, 0.1, 0.2],
             mails: 100,
-            draws: 4_000,
+            draws: 8_000,
             k: None,
             alpha: None,
             hops: 1,
