@@ -14,11 +14,8 @@ pub async fn visit(user: &User, arguments: &[&str]) -> (Option<i32>, String) {
 
 /// The same user on a machine whose clock is off by that much; what waits does so as long as ever.
 pub fn with_clock(user: &User, offset: &str) -> User {
-    let mut host = user.host.clone();
-    host.extend(
-        ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", offset].map(str::to_owned),
-    );
-    User { home: user.home.clone(), address: user.address.clone(), scheme: user.scheme, host }
+    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", offset];
+    user.within(words.map(str::to_owned))
 }
 
 /// A network file whose only way in is a stranger's port.

@@ -143,6 +143,12 @@ impl User {
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The same user, with these words before each command.
+    pub fn within(&self, words: impl IntoIterator<Item = String>) -> Self {
+        let host = self.host.iter().cloned().chain(words).collect();
+        Self { home: self.home.clone(), address: self.address.clone(), scheme: self.scheme, host }
+    }
+
     /// A command that is not run yet, for those who want more than its output.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut words = self.host.iter().map(PathBuf::from).chain([program()]);

@@ -12,6 +12,8 @@ mod tests;
 
 /// The file.
 pub const TEXT: &str = include_str!("../claims.toml");
+/// Under which name it lists the coalitions that link only once the recipient's keys are taken.
+pub const WITH_KEYS: &str = "guarded with Bob's keys";
 
 /// All of it.
 #[derive(Clone, Debug, Deserialize)]

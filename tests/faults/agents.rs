@@ -159,8 +159,7 @@ async fn a_reader_killed_at_any_moment_gets_every_mail_once() {
 /// A machine whose disk has no room for a file longer than that: what writes one is told so, and not killed.
 fn with_files_up_to(kib: u32, user: &User) -> User {
     let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
-    let host = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
-    User { home: user.home.clone(), address: user.address.clone(), scheme: user.scheme, host }
+    user.within(["sh", "-c", &script, "sh"].map(str::to_owned))
 }
 
 #[tokio::test(flavor = "multi_thread")]

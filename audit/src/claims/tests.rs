@@ -16,7 +16,7 @@ use crate::{
 const ENDED: [&str; 3] = ["L-03", "L-07", "L-12"];
 const SCHEMES: [&str; 2] = ["guarded", "paper"];
 /// Under which names coalitions are published.
-const LISTS: [&str; 3] = ["guarded", "paper", "guarded with Bob's keys"];
+const LISTS: [&str; 3] = ["guarded", "paper", WITH_KEYS];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

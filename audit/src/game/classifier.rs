@@ -169,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn of_six_rounds_the_commoner_world_is_not_the_answer() {
+        let worlds = [[true; 4].as_slice(), &[false, true], &[false; 6]].concat();
+        let sample =
+            |world: &bool| Sample { world: *world, numbers: vec![f64::from(u8::from(*world))] };
+        assert_eq!(guessed(&worlds.iter().map(sample).collect::<Vec<_>>()), (6, 6));
+    }
+
+    #[test]
     fn one_number_among_many_that_tells_it_is_found() {
         let view = |world: bool, rng: &mut StdRng| {
             let mut numbers: Vec<f64> = (0..60).map(|_| rng.random()).collect();

@@ -8,9 +8,6 @@ use crate::{
     outcome::Outcome,
 };
 
-/// Under which name `claims.toml` lists what links only once the recipient's keys are taken.
-const WITH_KEYS: &str = "guarded with Bob's keys";
-
 /// The outcomes of all checks of the live run.
 #[must_use]
 pub fn outcomes(findings: &Findings, claims: &Claims) -> Vec<Outcome> {
@@ -131,7 +128,7 @@ fn leaked(schemes: &[SchemeFindings], claims: &Claims) -> Outcome {
     let (others, naming) = (sum(|found| found.by_another), sum(|found| found.naming_sender));
     let guarded = schemes.iter().find(|found| found.scheme == "guarded");
     let found = guarded.map(|found| &found.with_keys[..]).unwrap_or_default();
-    let compared = claims::compare(claims, WITH_KEYS, found);
+    let compared = claims::compare(claims, claims::WITH_KEYS, found);
     let (new, missing) = match compared {
         Ok(compared) => compared,
         Err(error) => return Outcome::of("live.leaked-keys", false, error),

@@ -59,9 +59,10 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     }
     let home = global.open_home()?;
     let session = Session::start(&home, &args, global.verbose > 0).await?;
+    let replies = Account::replies(home.vault())?;
     let mut fetched = Fetched::default();
     let read = session.fetch(OWN, true, &mut fetched).await;
-    for name in Account::replies(home.vault())?.iter().take_while(|_| read.is_ok()) {
+    for name in replies.iter().take_while(|_| read.is_ok()) {
         session.progress.step("reading the inboxes of your addresses for answers");
         if let Err(failure) = session.fetch(name, true, &mut fetched).await {
             tell(format!("warning: an address for answers was not read: {}", failure.cause));

@@ -69,13 +69,13 @@ async fn watch(
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
             let mut fetched = Fetched::default();
-            let read = match Session::start(&home, args, global.verbose > 0).await {
+            let (read, ended) = match Session::start(&home, args, global.verbose > 0).await {
                 Ok(session) => {
                     let read = session.fetch(&name, check, &mut fetched).await;
-                    session.end(read.is_ok()).await?;
-                    read
+                    let ended = session.end(read.is_ok()).await;
+                    (read, ended)
                 }
-                Err(failure) => Err(failure),
+                Err(failure) => (Err(failure), Ok(())),
             };
             if read.is_ok() || !fetched.delivered.is_empty() {
                 show(&fetched, args.json)?;
@@ -85,6 +85,7 @@ async fn watch(
                 Ok(()) => {}
                 Err(failure) => failure.print(),
             }
+            ended?;
         }
         for name in Account::replies(home.vault())? {
             let fresh = || Turn { next: Instant::now() + random_delay(mean), checked: None };
