@@ -10,7 +10,7 @@ use tracing_subscriber::{
 
 use crate::{
     command::{self, Global},
-    demo,
+    demo, handover,
     terminal::Failure,
 };
 
@@ -58,9 +58,11 @@ enum Command<M: More> {
     /// Fetch new mail into a Maildir
     Fetch(command::fetch::FetchArgs),
     /// List the mail in the Maildir
-    List(command::read::ListArgs),
+    List(command::list::ListArgs),
     /// Show one mail of the list
     Read(command::read::ReadArgs),
+    /// Answer one mail of the list, anonymously as `send` does
+    Reply(command::reply::ReplyArgs),
     /// Try again to deliver what waits, or list it
     Outbox(command::outbox::OutboxArgs),
     /// Show what this user's agent knows: roster, guards, outbox, evidence against nodes
@@ -84,6 +86,7 @@ pub fn command<M: More>() -> clap::Command {
 pub fn main<M: More>() -> ExitCode {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    handover::begin();
     let cli = match Cli::<M>::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -122,8 +125,9 @@ async fn run<M: More>(cli: Cli<M>) -> Result<(), Failure> {
         Command::Node(node) => command::node::run(node).await,
         Command::Send(args) => command::send::run(global, args).await,
         Command::Fetch(args) => command::fetch::run(global, args).await,
-        Command::List(args) => command::read::list(global, &args),
+        Command::List(args) => command::list::list(global, &args),
         Command::Read(args) => command::read::read(global, &args),
+        Command::Reply(args) => command::reply::run(global, args).await,
         Command::Status(args) => command::status::run(global, &args),
         Command::Doctor(args) => command::doctor::run(global, &args).await,
         Command::Outbox(args) => command::outbox::run(global, args).await,

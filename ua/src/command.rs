@@ -4,9 +4,12 @@ pub mod ca;
 pub mod doctor;
 pub mod fetch;
 pub mod init;
+mod letters;
+pub mod list;
 pub mod node;
 pub mod outbox;
 pub mod read;
+pub mod reply;
 pub mod scheme;
 pub mod send;
 pub mod status;
@@ -19,6 +22,7 @@ use std::{
 use clap::Args;
 
 use crate::{
+    handover,
     home::Home,
     terminal::Failure,
     vault::{Passphrase, VaultError},
@@ -73,20 +77,45 @@ impl Global {
     /// # Errors
     /// [`Failure`] if there is none to be had.
     pub fn passphrase(&self, prompt: &str) -> Result<Passphrase, Failure> {
-        let text = if let Some(path) = &self.passphrase_file {
-            let text = read_file(path)?;
-            let text = String::from_utf8_lossy(&text);
-            text.lines().next().unwrap_or_default().to_owned()
-        } else if let Ok(text) = std::env::var("CUTOUT_PASSPHRASE") {
-            text
-        } else if std::io::stdin().is_terminal() {
-            rpassword::prompt_password(prompt)
-                .map_err(|error| Failure::new(77, "the passphrase cannot be read", error, ""))?
-        } else {
-            let remedy = "set CUTOUT_PASSPHRASE or --passphrase-file, or run in a terminal";
-            return Err(Failure::new(77, "no passphrase", "standard input is no terminal", remedy));
+        let text = match self.given()? {
+            Some(text) => text,
+            None if std::io::stdin().is_terminal() => ask(prompt)?,
+            None => {
+                let remedy = "set CUTOUT_PASSPHRASE or --passphrase-file, or run in a terminal";
+                let cause = "standard input is no terminal";
+                return Err(Failure::new(77, "no passphrase", cause, remedy));
+            }
         };
         Ok(Passphrase::new(text)?)
+    }
+
+    /// The passphrase for a command that can do without: the one that was given, or, with `may_ask`, one that the person at
+    /// the terminal likes to type.
+    ///
+    /// # Errors
+    /// [`Failure`] if the one that was given cannot be read.
+    pub(crate) fn passphrase_for_signers(
+        &self,
+        may_ask: bool,
+    ) -> Result<Option<Passphrase>, Failure> {
+        if let Some(text) = self.given()? {
+            return Ok(Some(Passphrase::new(text)?));
+        }
+        if !may_ask || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Ok(None);
+        }
+        // Whoever types nothing does without.
+        let typed = ask("Passphrase, to tell who signed (Enter: without): ").unwrap_or_default();
+        Ok(Passphrase::new(typed).ok())
+    }
+
+    /// The passphrase from the file that was named, or from the environment.
+    fn given(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.passphrase_file else {
+            return Ok(handover::passphrase().map(|text| text.as_str().to_owned()));
+        };
+        let text = read_file(path)?;
+        Ok(Some(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()))
     }
 
     /// A new passphrase, typed twice where a person types it.
@@ -94,20 +123,43 @@ impl Global {
     /// # Errors
     /// [`Failure`].
     pub fn new_passphrase(&self) -> Result<Passphrase, Failure> {
-        let given = self.passphrase_file.is_some() || std::env::var("CUTOUT_PASSPHRASE").is_ok();
+        let given = self.passphrase_file.is_some() || handover::passphrase().is_some();
         if given || !std::io::stdin().is_terminal() {
             return self.passphrase("");
         }
-        let ask = |prompt| {
-            rpassword::prompt_password(prompt)
-                .map_err(|error| Failure::new(77, "the passphrase cannot be read", error, ""))
-        };
         let (first, second) = (ask("New passphrase: ")?, ask("Again: ")?);
         if first != second {
             return Err(Failure::new(77, "the passphrases differ", "", "type the same one twice"));
         }
         Passphrase::new(first).map_err(|error: VaultError| error.into())
     }
+}
+
+/// Does some work, unless the person or the system ends this program meanwhile (SIGINT, SIGTERM). A mail that was handed in
+/// stays in the outbox then, and the failure says so.
+///
+/// # Errors
+/// [`Failure`] with 130 or 143, as a shell shows such an end.
+pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let ended = async |kind| match signal(kind) {
+        Ok(mut stream) => drop(stream.recv().await),
+        // Without a handler the signal ends the program by itself.
+        Err(_) => std::future::pending().await,
+    };
+    let code = tokio::select! {
+        done = work => return Ok(done),
+        () = ended(SignalKind::interrupt()) => 130,
+        () = ended(SignalKind::terminate()) => 143,
+    };
+    let remedy = "run `cutout outbox` to go on where this stopped";
+    Err(Failure::new(code, "interrupted", "this command was interrupted", remedy))
+}
+
+/// Asks the person at the terminal for a passphrase.
+fn ask(prompt: &str) -> Result<String, Failure> {
+    rpassword::prompt_password(prompt)
+        .map_err(|error| Failure::new(77, "the passphrase cannot be read", error, ""))
 }
 
 /// Reads a whole file.

@@ -1,7 +1,7 @@
 //! What goes in at the terminal: a message that exists, or a text that becomes one.
 
 use mail_builder::{MessageBuilder, headers::message_id::MessageId as BuilderMessageId};
-use mail_parser::MessageParser;
+use mail_parser::{HeaderValue, MessageParser};
 use thiserror::Error;
 
 use anon::{
@@ -52,14 +52,12 @@ impl Message {
         if bytes.len() > BODY_MAX {
             return Err(ComposeError::TooLong { length: bytes.len() });
         }
-        let parsed = MessageParser::default().parse_headers(bytes.as_slice());
-        let parsed = parsed.ok_or(ComposeError::NotAMessage)?;
-        let named = |name: &str| parsed.header(name.to_owned()).is_some();
-        let known = ["From", "To", "Cc", "Bcc", "Subject", "Date", "Message-ID", "Sender"];
-        if !known.into_iter().any(named) {
+        if !begins_with_a_field(&bytes) {
             return Err(ComposeError::NotAMessage);
         }
-        let subject = parsed.subject().unwrap_or_default().to_owned();
+        let parsed = MessageParser::default().parse_headers(bytes.as_slice());
+        let subject = parsed.as_ref().and_then(|parsed| parsed.subject()).unwrap_or_default();
+        let subject = subject.to_owned();
         Ok(Self { bytes, subject })
     }
 
@@ -74,6 +72,32 @@ impl Message {
         from: Option<&Address>,
         reply_to: Option<&Address>,
         date: Time,
+    ) -> Result<Self, ComposeError> {
+        Self::build(text, subject, to, (from, reply_to), date, &Answered::default())
+    }
+
+    /// As [`Self::from_text`], as an answer to another message.
+    ///
+    /// # Errors
+    /// [`ComposeError`].
+    pub fn answer(
+        text: &str,
+        subject: &str,
+        to: &[Address],
+        (from, reply_to): (Option<&Address>, Option<&Address>),
+        date: Time,
+        answered: &Answered,
+    ) -> Result<Self, ComposeError> {
+        Self::build(text, subject, to, (from, reply_to), date, answered)
+    }
+
+    fn build(
+        text: &str,
+        subject: &str,
+        to: &[Address],
+        (from, reply_to): (Option<&Address>, Option<&Address>),
+        date: Time,
+        answered: &Answered,
     ) -> Result<Self, ComposeError> {
         let network = to.first().map_or("", Address::domain);
         let id = MessageId::generate(&mut rand::rng()).to_text(network);
@@ -90,6 +114,12 @@ impl Message {
         if let Some(reply_to) = reply_to {
             builder = builder.reply_to(reply_to.to_string());
         }
+        if let Some(id) = &answered.message_id {
+            let references = answered.references.iter().chain([id]);
+            builder = builder
+                .in_reply_to(BuilderMessageId::new(id.as_str()))
+                .references(BuilderMessageId::new_list(references.map(String::as_str)));
+        }
         let bytes = builder.write_to_vec()?;
         if bytes.len() > BODY_MAX {
             return Err(ComposeError::TooLong { length: bytes.len() });
@@ -98,17 +128,96 @@ impl Message {
     }
 }
 
+/// The message that another one answers, by its identifiers without their angle brackets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    message_id: Option<String>,
+    references: Vec<String>,
+}
+
+impl Answered {
+    /// Identifiers of the message in `bytes` that can be repeated in a header as they are; the last [`MAX_REFERENCES`] of
+    /// those that it refers to itself.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let Some(parsed) = MessageParser::default().parse_headers(bytes) else {
+            return Self::default();
+        };
+        let texts = |value: &HeaderValue<'_>| match value {
+            HeaderValue::Text(text) => vec![text.clone().into_owned()],
+            HeaderValue::TextList(texts) => texts.iter().map(|t| t.clone().into_owned()).collect(),
+            _ => Vec::new(),
+        };
+        let mut references = texts(parsed.references());
+        references.retain(|id| is_identifier(id));
+        references.drain(..references.len().saturating_sub(MAX_REFERENCES));
+        let message_id = parsed.message_id().filter(|id| is_identifier(id)).map(str::to_owned);
+        Self { message_id, references }
+    }
+}
+
+/// References that an answer repeats.
+const MAX_REFERENCES: usize = 20;
+/// The longest identifier that it repeats, bytes.
+const MAX_IDENTIFIER: usize = 250;
+
+fn is_identifier(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>');
+    (1..=MAX_IDENTIFIER).contains(&text.len()) && text.bytes().all(is_good)
+}
+
+/// Whether the first line is a header field (RFC 5322, 2.2): a name of visible ASCII, perhaps spaces, and a colon.
+fn begins_with_a_field(bytes: &[u8]) -> bool {
+    let Some(colon) = bytes.iter().position(|byte| *byte == b':') else { return false };
+    let name = bytes.get(..colon).unwrap_or_default().trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_no_message_is_refused() {
-        for bad in [&b""[..], b"hello", b"\x00\x01\x02", b"hello world\r\n\r\nFrom: x"] {
+        let mbox = b"From a@b Thu Jan  1 00:00:00 2026\nSubject: x\n\n";
+        let bad = [&b""[..], b"hello", b"\x00\x01\x02", b"hello world\r\n\r\nFrom: x", b": x", mbox];
+        for bad in bad {
             assert!(Message::from_rfc5322(bad.to_vec()).is_err(), "{bad:?}");
         }
         let long = [b"Subject: x\r\n\r\n".to_vec(), vec![b'a'; BODY_MAX]].concat();
         assert!(matches!(Message::from_rfc5322(long), Err(ComposeError::TooLong { .. })));
+    }
+
+    #[test]
+    fn any_header_field_makes_a_message() {
+        for (good, subject) in [
+            (&b"X-Note: x\r\n\r\n"[..], ""),
+            (b"Subject: only this", "only this"),
+            (b"subject : with a space\n\nbody", "with a space"),
+            (b"Comments: \xff\xfe\x00\n", ""),
+            (b"From: a\rSubject: b\r\rbody", ""),
+            (b"Subject: =?iso-2022-jp?B?GyRCN29MPiROO244MxsoQg==?=\n\n", "\u{4ef6}\u{540d}\u{306e}\u{8a66}\u{9a13}"),
+        ] {
+            let message = Message::from_rfc5322(good.to_vec()).unwrap();
+            assert_eq!((message.bytes.as_slice(), message.subject.as_str()), (good, subject));
+        }
+    }
+
+    #[test]
+    fn no_subject_and_no_identifier_adds_a_header() {
+        let to = [Address::parse("bob@demo.alt").unwrap()];
+        let evil = b"Message-ID: <a@b>\r\nReferences: <c@d> <e\tBcc:x@f>\r\n <\xc3\xa9@g>\r\n\r\n";
+        let answered = Answered::of(evil);
+        assert_eq!(answered.message_id.as_deref(), Some("a@b"));
+        let subject = "Re: x\r\nBcc: eve@demo.alt\n\nbody";
+        let message =
+            Message::answer("t", subject, &to, (None, None), Time(1_800_000_000), &answered).unwrap();
+        let text = String::from_utf8(message.bytes).unwrap();
+        let headers = text.split("\r\n\r\n").next().unwrap();
+        assert!(!headers.lines().any(|line| line.to_lowercase().starts_with("bcc")), "{text}");
+        assert!(headers.contains("In-Reply-To: <a@b>\r\n"), "{text}");
+        assert!(headers.contains("References: <c@d>"), "{text}");
+        assert_eq!(Answered::of(b"Message-ID: <>\n\n"), Answered::default());
     }
 
     #[test]

@@ -56,6 +56,23 @@ impl Maildir {
         Ok(maildir)
     }
 
+    /// Opens a Maildir that is there, with all three folders; makes nothing.
+    ///
+    /// # Errors
+    /// [`MaildirError::Io`] if it is none.
+    pub fn existing(root: &Path) -> Result<Self, MaildirError> {
+        let maildir = Self { root: root.to_owned() };
+        for folder in ["tmp", "new", "cur"] {
+            let found = fs::metadata(maildir.folder(folder));
+            let found = found.map_err(MaildirError::io("find the Maildir's folders"))?;
+            if !found.is_dir() {
+                let source = io::Error::from(io::ErrorKind::NotADirectory);
+                return Err(MaildirError::Io { action: "find the Maildir's folders", source });
+            }
+        }
+        Ok(maildir)
+    }
+
     /// Delivers `mail` to `new`, byte for byte, and returns where it lies. Durable on return.
     ///
     /// # Errors

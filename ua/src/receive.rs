@@ -37,6 +37,7 @@ use crate::{
     error::AgentError,
     event::{Event, Purpose},
     maildir::Maildir,
+    origin::{Origin, Origins},
     vault::{Vault, VaultError},
 };
 
@@ -62,6 +63,13 @@ pub struct Delivered {
     pub size: u64,
     /// Where an answer reaches the sender, if the sender says.
     pub reply_to: Option<Address>,
+}
+
+impl Delivered {
+    /// What is kept beside the mail.
+    fn origin(&self) -> Origin {
+        Origin { signer: self.sender.clone(), reply_to: self.reply_to.clone() }
+    }
 }
 
 /// What a fetch did.
@@ -245,9 +253,14 @@ impl<'a> Reader<'a> {
             if seen.delivered.contains(&id) {
                 // Two notifications of one mail in one fetch.
                 fetched.repeated += 1;
+                let again = self.describe(&headers, &mut 0);
+                Origins::new(self.vault).note(&body, &again.origin())?;
             } else {
+                let mail = self.describe(&headers, &mut fetched.forged);
+                // First, so that no mail lies in the Maildir whose signer is not known.
+                Origins::new(self.vault).note(&body, &mail.origin())?;
                 self.deliver(&mut seen, id, &body)?;
-                fetched.delivered.push(self.describe(&headers, &mut fetched.forged));
+                fetched.delivered.push(mail);
             }
             done.insert(digest);
             self.delete_bodies(&headers).await;

@@ -1,12 +1,16 @@
 //! How the commands talk: data on stdout, talk on stderr, and failures as `error:` / `cause:` / `try:`.
+//!
+//! **Invariant:** all text leaves through [`say`], [`say_json`], [`tell`], [`Failure::print`] or [`Progress`], and each of
+//! them makes it harmless ([`crate::printable`]). [`pour`] alone writes bytes as they are, for those who ask for them.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
     sync::Mutex,
     sync::atomic::AtomicBool,
     time::Duration,
 };
 
+use comfy_table::{ContentArrangement, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
@@ -16,8 +20,12 @@ use crate::{
     event::{Event, Listener},
     home::HomeError,
     maildir::MaildirError,
+    printable,
     vault::VaultError,
 };
+
+/// The exit code when whoever read the output has gone, as a shell shows the death by SIGPIPE. Nothing is said then.
+pub const NOBODY_READS: u8 = 141;
 
 /// A command failed: what it says, and its exit code (sysexits).
 #[derive(Clone, Debug)]
@@ -48,16 +56,25 @@ impl Failure {
         self
     }
 
+    /// That a stream could not be written to.
+    fn unwritable(error: &std::io::Error) -> Self {
+        let code = if error.kind() == ErrorKind::BrokenPipe { NOBODY_READS } else { 74 };
+        Self::new(code, "the output cannot be written", error, "")
+    }
+
     /// Writes it to stderr.
     pub fn print(&self) {
+        if self.code == NOBODY_READS {
+            return;
+        }
         let mut out = anstream::stderr().lock();
         let bold = "\u{1b}[1;31m";
-        let _ = writeln!(out, "{bold}error:\u{1b}[0m {}", self.error);
+        let _ = writeln!(out, "{bold}error:\u{1b}[0m {}", printable::text(&self.error));
         if !self.cause.is_empty() && self.cause != self.error {
-            let _ = writeln!(out, "cause: {}", self.cause);
+            let _ = writeln!(out, "cause: {}", printable::text(&self.cause));
         }
         if !self.remedy.is_empty() {
-            let _ = writeln!(out, "try:   {}", self.remedy);
+            let _ = writeln!(out, "try:   {}", printable::text(&self.remedy));
         }
     }
 }
@@ -159,16 +176,49 @@ impl From<MaildirError> for Failure {
 /// Prints a line of data.
 ///
 /// # Errors
-/// [`Failure`] if stdout is closed.
+/// [`Failure`] if stdout cannot be written to; with [`NOBODY_READS`] if it is closed.
 pub fn say(line: impl AsRef<str>) -> Result<(), Failure> {
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}", line.as_ref())
-        .map_err(|error| Failure::new(74, "the output cannot be written", error, ""))
+    pour(format!("{}\n", printable::text(line.as_ref())).as_bytes())
+}
+
+/// Prints a JSON value as a line of data.
+///
+/// # Errors
+/// As [`say`].
+pub fn say_json(value: &serde_json::Value) -> Result<(), Failure> {
+    pour(format!("{}\n", printable::json(value)).as_bytes())
+}
+
+/// Writes bytes to stdout as they are.
+///
+/// # Errors
+/// As [`say`].
+pub fn pour(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(|error| Failure::unwritable(&error))
 }
 
 /// Prints a line of talk.
 pub fn tell(line: impl AsRef<str>) {
-    let _ = writeln!(anstream::stderr().lock(), "{}", line.as_ref());
+    let _ = writeln!(anstream::stderr().lock(), "{}", printable::text(line.as_ref()));
+}
+
+/// The narrowest terminal that tables are fitted into, columns.
+const NARROWEST: u16 = 20;
+
+/// A table that fits into the terminal: into as many columns as COLUMNS says, or else as stdout has if it is a terminal.
+#[must_use]
+pub fn table(style: TableStyle) -> Table {
+    let mut table = Table::new();
+    table.load_style(style).set_truncation_indicator("…");
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let columns = columns.filter(|columns| *columns > 0).or_else(|| table.width());
+    if let Some(columns) = columns {
+        table.set_width(columns.max(NARROWEST));
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
 }
 
 /// Shows what an agent does: one moving line on a terminal, nothing elsewhere unless it was asked for.
@@ -206,7 +256,7 @@ impl Progress {
 
     /// Shows a step.
     pub fn step(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
+        self.bar.set_message(printable::line(text));
         if self.verbose {
             let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if *last != text {

@@ -50,7 +50,7 @@ pub fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
         }
     }
     // Never asked for: what is sealed is reported as sealed.
-    let is_given = global.passphrase_file.is_some() || std::env::var("CUTOUT_PASSPHRASE").is_ok();
+    let is_given = global.passphrase_file.is_some() || ua::handover::passphrase().is_some();
     let passphrase = if is_given { Some(global.passphrase("")?) } else { None };
     let findings = host::run(&Scope {
         home,

@@ -1,38 +1,31 @@
-//! `cutout list` and `cutout read`: what lies in the Maildir.
+//! `cutout read`: one mail of the Maildir as text, byte for byte, or its attachments as files.
 
-use std::{io::Write as _, path::PathBuf};
+mod save;
+
+use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
-use jiff::{Timestamp, tz::TimeZone};
-use mail_parser::{Message, MessageParser};
+use mail_parser::{HeaderName, Message, MessageParser, MimeHeaders as _};
 
-use super::fetch::printable;
+use super::letters::{Letters, Signed, written};
 use crate::{
     command::Global,
-    home::{Home, HomeError},
-    maildir::{Entry, Maildir},
-    terminal::{Failure, say, tell},
+    printable,
+    terminal::{Failure, pour, say, tell},
 };
 
-/// Arguments of `cutout list`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cutout list\n  cutout list --json | jq .subject\n  cutout list --maildir ~/Maildir"
-)]
-pub struct ListArgs {
-    /// The Maildir to list [default: mail/ in the user's directory]
-    #[arg(long, value_name = "DIR")]
-    maildir: Option<PathBuf>,
-    /// One JSON object a line
-    #[arg(long)]
-    json: bool,
-}
+/// Texts of one mail that are shown; a mail may have 200,000.
+const MOST_TEXTS: usize = 1_000;
+/// Attachments of one mail that are listed.
+const MOST_LISTED: usize = 100;
+/// How often a mail may speak of messages within messages before its parts are not looked at: the parser's memory for each
+/// is freed from inside the one before, which takes stack.
+const MOST_NESTED: usize = 400;
 
 /// Arguments of `cutout read`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout read 1            the first mail of the list, as text\n  cutout read 1 --raw      byte for byte, for another program"
+    after_help = "Examples:\n  cutout read 1                the first mail of the list, as text\n  cutout read 1 --raw          byte for byte, for another program\n  cutout read 1 --save DIR     its attachments into files; none is overwritten"
 )]
 pub struct ReadArgs {
     /// The mail's number in `cutout list`
@@ -44,72 +37,9 @@ pub struct ReadArgs {
     /// The message as it came
     #[arg(long)]
     raw: bool,
-}
-
-fn open(global: &Global, maildir: Option<&PathBuf>) -> Result<Maildir, Failure> {
-    let path = match maildir {
-        Some(path) => path.clone(),
-        None => {
-            let directory = global.directory()?;
-            if !Home::exists(&directory) {
-                return Err(HomeError::NotInitialised(directory).into());
-            }
-            Home::default_maildir(&directory)
-        }
-    };
-    Ok(Maildir::open(&path)?)
-}
-
-/// Runs `cutout list`.
-///
-/// # Errors
-/// [`Failure`].
-pub fn list(global: &Global, args: &ListArgs) -> Result<(), Failure> {
-    let maildir = open(global, args.maildir.as_ref())?;
-    let entries = maildir.list()?;
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["N", "", "DELIVERED", "BYTES", "FROM", "SUBJECT"]);
-    for (index, entry) in entries.iter().enumerate() {
-        let bytes = maildir.read(entry)?;
-        let message = MessageParser::default().parse_headers(bytes.as_slice());
-        let (from, subject) = (from(message.as_ref()), subject(message.as_ref()));
-        if args.json {
-            let object = serde_json::json!({
-                "n": index + 1, "unread": entry.unread, "delivered": entry.delivered,
-                "bytes": entry.size, "from": from, "subject": subject,
-            });
-            say(object.to_string())?;
-            continue;
-        }
-        let mark = if entry.unread { "new" } else { "" };
-        let from = from.unwrap_or_else(|| "(nobody)".to_owned());
-        let number = (index + 1).to_string();
-        let (date, size) = (date(entry), entry.size.to_string());
-        table.add_row([&number, mark, &date, &size, &printable(&from), &printable(&subject)]);
-    }
-    if args.json {
-        Ok(())
-    } else if entries.is_empty() {
-        tell("No mail.");
-        Ok(())
-    } else {
-        say(table.to_string())
-    }
-}
-
-fn from(message: Option<&Message<'_>>) -> Option<String> {
-    let address = message?.from()?.first()?.address()?;
-    Some(address.to_owned())
-}
-
-fn subject(message: Option<&Message<'_>>) -> String {
-    message.and_then(Message::subject).unwrap_or_default().to_owned()
-}
-
-fn date(entry: &Entry) -> String {
-    let seconds = i64::try_from(entry.delivered).unwrap_or(0);
-    let zoned = Timestamp::from_second(seconds).map(|t| t.to_zoned_datetime(TimeZone::system()));
-    zoned.map_or_else(|_| String::new(), |z| z.strftime("%Y-%m-%d %H:%M").to_string())
+    /// Save its attachments into this directory, made if it is missing
+    #[arg(long, value_name = "DIR", conflicts_with = "raw")]
+    save: Option<PathBuf>,
 }
 
 /// Runs `cutout read`.
@@ -117,47 +47,116 @@ fn date(entry: &Entry) -> String {
 /// # Errors
 /// [`Failure`].
 pub fn read(global: &Global, args: &ReadArgs) -> Result<(), Failure> {
-    let maildir = open(global, args.maildir.as_ref())?;
-    let entries = maildir.list()?;
-    let entry =
-        args.number.checked_sub(1).and_then(|index| entries.get(index)).ok_or_else(|| {
-            let what = format!("there is no mail {}", args.number);
-            Failure::new(64, &what, format!("the list has {}", entries.len()), "see `cutout list`")
-        })?;
-    let bytes = maildir.read(entry)?;
+    let letters = Letters::open(global, args.maildir.as_ref())?;
+    let (entry, bytes) = letters.numbered(args.number)?;
     if args.raw {
-        std::io::stdout()
-            .write_all(&bytes)
-            .map_err(|error| Failure::new(74, "the output cannot be written", error, ""))?;
+        pour(&bytes)?;
+    } else if let Some(directory) = &args.save {
+        return save::attachments(directory, &parse(&bytes), &bytes);
     } else {
-        show(&bytes)?;
+        show(&letters.signed(&bytes), &bytes)?;
     }
-    Ok(maildir.mark_read(entry)?)
+    Ok(letters.maildir.mark_read(&entry)?)
 }
 
-fn show(bytes: &[u8]) -> Result<(), Failure> {
-    let message = MessageParser::default().parse(bytes);
-    say(format!(
-        "From:    {}",
-        printable(&from(message.as_ref()).unwrap_or_else(|| "(nobody)".to_owned()))
-    ))?;
-    say(format!("Subject: {}", printable(&subject(message.as_ref()))))?;
-    let Some(message) = message else {
+/// A mail's structure, unless it has none that could be looked at.
+fn parse(bytes: &[u8]) -> Option<Message<'_>> {
+    if is_too_nested(bytes) {
+        tell("This mail holds too many messages within messages; its parts are not taken apart.");
+        return None;
+    }
+    MessageParser::default().parse(bytes)
+}
+
+fn is_too_nested(bytes: &[u8]) -> bool {
+    let speaks = |rest: &[u8]| {
+        [&b"rfc822"[..], b"global", b"digest"].iter().any(|word| {
+            rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+        })
+    };
+    let places = bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphabetic());
+    let found = places.filter(|(at, _)| bytes.get(*at..).is_some_and(speaks));
+    found.take(MOST_NESTED + 1).count() > MOST_NESTED
+}
+
+fn show(signed: &Signed, bytes: &[u8]) -> Result<(), Failure> {
+    say(match signed {
+        Signed::By(_) => format!("Signed by: {}", signed.names().unwrap_or_default()),
+        Signed::Nobody => "Not signed: the From line is whatever the sender wrote".to_owned(),
+        Signed::Unknown => {
+            "Not known to be signed: this user's `cutout fetch` did not bring it, or long ago".to_owned()
+        }
+        Signed::NotChecked => {
+            "Signature not checked: that needs the passphrase. The From line is whatever the sender wrote"
+                .to_owned()
+        }
+    })?;
+    let Some(message) = parse(bytes) else {
+        say("")?;
         return say(String::from_utf8_lossy(bytes));
     };
-    if let Some(date) = message.date() {
-        say(format!("Date:    {}", date.to_rfc822()))?;
-    }
+    headers(&message, bytes)?;
     say("")?;
-    for text in (0..).map_while(|index| message.body_text(index)) {
-        // Whatever a stranger wrote: line ends and tabs are kept, other control characters are not.
-        let safe = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-        say(safe.collect::<String>())?;
+    let texts = (0..message.text_body_count()).filter_map(|index| message.body_text(index));
+    let mut texts = texts.filter(|text| !text.trim().is_empty());
+    for text in texts.by_ref().take(MOST_TEXTS) {
+        say(text)?;
     }
-    for attachment in message.attachments() {
-        use mail_parser::MimeHeaders as _;
-        let name = attachment.attachment_name().unwrap_or("(no name)");
-        say(format!("[attachment: {}, {} bytes]", printable(name), attachment.len()))?;
+    let more = texts.count();
+    if more > 0 {
+        say(format!("[{more} more texts: --raw shows them]"))?;
+    }
+    for attachment in message.attachments().take(MOST_LISTED) {
+        let name = attachment.attachment_name().map(printable::line);
+        let name = name.unwrap_or_else(|| "(no name)".to_owned());
+        say(format!("[attachment: {name}, {} bytes]", attachment.len()))?;
+    }
+    let more = message.attachment_count().saturating_sub(MOST_LISTED);
+    if more > 0 {
+        say(format!("[{more} more attachments]"))?;
     }
     Ok(())
+}
+
+/// What the sender wrote above the text. Each name stands in front of what belongs to it: a second From is shown, too.
+fn headers(message: &Message<'_>, bytes: &[u8]) -> Result<(), Failure> {
+    let shown = [
+        ("From:    ", HeaderName::From, "(nobody)"),
+        ("Reply-To:", HeaderName::ReplyTo, ""),
+        ("To:      ", HeaderName::To, ""),
+        ("Cc:      ", HeaderName::Cc, ""),
+        ("Subject: ", HeaderName::Subject, "(none)"),
+    ];
+    for (label, name, missing) in shown {
+        let found = written(message, &name);
+        if found.is_empty() && !missing.is_empty() {
+            say(format!("{label}{missing}"))?;
+        }
+        let gap = if label.ends_with(' ') { "" } else { " " };
+        for text in found {
+            say(format!("{label}{gap}{}", printable::line(&text)))?;
+        }
+    }
+    // As it was written: a date that no calendar has is not made into another one.
+    if let Some(date) = message.headers().iter().rev().find(|header| header.name == HeaderName::Date) {
+        let range = usize::try_from(date.offset_start)
+            .ok()
+            .zip(usize::try_from(date.offset_end).ok());
+        let raw = range.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default();
+        say(format!("Date:    {}", printable::line(String::from_utf8_lossy(raw).trim())))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_within_messages_are_counted() {
+        let nested = |n: usize| "Content-Type: MESSAGE/RFC822\r\n\r\n".repeat(n).into_bytes();
+        assert!(!is_too_nested(&nested(MOST_NESTED)));
+        assert!(is_too_nested(&nested(MOST_NESTED + 1)));
+        assert!(!is_too_nested(b""));
+    }
 }

@@ -12,21 +12,26 @@ use anon::{certificate::Address, mail::BODY_MAX, request::MAX_DELETERS};
 use clap::{Args, ValueEnum};
 use node::now;
 
-use super::read_file;
+use super::{read_file, unless_interrupted};
 use crate::{
     account::{Account, MAX_REPLIES},
     certificates::publish_anonymously,
     command::{Global, scheme::SchemeArgs},
-    compose::{ComposeError, Message},
+    compose::{Answered, ComposeError, Message},
     entrance::Entrance,
     home::Home,
+    identifying,
     outbox::Outbox,
     scheme::Scheme,
     send::{Mail, Outcome, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
+    vault::Passphrase,
 };
+
+/// Header fields that are warned of one by one.
+const MOST_WARNINGS: usize = 30;
 
 /// Arguments of `cutout send`.
 #[derive(Debug, Args)]
@@ -59,6 +64,39 @@ pub struct SendArgs {
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
+    /// What the text answers, for `cutout reply`
+    #[arg(skip)]
+    answered: Answered,
+}
+
+impl SendArgs {
+    /// An answer, for `cutout reply`: a text to one address.
+    pub(super) fn answer(to: &Address, subject: String, how: AnswerArgs, answered: Answered) -> Self {
+        let AnswerArgs { file, sign, reply_to, scheme, underlay, json } = how;
+        let (to, subject) = (vec![to.to_string()], Some(subject));
+        Self { to, subject, file, sign, direct: false, reply_to, scheme, underlay, json, answered }
+    }
+}
+
+/// The options that `cutout reply` has in common with `cutout send`.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// The text; `-` or nothing: standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Sign the answer inside its seal: the recipient, and nobody else, learns that it is yours
+    #[arg(long)]
+    sign: bool,
+    /// `new`: make an address for answers to this answer
+    #[arg(long, value_enum, value_name = "new")]
+    reply_to: Option<ReplyTo>,
+    #[command(flatten)]
+    scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
+    /// Report in JSON on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 /// Where answers go.
@@ -73,6 +111,18 @@ pub enum ReplyTo {
 /// # Errors
 /// [`Failure`], 75 if the mail waits in the outbox.
 pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
+    run_unlocked(global, args, None).await
+}
+
+/// As [`run`], with a passphrase that was typed already.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn run_unlocked(
+    global: &Global,
+    args: SendArgs,
+    passphrase: Option<Passphrase>,
+) -> Result<(), Failure> {
     let mut recipients: Vec<Address> = Vec::new();
     for text in &args.to {
         let address = Address::parse(text).map_err(|error| {
@@ -96,7 +146,10 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     let types = args.file.as_ref().is_none_or(|path| path.as_os_str() == "-")
         && std::io::stdin().is_terminal();
     let input = if types { None } else { Some(read_input(args.file.as_ref())?) };
-    let home = global.open_home()?;
+    let home = match passphrase {
+        Some(passphrase) => Home::open(&global.directory()?, &passphrase)?,
+        None => global.open_home()?,
+    };
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
     if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
         let cause = format!("addresses of this network end in @{}", network.name);
@@ -145,9 +198,17 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
                 Failure::new(65, "the text is not UTF-8", error, "send it as a finished message")
             })?;
             let from = args.sign.then(|| account.address());
-            Message::from_text(&text, subject, &recipients, from, reply_to, now())?
+            if text.is_empty() && subject.trim().is_empty() {
+                return Err(ComposeError::Empty.into());
+            }
+            let senders = (from, reply_to);
+            Message::answer(&text, subject, &recipients, senders, now(), &args.answered)?
         }
-        None => Message::from_rfc5322(input)?,
+        None => {
+            let message = Message::from_rfc5322(input)?;
+            warn_of(&message.bytes, &network.name, args.sign.then(|| account.address()));
+            message
+        }
     };
     if args.sign {
         account.certificate(&network, now())?;
@@ -170,7 +231,7 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     drop(message);
     let (entered, ahead) = match ahead {
         Some(ahead) => ahead,
-        None => (enter().await, None),
+        None => (unless_interrupted(enter()).await.and_then(|entered| entered), None),
     };
     let attempt = async |entrance: &Arc<Entrance>| {
         if let Some(reply) = &reply {
@@ -195,7 +256,10 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         Ok::<_, Failure>(sender.deliver(&id).await?)
     };
     let outcome = match &entered {
-        Ok(entrance) => unless_lost(entrance.underlay(), attempt(entrance)).await,
+        Ok(entrance) => {
+            let attempt = unless_lost(entrance.underlay(), attempt(entrance));
+            unless_interrupted(attempt).await.and_then(|done| done)
+        }
         Err(failure) => Err(failure.clone()),
     };
     progress.finish();
@@ -211,6 +275,22 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
     let what = format!("the mail waits in the outbox as {id}");
     let outcome = outcome.and_then(|done| done);
     report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
+}
+
+/// Says which header fields of a finished message tell of its sender: it goes out byte for byte.
+fn warn_of(message: &[u8], network: &str, signer: Option<&Address>) {
+    let telling = identifying::fields(message, network, signer);
+    if telling.is_empty() {
+        return;
+    }
+    tell("warning: the message goes out byte for byte, and every recipient reads in its header:");
+    for field in telling.iter().take(MOST_WARNINGS) {
+        tell(format!("  {}: {}", field.name, field.shows));
+    }
+    if telling.len() > MOST_WARNINGS {
+        tell(format!("  and {} more fields", telling.len() - MOST_WARNINGS));
+    }
+    tell("  Take out what nobody is to know. A text, with -s, is made into a message that names nobody.");
 }
 
 /// Prepares the scheme and begins to build channels for a mail of one part; `None` if that cannot be done now, which
@@ -240,7 +320,7 @@ fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
             let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
             let mut bytes = Vec::new();
             File::from(input).take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
-            if bytes.is_empty() { Err(ComposeError::Empty.into()) } else { Ok(bytes) }
+            Ok(bytes)
         }
     }
 }
