@@ -17,6 +17,7 @@ use crate::{
     position::Key,
     receipt::Receipt,
     roster::{MAX_CARRIED, PIECES, ShortDigest},
+    time::Time,
     verification::Statement,
     wire::{self, WireError},
 };
@@ -189,6 +190,8 @@ pub enum Request {
     },
     /// Carry several requests out, each at a node of its own, and bring back the answers in order.
     PerformEach(Vec<Errand>),
+    /// Tell the time, over a link of one's own: nodes compare their clocks.
+    Time,
 }
 
 /// One request for one node.
@@ -263,6 +266,8 @@ pub enum Response {
     },
     /// Certificates of the roster.
     RosterEntries(Vec<UnverifiedNodeCertificate>),
+    /// The time by the answerer's clock.
+    Time(Time),
 }
 
 impl Request {
@@ -306,6 +311,7 @@ impl Request {
             | Self::Delete(_)
             | Self::ReadInbox(_)
             | Self::Certificate
+            | Self::Time
             | Self::Extend { .. } => true,
         }
     }
@@ -330,6 +336,7 @@ impl Request {
             Self::Fetch { .. }
             | Self::Closest { .. }
             | Self::Certificate
+            | Self::Time
             | Self::Nearest { .. }
             | Self::Roster { .. }
             | Self::RosterEntries { .. } => false,

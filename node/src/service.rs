@@ -13,6 +13,7 @@ use anon::{
 use futures::future::BoxFuture;
 
 use crate::{
+    clock::now,
     config::Limits,
     directory::Directory,
     garbage::Collector,
@@ -100,6 +101,7 @@ impl Service for StandardService {
                 Request::ReadInbox(proof) => self.read_inbox(&proof).await,
                 Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
                 Request::Closest { key, count } => self.closest(key, usize::from(count)).await,
+                Request::Time if via == Via::Direct => Response::Time(now()),
                 Request::Certificate => match self.keys.certificate() {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),
                     None => Response::Refused,
@@ -122,6 +124,7 @@ impl Service for StandardService {
                 | Request::PerformEach(_)
                 | Request::Roster { .. }
                 | Request::RosterEntries { .. }
+                | Request::Time
                 | Request::Extend { .. } => Response::Refused,
             }
         })

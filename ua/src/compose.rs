@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused() {
         let mbox = b"From a@b Thu Jan  1 00:00:00 2026\nSubject: x\n\n";
-        let bad = [&b""[..], b"hello", b"\x00\x01\x02", b"hello world\r\n\r\nFrom: x", b": x", mbox];
+        let bad =
+            [&b""[..], b"hello", b"\x00\x01\x02", b"hello world\r\n\r\nFrom: x", b": x", mbox];
         for bad in bad {
             assert!(Message::from_rfc5322(bad.to_vec()).is_err(), "{bad:?}");
         }
@@ -196,7 +197,10 @@ mod tests {
             (b"subject : with a space\n\nbody", "with a space"),
             (b"Comments: \xff\xfe\x00\n", ""),
             (b"From: a\rSubject: b\r\rbody", ""),
-            (b"Subject: =?iso-2022-jp?B?GyRCN29MPiROO244MxsoQg==?=\n\n", "\u{4ef6}\u{540d}\u{306e}\u{8a66}\u{9a13}"),
+            (
+                b"Subject: =?iso-2022-jp?B?GyRCN29MPiROO244MxsoQg==?=\n\n",
+                "\u{4ef6}\u{540d}\u{306e}\u{8a66}\u{9a13}",
+            ),
         ] {
             let message = Message::from_rfc5322(good.to_vec()).unwrap();
             assert_eq!((message.bytes.as_slice(), message.subject.as_str()), (good, subject));
@@ -211,7 +215,8 @@ mod tests {
         assert_eq!(answered.message_id.as_deref(), Some("a@b"));
         let subject = "Re: x\r\nBcc: eve@demo.alt\n\nbody";
         let message =
-            Message::answer("t", subject, &to, (None, None), Time(1_800_000_000), &answered).unwrap();
+            Message::answer("t", subject, &to, (None, None), Time(1_800_000_000), &answered)
+                .unwrap();
         let text = String::from_utf8(message.bytes).unwrap();
         let headers = text.split("\r\n\r\n").next().unwrap();
         assert!(!headers.lines().any(|line| line.to_lowercase().starts_with("bcc")), "{text}");

@@ -114,13 +114,11 @@ impl AgentError {
                 "some node lies, or the network is changing: run `cutout outbox` later"
             }
             Self::OneOperator => {
-                "name bootstrap nodes of different operators, or use --scheme paper and read what it leaks"
+                "name bootstrap nodes of different operators in the network file, or wait until more nodes are known"
             }
-            Self::RosterTooSmall => {
-                "wait for the network's next epoch, or use --scheme paper and read what it leaks"
-            }
+            Self::RosterTooSmall => "wait for the network's next epoch, then run the command again",
             Self::TooFewNodes => {
-                "run `cutout outbox`; in a network of fewer than some 15 nodes a mail may need several runs, or --hops 0"
+                "run `cutout outbox`; in a network of fewer than some 15 nodes a mail may need several runs"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
@@ -132,6 +130,22 @@ impl AgentError {
             Self::Vault(_) | Self::Maildir(_) | Self::BadFile(_) => {
                 "check the disk, the directory's permissions and the passphrase"
             }
+        }
+    }
+
+    /// The same for who reads: their mail stays where it is.
+    #[must_use]
+    pub const fn reading_remedy(&self) -> &'static str {
+        match self {
+            Self::Disagreement(_) => {
+                "some node lies, or the network is changing: run `cutout fetch` later; your mail stays in the inbox"
+            }
+            Self::TooFewNodes
+            | Self::TooFewReplicas { .. }
+            | Self::NotEnoughReceipts { .. }
+            | Self::Link(_)
+            | Self::BadAnswer => "run `cutout fetch` later: your mail stays in the inbox",
+            _ => self.remedy(),
         }
     }
 }

@@ -35,20 +35,27 @@ pub fn fields(message: &[u8], network: &str, signer: Option<&Address>) -> Vec<Te
     telling
 }
 
-fn shows(
-    name: &str,
-    value: &str,
-    network: &str,
-    signer: Option<&Address>,
-) -> Option<&'static str> {
+fn shows(name: &str, value: &str, network: &str, signer: Option<&Address>) -> Option<&'static str> {
     let with = |start: &str| name.starts_with(start);
     Some(match name {
         _ if name.ends_with("bcc") => "whom else it goes to, although they were to be hidden",
-        "from" | "sender" | "reply-to" | "return-path" | "resent-from" | "resent-sender"
-        | "disposition-notification-to" | "return-receipt-to" | "errors-to" | "x-sender"
-        | "envelope-from" | "x-envelope-from" | "mail-followup-to" | "mail-reply-to" => {
+        "from"
+        | "sender"
+        | "reply-to"
+        | "return-path"
+        | "resent-from"
+        | "resent-sender"
+        | "disposition-notification-to"
+        | "return-receipt-to"
+        | "errors-to"
+        | "x-sender"
+        | "envelope-from"
+        | "x-envelope-from"
+        | "mail-followup-to"
+        | "mail-reply-to" => {
             let is_signers = signer.is_some_and(|signer| value.contains(&signer.to_string()));
-            return (value.contains('@') && !is_signers).then_some("an address, perhaps its sender's");
+            return (value.contains('@') && !is_signers)
+                .then_some("an address, perhaps its sender's");
         }
         "received" | "x-received" | "delivered-to" | "x-original-to" => {
             "the way it took: machines and their network addresses"
@@ -63,12 +70,15 @@ fn shows(
         "message-id" | "resent-message-id" | "content-id" => {
             let domain = value.rsplit('@').next().unwrap_or_default();
             let domain = domain.trim_end_matches(['>', ' ', '\t']);
-            return (!domain.eq_ignore_ascii_case(network)).then_some("a machine's or provider's name");
+            return (!domain.eq_ignore_ascii_case(network))
+                .then_some("a machine's or provider's name");
         }
         "date" | "resent-date" => {
             return (!is_universal(value)).then_some("the time zone, and by it the region");
         }
-        "autocrypt" | "openpgp" | "x-face" | "face" | "x-image-url" => "a key or picture of its sender",
+        "autocrypt" | "openpgp" | "x-face" | "face" | "x-image-url" => {
+            "a key or picture of its sender"
+        }
         _ if with("x-pgp") || with("x-gpg") => "a key of its sender",
         "content-language" | "accept-language" | "x-accept-language" => "the sender's language",
         "organization" | "organisation" => "where the sender belongs",
@@ -130,7 +140,9 @@ mod tests {
     #[test]
     fn each_field_that_tells_is_named_however_it_is_written() {
         assert_eq!(
-            names("To: bob@demo.alt\r\nbCC : a@demo.alt\r\nX-Bcc: b\nSubject: x\rUser-Agent: y\r\n\r\nFrom: z@z\r\n"),
+            names(
+                "To: bob@demo.alt\r\nbCC : a@demo.alt\r\nX-Bcc: b\nSubject: x\rUser-Agent: y\r\n\r\nFrom: z@z\r\n"
+            ),
             ["bCC", "X-Bcc", "User-Agent"]
         );
         for (field, is_told) in [

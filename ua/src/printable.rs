@@ -142,7 +142,9 @@ pub fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let safe: String = one_line(last, true)
         .chars()
-        .map(|c| if matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|' | SUBSTITUTE) { '_' } else { c })
+        .map(|c| {
+            if matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|' | SUBSTITUTE) { '_' } else { c }
+        })
         .collect();
     let safe = safe.trim_start_matches(['.', '-', ' ', '~']).trim_end_matches(['.', ' ']);
     let (stem, ending) = split_ending(safe);

@@ -1,7 +1,7 @@
 //! `cutout audit claims`.
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use comfy_table::presets::NOTHING;
 use ua::terminal::{Failure, say};
 
 use crate::claims::{Claims, Statement};
@@ -27,8 +27,7 @@ pub fn run(args: &ClaimsArgs) -> Result<(), Failure> {
         let all = serde_json::json!({ "claims": claims.claims, "limits": claims.limits });
         return say(all.to_string());
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = ua::terminal::table(NOTHING);
     table.set_header(["ID", "KIND", "STATEMENT", "CHECKED BY"]);
     for (kind, statements) in [("claim", &claims.claims), ("limit", &claims.limits)] {
         for statement in statements {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::presets::NOTHING;
 use ua::{
     command::Global,
     home::Home,
@@ -87,8 +87,7 @@ fn failure(error: &str) -> Failure {
 fn table(findings: &Findings, all: bool) -> String {
     let mut shown: Vec<_> = findings.findings.iter().collect();
     shown.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let mut table = Table::new();
-    table.load_style(NOTHING);
+    let mut table = ua::terminal::table(NOTHING);
     for finding in shown.iter().filter(|finding| all || finding.severity > Severity::Ok) {
         let mut seen = format!("{}: {}", finding.subject, finding.seen);
         if !finding.remedy.is_empty() {

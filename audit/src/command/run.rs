@@ -1,7 +1,8 @@
 //! `cutout audit run`: every check, one verdict.
 
 use std::{
-    path::PathBuf,
+    fs::OpenOptions,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -68,6 +69,11 @@ pub async fn run(args: &RunArgs) -> Result<(), Failure> {
 }
 
 async fn audit(args: &RunArgs) -> Result<(), Failure> {
+    // Before the hour that it takes, not after.
+    let files = [&args.html, &args.json].into_iter().flatten();
+    for path in files.filter(|path| path.as_os_str() != "-") {
+        can_be_written(path)?;
+    }
     let claims = Claims::read()
         .map_err(|error| Failure::new(70, "the claims cannot be read", error, "report this"))?;
     let (began, started) = (Instant::now(), timestamp());
@@ -158,6 +164,16 @@ fn computed(quick: bool, seed: u64, progress: &Progress) -> Parts {
     parts.outcomes.extend(symbolic::outcomes(&models));
     parts.symbolic = Some(models);
     parts
+}
+
+/// Sees to it that a report can be written there, without touching one that is there already.
+fn can_be_written(path: &Path) -> Result<(), Failure> {
+    let is_there = path.exists();
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    let tried = opened.and_then(|_| if is_there { Ok(()) } else { std::fs::remove_file(path) });
+    tried.map_err(|error| {
+        Failure::new(73, &format!("cannot write {}", path.display()), error, "check the path")
+    })
 }
 
 fn timestamp() -> String {

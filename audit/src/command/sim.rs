@@ -214,8 +214,7 @@ fn print(findings: &Findings, checks: &[Outcome]) -> Result<(), Failure> {
 }
 
 fn table(first: &str, shares: &[f64]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let mut table = ua::terminal::table(UTF8_HORIZONTAL_ONLY);
     let shares = shares.iter().map(|share| format!("{} %", round(share * 100.0)));
     table.set_header([first.to_owned()].into_iter().chain(shares));
     for column in table.column_iter_mut().skip(1) {

@@ -108,16 +108,15 @@ pub struct SignArgs {
 
 /// Arguments of `cutout ca revoke`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, id = "what")]
 pub struct RevokeArgs {
     /// Where the authority lives
-    #[arg(long, value_name = "DIR", required = true)]
+    #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// A node's identity, 64 hexadecimal digits; may be repeated
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", required_unless_present = "certificate")]
     node: Vec<String>,
     /// An address certificate file; may be repeated
-    #[arg(long, value_name = "FILE", group = "what")]
+    #[arg(long, value_name = "FILE")]
     certificate: Vec<PathBuf>,
 }
 
@@ -158,7 +157,22 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let seed = zeroize::Zeroizing::new(secret.expose_seed());
     vault.write(KEY, &seed[..])?;
     write_file(&network_path(&args.dir), text.as_bytes())?;
+    if may_be_real(&file.name) {
+        tell(format!(
+            "warning: {} may be a real domain, now or later: addresses of this network would look like others' e-mail\n\
+             addresses. Names that end in .alt are never real (RFC 9476).",
+            file.name
+        ));
+    }
     say(network_path(&args.dir).display().to_string())
+}
+
+/// Whether a network's name could be a domain in DNS: all but those that end in what is reserved for other uses
+/// (RFC 2606, 6761, 6762, 8375, 9476; ICANN for `internal`).
+fn may_be_real(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let reserved = ["alt", "test", "example", "invalid", "localhost", "local", "internal", "onion"];
+    !reserved.contains(&last) && !name.ends_with(".home.arpa")
 }
 
 fn to_text(file: &NetworkFile) -> Result<String, Failure> {
@@ -211,7 +225,7 @@ impl Authority {
             let what = format!("{address} was certified for another key");
             let remedy =
                 "if its owner has lost that key, sign with --replace, and revoke the first";
-            return Err(Failure::new(77, &what, "a second key would divert its mail", remedy));
+            return Err(Failure::new(65, &what, "a second key would divert its mail", remedy));
         }
         issued.insert(address.to_owned(), key);
         Ok(self.vault.write(ISSUED, &wire::encode(&issued))?)
@@ -244,7 +258,7 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
         Subject::Node(node) => format!("the node {}", data_encoding::HEXLOWER.encode(&node.0)),
     };
     if !args.yes && !confirm(&format!("Sign for {whom}, {} days? [y/N] ", args.days))? {
-        return Err(Failure::new(77, "not signed", "", ""));
+        return Err(Failure::new(64, "not signed", "the question was not answered with yes", ""));
     }
     let validity = Validity::starting(now(), args.days.saturating_mul(DAY));
     let certificate = subject.certify(secret, &network.id, validity).map(|c| wire::encode(&c));
@@ -296,6 +310,10 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
         let certificate = certificate.verify(&network, now()).map_err(fail)?;
         revoked.addresses.insert(certificate.claims().verify_key);
     }
+    if revoked == network.revoked {
+        tell("All of that was taken back before; the network file stays as it is.");
+        return say(network_path(&args.dir).display().to_string());
+    }
     let number =
         file.revocation_list().map_err(HomeError::from)?.map_or(1, |list| list.number() + 1);
     let list = UnverifiedRevocationList::issue(&secret, &network.id, number, now(), &revoked);
@@ -305,4 +323,19 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
     write_file(&network_path(&args.dir), text.as_bytes())?;
     tell(format!("Revocation list {number} is in the network file; give it to all members."));
     say(network_path(&args.dir).display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_be_real_are_told_from_those_that_cannot() {
+        for real in ["example.com", "mail.ch", "demo", "alt.com", "myalt", "home.arpa"] {
+            assert!(may_be_real(real), "{real}");
+        }
+        for safe in ["demo.alt", "a.b.alt", "x.test", "y.example", "z.invalid", "n.home.arpa"] {
+            assert!(!may_be_real(safe), "{safe}");
+        }
+    }
 }

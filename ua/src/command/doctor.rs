@@ -3,22 +3,25 @@
 //!
 //! Where Tor is wanted nothing is tried without it.
 
+mod clock;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anon::{
+    network::Network,
     request::{Request, Response},
     time::Time,
 };
 use clap::Args;
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use node::{Carrier, Links, NetworkFile, Underlay, now};
+use node::{Carrier, Link, Links, NetworkFile, Underlay, now};
 use tokio::net::TcpStream;
 
 use crate::{
     command::Global,
     home::{Home, HomeError},
-    terminal::{Failure, Progress, say},
+    terminal::{Failure, Progress, say, say_json},
     underlay::{UnderlayArgs, underlay},
 };
 
@@ -35,7 +38,7 @@ const NODES: usize = 16;
 /// Arguments of `cutout doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout doctor                          what a user's own commands would meet\n  cutout doctor --network demo.toml      before there is a user\n  cutout doctor --tor                    the same over Tor, and nothing without it\n\nExit codes: 0 all is well, 69 the network is not reached, 78 a file is not as it should be."
+    after_help = "Examples:\n  cutout doctor                          what a user's own commands would meet\n  cutout doctor --network demo.toml      before there is a user\n  cutout doctor --tor                    the same over Tor, and nothing without it\n\nExit codes: 0 all is well, 69 the network is not reached or this machine's clock is wrong, 78 a file is not as it should be."
 )]
 pub struct DoctorArgs {
     /// The network file [default: the user's own]
@@ -76,7 +79,7 @@ impl Doctor<'_> {
     fn find(&self, what: &str, is_good: bool, detail: &str) -> Result<(), Failure> {
         self.progress.hide();
         let said = if self.json {
-            say(serde_json::json!({ "check": what, "good": is_good, "detail": detail }).to_string())
+            say_json(&serde_json::json!({ "check": what, "good": is_good, "detail": detail }))
         } else {
             let mark = if is_good { "ok " } else { "BAD" };
             say(format!("{mark}  {what:14} {detail}"))
@@ -129,47 +132,78 @@ async fn examine(
     progress.step("trying the network's nodes");
     let nodes = file.bootstrap_peers().map_err(HomeError::from)?;
     let tries = nodes.iter().take(NODES).map(|(peer, at)| reach(&file, *peer, at, &underlay));
-    let reached = join_all(tries).await;
+    let (reached, offsets): (Vec<Reached>, Vec<Option<i64>>) =
+        join_all(tries).await.into_iter().unzip();
     let well = reached.iter().filter(|r| **r == Reached::Well).count();
     let detail = format!("{well} of {} bootstrap nodes answer as they should", reached.len());
     doctor.find("nodes", well > 0, &detail)?;
+    let told = nodes.iter().map(|(_, at)| at.clone()).zip(offsets);
+    let told: Vec<_> = told.filter_map(|(at, offset)| Some((at, offset?))).collect();
+    let clock = clock::judge(&told);
+    doctor.find("clock", clock.is_good(), &clock.words())?;
+    if !clock.is_good() {
+        return Err(Failure::new(69, "this machine's clock may be wrong", clock.words(), CLOCK));
+    }
     match verdict(&reached, underlay.is_tor()) {
         None => Ok(()),
         Some((cause, remedy)) => Err(Failure::new(69, "the network is not reached", cause, remedy)),
     }
 }
 
-async fn reach(file: &NetworkFile, peer: PeerId, at: &Multiaddr, underlay: &Underlay) -> Reached {
+/// What becomes of an attempt to reach a node, and by how many seconds this clock is behind its.
+async fn reach(
+    file: &NetworkFile,
+    peer: PeerId,
+    at: &Multiaddr,
+    underlay: &Underlay,
+) -> (Reached, Option<i64>) {
+    if let Some(hindered) = hindered(at, underlay).await {
+        return (hindered, None);
+    }
+    // Over Tor nobody tells why a stream did not come about.
+    let failed = if underlay.is_tor() { Reached::Silence } else { Reached::Stranger };
+    let Ok(network) = file.network() else { return (failed, None) };
+    let Ok(links) = Links::disposable_over(&network.name, underlay) else { return (failed, None) };
+    let open = async || links.open_at(peer, vec![at.clone()], Carrier::Request).await;
+    let Ok(link) = open().await else { return (failed, None) };
+    let answered = asked(link, &network).await;
+    let offset = match open().await {
+        Ok(link) => clock::offset(link).await,
+        Err(_) => None,
+    };
+    (answered, offset)
+}
+
+/// What keeps a TCP connection from coming about; over Tor that shows later.
+async fn hindered(at: &Multiaddr, underlay: &Underlay) -> Option<Reached> {
     if !underlay.is_tor() {
-        let Some(address) = socket(at) else { return Reached::OnionOnly };
+        let Some(address) = socket(at) else { return Some(Reached::OnionOnly) };
         match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 use std::io::ErrorKind;
-                return match error.kind() {
+                return Some(match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Reached::Refused,
                     ErrorKind::TimedOut => Reached::Silence,
                     _ => Reached::NoWay,
-                };
+                });
             }
-            Err(_) => return Reached::Silence,
+            Err(_) => return Some(Reached::Silence),
         }
     }
-    // Over Tor nobody tells why a stream did not come about.
-    let failed = if underlay.is_tor() { Reached::Silence } else { Reached::Stranger };
-    let Ok(network) = file.network() else { return failed };
-    let Ok(links) = Links::disposable_over(&network.name, underlay) else { return failed };
-    let Ok(link) = links.open_at(peer, vec![at.clone()], Carrier::Request).await else {
-        return failed;
-    };
+    None
+}
+
+/// What a node answers when it is asked for its certificate.
+async fn asked(link: Link, network: &Network) -> Reached {
     match link.request(&Request::Certificate, ANSWER).await {
         Ok(Response::Certificate(certificate)) => {
             let current = now();
-            let Err(_) = certificate.clone().verify(&network, current) else {
+            let Err(_) = certificate.clone().verify(network, current) else {
                 return Reached::Well;
             };
             // Whether it would be valid at some other time is what a wrong clock looks like.
-            match off_by(current, |time| certificate.clone().verify(&network, time).is_ok()) {
+            match off_by(current, |time| certificate.clone().verify(network, time).is_ok()) {
                 Some(seconds) => Reached::OtherTime(seconds),
                 None => Reached::Stranger,
             }
@@ -211,10 +245,10 @@ fn other_time(reached: &[Reached]) -> Option<String> {
     };
     let nodes = reached.iter().filter_map(offset).count();
     let least = reached.iter().filter_map(offset).min_by_key(|seconds| seconds.abs())?;
-    let (hours, way) = (least.abs() / 3_600, if least > 0 { "behind" } else { "ahead" });
     Some(format!(
-        "{nodes} of {} nodes answer, and live at another time: by theirs this machine's clock is {way}, by {hours} hours or so",
-        reached.len()
+        "{nodes} of {} nodes answer, and live at another time: by theirs this machine's clock is at least {}",
+        reached.len(),
+        clock::size(least)
     ))
 }
 
@@ -277,8 +311,8 @@ mod tests {
             (vec![Reached::Refused; 3], "the network is dead"),
             (vec![Reached::Stranger; 3], "captive portal"),
             (vec![Reached::OnionOnly; 3], "over Tor only"),
-            (vec![Reached::Refused, Reached::OtherTime(7_200)], "is behind, by 2 hours"),
-            (vec![Reached::OtherTime(-90_000)], "is ahead, by 25 hours"),
+            (vec![Reached::Refused, Reached::OtherTime(7_200)], "at least 2 hours behind"),
+            (vec![Reached::OtherTime(-90_000)], "at least 25 hours ahead"),
             (vec![], "names no node"),
         ] {
             assert!(told(&reached, false).unwrap().contains(part), "{reached:?}");

@@ -15,11 +15,13 @@ use crate::{
     certificates::{publish, publish_anonymously},
     command::Global,
     entrance::Entrance,
+    error::AgentError,
     home::Home,
     maildir::Maildir,
+    printable,
     receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
     session::prepare_scheme,
-    terminal::{Failure, Progress, say, tell},
+    terminal::{Failure, Progress, say, say_json, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
 };
 
@@ -126,7 +128,7 @@ impl<'a> Session<'a> {
         let scheme = if !direct || name != OWN {
             let prepared = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance);
             let scheme = unless_lost(self.entrance.underlay(), prepared).await;
-            let scheme = scheme.and_then(|scheme| Ok(scheme?));
+            let scheme = scheme.and_then(|scheme| scheme.map_err(reading));
             Some(scheme.map_err(|failure| failure.of("your mail cannot be fetched"))?)
         } else {
             None
@@ -147,7 +149,7 @@ impl<'a> Session<'a> {
         // Apart from what follows: what was read is told, whatever becomes of that.
         let mut fetched = Fetched::default();
         let read = unless_lost(entrance.underlay(), reader.fetch(&mut fetched)).await;
-        let read = read.and_then(|read| Ok(read?));
+        let read = read.and_then(|read| read.map_err(reading));
         all.merge(fetched);
         if check && read.is_ok() {
             let publishing = async {
@@ -166,6 +168,11 @@ impl<'a> Session<'a> {
         }
         read.map_err(|failure| failure.of("your mail cannot be fetched"))
     }
+}
+
+/// Why nothing can be read, and what to do about that: what a sender would do helps no reader.
+fn reading(error: AgentError) -> Failure {
+    Failure { remedy: error.reading_remedy().to_owned(), ..error.into() }
 }
 
 fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {
@@ -194,22 +201,21 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        return say(serde_json::json!({
+        return say_json(&serde_json::json!({
             "delivered": mails,
             "repeated": fetched.repeated,
             "junk": fetched.junk,
             "waiting": fetched.waiting,
             "forged": fetched.forged,
             "inboxes": fetched.inboxes,
-        })
-        .to_string());
+        }));
     }
     for mail in &fetched.delivered {
         let sender = match &mail.sender {
             Some(address) => format!("signed by {address}"),
             None => "anonymous".to_owned(),
         };
-        say(format!("{}\t{} bytes\t{}", sender, mail.size, printable(&mail.subject)))?;
+        say(format!("{}\t{} bytes\t{}", sender, mail.size, printable::line(&mail.subject)))?;
         if let Some(address) = &mail.reply_to {
             tell(format!("  an answer reaches its sender at {address}"));
         }
@@ -230,10 +236,4 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
         tell(format!("{} notifications were not sealed to you and are dropped.", fetched.junk));
     }
     Ok(())
-}
-
-/// Text from a stranger, without control characters.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -104,9 +104,10 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
             tell("Your certificate is published: others can write to you now.");
         }
         Err(failure) if entrance.underlay().is_tor() => {
-            return Err(
-                failure.of("your address is made, but its certificate is not published yet")
-            );
+            let remedy = "run `cutout fetch` later: it publishes the certificate";
+            let failure =
+                failure.of("your address is made, but its certificate is not published yet");
+            return Err(Failure { remedy: remedy.to_owned(), ..failure });
         }
         Err(failure) => {
             let cause = failure.cause;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anon::certificate::NodeId;
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::presets::NOTHING;
 
 use super::{scheme::SchemeArgs, send::report};
 use crate::{
@@ -12,11 +12,15 @@ use crate::{
     command::Global,
     evidence::Misdeed,
     outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
+    printable,
     send::Sender,
     session::{SchemeChoice, prepare_scheme},
-    terminal::{Failure, Progress, say, tell},
+    terminal::{Failure, Progress, say, say_json, table, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
 };
+
+/// The widest subject that is listed, columns.
+const WIDEST: usize = 120;
 
 /// Arguments of `cutout outbox`.
 #[derive(Debug, Args)]
@@ -59,14 +63,12 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         return Ok(outbox.remove(id)?);
     }
     if args.list || ids.is_empty() {
-        let mut table = Table::new();
-        table
-            .load_style(NOTHING)
-            .set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY", "EVIDENCE"]);
+        let mut table = table(NOTHING);
+        table.set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY", "EVIDENCE"]);
         for id in &ids {
             let state = outbox.state(id)?;
             if args.json {
-                say(describe(id, &state).to_string())?;
+                say_json(&describe(id, &state))?;
                 continue;
             }
             let waiting = waiting(&state).join(" ");
@@ -75,7 +77,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
                 id.as_str(),
                 &size,
                 &waiting,
-                &state.subject,
+                &printable::cell(&state.subject, WIDEST),
                 &tried,
                 &state.last_error,
                 &evidence(&state),
@@ -87,7 +89,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
                 tell("Nothing waits.");
                 Ok(())
             }
-            (false, false) => say(table.to_string()),
+            (false, false) => say(table.trim_fmt()),
         };
     }
     let account = Account::read(home.vault())?;

@@ -138,10 +138,11 @@ fn headers(message: &Message<'_>, bytes: &[u8]) -> Result<(), Failure> {
         }
     }
     // As it was written: a date that no calendar has is not made into another one.
-    if let Some(date) = message.headers().iter().rev().find(|header| header.name == HeaderName::Date) {
-        let range = usize::try_from(date.offset_start)
-            .ok()
-            .zip(usize::try_from(date.offset_end).ok());
+    if let Some(date) =
+        message.headers().iter().rev().find(|header| header.name == HeaderName::Date)
+    {
+        let range =
+            usize::try_from(date.offset_start).ok().zip(usize::try_from(date.offset_end).ok());
         let raw = range.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default();
         say(format!("Date:    {}", printable::line(String::from_utf8_lossy(raw).trim())))?;
     }

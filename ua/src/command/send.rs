@@ -25,7 +25,7 @@ use crate::{
     scheme::Scheme,
     send::{Mail, Outcome, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
-    terminal::{Failure, Progress, say, tell},
+    terminal::{Failure, Progress, say_json, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
     vault::Passphrase,
 };
@@ -71,7 +71,12 @@ pub struct SendArgs {
 
 impl SendArgs {
     /// An answer, for `cutout reply`: a text to one address.
-    pub(super) fn answer(to: &Address, subject: String, how: AnswerArgs, answered: Answered) -> Self {
+    pub(super) fn answer(
+        to: &Address,
+        subject: String,
+        how: AnswerArgs,
+        answered: Answered,
+    ) -> Self {
         let AnswerArgs { file, sign, reply_to, scheme, underlay, json } = how;
         let (to, subject) = (vec![to.to_string()], Some(subject));
         Self { to, subject, file, sign, direct: false, reply_to, scheme, underlay, json, answered }
@@ -290,7 +295,9 @@ fn warn_of(message: &[u8], network: &str, signer: Option<&Address>) {
     if telling.len() > MOST_WARNINGS {
         tell(format!("  and {} more fields", telling.len() - MOST_WARNINGS));
     }
-    tell("  Take out what nobody is to know. A text, with -s, is made into a message that names nobody.");
+    tell(
+        "  Take out what nobody is to know. A text, with -s, is made into a message that names nobody.",
+    );
 }
 
 /// Prepares the scheme and begins to build channels for a mail of one part; `None` if that cannot be done now, which
@@ -340,7 +347,7 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
             "receipts": { "body": outcome.body_receipts, "inbox": outcome.inbox_receipts },
             "error": outcome.error.as_ref().map(ToString::to_string),
         });
-        say(object.to_string())?;
+        say_json(&object)?;
     } else {
         for address in &outcome.delivered {
             tell(format!("Delivered to {address}."));

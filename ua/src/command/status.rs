@@ -14,7 +14,7 @@ use crate::{
     guard::Guards,
     outbox::Outbox,
     roster::AgentRoster,
-    terminal::{Failure, say},
+    terminal::{Failure, say, say_json},
 };
 
 /// Arguments of `cutout status`.
@@ -63,7 +63,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
                 })
             })
             .collect();
-        return say(serde_json::json!({
+        return say_json(&serde_json::json!({
             "address": account.address().to_string(),
             "network": network.name,
             "epoch": epoch.0,
@@ -71,8 +71,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
             "guards": guards,
             "evidence": evidence,
             "outbox": waiting,
-        })
-        .to_string());
+        }));
     }
     say(format!("Address   {}", account.address()))?;
     say(format!(

@@ -16,7 +16,7 @@ use crate::{
     command::scheme::SchemeName,
     event::{Path, Purpose},
     send::Outcome,
-    terminal::{Failure, say},
+    terminal::{Failure, say, say_json, table},
 };
 
 /// What a send cost.
@@ -76,7 +76,7 @@ impl Report {
 
     fn print_json(&self) -> Result<(), Failure> {
         let runs: Vec<_> = self.runs.iter().map(describe).collect();
-        say(serde_json::json!({ "nodes": self.nodes, "k": self.k(), "runs": runs }).to_string())
+        say_json(&serde_json::json!({ "nodes": self.nodes, "k": self.k(), "runs": runs }))
     }
 
     fn print_text(&self) -> Result<(), Failure> {
@@ -99,8 +99,7 @@ impl Report {
 
     /// What one mail cost, a scheme a column.
     fn costs(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
+        let mut table = table(UTF8_HORIZONTAL_ONLY);
         let header = ["".to_owned()].into_iter().chain(self.runs.iter().map(|r| name(r.scheme)));
         table.set_header(header);
         let mut row = |what: &str, cell: &dyn Fn(&Run) -> String| {
@@ -157,8 +156,8 @@ fn describe(run: &Run) -> serde_json::Value {
 
 /// The nodes of each channel, by short id.
 fn channel_table(run: &Run) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["channel for", "X", "M", "Z or W", "Y"]);
+    let mut table = table(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["channel for", "X", "M", "Z or W", "Y"]);
     for (purpose, path) in run.channels() {
         let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         let (x, y) = (path.go_between.short(), path.witness.short());
@@ -169,8 +168,7 @@ fn channel_table(run: &Run) -> Table {
 }
 
 fn role_table(roles: &Views) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let mut table = table(UTF8_HORIZONTAL_ONLY);
     let header: Vec<&str> = ["role"].into_iter().chain(roles.labels.iter().copied()).collect();
     table.set_header(header);
     for (role, seen) in &roles.roles {

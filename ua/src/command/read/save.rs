@@ -75,7 +75,10 @@ fn create(directory: &Path, name: &str) -> std::io::Result<(File, PathBuf)> {
             opened => return Ok((opened?, path)),
         }
     }
-    Err(std::io::Error::new(ErrorKind::AlreadyExists, format!("{MOST_NAMES} files are called {name}")))
+    Err(std::io::Error::new(
+        ErrorKind::AlreadyExists,
+        format!("{MOST_NAMES} files are called {name}"),
+    ))
 }
 
 /// What an attachment holds. A text keeps its own encoding: the parser's has been turned into UTF-8.
