@@ -2,6 +2,7 @@
 
 mod addresses;
 mod nodes;
+mod refusals;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,9 @@
 mod files;
 mod help;
 mod host;
+mod interrupted;
 mod nodes;
+pub mod outputs;
 mod send;
 
 use std::process::Output;

@@ -41,10 +41,16 @@ async fn the_doctor_tells_what_is_wrong() {
     let (code, said) = visit(&alice, &["--json"]).await;
     let lines: Vec<serde_json::Value> =
         said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((code, lines.len()), (Some(0), 4), "{said}");
+    assert_eq!((code, lines.len()), (Some(0), 5), "{said}");
     assert!(lines.iter().all(|line| line["good"] == true));
 
-    for (offset, words) in [("+9d", "is ahead, by"), ("-9d", "is behind, by")] {
+    for (offset, words) in [
+        ("+6m", "clock is 6 minutes ahead"),
+        ("-6m", "clock is 6 minutes behind"),
+        ("+60m", "clock is 60 minutes ahead"),
+        ("-9d", "clock is 9 days behind"),
+        ("+9d", "clock is 9 days ahead"),
+    ] {
         let (code, said) = visit(&with_clock(&alice, offset), &[]).await;
         assert_eq!(code, Some(69), "{said}");
         assert!(said.contains(words) && said.contains("try:   compare date, time"), "{said}");

@@ -57,6 +57,42 @@ fn nothing_tells_where_it_was_made() {
     }
 }
 
+/// What costs anonymity is an option that one looks up, never a remedy: it stands where options are explained, and nowhere else.
+#[test]
+fn no_advice_costs_anonymity() {
+    let explained = [
+        "ua/src/command/scheme.rs",
+        "ua/src/demo.rs",
+        "ua/src/command/send.rs",
+        "ua/src/command/fetch.rs",
+    ];
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("ua/src")) {
+        let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+        let code = code
+            .filter(|line| !line.trim_start().starts_with("//") && !line.contains("after_help"));
+        for line in code {
+            for option in ["--scheme paper", "--direct", "--hops 0", "--delay 0"] {
+                let is_explained = explained.iter().any(|file| path == Path::new(file));
+                assert!(
+                    !line.contains(option) || is_explained && !line.contains("try"),
+                    "{}: {line}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn readme_counts_the_demos_nodes_as_the_demo_does() {
+    let command = ua::cli::command::<audit::command::Audit>();
+    let demo = command.find_subcommand("demo").unwrap();
+    let nodes = demo.get_arguments().find(|argument| argument.get_id() == "nodes").unwrap();
+    let default = nodes.get_default_values()[0].to_str().unwrap().to_owned();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("a network of {default} node processes")), "{default}");
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -174,11 +174,14 @@ async fn maildirs_and_mails_that_are_not_there_are_told() {
     std::fs::write(&file, "not a directory").unwrap();
     for path in [file.clone(), file.join("below")] {
         let path = path.to_str().unwrap();
-        for command in [["fetch", "--maildir", path], ["list", "--maildir", path]] {
-            let (error, cause) = ("the Maildir cannot be used", "cannot create the Maildir");
-            let remedy = "check the directory and its permissions";
-            assert_refused(&alice.run(command).await, &Says { code: 73, error, cause, remedy });
-        }
+        let (error, cause) = ("the Maildir cannot be used", "cannot create the Maildir");
+        let remedy = "check the directory and its permissions";
+        let output = alice.run(["fetch", "--maildir", path]).await;
+        assert_refused(&output, &Says { code: 73, error, cause, remedy });
+        // What only looks makes nothing.
+        let (error, cause) = ("there is no Maildir at", "cannot find the Maildir's folders");
+        let output = alice.run(["list", "--maildir", path]).await;
+        assert_refused(&output, &Says { code: 66, error, cause, remedy: "check the path" });
     }
     let output = alice.run(["fetch"]).await;
     let (error, cause) = ("your mail cannot be fetched", "no node of the network can be reached");

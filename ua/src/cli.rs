@@ -20,7 +20,7 @@ use crate::{
     name = "cutout",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 67 no such recipient, 69 no node reachable,\n73 disk, 74 damaged files, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration."
+    after_help = "Examples:\n  cutout demo                                      see one anonymous mail cross a network\n  cutout init --network demo.toml                  become a user of a network\n  cutout send --to ADDR -s Hello < letter.txt      send anonymously\n  cutout fetch && cutout list                      get and list your mail\n\nExit codes: 0 done, 64 usage, 65 not a message, 66 not readable, 67 no such recipient, 69 no node reachable, 73 disk,\n74 damaged files, 75 kept in the outbox, 76 certificates or lists disagree, 77 passphrase, 78 configuration, 130 interrupted."
 )]
 pub struct Cli<M: More> {
     #[command(flatten)]
