@@ -10,6 +10,7 @@ use super::*;
 mod crash;
 mod damage;
 mod full_disk;
+mod power;
 mod quota;
 
 /// Limits that no test meets by accident.

@@ -73,7 +73,6 @@ async fn what_is_counted_bounds_the_file() {
         assert_eq!(usage.objects, count);
         assert!(usage.bytes <= QUOTA && usage.bytes > QUOTA - (3 << 20), "{usage:?}");
         let file = length(&folder.path().join("store"));
-        eprintln!("{count} of {size}/{permissions}: {file} / {} = {:.2}", usage.bytes, file as f64 / usage.bytes as f64);
         assert!(
             file <= TIMES * usage.bytes + BEGUN,
             "{count} objects of {size} bytes with {permissions} permissions: {file} bytes for {}",
@@ -85,7 +84,6 @@ async fn what_is_counted_bounds_the_file() {
         append_all(&store, size).await;
         let (usage, file) =
             (store.usage().await.unwrap(), length(&folder.path().join("store")));
-        eprintln!("inbox {size}: {file} / {} = {:.2}", usage.bytes, file as f64 / usage.bytes as f64);
         assert!(file <= TIMES * usage.bytes + BEGUN, "{size}: {file} bytes for {}", usage.bytes);
     }
 }
