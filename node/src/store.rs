@@ -58,7 +58,10 @@ mod file;
 mod group;
 mod inbox;
 mod objects;
+mod overlay;
+mod repair;
 mod rows;
+mod salvage;
 mod space;
 mod sweep;
 #[cfg(test)]
@@ -69,6 +72,7 @@ mod writer;
 pub use error::{Corruption, StoreError};
 pub use inbox::{InboxEntry, InboxPage, InboxUsage};
 pub use objects::{Deleted, ObjectKind, Stored, StoredObject};
+pub use repair::{Checked, Repaired, check, repair};
 pub use sweep::{Direction, KeyUsage, Usage};
 
 use file::Slot;

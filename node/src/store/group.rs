@@ -176,6 +176,27 @@ impl<'txn> Group<'txn> {
         self.count(object.counted())
     }
 
+    /// Puts an entry at the end of the inbox at `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and failures of the transaction.
+    pub(super) fn put_entry(
+        &mut self,
+        key: &[u8; 32],
+        entry: &EntryRow<'_>,
+    ) -> Result<(), StoreError> {
+        let size = entry_counted(payload(entry.bytes));
+        let (entries, held, arrival) = self.inbox(key)?;
+        self.change();
+        self.entries.insert((key, arrival), entry.encode().as_slice())?;
+        self.digests.insert((key, &entry.digest), arrival)?;
+        self.expiries.insert((entry.expiry, ENTRY, key, arrival), ())?;
+        let row = (entries.saturating_add(1), add(held, size)?, add(arrival, 1)?);
+        self.inboxes.insert(key, row)?;
+        self.totals.entries = add(self.totals.entries, 1)?;
+        self.count(size)
+    }
+
     /// Removes `object`, which lies at `key`, and its bytes.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, ReadableTable as _};
 
-use super::group::{Group, Write, add};
+use super::group::{Group, Write};
 use super::objects::moved;
 use super::rows::{ENTRIES, ENTRY, EntryRow, INBOXES, entry_counted, payload};
 use super::{Store, StoreError, Stored};
@@ -137,21 +137,14 @@ impl Write for Append {
             return self.repeat(group, arrival);
         }
         let size = entry_counted(payload(bytes));
-        let (entries, held, arrival) = group.inbox(key)?;
+        let (entries, held, _) = group.inbox(key)?;
         let held = held.saturating_add(size);
         if entries >= group.limits.inbox_entries || held > group.limits.inbox_bytes {
             return Err(StoreError::InboxFull);
         }
         group.check_room(size, 0)?;
-        group.change();
         let latest = expiry.saturating_add(group.limits.extension);
-        let row = EntryRow { digest: *digest, expiry: *expiry, latest, bytes }.encode();
-        group.entries.insert((key, arrival), row.as_slice())?;
-        group.digests.insert((key, digest), arrival)?;
-        group.expiries.insert((*expiry, ENTRY, key, arrival), ())?;
-        group.inboxes.insert(key, (entries.saturating_add(1), held, add(arrival, 1)?))?;
-        group.totals.entries = add(group.totals.entries, 1)?;
-        group.count(size)?;
+        group.put_entry(key, &EntryRow { digest: *digest, expiry: *expiry, latest, bytes })?;
         Ok(Stored::New)
     }
 }

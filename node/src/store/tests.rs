@@ -12,6 +12,7 @@ mod damage;
 mod full_disk;
 mod power;
 mod quota;
+mod repair;
 
 /// Limits that no test meets by accident.
 pub(super) fn limits() -> StoreLimits {
