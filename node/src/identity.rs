@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -21,6 +21,11 @@ use libp2p::identity::Keypair;
 use rand::rngs::SysRng;
 use thiserror::Error;
 use zeroize::Zeroize as _;
+
+use crate::durable::sync_folder;
+
+/// Bytes of the key file.
+const SEED: usize = 32;
 
 /// Why a node has no usable identity.
 #[derive(Debug, Error)]
@@ -37,6 +42,9 @@ pub enum IdentityError {
     /// The key file does not hold 32 bytes.
     #[error("the identity file {0} is damaged")]
     Damaged(PathBuf),
+    /// Others may read the key file, so they may be this node.
+    #[error("the identity file {0} can be read by others")]
+    Exposed(PathBuf),
     /// The machine gives no randomness.
     #[error("this machine's random source fails")]
     NoRandomness,
@@ -59,11 +67,19 @@ impl Identity {
     /// [`IdentityError`].
     pub fn read(directory: &Path) -> Result<Option<Self>, IdentityError> {
         let path = directory.join("identity.key");
-        let mut seed = match fs::read(&path) {
-            Ok(seed) => seed,
+        let mut seed = Vec::with_capacity(SEED + 1);
+        let read = fs::File::open(&path).and_then(|file| {
+            let is_exposed = exposed(&file)?;
+            // One byte more, to tell a longer file.
+            file.take(33).read_to_end(&mut seed)?;
+            Ok(is_exposed)
+        });
+        match read {
+            Ok(false) => {}
+            Ok(true) => return Err(IdentityError::Exposed(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(IdentityError::Io { path, source }),
-        };
+        }
         let mut bytes: [u8; 32] =
             seed.as_slice().try_into().map_err(|_| IdentityError::Damaged(path.clone()))?;
         seed.zeroize();
@@ -90,7 +106,7 @@ impl Identity {
             let mut file = options.open(&path)?;
             file.write_all(&seed)?;
             file.sync_all()?;
-            fs::File::open(directory)?.sync_all()
+            sync_folder(&path)
         };
         write().map_err(|source| IdentityError::Io { path: path.clone(), source })?;
         let identity = Self::from_seed(&seed).ok_or(IdentityError::Damaged(path));
@@ -123,6 +139,18 @@ impl Identity {
     pub const fn keypair(&self) -> &Keypair {
         &self.keypair
     }
+}
+
+/// Whether other users of this machine may read or change this file.
+#[cfg(unix)]
+fn exposed(file: &fs::File) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &fs::File) -> std::io::Result<bool> {
+    Ok(false)
 }
 
 /// Certificates of one channel key that are honoured; older ones name a key that cannot be asked for any more.

@@ -2,7 +2,7 @@
 //! and then, kept on disk. It happens whether or not anybody sends mail.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
     network::Network,
     request::{Request, Response},
-    roster::{MAX_CARRIED, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
+    roster::{MAX_CARRIED, MAX_NODES, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
     wire,
 };
 use futures::{StreamExt as _, stream};
@@ -20,6 +20,7 @@ use rand::seq::IteratorRandom as _;
 use crate::{
     client::ask,
     clock::now,
+    durable,
     link::{LinkError, Links, peer_id},
 };
 
@@ -36,8 +37,10 @@ const ROUNDS: u64 = 4;
 const LEAST_PERIOD: Duration = Duration::from_millis(250);
 /// Requests for certificates that one exchange has under way at once.
 const AT_ONCE: usize = 3;
-/// The longest roster file, bytes: `MAX_NODES` entries of at most about 1 KiB.
-const MAX_FILE: usize = 128 << 20;
+/// What one node of the roster takes in its file at most, bytes.
+const MAX_ENTRY: usize = 4 << 10;
+/// The longest roster file, bytes: whatever other nodes hand out, what is written is read again.
+const MAX_FILE: usize = MAX_NODES * MAX_ENTRY;
 
 /// A roster that several tasks share, and its file.
 #[derive(Debug)]
@@ -64,9 +67,7 @@ impl RosterKeeper {
     /// The roster kept in `file`, or an empty one.
     #[must_use]
     pub fn open(network: Arc<Network>, file: Option<PathBuf>) -> Self {
-        let stored = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        let stored: StoredRoster =
-            stored.and_then(|bytes| wire::decode(&bytes, MAX_FILE).ok()).unwrap_or_default();
+        let stored = file.as_deref().map(stored).unwrap_or_default();
         let roster = Roster::restore(stored, &network, now());
         Self { network, roster: Mutex::new(roster), file }
     }
@@ -240,9 +241,30 @@ impl RosterKeeper {
     pub fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let bytes = wire::encode(&self.with(|roster| roster.store()));
-        let new = file.with_extension("new");
-        std::fs::write(&new, bytes)?;
-        std::fs::rename(&new, file)
+        durable::replace(file, &bytes)
+    }
+}
+
+/// The roster in this file. A roster is learned anew, so one that cannot be read is said and given up.
+fn stored(file: &Path) -> StoredRoster {
+    let read = || {
+        let length = std::fs::metadata(file)?.len();
+        if usize::try_from(length).is_ok_and(|length| length <= MAX_FILE) {
+            return std::fs::read(file);
+        }
+        Err(std::io::ErrorKind::FileTooLarge.into())
+    };
+    let file = file.display();
+    match read() {
+        Ok(bytes) => wire::decode(&bytes, MAX_FILE).unwrap_or_else(|error| {
+            tracing::warn!(%file, %error, "the roster is damaged and begun anew");
+            StoredRoster::default()
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => StoredRoster::default(),
+        Err(error) => {
+            tracing::warn!(%file, %error, "the roster cannot be read and is begun anew");
+            StoredRoster::default()
+        }
     }
 }
 

@@ -187,6 +187,19 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { shared, running }) })
     }
 
+    /// Whether nothing was ever kept here, or noted.
+    ///
+    /// # Errors
+    /// Faults.
+    pub(crate) fn is_untouched(&self) -> Result<bool, StoreError> {
+        self.inner.shared.with(|database| {
+            let txn = database.begin_read()?;
+            let meta = txn.open_table(rows::META)?;
+            Ok(group::Totals::load(&meta)? == group::Totals::default()
+                && meta.get(rows::TIME)?.is_none())
+        })
+    }
+
     /// Finishes the writes that wait, refuses new ones, and closes the file. Every clone is closed
     /// with it; a second call returns at once.
     ///

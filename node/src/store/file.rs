@@ -1,6 +1,6 @@
 //! The store's file: created where there is none, opened only as it is, verified whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,6 +11,7 @@ use redb::{Database, ReadableDatabase as _, StorageBackend};
 use super::rows::{CHUNKS, DIGESTS, ENTRIES, EXPIRIES, FORMAT, INBOXES, META, OBJECTS, VERSION};
 use super::writer::FULL;
 use super::{Corruption, StoreError, space, verify};
+use crate::durable;
 
 /// Memory for redb's pages, in bytes; half of it may be pages not yet written.
 const CACHE: usize = 64 << 20;
@@ -162,7 +163,5 @@ fn check(database: &Database) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Io`].
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or_else(|| Path::new(".")));
-    folder.and_then(|folder| folder.sync_all()).map_err(|cause| StoreError::Io(cause.kind()))
+    durable::sync_folder(path).map_err(|cause| StoreError::Io(cause.kind()))
 }

@@ -239,8 +239,7 @@ mod tests {
     #[tokio::test]
     async fn quotas_are_exact() {
         let inbox_bytes = 3 * LEAST + 100;
-        let (_folder, store) =
-            temporary(StoreLimits { inbox_entries: 3, inbox_bytes, ..limits() });
+        let (_folder, store) = temporary(StoreLimits { inbox_entries: 3, inbox_bytes, ..limits() });
         let append = |inbox: u8, digest: u8, size: usize| {
             store.append_inbox([inbox; 32], [digest; 32], vec![0; size], 1000)
         };
@@ -258,8 +257,7 @@ mod tests {
     #[tokio::test]
     async fn a_repetition_moves_the_expiry_so_far_and_no_further() {
         let (_folder, store) = temporary(StoreLimits { extension: 1000, ..limits() });
-        let append =
-            async |expiry| store.append_inbox([9; 32], [1; 32], vec![1; 10], expiry).await;
+        let append = async |expiry| store.append_inbox([9; 32], [1; 32], vec![1; 10], expiry).await;
         assert_eq!(append(1000).await, Ok(Stored::New));
         for (expiry, held) in [(500, 1000), (1500, 1500), (1400, 1500), (2500, 2000)] {
             let moved = append(expiry).await;

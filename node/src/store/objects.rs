@@ -236,8 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repetition_moves_the_expiry_so_far_and_no_permission() {
-        let (_folder, store) =
-            temporary(super::super::StoreLimits { extension: 1000, ..limits() });
+        let (_folder, store) = temporary(super::super::StoreLimits { extension: 1000, ..limits() });
         let key = [1; 32];
         let first = object(1, 9, &[b"bob", b"carol"]);
         assert_eq!(store.store(key, first.clone(), false).await, Ok(Stored::New));

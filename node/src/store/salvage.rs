@@ -145,7 +145,8 @@ impl Salvage {
     pub(super) fn whole(&mut self) -> Whole {
         let candidates = std::mem::take(&mut self.objects);
         let mut known: BTreeSet<[u8; 32]> = candidates.keys().copied().collect();
-        let pieces = |(_, number): &&([u8; 32], u32)| usize::try_from(*number).is_ok_and(|n| n < PIECES);
+        let pieces =
+            |(_, number): &&([u8; 32], u32)| usize::try_from(*number).is_ok_and(|n| n < PIECES);
         known.extend(self.chunks.keys().filter(pieces).map(|(key, _)| *key));
         let mut objects = Vec::new();
         for (key, rows) in candidates {

@@ -40,7 +40,11 @@ impl Space {
         if free < self.reserve && self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
             self.told = Some(Instant::now());
             let reserve = self.reserve;
-            tracing::warn!(free, reserve, "the disk is nearly full: the store takes in nothing new");
+            tracing::warn!(
+                free,
+                reserve,
+                "the disk is nearly full: the store takes in nothing new"
+            );
         }
         free.saturating_sub(self.reserve).saturating_add(self.slack(counted))
     }
@@ -61,7 +65,8 @@ impl Space {
         self.looked = Some(Instant::now());
         let (path, size) = (reserve_of(&self.store), FILE.min(self.reserve));
         let there = fs::metadata(&path).is_ok_and(|file| file.len() >= size);
-        let enough = free(&self.store).is_some_and(|free| free >= self.reserve.saturating_add(size));
+        let enough =
+            free(&self.store).is_some_and(|free| free >= self.reserve.saturating_add(size));
         if size == 0 || there || !enough {
             return;
         }

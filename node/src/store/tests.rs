@@ -179,7 +179,8 @@ async fn a_refused_write_leaves_its_group_alone() {
     let gate = hold(&store).await;
     let before = append(&store, 0..3).await;
     let (one, two) = (store.clone(), store.clone());
-    let full = tokio::spawn(async move { one.store([2; 32], object(2, 400 + 4_096, &[]), false).await });
+    let full =
+        tokio::spawn(async move { one.store([2; 32], object(2, 400 + 4_096, &[]), false).await });
     let conflict = tokio::spawn(async move { two.store([1; 32], object(2, 1, &[]), false).await });
     tokio::task::yield_now().await;
     let after = append(&store, 3..7).await;

@@ -181,7 +181,9 @@ async fn has(disk: &Disk, acknowledged: &[(usize, Act)], by: usize) -> Result<()
     let page = store.read_inbox([9; 32], usize::MAX).await.map_err(|error| error.to_string())?;
     for (number, acts) in acts {
         let held = match acts[0].1 {
-            Act::Stored(_) => store.fetch(digest(number)).await.map_err(|e| e.to_string())?.is_some(),
+            Act::Stored(_) => {
+                store.fetch(digest(number)).await.map_err(|e| e.to_string())?.is_some()
+            }
             _ => page.entries.iter().any(|entry| entry.digest == digest(number)),
         };
         let came = acts[0].0;
@@ -204,7 +206,8 @@ async fn lose_power(disk: &Disk, acknowledged: &Acknowledged) -> Result<(), Stri
         let at = rng.random_range(first..=done.len());
         let again = Disk::new(cut(&[], &done[..at], &mut rng));
         let before = again.content.lock().unwrap().clone();
-        let said = |error| format!("seed {SEED}, cut {number} after {at} of {}: {error}", done.len());
+        let said =
+            |error| format!("seed {SEED}, cut {number} after {at} of {}: {error}", done.len());
         has(&again, &acknowledged.0, at).await.map_err(said)?;
         // And once more, while the store is opened, looked at and closed.
         let done = again.done.lock().unwrap().clone();

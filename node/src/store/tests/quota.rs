@@ -82,8 +82,7 @@ async fn what_is_counted_bounds_the_file() {
     for size in [10, 4_144] {
         let (folder, store) = temporary(limits.clone());
         append_all(&store, size).await;
-        let (usage, file) =
-            (store.usage().await.unwrap(), length(&folder.path().join("store")));
+        let (usage, file) = (store.usage().await.unwrap(), length(&folder.path().join("store")));
         assert!(file <= TIMES * usage.bytes + BEGUN, "{size}: {file} bytes for {}", usage.bytes);
     }
 }

@@ -45,7 +45,10 @@ async fn filled(path: &Path) -> (Store, Vec<u8>) {
     for number in 0..ENTRIES {
         let bytes = notification(number);
         let digest = Sha256::digest(&bytes).into();
-        store.append_inbox([u8::try_from(number % 2).unwrap(); 32], digest, bytes, 900).await.unwrap();
+        store
+            .append_inbox([u8::try_from(number % 2).unwrap(); 32], digest, bytes, 900)
+            .await
+            .unwrap();
     }
     let crashed = std::fs::read(path).unwrap();
     (store, crashed)
