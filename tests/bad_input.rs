@@ -4,6 +4,7 @@
 mod files;
 mod help;
 mod host;
+mod node_files;
 mod nodes;
 mod send;
 

@@ -126,7 +126,7 @@ async fn on_the_timer_a_node_drops_exactly_what_closer_nodes_are_there_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_needs_room_collects_what_is_not_the_nodes_to_keep() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 20_000");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 37_000");
     nodes.grow(4).await;
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
@@ -163,7 +163,7 @@ async fn is_held(node: &Running, key: Key) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 10_000");
     nodes.grow(4).await;
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
@@ -196,7 +196,7 @@ async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_look_up_who_is_closer_drops_nothing() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000\nlookups = 0");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 10_000\nlookups = 0");
     nodes.grow(2).await;
     let links = Links::disposable("gc.alt").unwrap();
     let node = &nodes.certificates(&links).await[0];

@@ -29,9 +29,12 @@ const STEP: usize = 16;
 const AT_ONCE: usize = 4;
 /// Expired objects and notifications dropped in one transaction: others write in between.
 const EXPIRED: u32 = 500;
-/// How long a store that needs room and has found no garbage looks for none again: strangers who go on storing
-/// do not have it look things up all the time.
+/// How long a store that needs room looks for garbage, and if it was in vain does not look again: whoever stores
+/// waits meanwhile, and strangers who go on storing do not have it look things up all the time.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// A search that took no longer, and looked nothing up, may be made again at once.
+const QUICK: Duration = Duration::from_millis(100);
 
 /// What one collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,18 +104,20 @@ impl Collector {
         if state.vain.is_some_and(|vain| vain.elapsed() < PAUSE) {
             return Collected::default();
         }
-        let collected = self.collect(&mut state, bytes).await;
-        state.vain = (collected.freed < bytes).then(Instant::now);
+        let began = Instant::now();
+        let collected = self.collect(&mut state, bytes, PAUSE).await;
+        let costly = collected.stayed > 0 || began.elapsed() > QUICK;
+        state.vain = (collected.freed < bytes && costly).then(Instant::now);
         collected
     }
 
     /// Drops what is past its time, and looks for garbage as long as one collection may.
     pub(crate) async fn tidy(&self) -> Collected {
         let mut state = self.running.lock().await;
-        self.collect(&mut state, u64::MAX).await
+        self.collect(&mut state, u64::MAX, self.longest).await
     }
 
-    async fn collect(&self, state: &mut State, enough: u64) -> Collected {
+    async fn collect(&self, state: &mut State, enough: u64, longest: Duration) -> Collected {
         let expired = match self.expire(state).await {
             Ok(expired) => expired,
             Err(error) => {
@@ -120,7 +125,7 @@ impl Collector {
                 0
             }
         };
-        let collected = self.walk(state, enough.saturating_sub(expired)).await;
+        let collected = self.walk(state, enough.saturating_sub(expired), longest).await;
         tracing::debug!(?collected, expired, "collected garbage");
         Collected { freed: collected.freed.saturating_add(expired), ..collected }
     }
@@ -144,8 +149,8 @@ impl Collector {
 
     /// Walks the keys, each walk from the other end, where the last one from there stopped, and once round. It
     /// ends early when enough was freed, when so many keys were looked up in vain as one collection may, or
-    /// when it is time for the next one: then that goes on.
-    async fn walk(&self, state: &mut State, enough: u64) -> Collected {
+    /// after `longest`: then the next one goes on.
+    async fn walk(&self, state: &mut State, enough: u64, longest: Duration) -> Collected {
         let mut collected = Collected::default();
         state.from_the_top = !state.from_the_top;
         let (direction, cursor) = if state.from_the_top {
@@ -157,7 +162,7 @@ impl Collector {
         let mut wrapped = start.is_none();
         'walk: while collected.stayed < self.keys
             && collected.freed < enough
-            && began.elapsed() < self.longest
+            && began.elapsed() < longest
         {
             let Ok(keys) = self.store.keys(*cursor, direction, STEP).await else { break };
             if keys.is_empty() {

@@ -220,7 +220,7 @@ impl Node {
         let path = directory.join(STORE);
         let identity = Identity::read(directory)?;
         if identity.is_none() && !path.try_exists().unwrap_or(false) {
-            return Err(NodeError::StoreMissing(path));
+            return Err(StoreError::Missing.into());
         }
         let aside = directory.join(format!("store.damaged-{when}"));
         Ok(store::repair(&path, &aside, now().0)?)

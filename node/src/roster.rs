@@ -16,6 +16,7 @@ use anon::{
 };
 use futures::{StreamExt as _, stream};
 use rand::seq::IteratorRandom as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     client::ask,
@@ -240,9 +241,22 @@ impl RosterKeeper {
     /// The disk's.
     pub fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let bytes = wire::encode(&self.with(|roster| roster.store()));
+        let stored = wire::encode(&self.with(|roster| roster.store()));
+        let bytes = [digest(&stored).as_slice(), &stored].concat();
         durable::replace(file, &bytes)
     }
+}
+
+/// What stands before a stored roster.
+fn digest(stored: &[u8]) -> [u8; 32] {
+    Sha256::digest(stored).into()
+}
+
+/// The roster in the bytes of a file, if they are what was written.
+fn whole(bytes: &[u8]) -> Option<StoredRoster> {
+    let (before, stored) = bytes.split_first_chunk::<32>()?;
+    let whole = digest(stored) == *before;
+    whole.then(|| wire::decode(stored, MAX_FILE).ok()).flatten()
 }
 
 /// The roster in this file. A roster is learned anew, so one that cannot be read is said and given up.
@@ -256,8 +270,8 @@ fn stored(file: &Path) -> StoredRoster {
     };
     let file = file.display();
     match read() {
-        Ok(bytes) => wire::decode(&bytes, MAX_FILE).unwrap_or_else(|error| {
-            tracing::warn!(%file, %error, "the roster is damaged and begun anew");
+        Ok(bytes) => whole(&bytes).unwrap_or_else(|| {
+            tracing::warn!(%file, "the roster is damaged and begun anew");
             StoredRoster::default()
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => StoredRoster::default(),
@@ -270,4 +284,79 @@ fn stored(file: &Path) -> StoredRoster {
 
 fn bit(bits: &[u8; 32], index: usize) -> bool {
     bits.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        certificate::{NodeClaims, NodeId},
+        keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+        time::Validity,
+    };
+
+    use super::*;
+    use crate::network_file::NetworkFile;
+
+    fn network() -> Arc<Network> {
+        let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
+        Arc::new(toml::from_str::<NetworkFile>(text).unwrap().network().unwrap())
+    }
+
+    /// As long a certificate as there is.
+    fn longest(network: &Network, seed: u8) -> NodeCertificate {
+        let secret = IdentitySecret::from_seed(&[seed; 32]);
+        let address = |n: usize| {
+            let start = format!("/ip4/{seed}.{n}.0.1/tcp/40{n}/");
+            format!("{start}{}", "x".repeat(anon::certificate::MAX_ADDRESS - start.len()))
+        };
+        let claims = NodeClaims {
+            network: network.id,
+            identity: NodeId(secret.verify_key().0),
+            channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
+            addresses: (0..anon::certificate::MAX_ADDRESSES).map(address).collect(),
+            family: "f".repeat(anon::certificate::MAX_FAMILY),
+            validity: Validity { not_before: now(), not_after: anon::time::Time(u64::MAX) },
+            admission: None,
+        };
+        NodeCertificate::issue(&secret, claims).verify(network, now()).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_handed_out_the_file_is_read_again() {
+        let (folder, network) = (tempfile::tempdir().unwrap(), network());
+        let file = folder.path().join("roster.bin");
+        let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+        let members: Vec<_> = (100..110).map(|seed| longest(&network, seed)).collect();
+        for seed in 1..=4 {
+            for member in &members {
+                let unverified = longest(&network, seed).to_unverified();
+                keeper.take_in(vec![unverified], &Operator::of(member));
+            }
+        }
+        keeper.save().unwrap();
+        let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+        // An admission is some hundred bytes more.
+        assert!(length / 4 + 512 <= MAX_ENTRY, "{length} bytes for four nodes");
+        let again = RosterKeeper::open(network, Some(file));
+        assert_eq!(again.with(|roster| roster.known().count()), 4);
+    }
+
+    #[test]
+    fn a_roster_that_cannot_be_read_is_begun_anew() {
+        let (folder, network) = (tempfile::tempdir().unwrap(), network());
+        let file = folder.path().join("roster.bin");
+        for garbled in [&b"garbled"[..], b"", &[0xff; 5_000]] {
+            std::fs::write(&file, garbled).unwrap();
+            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            assert_eq!(keeper.with(|roster| roster.known().count()), 0);
+            keeper.met(longest(&network, 1));
+            keeper.save().unwrap();
+            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            assert_eq!(keeper.with(|roster| roster.known().count()), 1);
+        }
+        // A hole of a terabyte is not read into memory.
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
+        let keeper = RosterKeeper::open(network, Some(file));
+        assert_eq!(keeper.with(|roster| roster.known().count()), 0);
+    }
 }

@@ -36,7 +36,13 @@ impl Space {
     /// Bytes by which what is counted may grow, where it is `counted` now: what the disk has beyond
     /// the reserve, and what is free inside the file.
     pub(super) fn room(&mut self, counted: u64) -> u64 {
-        let Some(free) = free(&self.store) else { return u64::MAX };
+        let Some(free) = self.tell() else { return u64::MAX };
+        free.saturating_sub(self.reserve).saturating_add(self.slack(counted))
+    }
+
+    /// Bytes that are free on the disk, and a line in the log, once a minute at most, if those are too few.
+    pub(super) fn tell(&mut self) -> Option<u64> {
+        let free = free(&self.store)?;
         if free < self.reserve && self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
             self.told = Some(Instant::now());
             let reserve = self.reserve;
@@ -46,7 +52,7 @@ impl Space {
                 "the disk is nearly full: the store takes in nothing new"
             );
         }
-        free.saturating_sub(self.reserve).saturating_add(self.slack(counted))
+        Some(free)
     }
 
     /// Bytes of the file, as the disk has them, that nothing takes where `counted` bytes are counted.

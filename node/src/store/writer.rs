@@ -125,6 +125,7 @@ impl Writer {
     fn run(mut self) -> Result<(), StoreError> {
         let most = self.shared.limits.group.max(1);
         self.space.restore();
+        self.space.tell();
         while let Some(first) = self.queue.blocking_recv() {
             let mut group = vec![first];
             while group.len() < most {

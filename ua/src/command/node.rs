@@ -125,9 +125,8 @@ impl From<NodeError> for Failure {
             NodeError::Config(ConfigError::BadAddress(_)) => {
                 (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
             }
-            NodeError::Network(_) | NodeError::Config(_) | NodeError::BadAdmission(_) => {
-                (78, "check the file")
-            }
+            NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
+            NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
             NodeError::Identity(IdentityError::Exposed(path)) => {
                 return Self::new(
                     78,
