@@ -205,3 +205,37 @@ async fn a_node_that_cannot_look_up_who_is_closer_drops_nothing() {
     assert_eq!(store(&links, node, second, 5_000).await, Response::Full);
     assert!(is_held(&nodes.running[0], first).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_past_its_time_goes_at_once_however_much_it_is() {
+    // Room for 1,600 small objects, all of them the node's own: it is the only one.
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 6_600_000");
+    nodes.grow(1).await;
+    let links = Links::disposable("gc.alt").unwrap();
+    let node = nodes.certificates(&links).await.remove(0);
+    let kept = nodes.running[0].service().store();
+    let put = async |number: u64| {
+        let key: [u8; 32] = rand::random();
+        let (kind, expiry) = (node::store::ObjectKind::Body, node::now().0 - 10 + number % 5);
+        let object = node::store::StoredObject {
+            kind,
+            digest: key,
+            expiry,
+            deleters: Vec::new(),
+            bytes: vec![1; 20],
+        };
+        kept.store(key, object, false).await.unwrap();
+    };
+    futures::future::join_all((0..100).map(async |of| {
+        for number in 0..16 {
+            put(of * 16 + number).await;
+        }
+    }))
+    .await;
+    assert_eq!(nodes.holdings().await, [1_600]);
+    assert!(matches!(
+        store(&links, &node, Key(rand::random()), 20_000).await,
+        Response::Receipt(_)
+    ));
+    assert_eq!(nodes.holdings().await, [1], "it and nothing else");
+}

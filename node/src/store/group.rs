@@ -7,7 +7,7 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::rows::{
     CHUNK, CHUNKS, DIGESTS, ENTRIES, ENTRY, EXPIRIES, EntryKey, EntryRow, ExpiryKey, INBOXES,
-    InboxRow, META, OBJECT, OBJECTS, ObjectRow, TIME, entry_counted, payload,
+    InboxRow, LEAST, META, OBJECT, OBJECTS, ObjectRow, TIME, entry_counted, payload,
 };
 use super::{StoreError, StoreLimits};
 
@@ -124,6 +124,12 @@ impl<'txn> Group<'txn> {
             0 => Ok(()),
             missing => Err(StoreError::Full { missing }),
         }
+    }
+
+    /// Whether a change that only rewrites a row may be made: not where it would take of the space for
+    /// deletions.
+    pub(super) const fn may_rewrite(&self) -> bool {
+        self.room >= LEAST
     }
 
     /// Counts what was added.

@@ -116,7 +116,9 @@ impl Append {
         let row = row.ok_or_else(|| StoreError::row("digests"))?;
         let mut entry = EntryRow::decode(&row)?;
         let before = entry.expiry;
-        entry.expiry = moved(before, *expiry, entry.latest);
+        if group.may_rewrite() {
+            entry.expiry = moved(before, *expiry, entry.latest);
+        }
         if entry.expiry != before {
             group.change();
             group.entries.insert((key, arrival), entry.encode().as_slice())?;

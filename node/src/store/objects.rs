@@ -141,7 +141,9 @@ impl StoreObject {
     /// Moves the expiry of the object that is held already, as far as it may move.
     fn repeat(&self, group: &mut Group<'_>, mut held: ObjectRow) -> Result<Stored, StoreError> {
         let before = held.expiry;
-        held.expiry = moved(before, self.object.expiry, held.latest);
+        if group.may_rewrite() {
+            held.expiry = moved(before, self.object.expiry, held.latest);
+        }
         if held.expiry != before {
             let row = held.encode()?;
             group.change();
