@@ -5,6 +5,7 @@ mod files;
 mod help;
 mod host;
 mod interrupted;
+mod node_files;
 mod nodes;
 pub mod outputs;
 mod send;

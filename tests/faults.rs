@@ -1,6 +1,7 @@
 //! Nodes and agents that die at the worst moment: mail is read all the same, or waits, and never comes twice.
 
 mod agents;
+mod disk;
 mod nodes;
 
 use ua::cluster::Cluster;

@@ -126,7 +126,7 @@ async fn on_the_timer_a_node_drops_exactly_what_closer_nodes_are_there_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_needs_room_collects_what_is_not_the_nodes_to_keep() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 20_000");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 37_000");
     nodes.grow(4).await;
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
@@ -163,7 +163,7 @@ async fn is_held(node: &Running, key: Key) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 10_000");
     nodes.grow(4).await;
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
@@ -196,7 +196,7 @@ async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_look_up_who_is_closer_drops_nothing() {
-    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 5_000\nlookups = 0");
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 10_000\nlookups = 0");
     nodes.grow(2).await;
     let links = Links::disposable("gc.alt").unwrap();
     let node = &nodes.certificates(&links).await[0];
@@ -204,4 +204,38 @@ async fn a_node_that_cannot_look_up_who_is_closer_drops_nothing() {
     assert!(matches!(store(&links, node, first, 5_000).await, Response::Receipt(_)));
     assert_eq!(store(&links, node, second, 5_000).await, Response::Full);
     assert!(is_held(&nodes.running[0], first).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_past_its_time_goes_at_once_however_much_it_is() {
+    // Room for 1,600 small objects, all of them the node's own: it is the only one.
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 6_600_000");
+    nodes.grow(1).await;
+    let links = Links::disposable("gc.alt").unwrap();
+    let node = nodes.certificates(&links).await.remove(0);
+    let kept = nodes.running[0].service().store();
+    let put = async |number: u64| {
+        let key: [u8; 32] = rand::random();
+        let (kind, expiry) = (node::store::ObjectKind::Body, node::now().0 - 10 + number % 5);
+        let object = node::store::StoredObject {
+            kind,
+            digest: key,
+            expiry,
+            deleters: Vec::new(),
+            bytes: vec![1; 20],
+        };
+        kept.store(key, object, false).await.unwrap();
+    };
+    futures::future::join_all((0..100).map(async |of| {
+        for number in 0..16 {
+            put(of * 16 + number).await;
+        }
+    }))
+    .await;
+    assert_eq!(nodes.holdings().await, [1_600]);
+    assert!(matches!(
+        store(&links, &node, Key(rand::random()), 20_000).await,
+        Response::Receipt(_)
+    ));
+    assert_eq!(nodes.holdings().await, [1], "it and nothing else");
 }

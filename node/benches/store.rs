@@ -94,6 +94,8 @@ async fn run(case: Case) {
 fn limits() -> StoreLimits {
     StoreLimits {
         max_bytes: 4 << 30,
+        reserve: 0,
+        extension: 0,
         max_object: anon::request::MAX_OBJECT,
         inbox_entries: u32::MAX,
         inbox_bytes: u64::MAX,

@@ -12,7 +12,8 @@ use crate::{link::is_plain_tcp, store::StoreLimits};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The store's size on disk, payload bytes.
+    /// What the store may hold, bytes: every body, certificate and notification counts for its own
+    /// bytes, its delete permissions and 4,096 more. The file is less than three times as long.
     pub store_bytes: u64,
     /// The largest object, bytes; at most 1 MiB.
     pub object_bytes: usize,
@@ -60,10 +61,14 @@ pub struct Limits {
     pub retention_seconds: u64,
     /// Seconds between two garbage collections.
     pub garbage_seconds: u64,
-    /// Keys that one garbage collection looks at.
+    /// Keys that one garbage collection looks up in vain: as long as it finds garbage it goes on.
     pub garbage_keys: usize,
     /// Seconds a channel key lives before the next one takes its place; it is honoured twice as long.
     pub channel_key_seconds: u64,
+    /// Bytes of the disk that stay free: with less the store takes in nothing new.
+    pub store_reserve_bytes: u64,
+    /// Seconds a certificate of an address is kept at most, whatever it says itself.
+    pub certificate_seconds: u64,
 }
 
 impl Default for Limits {
@@ -95,6 +100,8 @@ impl Default for Limits {
             garbage_seconds: 600,
             garbage_keys: 256,
             channel_key_seconds: 86_400,
+            store_reserve_bytes: 64 << 20,
+            certificate_seconds: 400 * 86_400,
         }
     }
 }
@@ -105,6 +112,8 @@ impl Limits {
     pub fn store(&self) -> StoreLimits {
         StoreLimits {
             max_bytes: self.store_bytes,
+            reserve: self.store_reserve_bytes,
+            extension: self.retention_seconds,
             max_object: self.object_bytes.min(anon::request::MAX_OBJECT),
             inbox_entries: self.inbox_entries,
             inbox_bytes: self.inbox_bytes,

@@ -1,30 +1,49 @@
 //! Garbage collection (paper, 2.3): walk the stored keys in order, from either end, and drop what this node is
-//! no longer among the k closest for. On a timer, and when a store needs room.
+//! no longer among the k closest for. On a timer, and when a store needs room. What is past its time goes first,
+//! all of it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anon::{certificate::NodeId, network::Network, position::Key};
+use futures::{StreamExt as _, stream};
 use tokio::sync::Mutex;
 
 use crate::{
     clock::now,
     config::Limits,
     roster::RosterKeeper,
-    store::{Direction, Store},
+    store::{Direction, Store, StoreError},
     substrate::Substrate,
 };
 
+mod ageing;
+
+use ageing::Ageing;
+
 /// Keys read from the store at once.
 const STEP: usize = 16;
-/// Expired objects and notifications dropped at once.
-const EXPIRED: u32 = 1_000;
+/// Keys looked up at once.
+const AT_ONCE: usize = 4;
+/// Expired objects and notifications dropped in one transaction: others write in between.
+const EXPIRED: u32 = 500;
+/// How long a store that needs room looks for garbage, and if it was in vain does not look again: whoever stores
+/// waits meanwhile, and strangers who go on storing do not have it look things up all the time.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// A search that took no longer, and looked nothing up, may be made again at once.
+const QUICK: Duration = Duration::from_millis(100);
 
 /// What one collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Collected {
     /// Keys looked at.
     pub(crate) looked_at: usize,
-    /// Payload bytes freed.
+    /// Keys that were looked up in the network and stay.
+    pub(crate) stayed: usize,
+    /// What was freed, as it counts in the store, bytes.
     pub(crate) freed: u64,
 }
 
@@ -37,15 +56,30 @@ pub(crate) struct Collector {
     roster: Arc<RosterKeeper>,
     local: NodeId,
     keys: usize,
-    running: Mutex<Ends>,
+    longest: Duration,
+    running: Mutex<State>,
 }
 
-/// How far the walk has come from each end.
+/// How far the walk has come from each end, and what is known of the time.
 #[derive(Debug, Default)]
-struct Ends {
+struct State {
     ascending: Option<[u8; 32]>,
     descending: Option<[u8; 32]>,
     from_the_top: bool,
+    ageing: Option<Ageing>,
+    /// When a search for room was in vain.
+    vain: Option<Instant>,
+}
+
+/// Whether a key is still this node's to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The roster says so.
+    Ours,
+    /// A lookup says so, or says nothing.
+    Stays,
+    /// It is not.
+    Garbage,
 }
 
 impl Collector {
@@ -57,69 +91,128 @@ impl Collector {
         local: NodeId,
         limits: &Limits,
     ) -> Self {
-        let running = Mutex::new(Ends::default());
-        Self { store, substrate, network, roster, local, keys: limits.garbage_keys, running }
+        let running = Mutex::new(State::default());
+        let longest = Duration::from_secs(limits.garbage_seconds);
+        let keys = limits.garbage_keys;
+        Self { store, substrate, network, roster, local, keys, longest, running }
     }
 
-    /// Tries to free at least `bytes`; callers that come meanwhile wait for their turn.
+    /// Tries to free at least `bytes`, as they count in the store; callers that come meanwhile wait for their
+    /// turn.
     pub(crate) async fn make_room(&self, bytes: u64) -> Collected {
-        self.collect(bytes).await
-    }
-
-    /// Looks at as many keys as one collection may.
-    pub(crate) async fn tidy(&self) -> Collected {
-        self.collect(u64::MAX).await
-    }
-
-    async fn collect(&self, enough: u64) -> Collected {
-        let mut ends = self.running.lock().await;
-        let mut collected = Collected::default();
-        if let Err(error) = self.store.expire(now().0, EXPIRED).await {
-            tracing::warn!(%error, "expired objects stay");
+        let mut state = self.running.lock().await;
+        if state.vain.is_some_and(|vain| vain.elapsed() < PAUSE) {
+            return Collected::default();
         }
-        // Each collection starts at the other end, where the last one from there stopped, and goes once round.
-        ends.from_the_top = !ends.from_the_top;
-        let direction =
-            if ends.from_the_top { Direction::Descending } else { Direction::Ascending };
-        let cursor = if ends.from_the_top { &mut ends.descending } else { &mut ends.ascending };
-        let mut whole_walk = cursor.is_none();
-        while collected.looked_at < self.keys && collected.freed < enough {
-            let Ok(keys) = self.store.keys(*cursor, direction, STEP).await else { break };
-            if keys.is_empty() {
-                *cursor = None;
-                if whole_walk {
-                    break;
-                }
-                whole_walk = true;
-            }
-            for usage in keys {
-                if collected.looked_at == self.keys || collected.freed >= enough {
-                    break;
-                }
-                *cursor = Some(usage.key);
-                collected.looked_at += 1;
-                if self.is_garbage(Key(usage.key)).await {
-                    collected.freed += self.store.drop_key(usage.key).await.unwrap_or(0);
-                }
-            }
-        }
-        tracing::debug!(?collected, "collected garbage");
+        let began = Instant::now();
+        let collected = self.collect(&mut state, bytes, PAUSE).await;
+        let costly = collected.stayed > 0 || began.elapsed() > QUICK;
+        state.vain = (collected.freed < bytes && costly).then(Instant::now);
         collected
     }
 
-    /// Whether at least k other nodes are closer, by a lookup and by the roster of the last epoch, which is what
-    /// readers of the guarded scheme go by. In doubt it is not.
-    async fn is_garbage(&self, key: Key) -> bool {
+    /// Drops what is past its time, and looks for garbage as long as one collection may.
+    pub(crate) async fn tidy(&self) -> Collected {
+        let mut state = self.running.lock().await;
+        self.collect(&mut state, u64::MAX, self.longest).await
+    }
+
+    async fn collect(&self, state: &mut State, enough: u64, longest: Duration) -> Collected {
+        let expired = match self.expire(state).await {
+            Ok(expired) => expired,
+            Err(error) => {
+                tracing::warn!(%error, "expired objects stay");
+                0
+            }
+        };
+        let collected = self.walk(state, enough.saturating_sub(expired), longest).await;
+        tracing::debug!(?collected, expired, "collected garbage");
+        Collected { freed: collected.freed.saturating_add(expired), ..collected }
+    }
+
+    /// Drops all that is past its time, in steps; what that freed, bytes.
+    async fn expire(&self, state: &mut State) -> Result<u64, StoreError> {
+        let mut ageing = match state.ageing.take() {
+            Some(ageing) => ageing,
+            None => Ageing::since(self.store.noted_time().await?),
+        };
+        let time = ageing.at(now().0, Instant::now());
+        state.ageing = Some(ageing);
+        let before = self.store.usage().await?.bytes;
+        while self.store.expire(time, EXPIRED).await? == EXPIRED {
+            tokio::task::yield_now().await;
+        }
+        let freed = before.saturating_sub(self.store.usage().await?.bytes);
+        self.store.note_time(time).await?;
+        Ok(freed)
+    }
+
+    /// Walks the keys, each walk from the other end, where the last one from there stopped, and once round. It
+    /// ends early when enough was freed, when so many keys were looked up in vain as one collection may, or
+    /// after `longest`: then the next one goes on.
+    async fn walk(&self, state: &mut State, enough: u64, longest: Duration) -> Collected {
+        let mut collected = Collected::default();
+        state.from_the_top = !state.from_the_top;
+        let (direction, cursor) = if state.from_the_top {
+            (Direction::Descending, &mut state.descending)
+        } else {
+            (Direction::Ascending, &mut state.ascending)
+        };
+        let (began, start) = (Instant::now(), *cursor);
+        let mut wrapped = start.is_none();
+        'walk: while collected.stayed < self.keys
+            && collected.freed < enough
+            && began.elapsed() < longest
+        {
+            let Ok(keys) = self.store.keys(*cursor, direction, STEP).await else { break };
+            if keys.is_empty() {
+                *cursor = None;
+                if wrapped {
+                    break;
+                }
+                wrapped = true;
+                continue;
+            }
+            let mut verdicts = stream::iter(keys)
+                .map(async |usage| (usage.key, self.judge(Key(usage.key)).await))
+                .buffered(AT_ONCE);
+            while let Some((key, verdict)) = verdicts.next().await {
+                let round = wrapped && start.is_some_and(|start| beyond(direction, key, start));
+                if round || collected.stayed >= self.keys || collected.freed >= enough {
+                    break 'walk;
+                }
+                *cursor = Some(key);
+                collected.looked_at += 1;
+                collected.stayed += usize::from(verdict == Verdict::Stays);
+                if verdict == Verdict::Garbage {
+                    collected.freed += self.store.drop_key(key).await.unwrap_or(0);
+                }
+            }
+        }
+        collected
+    }
+
+    /// It is garbage if at least k other nodes are closer, by a lookup and by the roster of the last epoch, which
+    /// is what readers of the guarded scheme go by. In doubt it is not.
+    async fn judge(&self, key: Key) -> Verdict {
         let (k, epoch) = (self.network.k, self.network.epoch(now()));
         let stated = self.roster.with(|roster| roster.stated(&key, k, epoch));
         if stated.iter().any(|n| n.node() == self.local) {
-            return false;
+            return Verdict::Ours;
         }
-        match self.substrate.closest(key, self.network.k).await {
-            Ok(closest) => {
-                closest.len() >= self.network.k && !closest.iter().any(|(n, _)| *n == self.local)
+        match self.substrate.closest(key, k).await {
+            Ok(closest) if closest.len() >= k && !closest.iter().any(|(n, _)| *n == self.local) => {
+                Verdict::Garbage
             }
-            Err(_) => false,
+            Ok(_) | Err(_) => Verdict::Stays,
         }
+    }
+}
+
+/// Whether a walk in this direction comes to `start` before `key`.
+fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
+    match direction {
+        Direction::Ascending => key > start,
+        Direction::Descending => key < start,
     }
 }

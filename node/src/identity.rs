@@ -1,12 +1,13 @@
 //! Who a node is: its identity key on disk, its channel keys in memory, its current certificate.
 //!
-//! The identity lies in `identity.key` (mode 600) in the node's directory. Channel keys never touch the disk:
+//! The identity lies in `identity.key` (mode 600) in the node's directory: a seed of 32 bytes and the first 8 of its
+//! SHA-256. Channel keys never touch the disk:
 //! whoever seizes a node learns at most what the keys of the last two periods protect.
 
 use std::{
     collections::VecDeque,
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -19,8 +20,16 @@ use anon::{
 };
 use libp2p::identity::Keypair;
 use rand::rngs::SysRng;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroize as _;
+
+use crate::durable::sync_folder;
+
+/// Bytes of the seed in the key file.
+const SEED: usize = 32;
+/// Bytes behind it that tell a damaged seed, which would be another node.
+const CHECK: usize = 8;
 
 /// Why a node has no usable identity.
 #[derive(Debug, Error)]
@@ -34,9 +43,12 @@ pub enum IdentityError {
         /// What went wrong.
         source: std::io::Error,
     },
-    /// The key file does not hold 32 bytes.
+    /// The key file does not hold what was written to it.
     #[error("the identity file {0} is damaged")]
     Damaged(PathBuf),
+    /// Others may read the key file, so they may be this node.
+    #[error("the identity file {0} can be read by others")]
+    Exposed(PathBuf),
     /// The machine gives no randomness.
     #[error("this machine's random source fails")]
     NoRandomness,
@@ -59,17 +71,24 @@ impl Identity {
     /// [`IdentityError`].
     pub fn read(directory: &Path) -> Result<Option<Self>, IdentityError> {
         let path = directory.join("identity.key");
-        let mut seed = match fs::read(&path) {
-            Ok(seed) => seed,
+        let mut bytes = Vec::with_capacity(SEED + CHECK + 1);
+        let read = fs::File::open(&path).and_then(|file| {
+            let is_exposed = exposed(&file)?;
+            // One byte more, to tell a longer file.
+            file.take(41).read_to_end(&mut bytes)?;
+            Ok(is_exposed)
+        });
+        let seed = match read {
+            Ok(true) => Err(IdentityError::Exposed(path)),
+            Ok(false) => checked(&bytes).ok_or(IdentityError::Damaged(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(IdentityError::Io { path, source }),
+            Err(source) => Err(IdentityError::Io { path, source }),
         };
-        let mut bytes: [u8; 32] =
-            seed.as_slice().try_into().map_err(|_| IdentityError::Damaged(path.clone()))?;
-        seed.zeroize();
-        let identity = Self::from_seed(&bytes).ok_or(IdentityError::Damaged(path));
         bytes.zeroize();
-        identity.map(Some)
+        let mut seed = seed?;
+        let identity = Self::from_seed(&seed);
+        seed.zeroize();
+        Ok(identity)
     }
 
     /// Makes a new identity in `directory`, durably, unless there is one.
@@ -89,8 +108,9 @@ impl Identity {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&path)?;
             file.write_all(&seed)?;
+            file.write_all(&check(&seed))?;
             file.sync_all()?;
-            fs::File::open(directory)?.sync_all()
+            sync_folder(&path)
         };
         write().map_err(|source| IdentityError::Io { path: path.clone(), source })?;
         let identity = Self::from_seed(&seed).ok_or(IdentityError::Damaged(path));
@@ -123,6 +143,31 @@ impl Identity {
     pub const fn keypair(&self) -> &Keypair {
         &self.keypair
     }
+}
+
+/// What stands behind the seed in the key file: the first bytes of its SHA-256.
+fn check(seed: &[u8; SEED]) -> [u8; CHECK] {
+    let digest: [u8; 32] = Sha256::digest(seed).into();
+    std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
+}
+
+/// The seed in the bytes of a key file, if they are whole.
+fn checked(bytes: &[u8]) -> Option<[u8; SEED]> {
+    let (seed, rest) = bytes.split_first_chunk::<SEED>()?;
+    (rest == check(seed)).then_some(*seed)
+}
+
+/// Whether other users of this machine may read or change this file; a directory is no such file.
+#[cfg(unix)]
+fn exposed(file: &fs::File) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &fs::File) -> std::io::Result<bool> {
+    Ok(false)
 }
 
 /// Certificates of one channel key that are honoured; older ones name a key that cannot be asked for any more.

@@ -17,6 +17,7 @@ mod client;
 mod clock;
 mod config;
 mod directory;
+mod durable;
 mod garbage;
 mod identity;
 mod link;
@@ -50,7 +51,7 @@ pub use roster::{Exchanged, RosterKeeper};
 pub use sensitive::Sensitive;
 pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};
-pub use store::{Store, StoreError, StoreLimits};
+pub use store::{Checked, Repaired, Store, StoreError, StoreLimits};
 pub use substrate::{Substrate, SubstrateError};
 #[cfg(feature = "tor")]
 pub use tor;

@@ -31,12 +31,14 @@ use crate::{
     roster::RosterKeeper,
     server::{self, Acceptor, Parts, Server},
     service::{Service, StandardService},
-    store::{Store, StoreError},
+    store::{self, Checked, Repaired, Store, StoreError},
     substrate::{self, Substrate},
 };
 
 /// Nodes seen that wait to be asked for their certificate.
 const SEEN: usize = 1_024;
+/// The store's file in a node's directory.
+const STORE: &str = "store.redb";
 /// The longest admission file, bytes.
 const MAX_ADMISSION: usize = 256;
 
@@ -59,6 +61,9 @@ pub enum NodeError {
     /// The node has an identity, so it had a store: it will not go on without what it promised to keep.
     #[error("the store {0} is gone, though this node has served before")]
     StoreMissing(PathBuf),
+    /// The store holds what a node promised to keep, and that node's identity is gone.
+    #[error("the identity file {0} is gone, though this node has served before")]
+    IdentityMissing(PathBuf),
     /// Listening failed.
     #[error("cannot listen: {0}")]
     Listen(#[from] LinkError),
@@ -196,6 +201,29 @@ impl Node {
             Some(_) => open(&self.directory, &self.config.limits).map(|_| ()),
             None => Ok(()),
         }
+    }
+
+    /// Verifies the store of the node in `directory`, which must not run, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn examine_store(directory: &Path) -> Result<Checked, StoreError> {
+        store::check(&directory.join(STORE))
+    }
+
+    /// Makes the store of the node in `directory`, which must not run, good again; a damaged file is kept as
+    /// `store.damaged-` and `when`. A directory without an identity is none of a node's.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn repair_store(directory: &Path, when: &str) -> Result<Repaired, NodeError> {
+        let path = directory.join(STORE);
+        let identity = Identity::read(directory)?;
+        if identity.is_none() && !path.try_exists().unwrap_or(false) {
+            return Err(StoreError::Missing.into());
+        }
+        let aside = directory.join(format!("store.damaged-{when}"));
+        Ok(store::repair(&path, &aside, now().0)?)
     }
 
     /// Starts it: opens the store, listens, enters the network.
@@ -356,9 +384,10 @@ async fn every<F: Future<Output = ()>>(seconds: u64, mut work: impl FnMut() -> F
     }
 }
 
-/// Opens identity and store together: a node that has served never starts with an empty store.
+/// Opens identity and store together: a node that has served never starts with an empty store, nor as somebody
+/// else.
 fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeError> {
-    let path = directory.join("store.redb");
+    let path = directory.join(STORE);
     let exists = path.try_exists().unwrap_or(false);
     match Identity::read(directory)? {
         Some(_) if !exists => Err(NodeError::StoreMissing(path)),
@@ -368,7 +397,11 @@ fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeErro
                 .map_err(|source| NodeError::Io { path: directory.to_owned(), source })?;
             // The store comes first: an identity without one would not start again.
             let store = if exists {
-                Store::open(&path, limits.store())?
+                let store = Store::open(&path, limits.store())?;
+                if !store.is_untouched()? {
+                    return Err(NodeError::IdentityMissing(directory.join("identity.key")));
+                }
+                store
             } else {
                 Store::create(&path, limits.store())?
             };

@@ -2,7 +2,7 @@
 //! and then, kept on disk. It happens whether or not anybody sends mail.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,15 +11,17 @@ use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
     network::Network,
     request::{Request, Response},
-    roster::{MAX_CARRIED, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
+    roster::{MAX_CARRIED, MAX_NODES, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
     wire,
 };
 use futures::{StreamExt as _, stream};
 use rand::seq::IteratorRandom as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     client::ask,
     clock::now,
+    durable,
     link::{LinkError, Links, peer_id},
 };
 
@@ -36,8 +38,10 @@ const ROUNDS: u64 = 4;
 const LEAST_PERIOD: Duration = Duration::from_millis(250);
 /// Requests for certificates that one exchange has under way at once.
 const AT_ONCE: usize = 3;
-/// The longest roster file, bytes: `MAX_NODES` entries of at most about 1 KiB.
-const MAX_FILE: usize = 128 << 20;
+/// What one node of the roster takes in its file at most, bytes.
+const MAX_ENTRY: usize = 4 << 10;
+/// The longest roster file, bytes: whatever other nodes hand out, what is written is read again.
+const MAX_FILE: usize = MAX_NODES * MAX_ENTRY;
 
 /// A roster that several tasks share, and its file.
 #[derive(Debug)]
@@ -64,9 +68,7 @@ impl RosterKeeper {
     /// The roster kept in `file`, or an empty one.
     #[must_use]
     pub fn open(network: Arc<Network>, file: Option<PathBuf>) -> Self {
-        let stored = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        let stored: StoredRoster =
-            stored.and_then(|bytes| wire::decode(&bytes, MAX_FILE).ok()).unwrap_or_default();
+        let stored = file.as_deref().map(stored).unwrap_or_default();
         let roster = Roster::restore(stored, &network, now());
         Self { network, roster: Mutex::new(roster), file }
     }
@@ -239,13 +241,122 @@ impl RosterKeeper {
     /// The disk's.
     pub fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let bytes = wire::encode(&self.with(|roster| roster.store()));
-        let new = file.with_extension("new");
-        std::fs::write(&new, bytes)?;
-        std::fs::rename(&new, file)
+        let stored = wire::encode(&self.with(|roster| roster.store()));
+        let bytes = [digest(&stored).as_slice(), &stored].concat();
+        durable::replace(file, &bytes)
+    }
+}
+
+/// What stands before a stored roster.
+fn digest(stored: &[u8]) -> [u8; 32] {
+    Sha256::digest(stored).into()
+}
+
+/// The roster in the bytes of a file, if they are what was written.
+fn whole(bytes: &[u8]) -> Option<StoredRoster> {
+    let (before, stored) = bytes.split_first_chunk::<32>()?;
+    let whole = digest(stored) == *before;
+    whole.then(|| wire::decode(stored, MAX_FILE).ok()).flatten()
+}
+
+/// The roster in this file. A roster is learned anew, so one that cannot be read is said and given up.
+fn stored(file: &Path) -> StoredRoster {
+    let read = || {
+        let length = std::fs::metadata(file)?.len();
+        if usize::try_from(length).is_ok_and(|length| length <= MAX_FILE) {
+            return std::fs::read(file);
+        }
+        Err(std::io::ErrorKind::FileTooLarge.into())
+    };
+    let file = file.display();
+    match read() {
+        Ok(bytes) => whole(&bytes).unwrap_or_else(|| {
+            tracing::warn!(%file, "the roster is damaged and begun anew");
+            StoredRoster::default()
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => StoredRoster::default(),
+        Err(error) => {
+            tracing::warn!(%file, %error, "the roster cannot be read and is begun anew");
+            StoredRoster::default()
+        }
     }
 }
 
 fn bit(bits: &[u8; 32], index: usize) -> bool {
     bits.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        certificate::{NodeClaims, NodeId},
+        keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+        time::Validity,
+    };
+
+    use super::*;
+    use crate::network_file::NetworkFile;
+
+    fn network() -> Arc<Network> {
+        let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
+        Arc::new(toml::from_str::<NetworkFile>(text).unwrap().network().unwrap())
+    }
+
+    /// As long a certificate as there is.
+    fn longest(network: &Network, seed: u8) -> NodeCertificate {
+        let secret = IdentitySecret::from_seed(&[seed; 32]);
+        let address = |n: usize| {
+            let start = format!("/ip4/{seed}.{n}.0.1/tcp/40{n}/");
+            format!("{start}{}", "x".repeat(anon::certificate::MAX_ADDRESS - start.len()))
+        };
+        let claims = NodeClaims {
+            network: network.id,
+            identity: NodeId(secret.verify_key().0),
+            channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
+            addresses: (0..anon::certificate::MAX_ADDRESSES).map(address).collect(),
+            family: "f".repeat(anon::certificate::MAX_FAMILY),
+            validity: Validity { not_before: now(), not_after: anon::time::Time(u64::MAX) },
+            admission: None,
+        };
+        NodeCertificate::issue(&secret, claims).verify(network, now()).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_handed_out_the_file_is_read_again() {
+        let (folder, network) = (tempfile::tempdir().unwrap(), network());
+        let file = folder.path().join("roster.bin");
+        let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+        let members: Vec<_> = (100..110).map(|seed| longest(&network, seed)).collect();
+        for seed in 1..=4 {
+            for member in &members {
+                let unverified = longest(&network, seed).to_unverified();
+                keeper.take_in(vec![unverified], &Operator::of(member));
+            }
+        }
+        keeper.save().unwrap();
+        let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+        // An admission is some hundred bytes more.
+        assert!(length / 4 + 512 <= MAX_ENTRY, "{length} bytes for four nodes");
+        let again = RosterKeeper::open(network, Some(file));
+        assert_eq!(again.with(|roster| roster.known().count()), 4);
+    }
+
+    #[test]
+    fn a_roster_that_cannot_be_read_is_begun_anew() {
+        let (folder, network) = (tempfile::tempdir().unwrap(), network());
+        let file = folder.path().join("roster.bin");
+        for garbled in [&b"garbled"[..], b"", &[0xff; 5_000]] {
+            std::fs::write(&file, garbled).unwrap();
+            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            assert_eq!(keeper.with(|roster| roster.known().count()), 0);
+            keeper.met(longest(&network, 1));
+            keeper.save().unwrap();
+            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            assert_eq!(keeper.with(|roster| roster.known().count()), 1);
+        }
+        // A hole of a terabyte is not read into memory.
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
+        let keeper = RosterKeeper::open(network, Some(file));
+        assert_eq!(keeper.with(|roster| roster.known().count()), 0);
+    }
 }

@@ -67,6 +67,13 @@ impl Place {
         output.expect("the node runs, and should not").unwrap()
     }
 
+    /// `node store check` or `repair`.
+    async fn store(&self, what: &str) -> Output {
+        let mut command = Command::new(program());
+        command.args(["node", "store", what, "--dir"]).arg(self.file(""));
+        command.output().await.unwrap()
+    }
+
     async fn check(&self) -> Output {
         self.command(&["check"]).output().await.unwrap()
     }
@@ -89,7 +96,7 @@ async fn a_node_that_has_served_never_starts_with_an_empty_store() {
     let store = place.file("store.redb");
     let whole = std::fs::read(&store).unwrap();
     std::fs::remove_file(&store).unwrap();
-    let remedy = "restore store.redb, or start a new node in an empty directory";
+    let remedy = "restore store.redb; if it is lost, `cutout node store repair --dir ";
     place.assert_refused(74, "is gone, though this node has served before", remedy, "store").await;
     assert!(!store.exists(), "and none is made");
 
@@ -101,8 +108,8 @@ async fn a_node_that_has_served_never_starts_with_an_empty_store() {
     }
     for bytes in [b"".to_vec(), b"not a store".to_vec(), zeroes, whole[..4096].to_vec(), damaged] {
         std::fs::write(&store, &bytes).unwrap();
-        let remedy = "restore the directory from a copy";
-        place.assert_refused(74, "the store is corrupt", remedy, "store").await;
+        let remedy = format!("`cutout node store repair --dir {}", place.file("").display());
+        place.assert_refused(74, "the store is corrupt", &remedy, "store").await;
         assert!(std::fs::read(&store).unwrap() == bytes, "the evidence is left as it was");
     }
     std::fs::write(&store, whole).unwrap();
@@ -164,12 +171,117 @@ async fn an_identity_or_admission_that_is_damaged_is_refused() {
 
     let identity = place.file("identity.key");
     let whole = std::fs::read(&identity).unwrap();
-    for bytes in [b"".to_vec(), whole[..31].to_vec(), [whole.clone(), vec![0]].concat()] {
+    let mut flipped = whole.clone();
+    flipped[7] ^= 1;
+    for bytes in [b"".to_vec(), whole[..39].to_vec(), [whole.clone(), vec![0]].concat(), flipped] {
         std::fs::write(&identity, &bytes).unwrap();
-        let remedy = "check the node's directory";
+        let remedy = "restore identity.key from a copy";
         place.assert_refused(78, "is damaged", remedy, "identity").await;
         assert_eq!(std::fs::read(&identity).unwrap(), bytes, "no new identity takes its place");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_others_can_read_is_refused_and_a_key_can_be_put_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::served().await;
+    let identity = place.file("identity.key");
+    for mode in [0o640, 0o604, 0o620] {
+        std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(mode)).unwrap();
+        let remedy = format!("`chmod 600 {}`", identity.display());
+        place.assert_refused(78, "can be read by others", &remedy, "identity").await;
+    }
+    std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.assert_starts().await;
+
+    // The key alone is left, from a copy: the same node goes on with an empty store, if it is told to.
+    let key = std::fs::read(&identity).unwrap();
+    let id = async || {
+        let output = place.check().await;
+        let lines = text(&output.stdout);
+        lines.lines().find(|line| line.contains("identity")).unwrap().to_owned()
+    };
+    let before = id().await;
+    std::fs::remove_dir_all(place.file("")).unwrap();
+    std::fs::create_dir(place.file("")).unwrap();
+    std::fs::write(&identity, &key).unwrap();
+    std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let remedy = "`cutout node store repair --dir ";
+    place.assert_refused(74, "is gone", remedy, "store").await;
+    let repaired = place.store("repair").await;
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    place.assert_starts().await;
+    assert_eq!((id().await, std::fs::read(&identity).unwrap()), (before, key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_store_is_checked_repaired_and_kept() {
+    use node::store::{ObjectKind, Store, StoredObject};
+    use sha2::Digest as _;
+    let place = Place::served().await;
+    let (file, limits) = (place.file("store.redb"), node::Limits::default().store());
+    let object = |number: u8| {
+        let bytes = vec![number; 20_000];
+        let digest = sha2::Sha256::digest(&bytes).into();
+        StoredObject {
+            kind: ObjectKind::Body,
+            digest,
+            expiry: 1 << 40,
+            deleters: Vec::new(),
+            bytes,
+        }
+    };
+    let store = Store::open(&file, limits.clone()).unwrap();
+    for number in 1..=20 {
+        store.store([number; 32], object(number), false).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let checked = place.store("check").await;
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    assert!(text(&checked.stdout).contains("objects        20\n"), "{}", text(&checked.stdout));
+
+    // One body's bytes are hit, and the first page.
+    let mut damaged = std::fs::read(&file).unwrap();
+    let hit = damaged.windows(64).position(|window| window == [7; 64]).unwrap();
+    damaged[hit] ^= 1;
+    damaged[..4096].fill(0);
+    std::fs::write(&file, &damaged).unwrap();
+    let says = Says {
+        code: 65,
+        error: "the store is not well",
+        cause: "the store is corrupt",
+        remedy: &format!("`cutout node store repair --dir {}", place.file("").display()),
+    };
+    assert_refused(&place.store("check").await, &says);
+    assert!(std::fs::read(&file).unwrap() == damaged, "a check changes nothing");
+    let repaired = place.store("repair").await;
+    let told = text(&repaired.stdout);
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    assert!(told.contains("Saved: 19 objects and 0 notifications. Of 1 more"), "{told}");
+    let names = std::fs::read_dir(place.file("")).unwrap().map(|e| e.unwrap().path());
+    let aside: Vec<_> = names.filter(|p| p.to_string_lossy().contains("store.damaged-")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(std::fs::read(&aside[0]).unwrap() == damaged, "the old file is kept");
+    let store = Store::open(&file, limits).unwrap();
+    for number in 1..=20 {
+        let held = store.fetch([number; 32]).await.unwrap();
+        assert_eq!(held, (number != 7).then(|| object(number)), "{number}");
+    }
+    store.close().await.unwrap();
+    place.assert_starts().await;
+
+    // Nobody repairs what a node uses, or what is no node's.
+    let (mut first, _output) = place.start().await;
+    for command in ["check", "repair"] {
+        let output = place.store(command).await;
+        assert_eq!(output.status.code(), Some(75), "{}", text(&output.stderr));
+    }
+    first.kill().await.unwrap();
+    std::fs::remove_dir_all(place.file("")).unwrap();
+    for command in ["check", "repair"] {
+        assert_eq!(place.store(command).await.status.code(), Some(66));
+    }
+    assert!(!place.file("").exists(), "and nothing is made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

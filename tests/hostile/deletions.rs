@@ -99,6 +99,57 @@ async fn whoever_holds_no_permission_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_body_adds_no_permission_and_moves_no_expiry_for_ever() {
+    let limits = Limits { retention_seconds: 100, ..Limits::default() };
+    let network = Network::start(2, 2, limits, |node| node).await;
+    let (node, secret) = (&network.nodes[0], || DeleteSecret::generate(&mut rand::rng()));
+    let (bob, eve) = (secret(), secret());
+    let key = store(&network, node, &[&bob]).await;
+    let held = async || node.service().store().fetch(key.0).await.unwrap();
+    let first = held().await.unwrap();
+    let again = async |deleters: &[&DeleteSecret]| {
+        let permission = |secret: &&DeleteSecret| DeletePermission::OneTimeKey(secret.verify_key());
+        let deleters = deleters.iter().map(permission).collect();
+        let (kind, object, nonce) = (ObjectKind::Body, first.bytes.clone(), rand::random());
+        let store = Store { key, kind, object, deleters, nonce };
+        network.ask(node, &Request::Store(store)).await
+    };
+    // Eve, who has fetched it or passed it on, stores it again.
+    for others in [&[&eve][..], &[&bob, &eve], &[]] {
+        assert_eq!(again(others).await, Response::Refused);
+        assert_eq!(held().await.as_ref(), Some(&first));
+    }
+    // A sender who asks again for a receipt gets one, and it says until when the body is really kept.
+    let Response::Receipt(receipt) = again(&[&bob]).await else { panic!("no receipt") };
+    let now_held = held().await.unwrap();
+    assert_eq!(receipt.claims.expiry.0, now_held.expiry);
+    assert!(now_held.expiry >= first.expiry && now_held.expiry <= first.expiry + 100);
+    let bobs = Request::Delete(Deletion::sign(&bob, &network.params().id, key, node.id(), now()));
+    assert_eq!(network.ask(node, &bobs).await, Response::Deleted);
+    assert!(held().await.is_none(), "bob was the last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_kept_with_its_owners_permission_alone_and_not_for_ever() {
+    let limits = Limits { certificate_seconds: 1_000, ..Limits::default() };
+    let network = Network::start(3, 3, limits, |node| node).await;
+    let (bob, eve) = (network.user("bob").await, DeleteSecret::generate(&mut rand::rng()));
+    let key = bob.address().certificate();
+    let held = network.nodes[0].service().store().fetch(key.0).await.unwrap().unwrap();
+    assert!(held.expiry <= now().after(1_000).0, "its own end is a year away");
+    let bobs = bob.account.signing();
+    let by_bob = Deletion::sign(bobs, &network.params().id, key, network.nodes[0].id(), now());
+    assert_eq!(network.ask(&network.nodes[0], &Request::Delete(by_bob)).await, Response::Deleted);
+    let eves = DeletePermission::OneTimeKey(eve.verify_key());
+    for deleters in [vec![eves], Vec::new()] {
+        let (kind, object, nonce) = (ObjectKind::Certificate, held.bytes.clone(), [0; 16]);
+        let store = Request::Store(Store { key, kind, object, deleters, nonce });
+        assert_eq!(network.ask(&network.nodes[0], &store).await, Response::Refused);
+    }
+    assert_eq!(network.holders(&key).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_at_one_replica_is_no_good_at_another_and_certificates_stay() {
     let network = Network::start(5, 3, Limits::default(), |node| node).await;
     let (bob, eve) = (network.user("bob").await, network.user("eve").await);

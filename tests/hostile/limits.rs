@@ -166,7 +166,9 @@ async fn a_full_inbox_says_so_and_the_mail_waits_until_it_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_says_so_and_keeps_what_it_has() {
-    let limits = Limits { store_bytes: 100_000, object_bytes: 60_000, ..Limits::default() };
+    // Each object counts for 4,096 bytes more than it has.
+    let store_bytes = 100_000 + 2 * 4_096;
+    let limits = Limits { store_bytes, object_bytes: 60_000, ..Limits::default() };
     // Two nodes and two replicas: nothing is garbage.
     let network = Network::start(2, 2, limits, |node| node).await;
     let node = &network.nodes[0];
@@ -179,6 +181,13 @@ async fn a_full_store_says_so_and_keeps_what_it_has() {
     assert_eq!(network.ask(node, &store(3, 60_001)).await, Response::Refused);
     assert!(matches!(network.ask(node, &store(4, 40_000)).await, Response::Receipt(_)));
     assert_eq!(network.ask(node, &store(5, 1)).await, Response::Full);
+    // Nothing is for nothing: no receipt for small objects, and none for those of no bytes.
+    for n in 6..50 {
+        assert_eq!(network.ask(node, &store(n, 20)).await, Response::Full);
+        assert_eq!(network.ask(node, &store(n, 0)).await, Response::Refused);
+    }
+    let usage = node.service().store().usage().await.unwrap();
+    assert_eq!((usage.objects, usage.bytes), (2, store_bytes));
     // What somebody else stored at a key stays there.
     assert_eq!(network.ask(node, &store(1, 10)).await, Response::Refused);
     for (n, size) in [(1_u8, 60_000), (4, 40_000)] {

@@ -62,6 +62,13 @@ impl Failure {
         Self::new(code, "the output cannot be written", error, "")
     }
 
+    /// The same failure with a node's directory in what it advises.
+    #[must_use]
+    pub fn at(mut self, dir: &std::path::Path) -> Self {
+        self.remedy = self.remedy.replace("--dir DIR", &format!("--dir {}", dir.display()));
+        self
+    }
+
     /// Writes it to stderr.
     pub fn print(&self) {
         if self.code == NOBODY_READS {

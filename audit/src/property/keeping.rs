@@ -38,6 +38,8 @@ const EXPIRY: u64 = 2_000_000_000;
 fn limits() -> StoreLimits {
     StoreLimits {
         max_bytes: 1 << 24,
+        reserve: 0,
+        extension: 0,
         max_object: 1 << 20,
         inbox_entries: 1_000,
         inbox_bytes: 1 << 22,

@@ -13,7 +13,7 @@ use serde_bytes::ByteBuf;
 use super::StandardService;
 use crate::{
     clock::now,
-    store::{ObjectKind as StoredKind, StoreError, StoredObject},
+    store::{ObjectKind as StoredKind, StoreError, Stored, StoredObject},
 };
 
 /// How much of an inbox one answer carries, bytes.
@@ -22,10 +22,11 @@ const PAGE: usize = 1 << 19;
 impl StandardService {
     pub(super) async fn store_object(&self, store: request::Store) -> Response {
         let current = now();
-        let Some((kind, expiry, replace)) = self.check_object(&store, current).await else {
+        let Some(deleters) = self.deleters(&store.deleters, current) else {
             return Response::Refused;
         };
-        let Some(deleters) = self.deleters(&store.deleters, current) else {
+        let Some((kind, expiry, replace)) = self.check_object(&store, &deleters, current).await
+        else {
             return Response::Refused;
         };
         let digest = store.digest();
@@ -43,22 +44,27 @@ impl StandardService {
             self.collector.make_room(missing).await;
             stored = self.store.store(store.key.0, object, replace).await;
         }
-        self.acknowledge_write(stored.map(|_| ()), claims)
+        self.acknowledge_write(stored, claims)
     }
 
     /// What a store keeps and until when; `None` if the object is not what it says it is.
     async fn check_object(
         &self,
         store: &request::Store,
+        deleters: &[Vec<u8>],
         current: Time,
     ) -> Option<(StoredKind, Time, bool)> {
         match store.kind {
             ObjectKind::Body => {
-                Some((StoredKind::Body, current.after(self.limits.retention_seconds), false))
+                let expiry = current.after(self.limits.retention_seconds);
+                (!store.object.is_empty()).then_some((StoredKind::Body, expiry, false))
             }
             ObjectKind::Certificate => {
                 let certificate = self.verified_certificate(&store.object, current)?;
-                if certificate.address().certificate() != store.key {
+                let claims = certificate.claims();
+                // Its owner may delete it, and nobody else, whoever brings it.
+                let is_owners = *deleters == [claims.verify_key.0.to_vec()];
+                if certificate.address().certificate() != store.key || !is_owners {
                     return None;
                 }
                 // A later certificate takes an earlier one's place; never the other way round.
@@ -67,7 +73,8 @@ impl StandardService {
                     Some(held) => held.newer(certificate.clone()) == certificate,
                     None => true,
                 };
-                let expiry = certificate.claims().validity.not_after;
+                let longest = current.after(self.limits.certificate_seconds);
+                let expiry = Time(claims.validity.not_after.0.min(longest.0));
                 newer.then_some((StoredKind::Certificate, expiry, true))
             }
         }
@@ -129,7 +136,7 @@ impl StandardService {
             self.collector.make_room(missing).await;
             appended = self.store.append_inbox(key, entry, notification, expiry.0).await;
         }
-        self.acknowledge_write(appended.map(|_| ()), claims)
+        self.acknowledge_write(appended, claims)
     }
 
     pub(super) async fn read_inbox(&self, proof: &InboxProof) -> Response {
@@ -174,13 +181,19 @@ impl StandardService {
         ReceiptClaims { network, kind, key, digest, size, expiry, node, nonce }
     }
 
+    /// Signs for what was kept, until when it is kept.
     fn acknowledge_write(
         &self,
-        written: Result<(), StoreError>,
-        claims: ReceiptClaims,
+        written: Result<Stored, StoreError>,
+        mut claims: ReceiptClaims,
     ) -> Response {
         match written {
-            Ok(()) => Response::Receipt(Box::new(Receipt::issue(self.identity.secret(), claims))),
+            Ok(stored) => {
+                if let Stored::AlreadyHeld { expiry } = stored {
+                    claims.expiry = Time(expiry);
+                }
+                Response::Receipt(Box::new(Receipt::issue(self.identity.secret(), claims)))
+            }
             Err(error) => refuse(&error),
         }
     }

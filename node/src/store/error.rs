@@ -49,10 +49,10 @@ pub enum StoreError {
     /// Another object lies at this key.
     #[error("another object is stored at this key")]
     Conflict,
-    /// The store's quota is used up.
+    /// The store's quota is used up, or the disk is.
     #[error("the store is full, {missing} bytes are missing")]
     Full {
-        /// Payload bytes that must be freed before this write would fit.
+        /// Counted bytes that must be freed before this write would fit.
         missing: u64,
     },
     /// The inbox's quota of entries or bytes is used up.
@@ -125,6 +125,7 @@ macro_rules! from_redb {
 }
 from_redb!(
     CommitError,
+    CompactionError,
     DatabaseError,
     SetDurabilityError,
     StorageError,

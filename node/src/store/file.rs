@@ -1,15 +1,17 @@
 //! The store's file: created where there is none, opened only as it is, verified whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase as _};
+use redb::{Database, ReadableDatabase as _, StorageBackend};
 
 use super::rows::{CHUNKS, DIGESTS, ENTRIES, EXPIRIES, FORMAT, INBOXES, META, OBJECTS, VERSION};
-use super::{Corruption, StoreError, verify};
+use super::writer::FULL;
+use super::{Corruption, StoreError, space, verify};
+use crate::durable;
 
 /// Memory for redb's pages, in bytes; half of it may be pages not yet written.
 const CACHE: usize = 64 << 20;
@@ -36,8 +38,7 @@ pub(super) fn create(path: &Path) -> Result<Database, StoreError> {
         kind => StoreError::Io(kind),
     })?;
     let created = guarded(|| {
-        let database = builder().create_with_backend(FileBackend::new(file)?)?;
-        lay_out(&database)?;
+        let database = begin(FileBackend::new(file)?)?;
         sync_folder(path)?;
         Ok(database)
     });
@@ -48,7 +49,33 @@ pub(super) fn create(path: &Path) -> Result<Database, StoreError> {
     created
 }
 
-/// Opens the file and verifies every page that is in use.
+/// Makes a store in what is empty.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn begin(backend: impl StorageBackend) -> Result<Database, StoreError> {
+    let database = builder().create_with_backend(backend)?;
+    lay_out(&database)?;
+    Ok(database)
+}
+
+/// Opens what holds a store, and verifies every page that is in use.
+///
+/// # Errors
+/// [`StoreError::Corrupt`], [`StoreError::Version`], [`StoreError::Io`].
+pub(super) fn open_in(backend: impl StorageBackend) -> Result<Database, StoreError> {
+    if backend.len().is_ok_and(|length| length == 0) {
+        return Err(StoreError::Corrupt(Corruption::File));
+    }
+    guarded(|| {
+        let database = builder().create_with_backend(backend)?;
+        check(&database)?;
+        Ok(database)
+    })
+}
+
+/// Opens the file and verifies every page that is in use. Where the disk is full, the reserve is
+/// given up for it.
 ///
 /// # Errors
 /// [`StoreError::Missing`], [`StoreError::Locked`], [`StoreError::Corrupt`],
@@ -59,11 +86,28 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing),
         Err(cause) => return Err(StoreError::Io(cause.kind())),
     }
-    guarded(|| {
-        let database = builder().open(path)?;
-        check(&database)?;
-        Ok(database)
-    })
+    let verified = || {
+        guarded(|| {
+            let database = builder().open(path)?;
+            check(&database)?;
+            Ok(database)
+        })
+    };
+    match verified() {
+        Err(FULL) if space::release(path) => verified(),
+        opened => opened,
+    }
+}
+
+/// Gives the space back that is free inside the file; bytes that the file has become shorter by.
+///
+/// # Errors
+/// [`StoreError::Io`], [`StoreError::Corrupt`].
+pub(super) fn compact(path: &Path, database: &mut Database) -> Result<u64, StoreError> {
+    let length = || fs::metadata(path).map(|file| file.len()).unwrap_or_default();
+    let before = length();
+    guarded(|| Ok(database.compact()?))?;
+    Ok(before.saturating_sub(length()))
 }
 
 /// Runs `work`, taking a panic of redb for what it is: a file that is not as redb wrote it.
@@ -115,8 +159,9 @@ fn check(database: &Database) -> Result<(), StoreError> {
 }
 
 /// Makes the name of a new file durable in its folder.
-fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or_else(|| Path::new(".")));
-    folder.and_then(|folder| folder.sync_all()).map_err(|cause| StoreError::Io(cause.kind()))
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    durable::sync_folder(path).map_err(|cause| StoreError::Io(cause.kind()))
 }

@@ -7,7 +7,7 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::rows::{
     CHUNK, CHUNKS, DIGESTS, ENTRIES, ENTRY, EXPIRIES, EntryKey, EntryRow, ExpiryKey, INBOXES,
-    InboxRow, META, OBJECT, OBJECTS, ObjectRow, payload,
+    InboxRow, LEAST, META, OBJECT, OBJECTS, ObjectRow, TIME, entry_counted, payload,
 };
 use super::{StoreError, StoreLimits};
 
@@ -15,6 +15,9 @@ use super::{StoreError, StoreLimits};
 pub(super) trait Write: Send + 'static {
     /// What the caller is told once the change is durable.
     type Answer: Send + 'static;
+
+    /// Whether the change gives space back, so that it is made even where the disk is full.
+    const FREES: bool = false;
 
     /// Makes the change.
     ///
@@ -26,7 +29,7 @@ pub(super) trait Write: Send + 'static {
 /// What the store holds in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
-    /// Payload bytes of objects and entries.
+    /// What objects and entries count for, bytes.
     pub(super) bytes: u64,
     pub(super) objects: u64,
     pub(super) entries: u64,
@@ -60,22 +63,27 @@ pub(super) struct Group<'txn> {
     pub(super) digests: Table<'txn, (&'static [u8; 32], &'static [u8; 32]), u64>,
     pub(super) expiries: Table<'txn, ExpiryKey, ()>,
     meta: Table<'txn, &'static str, u64>,
+    /// Bytes by which what is counted may grow on this disk.
+    room: u64,
     changed: bool,
 }
 
 impl<'txn> Group<'txn> {
-    /// Opens the tables in `txn`.
+    /// Opens the tables in `txn`; `room` tells what the disk has for what is counted so much now.
     ///
     /// # Errors
     /// Failures of the transaction.
     pub(super) fn open(
         txn: &'txn WriteTransaction,
         limits: &'txn StoreLimits,
+        room: impl FnOnce(u64) -> u64,
     ) -> Result<Self, StoreError> {
         let meta = txn.open_table(META)?;
+        let totals = Totals::load(&meta)?;
         Ok(Self {
             limits,
-            totals: Totals::load(&meta)?,
+            totals,
+            room: room(totals.bytes),
             objects: txn.open_table(OBJECTS)?,
             chunks: txn.open_table(CHUNKS)?,
             inboxes: txn.open_table(INBOXES)?,
@@ -103,16 +111,45 @@ impl<'txn> Group<'txn> {
         self.changed = true;
     }
 
-    /// Checks that `added` payload bytes fit once `freed` are gone.
+    /// Checks that what counts for `added` fits once what counts for `freed` is gone: into the
+    /// quota, and onto the disk. What is freed in a transaction is of no use on the disk before the
+    /// next one.
     ///
     /// # Errors
     /// [`StoreError::Full`].
     pub(super) fn check_room(&self, added: u64, freed: u64) -> Result<(), StoreError> {
         let kept = self.totals.bytes.saturating_sub(freed);
-        match kept.saturating_add(added).saturating_sub(self.limits.max_bytes) {
+        let over = kept.saturating_add(added).saturating_sub(self.limits.max_bytes);
+        match over.max(added.saturating_sub(self.room)) {
             0 => Ok(()),
             missing => Err(StoreError::Full { missing }),
         }
+    }
+
+    /// Whether a change that only rewrites a row may be made: not where it would take of the space for
+    /// deletions.
+    pub(super) const fn may_rewrite(&self) -> bool {
+        self.room >= LEAST
+    }
+
+    /// Counts what was added.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the total overflows.
+    pub(super) fn count(&mut self, added: u64) -> Result<(), StoreError> {
+        self.room = self.room.saturating_sub(added);
+        self.totals.bytes = add(self.totals.bytes, added)?;
+        Ok(())
+    }
+
+    /// Notes the time in `meta`, unix seconds.
+    ///
+    /// # Errors
+    /// Failures of the transaction.
+    pub(super) fn note_time(&mut self, now: u64) -> Result<(), StoreError> {
+        self.change();
+        self.meta.insert(TIME, now)?;
+        Ok(())
     }
 
     /// The object at `key`, without its bytes.
@@ -142,8 +179,28 @@ impl<'txn> Group<'txn> {
         }
         self.expiries.insert((object.expiry, OBJECT, key, 0), ())?;
         self.totals.objects = add(self.totals.objects, 1)?;
-        self.totals.bytes = add(self.totals.bytes, object.size)?;
-        Ok(())
+        self.count(object.counted())
+    }
+
+    /// Puts an entry at the end of the inbox at `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] and failures of the transaction.
+    pub(super) fn put_entry(
+        &mut self,
+        key: &[u8; 32],
+        entry: &EntryRow<'_>,
+    ) -> Result<(), StoreError> {
+        let size = entry_counted(payload(entry.bytes));
+        let (entries, held, arrival) = self.inbox(key)?;
+        self.change();
+        self.entries.insert((key, arrival), entry.encode().as_slice())?;
+        self.digests.insert((key, &entry.digest), arrival)?;
+        self.expiries.insert((entry.expiry, ENTRY, key, arrival), ())?;
+        let row = (entries.saturating_add(1), add(held, size)?, add(arrival, 1)?);
+        self.inboxes.insert(key, row)?;
+        self.totals.entries = add(self.totals.entries, 1)?;
+        self.count(size)
     }
 
     /// Removes `object`, which lies at `key`, and its bytes.
@@ -160,11 +217,11 @@ impl<'txn> Group<'txn> {
         self.chunks.retain_in((key, 0)..=(key, u32::MAX), |_, _| false)?;
         self.expiries.remove((object.expiry, OBJECT, key, 0))?;
         self.totals.objects = sub(self.totals.objects, 1)?;
-        self.totals.bytes = sub(self.totals.bytes, object.size)?;
+        self.totals.bytes = sub(self.totals.bytes, object.counted())?;
         Ok(())
     }
 
-    /// Removes the entry that arrived at `key` as number `arrival`; returns its payload bytes, if
+    /// Removes the entry that arrived at `key` as number `arrival`; returns what it counted for, if
     /// it was there.
     ///
     /// # Errors
@@ -177,8 +234,8 @@ impl<'txn> Group<'txn> {
         let Some(row) = self.entries.remove((key, arrival))? else {
             return Ok(None);
         };
-        let EntryRow { digest, expiry, bytes } = EntryRow::decode(row.value())?;
-        let size = payload(bytes);
+        let EntryRow { digest, expiry, bytes, .. } = EntryRow::decode(row.value())?;
+        let size = entry_counted(payload(bytes));
         drop(row);
         self.change();
         self.digests.remove((key, &digest))?;

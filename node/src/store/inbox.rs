@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, ReadableTable as _};
 
-use super::group::{Group, Write, add};
-use super::rows::{ENTRIES, ENTRY, EntryRow, INBOXES, payload};
+use super::group::{Group, Write};
+use super::objects::moved;
+use super::rows::{ENTRIES, ENTRY, EntryRow, INBOXES, entry_counted, payload};
 use super::{Store, StoreError, Stored};
 
 /// One notification in an inbox.
@@ -35,13 +36,15 @@ pub struct InboxPage {
 pub struct InboxUsage {
     /// Entries in it.
     pub entries: u32,
-    /// Their payload bytes.
+    /// What they count for, bytes.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Appends an entry to the inbox at `key`, unless it holds one with this digest. It is dropped
-    /// after `expiry` (unix seconds).
+    /// Appends an entry to the inbox at `key`. It is dropped after `expiry` (unix seconds). If one
+    /// with this digest is there, its expiry moves, by [`StoreLimits::extension`] at most in all.
+    ///
+    /// [`StoreLimits::extension`]: super::StoreLimits::extension
     ///
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::InboxFull`], [`StoreError::Full`],
@@ -105,29 +108,45 @@ struct Append {
     expiry: u64,
 }
 
+impl Append {
+    /// Moves the expiry of the entry that arrived as number `arrival`, as far as it may move.
+    fn repeat(&self, group: &mut Group<'_>, arrival: u64) -> Result<Stored, StoreError> {
+        let Self { key, expiry, .. } = self;
+        let row = group.entries.get((key, arrival))?.map(|row| row.value().to_vec());
+        let row = row.ok_or_else(|| StoreError::row("digests"))?;
+        let mut entry = EntryRow::decode(&row)?;
+        let before = entry.expiry;
+        if group.may_rewrite() {
+            entry.expiry = moved(before, *expiry, entry.latest);
+        }
+        if entry.expiry != before {
+            group.change();
+            group.entries.insert((key, arrival), entry.encode().as_slice())?;
+            group.expiries.remove((before, ENTRY, key, arrival))?;
+            group.expiries.insert((entry.expiry, ENTRY, key, arrival), ())?;
+        }
+        Ok(Stored::AlreadyHeld { expiry: entry.expiry })
+    }
+}
+
 impl Write for Append {
     type Answer = Stored;
 
     fn apply(&self, group: &mut Group<'_>) -> Result<Stored, StoreError> {
         let Self { key, digest, bytes, expiry } = self;
-        if group.digests.get((key, digest))?.is_some() {
-            return Ok(Stored::AlreadyHeld);
+        let held = group.digests.get((key, digest))?.map(|row| row.value());
+        if let Some(arrival) = held {
+            return self.repeat(group, arrival);
         }
-        let size = payload(bytes);
-        let (entries, held, arrival) = group.inbox(key)?;
+        let size = entry_counted(payload(bytes));
+        let (entries, held, _) = group.inbox(key)?;
         let held = held.saturating_add(size);
         if entries >= group.limits.inbox_entries || held > group.limits.inbox_bytes {
             return Err(StoreError::InboxFull);
         }
         group.check_room(size, 0)?;
-        group.change();
-        let row = EntryRow { digest: *digest, expiry: *expiry, bytes }.encode();
-        group.entries.insert((key, arrival), row.as_slice())?;
-        group.digests.insert((key, digest), arrival)?;
-        group.expiries.insert((*expiry, ENTRY, key, arrival), ())?;
-        group.inboxes.insert(key, (entries.saturating_add(1), held, add(arrival, 1)?))?;
-        group.totals.entries = add(group.totals.entries, 1)?;
-        group.totals.bytes = add(group.totals.bytes, size)?;
+        let latest = expiry.saturating_add(group.limits.extension);
+        group.put_entry(key, &EntryRow { digest: *digest, expiry: *expiry, latest, bytes })?;
         Ok(Stored::New)
     }
 }
@@ -139,6 +158,8 @@ struct Acknowledge {
 
 impl Write for Acknowledge {
     type Answer = u32;
+
+    const FREES: bool = true;
 
     fn apply(&self, group: &mut Group<'_>) -> Result<u32, StoreError> {
         let mut removed: u32 = 0;
@@ -176,6 +197,7 @@ fn read_page(
 #[cfg(test)]
 mod tests {
     use super::super::StoreLimits;
+    use super::super::rows::LEAST;
     use super::super::tests::{limits, temporary};
     use super::*;
 
@@ -196,7 +218,7 @@ mod tests {
         store.append_inbox([8; 32], [8; 32], vec![8], 1000).await.unwrap();
         store.append_inbox([10; 32], [10; 32], vec![10], 1000).await.unwrap();
         let again = store.append_inbox([9; 32], [3; 32], vec![3; 10], 1000).await;
-        assert_eq!(again, Ok(Stored::AlreadyHeld));
+        assert_eq!(again, Ok(Stored::AlreadyHeld { expiry: 1000 }));
         assert_eq!(digests(&store, 100).await, (vec![5, 3, 4, 1], false));
         assert_eq!(digests(&store, 40).await, (vec![5, 3, 4, 1], false));
         assert_eq!(digests(&store, 39).await, (vec![5, 3, 4], true));
@@ -206,7 +228,7 @@ mod tests {
         assert_eq!(removed, Ok(2));
         assert_eq!(digests(&store, 100).await, (vec![4, 1], false));
         let usage = store.inbox_usage([9; 32]).await.unwrap();
-        assert_eq!(usage, InboxUsage { entries: 2, bytes: 20 });
+        assert_eq!(usage, InboxUsage { entries: 2, bytes: 2 * LEAST + 20 });
         // What was acknowledged may come again, at the end.
         store.append_inbox([9; 32], [5; 32], vec![5; 10], 1000).await.unwrap();
         assert_eq!(digests(&store, 100).await, (vec![4, 1, 5], false));
@@ -218,21 +240,35 @@ mod tests {
 
     #[tokio::test]
     async fn quotas_are_exact() {
-        let (_folder, store) =
-            temporary(StoreLimits { inbox_entries: 3, inbox_bytes: 100, ..limits() });
+        let inbox_bytes = 3 * LEAST + 100;
+        let (_folder, store) = temporary(StoreLimits { inbox_entries: 3, inbox_bytes, ..limits() });
         let append = |inbox: u8, digest: u8, size: usize| {
             store.append_inbox([inbox; 32], [digest; 32], vec![0; size], 1000)
         };
-        assert_eq!(append(1, 1, 101).await, Err(StoreError::InboxFull));
         assert_eq!(append(1, 1, 60).await, Ok(Stored::New));
-        assert_eq!(append(1, 2, 41).await, Err(StoreError::InboxFull));
         assert_eq!(append(1, 2, 40).await, Ok(Stored::New));
-        assert_eq!(append(1, 2, 40).await, Ok(Stored::AlreadyHeld));
+        assert_eq!(append(1, 2, 40).await, Ok(Stored::AlreadyHeld { expiry: 1000 }));
+        assert_eq!(append(1, 3, 1).await, Err(StoreError::InboxFull), "by a byte");
         assert_eq!(append(1, 3, 0).await, Ok(Stored::New));
         assert_eq!(append(1, 4, 0).await, Err(StoreError::InboxFull));
         assert_eq!(append(2, 4, 100).await, Ok(Stored::New), "another inbox");
         assert_eq!(store.acknowledge([1; 32], &[[3; 32]]).await, Ok(1));
         assert_eq!(append(1, 4, 0).await, Ok(Stored::New));
+        store.verify().await.unwrap();
+    }
+    #[tokio::test]
+    async fn a_repetition_moves_the_expiry_so_far_and_no_further() {
+        let (_folder, store) = temporary(StoreLimits { extension: 1000, ..limits() });
+        let append = async |expiry| store.append_inbox([9; 32], [1; 32], vec![1; 10], expiry).await;
+        assert_eq!(append(1000).await, Ok(Stored::New));
+        for (expiry, held) in [(500, 1000), (1500, 1500), (1400, 1500), (2500, 2000)] {
+            let moved = append(expiry).await;
+            assert_eq!(moved, Ok(Stored::AlreadyHeld { expiry: held }));
+            store.verify().await.unwrap();
+        }
+        assert_eq!(store.inbox_usage([9; 32]).await.unwrap().entries, 1);
+        assert_eq!(store.expire(2000, 10).await, Ok(0));
+        assert_eq!(store.expire(2001, 10).await, Ok(1));
         store.verify().await.unwrap();
     }
 }

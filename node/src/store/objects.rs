@@ -1,11 +1,9 @@
 //! Objects: the primitives `store`, `fetch` and `delete` (paper, section 2.2).
 
-use std::mem;
-
 use redb::ReadTransaction;
 
-use super::group::{Group, Write};
-use super::rows::{CHUNKS, MAX_DELETERS, OBJECT, OBJECTS, ObjectRow, payload};
+use super::group::{Group, Write, sub};
+use super::rows::{CHUNKS, MAX_DELETERS, OBJECT, OBJECTS, ObjectRow, payload, permissions};
 use super::{Store, StoreError};
 
 /// What an object is.
@@ -39,7 +37,10 @@ pub enum Stored {
     /// It was stored.
     New,
     /// It was here already, with this digest.
-    AlreadyHeld,
+    AlreadyHeld {
+        /// Until when it is kept, unix seconds.
+        expiry: u64,
+    },
 }
 
 /// What became of an object to be deleted.
@@ -56,10 +57,13 @@ pub enum Deleted {
 }
 
 impl Store {
-    /// Stores `object` at `key`. If it is held already, its permissions are united and the later
-    /// expiry stays; an object held without any permission stays without, so that nobody can add
-    /// one and delete it. With `replace` it takes the place of another object at this key,
-    /// permissions and all.
+    /// Stores `object` at `key`. If it is held already, with the same permissions, the later expiry
+    /// stays, but it moves by [`StoreLimits::extension`] at most in all; a permission that was used
+    /// stays used. With other permissions it is another object: whoever holds the bytes could
+    /// otherwise add a permission that is never used, or take one away. With `replace` it takes the
+    /// place of another object at this key, permissions and all.
+    ///
+    /// [`StoreLimits::extension`]: super::StoreLimits::extension
     ///
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::Conflict`], [`StoreError::Full`],
@@ -73,7 +77,10 @@ impl Store {
         let StoredObject { kind, digest, expiry, deleters, bytes } = object;
         self.check_size(bytes.len())?;
         let deleters = deleters.into_iter().collect();
-        let object = ObjectRow { kind, digest, expiry, size: payload(&bytes), deleters };
+        let permissions = permissions(&deleters);
+        let size = payload(&bytes);
+        let latest = expiry.saturating_add(self.inner.shared.limits.extension);
+        let object = ObjectRow { kind, digest, expiry, latest, permissions, size, deleters };
         let size = object.deleters_size();
         if size > MAX_DELETERS {
             return Err(StoreError::TooLarge { size, limit: MAX_DELETERS });
@@ -109,15 +116,15 @@ impl Write for StoreObject {
     type Answer = Stored;
 
     fn apply(&self, group: &mut Group<'_>) -> Result<Stored, StoreError> {
-        let size = self.object.size;
+        let added = self.object.counted();
         match group.object(&self.key)? {
-            Some(held) if held.digest == self.object.digest => return self.unite(group, held),
+            Some(held) if self.repeats(&held) => return self.repeat(group, held),
             Some(_) if !self.replace => return Err(StoreError::Conflict),
             Some(other) => {
-                group.check_room(size, other.size)?;
+                group.check_room(added, other.counted())?;
                 group.discard_object(&self.key, &other)?;
             }
-            None => group.check_room(size, 0)?,
+            None => group.check_room(added, 0)?,
         }
         group.put_object(&self.key, &self.object, &self.bytes)?;
         Ok(Stored::New)
@@ -125,24 +132,32 @@ impl Write for StoreObject {
 }
 
 impl StoreObject {
-    /// Adds what this `store` brings to the object that is held already.
-    fn unite(&self, group: &mut Group<'_>, mut held: ObjectRow) -> Result<Stored, StoreError> {
-        let before = (held.deleters.len(), held.expiry);
-        if !held.deleters.is_empty() {
-            held.deleters.extend(self.object.deleters.iter().cloned());
-        }
-        let expiry = held.expiry.max(self.object.expiry);
-        let expired = mem::replace(&mut held.expiry, expiry);
-        if before == (held.deleters.len(), held.expiry) {
-            return Ok(Stored::AlreadyHeld);
-        }
-        let row = held.encode()?;
-        group.change();
-        group.objects.insert(&self.key, row.as_slice())?;
-        group.expiries.remove((expired, OBJECT, &self.key, 0))?;
-        group.expiries.insert((expiry, OBJECT, &self.key, 0), ())?;
-        Ok(Stored::AlreadyHeld)
+    /// Whether `held` is the same object, stored with the same permissions.
+    fn repeats(&self, held: &ObjectRow) -> bool {
+        let known = |object: &ObjectRow| (object.kind, object.digest, object.permissions);
+        known(held) == known(&self.object)
     }
+
+    /// Moves the expiry of the object that is held already, as far as it may move.
+    fn repeat(&self, group: &mut Group<'_>, mut held: ObjectRow) -> Result<Stored, StoreError> {
+        let before = held.expiry;
+        if group.may_rewrite() {
+            held.expiry = moved(before, self.object.expiry, held.latest);
+        }
+        if held.expiry != before {
+            let row = held.encode()?;
+            group.change();
+            group.objects.insert(&self.key, row.as_slice())?;
+            group.expiries.remove((before, OBJECT, &self.key, 0))?;
+            group.expiries.insert((held.expiry, OBJECT, &self.key, 0), ())?;
+        }
+        Ok(Stored::AlreadyHeld { expiry: held.expiry })
+    }
+}
+
+/// Where a repetition moves an expiry: ahead only, and not beyond `latest`. All unix seconds.
+pub(super) fn moved(held: u64, repeated: u64, latest: u64) -> u64 {
+    held.max(repeated.min(latest))
 }
 
 struct DeleteObject {
@@ -153,18 +168,23 @@ struct DeleteObject {
 impl Write for DeleteObject {
     type Answer = Deleted;
 
+    const FREES: bool = true;
+
     fn apply(&self, group: &mut Group<'_>) -> Result<Deleted, StoreError> {
         let Some(mut object) = group.object(&self.key)? else {
             return Ok(Deleted::NotFound);
         };
-        if !object.deleters.remove(&self.deleter) {
+        if !object.deleters.contains(&self.deleter) {
             return Ok(Deleted::NotPermitted);
         }
-        if object.deleters.is_empty() {
+        if object.deleters.len() == 1 {
             group.discard_object(&self.key, &object)?;
             return Ok(Deleted::Discarded);
         }
+        let before = object.counted();
+        object.deleters.remove(&self.deleter);
         group.change();
+        group.totals.bytes = sub(group.totals.bytes, before.saturating_sub(object.counted()))?;
         group.objects.insert(&self.key, object.encode()?.as_slice())?;
         Ok(Deleted::Kept)
     }
@@ -174,7 +194,8 @@ fn fetch(txn: &ReadTransaction, key: &[u8; 32]) -> Result<Option<StoredObject>, 
     let Some(row) = txn.open_table(OBJECTS)?.get(key)? else {
         return Ok(None);
     };
-    let ObjectRow { kind, digest, expiry, size, deleters } = ObjectRow::decode(row.value())?;
+    let row = ObjectRow::decode(row.value())?;
+    let ObjectRow { kind, digest, expiry, size, deleters, .. } = row;
     let mut bytes = Vec::new();
     for chunk in txn.open_table(CHUNKS)?.range((key, 0)..=(key, u32::MAX))? {
         bytes.extend_from_slice(chunk?.1.value());
@@ -188,7 +209,7 @@ fn fetch(txn: &ReadTransaction, key: &[u8; 32]) -> Result<Option<StoredObject>, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::CHUNK;
+    use super::super::rows::{CHUNK, LEAST};
     use super::super::tests::{limits, object, temporary};
     use super::*;
 
@@ -205,7 +226,8 @@ mod tests {
             assert_eq!(store.delete(key, b"eve").await, Ok(Deleted::NotPermitted));
             assert_eq!(store.delete(key, b"bob").await, Ok(Deleted::Kept));
             assert_eq!(store.delete(key, b"bob").await, Ok(Deleted::NotPermitted));
-            assert_eq!(store.usage().await.unwrap().bytes, payload(&body.bytes));
+            let alices = LEAST + payload(&body.bytes) + 4 + 5;
+            assert_eq!(store.usage().await.unwrap().bytes, alices);
             assert_eq!(store.delete(key, b"alice").await, Ok(Deleted::Discarded));
             assert_eq!(store.delete(key, b"alice").await, Ok(Deleted::NotFound));
             assert_eq!(store.fetch(key).await, Ok(None));
@@ -215,33 +237,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_store_unites() {
-        let (_folder, store) = temporary(limits());
+    async fn a_repetition_moves_the_expiry_so_far_and_no_permission() {
+        let (_folder, store) = temporary(super::super::StoreLimits { extension: 1000, ..limits() });
         let key = [1; 32];
-        let first = object(1, 9, &[b"bob"]);
-        let again =
-            StoredObject { expiry: 2000, deleters: vec![b"carol".to_vec()], ..first.clone() };
+        let first = object(1, 9, &[b"bob", b"carol"]);
         assert_eq!(store.store(key, first.clone(), false).await, Ok(Stored::New));
         let commits = store.usage().await.unwrap().commits;
-        assert_eq!(store.store(key, first.clone(), false).await, Ok(Stored::AlreadyHeld));
+        let again = async |expiry| {
+            let again = StoredObject { expiry, ..first.clone() };
+            store.store(key, again, true).await
+        };
+        assert_eq!(again(1000).await, Ok(Stored::AlreadyHeld { expiry: 1000 }));
         assert_eq!(store.usage().await.unwrap().commits, commits, "nothing to commit");
-        assert_eq!(store.store(key, again, true).await, Ok(Stored::AlreadyHeld));
-        assert_eq!(store.store(key, first, false).await, Ok(Stored::AlreadyHeld));
+        assert_eq!(store.delete(key, b"bob").await, Ok(Deleted::Kept));
+        for (expiry, held) in [(1500, 1500), (1400, 1500), (2500, 2000), (9999, 2000)] {
+            assert_eq!(again(expiry).await, Ok(Stored::AlreadyHeld { expiry: held }));
+        }
         let held = store.fetch(key).await.unwrap().unwrap();
-        assert_eq!((held.expiry, held.deleters), (2000, vec![b"bob".to_vec(), b"carol".to_vec()]));
+        assert_eq!((held.expiry, held.deleters), (2000, vec![b"carol".to_vec()]), "bob's is used");
         store.verify().await.unwrap();
-        assert_eq!(store.expire(1999, 10).await, Ok(0));
+        assert_eq!(store.expire(2000, 10).await, Ok(0));
         assert_eq!(store.expire(2001, 10).await, Ok(1));
         store.verify().await.unwrap();
     }
 
     #[tokio::test]
-    async fn nobody_makes_an_undeletable_object_deletable() {
+    async fn nobody_adds_or_takes_a_permission() {
         let (_folder, store) = temporary(limits());
-        let key = [1; 32];
-        store.store(key, object(1, 9, &[]), false).await.unwrap();
-        store.store(key, object(1, 9, &[b"eve"]), false).await.unwrap();
-        assert_eq!(store.delete(key, b"eve").await, Ok(Deleted::NotPermitted));
+        let (none, bobs) = ([1; 32], [2; 32]);
+        store.store(none, object(1, 9, &[]), false).await.unwrap();
+        store.store(bobs, object(1, 9, &[b"bob"]), false).await.unwrap();
+        for (key, others) in [
+            (none, &[b"eve".as_slice()][..]),
+            (bobs, &[b"eve"]),
+            (bobs, &[b"bob", b"eve"]),
+            (bobs, &[]),
+        ] {
+            let stored = store.store(key, object(1, 9, others), false).await;
+            assert_eq!(stored, Err(StoreError::Conflict));
+            assert_eq!(store.delete(key, b"eve").await, Ok(Deleted::NotPermitted));
+        }
+        assert_eq!(store.delete(bobs, b"bob").await, Ok(Deleted::Discarded), "bob is the last");
     }
 
     #[tokio::test]
@@ -254,24 +290,28 @@ mod tests {
         assert_eq!(store.store(key, other.clone(), true).await, Ok(Stored::New));
         assert_eq!(store.fetch(key).await, Ok(Some(other)));
         let usage = store.usage().await.unwrap();
-        assert_eq!((usage.bytes, usage.objects), (10, 1));
+        assert_eq!((usage.bytes, usage.objects), (LEAST + 10 + 4 + 5, 1));
         store.verify().await.unwrap();
     }
 
     #[tokio::test]
     async fn quotas_are_exact() {
+        let max_bytes = 2 * LEAST + 100;
         let (_folder, store) =
-            temporary(super::super::StoreLimits { max_bytes: 100, max_object: 60, ..limits() });
+            temporary(super::super::StoreLimits { max_bytes, max_object: 60, ..limits() });
         let too_large = store.store([1; 32], object(1, 61, &[]), false).await;
         assert_eq!(too_large, Err(StoreError::TooLarge { size: 61, limit: 60 }));
         store.store([1; 32], object(1, 60, &[]), false).await.unwrap();
         let full = store.store([2; 32], object(2, 41, &[]), false).await;
         assert_eq!(full, Err(StoreError::Full { missing: 1 }));
+        let full = store.store([2; 32], object(2, 31, &[b"carol!"]), false).await;
+        assert_eq!(full, Err(StoreError::Full { missing: 1 }), "a permission counts 4 bytes more");
         assert!(store.store([2; 32], object(2, 40, &[]), false).await.is_ok());
-        assert_eq!(store.usage().await.unwrap().bytes, 100);
+        assert_eq!(store.usage().await.unwrap().bytes, max_bytes);
         let full = store.append_inbox([3; 32], [3; 32], vec![0; 7], 1).await;
-        assert_eq!(full, Err(StoreError::Full { missing: 7 }));
-        assert!(store.append_inbox([3; 32], [3; 32], vec![], 1).await.is_ok());
+        assert_eq!(full, Err(StoreError::Full { missing: LEAST + 7 }));
+        let full = store.store([3; 32], object(3, 0, &[]), false).await;
+        assert_eq!(full, Err(StoreError::Full { missing: LEAST }), "nothing is for nothing");
         assert!(
             store.store([1; 32], object(3, 60, &[]), true).await.is_ok(),
             "in place of as much"

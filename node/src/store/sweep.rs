@@ -7,7 +7,7 @@ use std::ops::Bound;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, Value};
 
 use super::group::{Group, Totals, Write, add};
-use super::rows::{INBOXES, META, OBJECT, OBJECTS, ObjectRow};
+use super::rows::{INBOXES, META, OBJECT, OBJECTS, ObjectRow, TIME};
 use super::{Store, StoreError, verify};
 
 /// The end of the key order to walk from.
@@ -24,14 +24,14 @@ pub enum Direction {
 pub struct KeyUsage {
     /// The DHT key.
     pub key: [u8; 32],
-    /// Payload bytes of the object and the inbox there.
+    /// What the object and the inbox there count for, bytes.
     pub bytes: u64,
 }
 
 /// What the store holds in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Payload bytes of objects and inbox entries.
+    /// What objects and inbox entries count for, bytes: see `LEAST` in `rows.rs`.
     pub bytes: u64,
     /// Objects.
     pub objects: u64,
@@ -68,7 +68,7 @@ impl Store {
         self.read(look).await
     }
 
-    /// Drops the object and the inbox at `key`; returns the payload bytes freed.
+    /// Drops the object and the inbox at `key`; returns what they counted for, bytes.
     ///
     /// # Errors
     /// [`StoreError::Busy`]; faults.
@@ -83,6 +83,22 @@ impl Store {
     /// [`StoreError::Busy`]; faults.
     pub async fn expire(&self, now: u64, limit: u32) -> Result<u32, StoreError> {
         self.write(Expire { now, limit }).await
+    }
+
+    /// Keeps `now` (unix seconds) as the time at which the node last looked at its clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]; faults.
+    pub async fn note_time(&self, now: u64) -> Result<(), StoreError> {
+        self.write(NoteTime { now }).await
+    }
+
+    /// The time that was noted last, unix seconds.
+    ///
+    /// # Errors
+    /// Faults.
+    pub async fn noted_time(&self) -> Result<Option<u64>, StoreError> {
+        self.read(|txn| Ok(txn.open_table(META)?.get(TIME)?.map(|row| row.value()))).await
     }
 
     /// Tells what the store holds.
@@ -113,12 +129,14 @@ struct DropKey {
 impl Write for DropKey {
     type Answer = u64;
 
+    const FREES: bool = true;
+
     fn apply(&self, group: &mut Group<'_>) -> Result<u64, StoreError> {
         let Self { key } = self;
         let mut freed = 0;
         if let Some(object) = group.object(key)? {
             group.discard_object(key, &object)?;
-            freed = object.size;
+            freed = object.counted();
         }
         let mut arrivals = Vec::new();
         for row in group.entries.range((key, 0)..=(key, u64::MAX))? {
@@ -131,6 +149,18 @@ impl Write for DropKey {
     }
 }
 
+struct NoteTime {
+    now: u64,
+}
+
+impl Write for NoteTime {
+    type Answer = ();
+
+    fn apply(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        group.note_time(self.now)
+    }
+}
+
 struct Expire {
     now: u64,
     limit: u32,
@@ -138,6 +168,8 @@ struct Expire {
 
 impl Write for Expire {
     type Answer = u32;
+
+    const FREES: bool = true;
 
     fn apply(&self, group: &mut Group<'_>) -> Result<u32, StoreError> {
         let mut due = Vec::new();
@@ -173,7 +205,7 @@ fn keys(
     // The first `limit` keys overall are among the first `limit` of each table.
     let mut sizes = BTreeMap::new();
     walk(&objects, from, direction, limit, |key, row| {
-        sizes.insert(*key, ObjectRow::decode(row)?.size);
+        sizes.insert(*key, ObjectRow::decode(row)?.counted());
         Ok(())
     })?;
     walk(&inboxes, from, direction, limit, |key, (_, bytes, _)| {
@@ -215,6 +247,7 @@ fn walk<V: Value + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::LEAST;
     use super::super::tests::{limits, object, temporary};
     use super::super::{StoreLimits, StoredObject};
     use super::*;
@@ -224,9 +257,11 @@ mod tests {
         from: Option<u8>,
         direction: Direction,
         limit: usize,
-    ) -> Vec<(u8, u64)> {
+    ) -> Vec<(u8, (u64, u64))> {
         let keys = store.keys(from.map(|byte| [byte; 32]), direction, limit).await.unwrap();
-        keys.iter().map(|usage| (usage.key[0], usage.bytes)).collect()
+        // How many rows, and their bytes.
+        let rows = |usage: &KeyUsage| (usage.key[0], (usage.bytes / LEAST, usage.bytes % LEAST));
+        keys.iter().map(rows).collect()
     }
 
     #[tokio::test]
@@ -239,18 +274,18 @@ mod tests {
         for (key, digest) in [(5, 1), (5, 2), (3, 3), (7, 4)] {
             store.append_inbox([key; 32], [digest; 32], vec![0; 10], 1000).await.unwrap();
         }
-        let all = [(1, 100), (3, 10), (5, 120), (7, 10), (9, 100)];
+        let all = [(1, (1, 100)), (3, (1, 10)), (5, (3, 120)), (7, (1, 10)), (9, (1, 100))];
         assert_eq!(listed(&store, None, Ascending, 10).await, all);
-        assert_eq!(listed(&store, None, Descending, 2).await, [(9, 100), (7, 10)]);
-        assert_eq!(listed(&store, Some(3), Ascending, 2).await, [(5, 120), (7, 10)]);
-        assert_eq!(listed(&store, Some(4), Descending, 9).await, [(3, 10), (1, 100)]);
+        assert_eq!(listed(&store, None, Descending, 2).await, [(9, (1, 100)), (7, (1, 10))]);
+        assert_eq!(listed(&store, Some(3), Ascending, 2).await, [(5, (3, 120)), (7, (1, 10))]);
+        assert_eq!(listed(&store, Some(4), Descending, 9).await, [(3, (1, 10)), (1, (1, 100))]);
         assert_eq!(listed(&store, Some(9), Ascending, 9).await, []);
         assert_eq!(listed(&store, None, Ascending, 0).await, []);
-        assert_eq!(store.drop_key([5; 32]).await, Ok(120));
+        assert_eq!(store.drop_key([5; 32]).await, Ok(3 * LEAST + 120));
         assert_eq!(store.drop_key([5; 32]).await, Ok(0));
         assert!(!store.holds([5; 32]).await.unwrap() && store.holds([3; 32]).await.unwrap());
         let Usage { bytes, objects, inbox_entries, .. } = store.usage().await.unwrap();
-        assert_eq!((bytes, objects, inbox_entries), (220, 2, 2));
+        assert_eq!((bytes, objects, inbox_entries), (4 * LEAST + 220, 2, 2));
         store.verify().await.unwrap();
     }
 
@@ -260,7 +295,8 @@ mod tests {
         for age in 0..20 {
             let stored = StoredObject { expiry: 100 + u64::from(age), ..object(age, 10, &[]) };
             store.store([age; 32], stored, false).await.unwrap();
-            store.append_inbox([9; 32], [age; 32], vec![age], 100 + u64::from(age)).await.unwrap();
+            let expiry = 100 + u64::from(age);
+            store.append_inbox([9; 32], [age; 32], vec![age], expiry).await.unwrap();
         }
         assert_eq!(store.expire(100, 50).await, Ok(0), "not yet at the very second");
         assert_eq!(store.expire(110, 15).await, Ok(15));
@@ -268,7 +304,7 @@ mod tests {
         assert_eq!(store.expire(0, 15).await, Ok(0), "a clock set back");
         store.verify().await.unwrap();
         let Usage { bytes, objects, inbox_entries, .. } = store.usage().await.unwrap();
-        assert_eq!((bytes, objects, inbox_entries), (110, 10, 10));
+        assert_eq!((bytes, objects, inbox_entries), (20 * LEAST + 110, 10, 10));
         assert_eq!(store.read_inbox([9; 32], 100).await.unwrap().entries[0].digest, [10; 32]);
         assert_eq!(store.expire(u64::MAX, u32::MAX).await, Ok(20));
         assert_eq!(store.usage().await.unwrap().bytes, 0);

@@ -10,11 +10,16 @@ use super::*;
 mod crash;
 mod damage;
 mod full_disk;
+mod power;
+mod quota;
+mod repair;
 
 /// Limits that no test meets by accident.
 pub(super) fn limits() -> StoreLimits {
     StoreLimits {
         max_bytes: 1 << 30,
+        reserve: 0,
+        extension: 0,
         max_object: 1 << 20,
         inbox_entries: 10_000,
         inbox_bytes: 1 << 24,
@@ -125,11 +130,11 @@ async fn another_version_is_refused() {
     let path = folder.path().join("store");
     let database = redb::Database::open(&path).unwrap();
     let txn = database.begin_write().unwrap();
-    txn.open_table(rows::META).unwrap().insert(rows::VERSION, 2).unwrap();
+    txn.open_table(rows::META).unwrap().insert(rows::VERSION, 1).unwrap();
     txn.commit().unwrap();
     drop(database);
     let refused = Store::open(&path, limits()).unwrap_err();
-    assert_eq!(refused, StoreError::Version { found: 2, expected: 1 });
+    assert_eq!(refused, StoreError::Version { found: 1, expected: 2 });
 }
 
 #[tokio::test]
@@ -168,12 +173,14 @@ async fn writes_that_wait_share_a_commit() {
 
 #[tokio::test]
 async fn a_refused_write_leaves_its_group_alone() {
-    let (_folder, store) = temporary(StoreLimits { inbox_entries: 5, max_bytes: 1000, ..limits() });
+    let max_bytes = 6 * rows::LEAST + 1_000;
+    let (_folder, store) = temporary(StoreLimits { inbox_entries: 5, max_bytes, ..limits() });
     store.store([1; 32], object(1, 500, &[]), false).await.unwrap();
     let gate = hold(&store).await;
     let before = append(&store, 0..3).await;
     let (one, two) = (store.clone(), store.clone());
-    let full = tokio::spawn(async move { one.store([2; 32], object(2, 400, &[]), false).await });
+    let full =
+        tokio::spawn(async move { one.store([2; 32], object(2, 400 + 4_096, &[]), false).await });
     let conflict = tokio::spawn(async move { two.store([1; 32], object(2, 1, &[]), false).await });
     tokio::task::yield_now().await;
     let after = append(&store, 3..7).await;

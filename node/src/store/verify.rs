@@ -6,7 +6,7 @@ use super::StoreError;
 use super::group::{Totals, add};
 use super::rows::{
     CHUNKS, DIGESTS, ENTRIES, ENTRY, EXPIRIES, EntryRow, INBOXES, InboxRow, META, OBJECT, OBJECTS,
-    ObjectRow, payload,
+    ObjectRow, entry_counted, payload,
 };
 
 /// Verifies a snapshot.
@@ -40,7 +40,7 @@ fn objects(txn: &ReadTransaction, counted: &mut Totals) -> Result<(), StoreError
         expect("chunks", size == object.size)?;
         expect("expiries", expiries.get((object.expiry, OBJECT, key, 0))?.is_some())?;
         counted.objects = add(counted.objects, 1)?;
-        counted.bytes = add(counted.bytes, size)?;
+        counted.bytes = add(counted.bytes, object.counted())?;
     }
     expect("chunks", owned == chunks.len()?)
 }
@@ -73,7 +73,7 @@ fn inbox_row(txn: &ReadTransaction, key: &[u8; 32], next: u64) -> Result<InboxRo
         expect("digests", by_digest == Some(arrival))?;
         expect("expiries", expiries.get((entry.expiry, ENTRY, key, arrival))?.is_some())?;
         count = count.saturating_add(1);
-        bytes = add(bytes, payload(entry.bytes))?;
+        bytes = add(bytes, entry_counted(payload(entry.bytes)))?;
     }
     Ok((count, bytes, next))
 }

@@ -4,11 +4,15 @@
 //! ```text
 //! queue ─► group ─► transaction ─► commit durable ─► answers
 //!                       │ a row makes no sense: each write again, in a transaction of its own
+//!                       │ the disk is full: give up the reserve; open anew; what frees space again,
+//!                       │   each in a transaction of its own; the failure to the others
 //!                       └ the file failed: the failure to all of the group; open anew; rest
 //! ```
 //! Opening anew verifies the whole file. So that a disk which stays full does not keep the thread
-//! at that, writes are refused with the same failure for four times as long as it took.
+//! at that, writes are refused with the same failure for four times as long as it took. Those that
+//! free space are not: they are what ends it.
 
+use std::io::ErrorKind;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -21,12 +25,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::file::{self, Slot, guarded};
 use super::group::{Group, Write};
+use super::space::Space;
 use super::{Corruption, Shared, StoreError, StoreLimits};
+
+/// The disk is full.
+pub(super) const FULL: StoreError = StoreError::Io(ErrorKind::StorageFull);
 
 /// A write in the queue.
 pub(super) trait Job: Send {
     /// Tells whether somebody still waits for the answer.
     fn is_wanted(&self) -> bool;
+    /// Tells whether the change gives space back.
+    fn frees(&self) -> bool;
     /// Makes the change and keeps the answer back; an error is one that undoes the transaction.
     fn apply(&mut self, group: &mut Group<'_>) -> Result<(), StoreError>;
     /// Gives the answer that was kept back, or the failure that befell the group.
@@ -50,6 +60,10 @@ impl<W: Write> Pending<W> {
 impl<W: Write> Job for Pending<W> {
     fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
+    }
+
+    fn frees(&self) -> bool {
+        W::FREES
     }
 
     fn apply(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
@@ -82,6 +96,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     path: PathBuf,
     queue: mpsc::Receiver<Box<dyn Job>>,
+    space: Space,
     /// After a fault: until when writes are refused with it.
     rest: Option<(Instant, StoreError)>,
 }
@@ -93,7 +108,8 @@ impl Writer {
         path: PathBuf,
         queue: mpsc::Receiver<Box<dyn Job>>,
     ) -> Self {
-        Self { shared, path, queue, rest: None }
+        let space = Space::new(path.clone(), shared.limits.reserve);
+        Self { shared, path, queue, space, rest: None }
     }
 
     /// Starts the thread. It ends when the queue is closed and empty, and returns how closing the
@@ -108,6 +124,8 @@ impl Writer {
 
     fn run(mut self) -> Result<(), StoreError> {
         let most = self.shared.limits.group.max(1);
+        self.space.restore();
+        self.space.tell();
         while let Some(first) = self.queue.blocking_recv() {
             let mut group = vec![first];
             while group.len() < most {
@@ -129,9 +147,13 @@ impl Writer {
     fn serve(&mut self, mut group: Vec<Box<dyn Job>>) {
         if let Some((until, fault)) = self.rest {
             if Instant::now() < until {
-                return answer(group, Err(fault));
+                let (frees, others) =
+                    group.into_iter().partition(|job| fault == FULL && job.frees());
+                answer(others, Err(fault));
+                group = frees;
+            } else {
+                self.rest = None;
             }
-            self.rest = None;
         }
         let mut committed = self.commit(&mut group);
         if committed == Err(StoreError::Reopening) {
@@ -146,20 +168,33 @@ impl Writer {
                 }
             }
             Ok(()) | Err(StoreError::Corrupt(Corruption::Row(_))) => answer(group, committed),
-            Err(fault) => {
-                tracing::error!(%fault, writes = group.len(), "a commit failed");
-                answer(group, committed);
-                let began = Instant::now();
-                self.reopen(fault);
-                self.rest = Some((Instant::now() + began.elapsed().saturating_mul(4), fault));
-            }
+            Err(fault) => self.fail(group, fault),
+        }
+    }
+
+    /// Sees to a group whose commit failed, and to the file.
+    fn fail(&mut self, group: Vec<Box<dyn Job>>, fault: StoreError) {
+        tracing::error!(%fault, writes = group.len(), "a commit failed");
+        let again = fault == FULL && self.space.release();
+        let (again, lost) = group.into_iter().partition(|job| again && job.frees());
+        answer(lost, Err(fault));
+        let began = Instant::now();
+        self.reopen(fault);
+        self.rest = Some((Instant::now() + began.elapsed().saturating_mul(4), fault));
+        for job in again {
+            self.serve(vec![job]);
         }
     }
 
     /// Applies `group` in one transaction and makes it durable.
-    fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        let committed = guarded(|| self.shared.with(|db| commit(db, &self.shared.limits, group)))?;
-        self.shared.commits.fetch_add(u64::from(committed), Ordering::Relaxed);
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let Self { shared, space, .. } = self;
+        let committed = guarded(|| shared.with(|db| commit(db, &shared.limits, space, group)))?;
+        shared.commits.fetch_add(u64::from(committed), Ordering::Relaxed);
+        space.restore();
         Ok(())
     }
 
@@ -198,12 +233,13 @@ fn answer(group: Vec<Box<dyn Job>>, committed: Result<(), StoreError>) {
 fn commit(
     database: &Database,
     limits: &StoreLimits,
+    space: &mut Space,
     group: &mut [Box<dyn Job>],
 ) -> Result<bool, StoreError> {
     let mut txn = database.begin_write()?;
     txn.set_durability(Durability::Immediate)?;
     txn.set_two_phase_commit(true);
-    let mut tables = Group::open(&txn, limits)?;
+    let mut tables = Group::open(&txn, limits, |counted| space.room(counted))?;
     for job in group {
         job.apply(&mut tables)?;
     }

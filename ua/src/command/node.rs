@@ -1,6 +1,7 @@
 //! `cutout node`: run a node, check one, ask for its admission.
 
 pub mod status;
+pub mod store;
 
 use std::{
     io::IsTerminal as _,
@@ -15,8 +16,8 @@ use anon::{
 };
 use clap::{Args, Subcommand};
 use node::{
-    Carrier, ConfigError, Identity, Links, NetworkFile, Node, NodeConfig, NodeError, Onion,
-    Underlay, now,
+    Carrier, ConfigError, Identity, IdentityError, Links, NetworkFile, Node, NodeConfig, NodeError,
+    Onion, Underlay, now,
 };
 use tokio::signal;
 
@@ -44,6 +45,9 @@ pub enum NodeCommand {
         after_help = "Example:\n  cutout node request --network demo.toml --dir node1 --out node1.request"
     )]
     Request(RequestArgs),
+    /// Check or repair the store of a node that does not run
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// Arguments of `cutout node run`.
@@ -121,22 +125,36 @@ impl From<NodeError> for Failure {
             NodeError::Config(ConfigError::BadAddress(_)) => {
                 (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
             }
-            NodeError::Network(_) | NodeError::Config(_) | NodeError::BadAdmission(_) => {
-                (78, "check the file")
+            NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
+            NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
+            NodeError::Identity(IdentityError::Exposed(path)) => {
+                return Self::new(
+                    78,
+                    "the node does not start",
+                    &error,
+                    &format!(
+                        "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
+                        path.display()
+                    ),
+                );
+            }
+            NodeError::Identity(IdentityError::Damaged(_)) | NodeError::IdentityMissing(_) => (
+                78,
+                "restore identity.key from a copy; without one, start a new node in an empty directory",
+            ),
+            NodeError::Identity(IdentityError::Io { .. }) => {
+                (74, "check the node's directory and its permissions")
             }
             NodeError::Identity(_) => (
                 78,
                 "check the node's directory; if the network wants admission, see `cutout node request`",
             ),
-            NodeError::Store(node::StoreError::Locked) => {
-                (75, "stop the other node that uses this directory")
-            }
-            NodeError::StoreMissing(_) => {
-                (74, "restore store.redb, or start a new node in an empty directory")
-            }
-            NodeError::Store(_) | NodeError::Io { .. } => {
-                (74, "check the disk; restore the directory from a copy")
-            }
+            NodeError::StoreMissing(_) => (
+                74,
+                "restore store.redb; if it is lost, `cutout node store repair --dir DIR` begins an empty one",
+            ),
+            NodeError::Store(error) => return store::failure(*error).of("the node does not start"),
+            NodeError::Io { .. } => (74, "check the directory, its permissions and the disk"),
             NodeError::Listen(_) | NodeError::NoAddress => {
                 (69, "give a free address with --listen")
             }
@@ -156,6 +174,7 @@ pub async fn run(command: NodeCommand) -> Result<(), Failure> {
         NodeCommand::Status(args) => status::run(&args),
         NodeCommand::Check(args) => check(&args).await,
         NodeCommand::Request(args) => request(&args),
+        NodeCommand::Store(command) => store::run(command),
     }
 }
 
@@ -189,7 +208,8 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
 }
 
 async fn serve(args: RunArgs) -> Result<(), Failure> {
-    let running = with_tor(configured(&args)?, &args.dir).await?.start().await?;
+    let start = async { Ok(with_tor(configured(&args)?, &args.dir).await?.start().await?) };
+    let running = start.await.map_err(|failure: Failure| failure.at(&args.dir))?;
     let id = data_encoding::HEXLOWER.encode(&running.id().0);
     for address in running.addresses() {
         if args.json {
