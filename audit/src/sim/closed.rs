@@ -76,6 +76,23 @@ impl Guarded {
         self.f * self.mail_behind_guard(Recipients::Different)
     }
 
+    /// A sender's first mail, if a hostile guard can tell a hostile far end of its own which channel is whose.
+    #[must_use]
+    pub fn tagged(&self) -> f64 {
+        let a = self.knows_far_end();
+        // A hostile far end links; an honest one does if the guard knows it, and a storage node is hostile.
+        let stores = any(self.f, self.k);
+        let used = 1.0 - (1.0 - self.f) * (1.0 - a * stores);
+        self.f * (1.0 - (1.0 - used) * (1.0 - used) * (1.0 - self.f))
+    }
+
+    /// By time alone, where members count that see the sender compare its roster just before: the guard or one of
+    /// three members, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
+    #[must_use]
+    pub fn timing_with_members(&self) -> f64 {
+        any(self.f, 4) * any(self.f, 3 + 2 * self.k)
+    }
+
     /// By time alone: the guard, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
     #[must_use]
     pub fn timing(&self) -> f64 {
