@@ -18,7 +18,7 @@ pub const TEXT: &str = include_str!("../claims.toml");
 /// Under which name it lists the coalitions that link only once the recipient's keys are taken.
 pub const WITH_KEYS: &str = "guarded with Bob's keys";
 /// Under which name it lists the coalitions that link by what hostile nodes do, not by what they are told alone.
-pub const ACTING: &str = "guarded, acting";
+pub const ACTING: &str = "guarded where nodes act";
 
 /// All of it.
 #[derive(Clone, Debug, Deserialize)]

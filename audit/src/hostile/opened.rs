@@ -68,3 +68,76 @@ fn derive(salt: &[u8], secret: &[u8; 32], label: Label, context: &[u8]) -> Optio
     Hkdf::<Sha256>::new(Some(salt), secret).expand(&info, &mut key).ok()?;
     Some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        cell::CELL,
+        cell::Cell,
+        certificate::{NodeClaims, NodeId},
+        channel::{FarEnd, OpeningPath, Passage},
+        keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+        network::{Network, Revoked},
+        request::Request,
+        secretbox::{counter_nonce, open},
+        time::{Time, Validity},
+        verification::{CrossVerified, cross_verify},
+    };
+    use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn node(network: &Network, rng: &mut StdRng) -> (ChannelSecret, CrossVerified) {
+        let (identity, channel) = (IdentitySecret::generate(rng), ChannelSecret::generate(rng));
+        let claims = NodeClaims {
+            network: network.id,
+            identity: NodeId(identity.verify_key().0),
+            channel_key: channel.agreement_key(),
+            addresses: vec!["/ip4/10.1.0.1/tcp/1".to_owned()],
+            family: String::new(),
+            validity: Validity { not_before: NOW.before(60), not_after: NOW.after(60) },
+            admission: None,
+        };
+        let issued = anon::certificate::NodeCertificate::issue(&identity, claims);
+        let certificate = issued.verify(network, NOW).unwrap();
+        (channel, cross_verify(certificate.clone(), certificate).unwrap())
+    }
+
+    #[test]
+    fn a_hop_finds_the_next_ones_name_and_the_key_of_the_cells() {
+        let network = Network {
+            id: NetworkId::derive("audit.alt", None),
+            name: "audit.alt".to_owned(),
+            authority: None,
+            admission_required: false,
+            k: 4,
+            quorum: 3,
+            epoch_seconds: 86_400,
+            revoked: Revoked::default(),
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        let (first, last) = (node(&network, &mut rng), node(&network, &mut rng));
+        let (_, cell) = OpeningPath::start(&[(&first.1, None), (&last.1, None)], &mut rng).unwrap();
+        let create = cell.to_create().unwrap();
+        let opened = Opened::of(&create, first.0.expose_seed(), &network.id).unwrap();
+        let next = last.1.certificate().node().0;
+        assert_eq!(opened.plain.first(), Some(&1), "the mark of a go-between");
+        assert!(opened.plain.windows(32).any(|piece| piece == next));
+
+        // A channel to one node, which knows what the library will draw.
+        let (opening, cell) = OpeningPath::start(&[(&last.1, None)], &mut rng).unwrap();
+        let create = cell.to_create().unwrap();
+        let opened = Opened::of(&create, last.0.expose_seed(), &network.id).unwrap();
+        let (mut drawing, mut own) = (StdRng::seed_from_u64(2), [0; 32]);
+        StdRng::seed_from_u64(2).fill_bytes(&mut own);
+        let accepted = FarEnd::accept(&create, &last.0, &network.id, &mut drawing).unwrap();
+        let passage = opening.finish(&Cell::created(&accepted.created)).unwrap();
+        let Passage::Arrived(mut sender) = passage else { panic!("one hop is the last one") };
+        let cells = sender.request(&Request::Certificate).unwrap();
+        let key = opened.cell_key(own).unwrap();
+        let plain = open(&key, &counter_nonce(0), cells[0].as_bytes()).unwrap();
+        assert_eq!(plain.len(), CELL - TAG);
+    }
+}

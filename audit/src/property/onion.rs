@@ -144,7 +144,8 @@ fn features(received: &Received) -> Vec<u8> {
     let mut all = Vec::new();
     for bytes in [&received.message, &received.opened] {
         all.extend([low(bytes.len()), low(bytes.len() / 256)]);
-        all.push(low(longest_run(bytes).min(255)));
+        let run = longest_run(bytes);
+        all.extend([low(run), low(run / 256)]);
     }
     // What is not there at every hop is told by the sizes.
     let cut = |bytes: &[u8], length: usize| {
@@ -167,14 +168,20 @@ fn best_guesser(samples: &[Sample]) -> Option<(usize, usize, usize)> {
         samples.iter().enumerate().partition(|(number, _)| number % 2 == 0);
     let positions = samples.iter().map(|(bytes, _)| bytes.len()).min()?;
     let hits = |position: usize| {
-        let mut seen: BTreeMap<u8, BTreeMap<usize, usize>> = BTreeMap::new();
-        for (_, (bytes, place)) in &teaching {
-            let Some(byte) = bytes.get(position) else { continue };
-            *seen.entry(*byte).or_default().entry(*place).or_default() += 1;
+        // How often each value stood there at each place.
+        let mut seen = [[0_u16; MOST]; 256];
+        let counts = |seen: &mut [[u16; MOST]; 256], (_, (bytes, place)): &(usize, &Sample)| {
+            let row = seen.get_mut(usize::from(*bytes.get(position)?))?;
+            *row.get_mut(*place)? += 1;
+            Some(())
+        };
+        for sample in &teaching {
+            let _ = counts(&mut seen, sample);
         }
         let guess = |byte: u8| {
-            let places = seen.get(&byte)?.iter();
-            places.max_by_key(|(_, times)| **times).map(|(place, _)| *place)
+            let row = seen.get(usize::from(byte))?;
+            let places = row.iter().zip(0..).filter(|(times, _)| **times > 0);
+            places.max_by_key(|(times, _)| **times).map(|(_, place)| place)
         };
         let right = |(_, (bytes, place)): &&(usize, &Sample)| {
             bytes.get(position).is_some_and(|byte| guess(*byte).unwrap_or(0) == *place)
@@ -271,5 +278,26 @@ pub(super) fn family() -> Family<dyn Onions> {
                 Box::new(ZerosBeforeFillers),
             ),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn every_way_to_leak_a_place_is_seen() {
+        for mutant in family().mutants {
+            let seen = first_message(&*mutant.subject, &mut StdRng::seed_from_u64(7));
+            let (holds, seen) =
+                seen.unwrap_or_else(|| panic!("{} does no honest work", mutant.name));
+            println!("{}: {seen}", mutant.name);
+            assert!(!holds, "{}: {seen}", mutant.name);
+        }
+        let (holds, seen) = first_message(&Real, &mut StdRng::seed_from_u64(7)).unwrap();
+        assert!(holds, "{seen}");
+        println!("{seen}");
     }
 }

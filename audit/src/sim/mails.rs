@@ -233,7 +233,11 @@ pub(super) fn acting(
         let path =
             Guarded { f, k: options.cluster_k(), hops: setting.hops, witness: setting.witness };
         match (measure, acting) {
+            // With more middles each of them may be the one that is named a mark.
+            (Measure::Identifiers, _) if setting.hops != 1 => None,
             (Measure::Identifiers, Acting { marks: false, tags: true }) => Some(path.tagged()),
+            (Measure::Identifiers, Acting { marks: true, tags: false }) => Some(path.marked()),
+            (Measure::Identifiers, Acting::ALL) => Some(path.marked_and_tagged()),
             (Measure::Timing, Acting { marks: true, .. }) => Some(path.timing_with_members()),
             _ => None,
         }
