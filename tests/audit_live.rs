@@ -31,7 +31,14 @@ async fn what_is_published_is_found_and_no_mutant_of_the_network_survives() {
     caught("one-far-end-for-both-steps", "live.steps-apart");
 
     let findings = run(&stage, &options, |_| {}).await.unwrap();
-    for outcome in outcomes(&findings, &claims) {
-        assert_eq!(outcome.verdict, Verdict::Holds, "{outcome:?}");
+    println!("{:#?}", findings.acting);
+    let outcomes = claims.judged(outcomes(&findings, &claims));
+    let of = |check: &str| outcomes.iter().find(|outcome| outcome.check == check).unwrap().verdict;
+    // What hostile nodes achieve in this version is seen, and known.
+    assert_eq!(of("acting.certificates"), Verdict::Known);
+    assert_eq!(of("acting.cells"), Verdict::Known);
+    for outcome in outcomes {
+        let expected = matches!(outcome.verdict, Verdict::Holds | Verdict::Known);
+        assert!(expected, "{outcome:?}");
     }
 }

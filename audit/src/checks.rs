@@ -4,8 +4,9 @@
 pub const STATED: &str = "stated";
 
 /// A family of checks: where its code lies, and what runs it.
-const FAMILIES: [(&str, &str, &str); 8] = [
+const FAMILIES: [(&str, &str, &str); 9] = [
     ("live", "audit/src/live.rs", "cutout audit run"),
+    ("acting", "audit/src/hostile.rs", "cutout audit run"),
     ("canary", "audit/src", "cutout audit run"),
     ("game", "audit/src", "cutout audit run"),
     ("simulation", "audit/src/sim.rs", "cutout audit sim"),
@@ -29,6 +30,11 @@ pub const fn checks() -> &'static [&'static str] {
         "live.leaked-keys",
         "live.steps-apart",
         "live.arrival",
+        "acting.certificates",
+        "acting.cells",
+        "acting.subnets",
+        "acting.coalitions",
+        "acting.answers",
         "canary.memory",
         "canary.disk",
         "canary.logs",
@@ -39,6 +45,7 @@ pub const fn checks() -> &'static [&'static str] {
         "simulation.table",
         "simulation.closed-forms",
         "simulation.guarded",
+        "simulation.acting",
         "simulation.grinding",
         "simulation.lookups",
         "property.directions",

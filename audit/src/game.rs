@@ -337,8 +337,14 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
         findings.ends.iter().filter(|trial| trial.is_lost()).map(Trial::to_string).collect();
     let all = findings.ends.iter().chain(&findings.at_once).chain(&findings.controls);
     let details = all.map(Trial::to_string).collect();
+    let in_doubt = findings.ends.iter().filter(|trial| !trial.is_won()).count();
     let ends = if findings.ends.is_empty() {
         Outcome::not_run("game.ends", "no round was played")
+    } else if blind.is_empty() && in_doubt > 0 {
+        let of = findings.ends.len();
+        let seen =
+            format!("{in_doubt} of {of} who see both ends are not shown to do better than a coin");
+        Outcome::not_shown("game.ends", seen)
     } else if blind.is_empty() {
         let least =
             |trials: &[Trial]| trials.iter().map(|trial| trial.advantage).fold(1.0, f64::min);

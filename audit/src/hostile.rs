@@ -2,4 +2,9 @@
 
 pub mod behaviour;
 pub(crate) mod liar;
+pub(crate) mod marking;
+pub mod note;
+pub(crate) mod opened;
 pub(crate) mod silence;
+pub mod subnets;
+pub(crate) mod tagging;

@@ -6,9 +6,10 @@
 //!      └─► sighting ── role            which process had which lines before it, in which role
 //!            └─► observation ── label, value   what that tells, and what could tie it to others
 //!                     └─► coalition    which sets of roles connect the two ends, by which chain of values
-//! check, steps, leaked, liars: what is made of it     mutant: schemes that must be caught
+//! check, steps, leaked, liars: what is made of it     mutant: schemes that must be caught     acting: nodes that act
 //! ```
 
+mod acting;
 mod agent;
 mod check;
 mod coalition;
@@ -32,6 +33,7 @@ use ua::{session::SchemeChoice, terminal::Failure};
 
 use self::{label::Needles, sighting::bobs_peers};
 
+pub use acting::{ActingFindings, run_acting};
 pub use agent::Agent;
 pub use check::outcomes;
 pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
@@ -45,7 +47,7 @@ pub use sighting::{Sighting, sightings};
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 
 /// What a scheme's mails showed.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SchemeFindings {
     /// `paper` or `guarded`.
     pub scheme: String,
@@ -55,6 +57,8 @@ pub struct SchemeFindings {
     pub views: BTreeMap<String, BTreeSet<String>>,
     /// What ties the step of the body to that of the notification.
     pub steps: BTreeSet<String>,
+    /// Mails of which both steps were seen by somebody who carried or kept them.
+    pub steps_seen: usize,
     /// What the recipient's keys open of it all.
     pub leaked: LeakFindings,
     /// Roles that are told who sends.
@@ -78,6 +82,8 @@ pub struct Findings {
     pub schemes: Vec<SchemeFindings>,
     /// What liars achieve, by scheme.
     pub liars: Vec<LiarFindings>,
+    /// What nodes that act achieve.
+    pub acting: ActingFindings,
 }
 
 /// Sends mails by a scheme, one after the other, and analyses them.
@@ -155,6 +161,7 @@ pub fn analyse(
         mails: (runs.len(), runs.iter().filter(|mail| mail.arrived).count()),
         views: views(&mails),
         steps,
+        steps_seen: mails.iter().filter(|seen| steps::are_seen(seen)).count(),
         leaked,
         sender_ends,
         recipient_ends,
@@ -240,5 +247,6 @@ pub async fn run(
     for choice in [SchemeChoice::Paper, SchemeChoice::Guarded { middle: 1 }] {
         findings.liars.push(run_liars(stage, choice, options.lies, &step).await?);
     }
+    findings.acting = run_acting(stage, &step).await?;
     Ok(findings)
 }

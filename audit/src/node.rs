@@ -3,18 +3,21 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use clap::Args;
-use node::{NetworkFile, Node, NodeConfig, NodeError, Service};
+use node::{Acceptor, NetworkFile, Node, NodeConfig, NodeError, Parts, Service};
 use ua::{cluster::serve, record::Recorder, terminal::Failure};
 
 use crate::hostile::{
     behaviour::{Behaviour, Hostile, Ledger},
     liar::Liar,
+    marking::Marking,
+    note::{self, Notes},
     silence::{Handed, Silence},
+    tagging::Tagging,
 };
 
 /// The command that makes the program one of these. No `--help` names it.
@@ -42,33 +45,57 @@ pub struct AuditNodeArgs {
     hostile: Option<PathBuf>,
 }
 
-/// Dresses a node. Where its behaviour is honest, it is.
-#[must_use]
-pub fn dressed(
+/// Dresses a node, whose directory is `directory`. Where its behaviour is honest, it is.
+fn dressed(
     node: Node,
+    directory: &Path,
     behaviours: BTreeSet<Behaviour>,
     hostile: &Hostile,
-    recorder: Option<Arc<Recorder>>,
+    ledger: &Arc<Ledger>,
 ) -> Node {
-    let ledger = Arc::new(Ledger::new(recorder));
     let handed: Arc<OnceLock<Handed>> = Arc::default();
-    let (is_silent, taken) =
-        (behaviours.contains(&Behaviour::DroppingGoBetween), Arc::clone(&handed));
-    let (liars_list, liars_ledger) = (hostile.clone(), Arc::clone(&ledger));
+    let has = |behaviour| behaviours.contains(&behaviour);
+    let is_silent = has(Behaviour::DroppingGoBetween);
+    let acts = has(Behaviour::Marking) || has(Behaviour::Tagging);
+    let taken = Arc::clone(&handed);
+    let marking = Marking::new(directory.parent().unwrap_or(directory).to_owned());
+    let (liars_list, liars_ledger) = (hostile.clone(), Arc::clone(ledger));
     let node = node.serving(move |standard| {
         let (hostile, ledger) = (liars_list, liars_ledger);
         let roster = Arc::clone(standard.roster());
-        let service: Arc<dyn Service> =
-            Arc::new(Liar { standard, behaviours, hostile, ledger, kept: Default::default() });
+        let service: Arc<dyn Service> = Arc::new(Liar {
+            standard,
+            behaviours,
+            hostile,
+            ledger,
+            kept: Default::default(),
+            marking,
+        });
         let _ = handed.set(Handed { service: Arc::clone(&service), roster });
         service
     });
-    if !is_silent {
+    if !is_silent && !acts {
         return node;
     }
-    let hostile = hostile.clone();
+    let (hostile, ledger) = (hostile.clone(), Arc::clone(ledger));
     node.accepting(move |standard, parts| {
-        Arc::new(Silence { standard, parts, handed: taken, hostile, ledger })
+        let same = |parts: &Parts| Parts {
+            network: Arc::clone(&parts.network),
+            keys: Arc::clone(&parts.keys),
+            links: parts.links.clone(),
+        };
+        let inner: Arc<dyn Acceptor> = if is_silent {
+            let (hostile, ledger) = (hostile.clone(), Arc::clone(&ledger));
+            let (parts, handed) = (same(&parts), Arc::clone(&taken));
+            Arc::new(Silence { standard, parts, handed, hostile, ledger })
+        } else {
+            standard
+        };
+        if acts {
+            Arc::new(Tagging { standard: inner, parts, handed: taken, hostile, ledger })
+        } else {
+            inner
+        }
     })
 }
 
@@ -84,11 +111,16 @@ pub async fn run(args: AuditNodeArgs) -> Result<(), Failure> {
     let recorder = recorder
         .map_err(|error| Failure::new(73, "the record cannot be written", error, ""))?
         .map(Arc::new);
-    let mut node = Node::new(args.dir, network, config);
+    let notes = args.record.map(|record| Notes::create(&record.with_file_name(note::FILE)));
+    let notes = notes.transpose();
+    let notes =
+        notes.map_err(|error| Failure::new(73, "the notes cannot be written", error, ""))?;
+    let ledger = Arc::new(Ledger::new(recorder.clone(), notes));
+    let mut node = Node::new(args.dir.clone(), network, config);
     if let Some(recorder) = &recorder {
         node = node.observed_by(Arc::clone(recorder) as _);
     }
     let behaviours = args.behaviour.into_iter().collect();
-    let node = dressed(node, behaviours, &Hostile::listed_in(args.hostile), recorder);
+    let node = dressed(node, &args.dir, behaviours, &Hostile::listed_in(args.hostile), &ledger);
     serve(node.start().await?).await
 }

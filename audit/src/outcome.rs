@@ -11,10 +11,28 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// What was to hold was seen to hold.
     Holds,
+    /// It does not hold, `claims.toml` says so, and names the limit that tells why.
+    Known,
+    /// It ran and looked at too little to show anything. Never counted as holding.
+    NotShown,
     /// It was not run here; the outcome says why. Never counted as holding.
     NotRun,
     /// It does not hold.
     Fell,
+}
+
+impl Verdict {
+    /// What people read.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Known => "fails: known",
+            Self::NotShown => "not shown",
+            Self::NotRun => "not run",
+            Self::Fell => "FELL",
+        }
+    }
 }
 
 /// What one check saw.
@@ -45,10 +63,66 @@ impl Outcome {
         Self { check, verdict: Verdict::NotRun, seen, details: Vec::new() }
     }
 
+    /// The outcome of a check that ran, if it looked at anything; of one that looked at nothing it is "not shown".
+    #[must_use]
+    pub fn of_some(check: &str, looked_at: usize, holds: bool, seen: impl Into<String>) -> Self {
+        if looked_at > 0 { Self::of(check, holds, seen) } else { Self::not_shown(check, seen) }
+    }
+
+    /// The outcome of a check that ran and looked at too little to show anything.
+    #[must_use]
+    pub fn not_shown(check: &str, why: impl Into<String>) -> Self {
+        let (check, seen) = (check.to_owned(), why.into());
+        Self { check, verdict: Verdict::NotShown, seen, details: Vec::new() }
+    }
+
+    /// The outcome of a check that is known to fail, as this limit says. One that holds all the same is a failure: either
+    /// the check went blind, or the mark is out of date.
+    #[must_use]
+    pub fn known_to_fail(self, limit: &str) -> Self {
+        let (verdict, seen) = match self.verdict {
+            Verdict::Fell => (Verdict::Known, format!("fails: known, see {limit}. {}", self.seen)),
+            Verdict::Holds => {
+                let says =
+                    "passes unexpectedly: if that is right, remove its mark from audit/claims.toml";
+                (Verdict::Fell, format!("{says} and restate {limit}. {}", self.seen))
+            }
+            verdict => (verdict, self.seen),
+        };
+        Self { verdict, seen, ..self }
+    }
+
     /// The same with more to read.
     #[must_use]
     pub fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_failure_is_no_fall_and_one_that_passes_is() {
+        let judged = |outcome: Outcome| outcome.known_to_fail("L-01");
+        let fails = judged(Outcome::of("a.check", false, "two of two"));
+        assert_eq!(
+            (fails.verdict, &fails.seen[..]),
+            (Verdict::Known, "fails: known, see L-01. two of two")
+        );
+        let passes = judged(Outcome::of("a.check", true, "none of two"));
+        assert_eq!(passes.verdict, Verdict::Fell);
+        assert!(passes.seen.contains("passes unexpectedly"), "{}", passes.seen);
+        // What was not looked at is neither.
+        assert_eq!(judged(Outcome::not_shown("a.check", "")).verdict, Verdict::NotShown);
+        assert_eq!(judged(Outcome::not_run("a.check", "")).verdict, Verdict::NotRun);
+    }
+
+    #[test]
+    fn a_check_that_looked_at_nothing_does_not_hold() {
+        assert_eq!(Outcome::of_some("a.check", 0, true, "").verdict, Verdict::NotShown);
+        assert_eq!(Outcome::of_some("a.check", 1, true, "").verdict, Verdict::Holds);
     }
 }

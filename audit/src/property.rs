@@ -89,7 +89,7 @@ pub const PROPERTIES: &[Property] = &[
     Property {
         check: "property.first-message",
         claims: &["C-41"],
-        holds: "The first message has one size and form at every hop of paths of every length.",
+        holds: "No byte of a first message, nor of what a hop opens of it, tells the hop its place better than chance.",
     },
     Property {
         check: "property.sizes",
@@ -251,6 +251,8 @@ mod tests {
             ("go-between that changes only a header", &["bitwise-unlinkability"]),
             ("first message that grows with the path", &["first-message"]),
             ("first message filled up with zeros", &["first-message"]),
+            ("first message that counts the hops inside", &["first-message"]),
+            ("first message with zeros before the fillers", &["first-message"]),
             ("notification without padding", &["sizes"]),
             ("body without padding", &["sizes"]),
             ("recipients' certificates on bodies", &["recipient-blind"]),

@@ -1,7 +1,7 @@
 //! The report: everything that one run of the audit saw, as data with a published schema, and as one page.
 
+mod coalitions;
 mod html;
-mod lattice;
 mod plot;
 
 use std::collections::BTreeMap;
@@ -31,6 +31,10 @@ pub enum Standing {
     Holds,
     /// One of its checks fell.
     Fell,
+    /// One of its checks fails, and this is known: a limit says so.
+    Known,
+    /// One of its checks ran and looked at too little to show anything.
+    NotShown,
     /// None of its checks could run here.
     NotRun,
     /// The test suite alone checks it, and a report runs no tests.
@@ -94,7 +98,7 @@ pub struct Report {
     /// Which run.
     #[serde(flatten)]
     pub run: Run,
-    /// `holds` if nothing fell.
+    /// `holds` if nothing fell; what fails as it is known to fail did not fall.
     pub verdict: Verdict,
     /// Every claim.
     pub claims: Vec<Row>,
@@ -128,6 +132,7 @@ impl Report {
     /// Binds what was found to the claims. A check that a claim names and that did not report counts as not run.
     #[must_use]
     pub fn new(run: Run, claims: &Claims, mut parts: Parts) -> Self {
+        parts.outcomes = claims.judged(parts.outcomes);
         parts.outcomes.sort_by(|a, b| a.check.cmp(&b.check));
         let fell = parts.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Fell);
         let by_check: BTreeMap<&str, &Outcome> =
@@ -144,6 +149,22 @@ impl Report {
             limits,
             parts,
         }
+    }
+
+    /// How many checks ended in which way, in words.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let count = |verdict| self.ended(verdict).count();
+        let all = self.parts.outcomes.len();
+        let mut words = vec![format!("{} of {all} checks held", count(Verdict::Holds))];
+        let more = [
+            (count(Verdict::Fell), "fell"),
+            (count(Verdict::Known), "failed as they are known to, see the limits"),
+            (count(Verdict::NotShown), "looked at too little to show anything"),
+            (count(Verdict::NotRun), "were not run"),
+        ];
+        words.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        words.join(", ")
     }
 
     /// The checks that ended so.
@@ -169,6 +190,10 @@ fn row(statement: &Statement, outcomes: &BTreeMap<&str, &Outcome>) -> Row {
     let verdicts: Vec<Verdict> = evidence.iter().filter_map(|evidence| evidence.verdict).collect();
     let standing = if verdicts.contains(&Verdict::Fell) {
         Standing::Fell
+    } else if verdicts.contains(&Verdict::Known) {
+        Standing::Known
+    } else if verdicts.contains(&Verdict::NotShown) {
+        Standing::NotShown
     } else if verdicts.contains(&Verdict::Holds) {
         Standing::Holds
     } else if !verdicts.is_empty() {
@@ -223,10 +248,18 @@ mod tests {
         let held = Outcome::of("a.held", true, "");
         let fell = Outcome::of("a.fell", false, "");
         let absent = Outcome::not_run("a.absent", "");
-        let outcomes = [&held, &fell, &absent].into_iter().map(|o| (o.check.as_str(), o)).collect();
+        let known = Outcome::of("a.known", false, "").known_to_fail("L-01");
+        let little = Outcome::not_shown("a.little", "");
+        let outcomes = [&held, &fell, &absent, &known, &little]
+            .into_iter()
+            .map(|o| (o.check.as_str(), o))
+            .collect();
         let standing = |checks: &[&str]| row(&statement(checks), &outcomes).standing;
         assert_eq!(standing(&["a.held"]), Standing::Holds);
         assert_eq!(standing(&["a.held", "a.fell"]), Standing::Fell);
+        assert_eq!(standing(&["a.known", "a.fell"]), Standing::Fell);
+        assert_eq!(standing(&["a.held", "a.known"]), Standing::Known);
+        assert_eq!(standing(&["a.held", "a.little"]), Standing::NotShown);
         assert_eq!(standing(&["a.absent"]), Standing::NotRun);
         assert_eq!(standing(&["a.unheard-of"]), Standing::NotRun);
         assert_eq!(standing(&["a.absent", "tests/views.rs"]), Standing::NotRun);

@@ -1,4 +1,4 @@
-//! What is to be apart stays apart: circuits, seen by where exits call from, and identities, seen by nodes.
+//! What is to be apart stays apart: circuits, by the names that arti gives them, and identities, seen by nodes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,25 +22,41 @@ use ua::record::{self, What};
 use super::ground::ground;
 use crate::support::{Network, message};
 
-/// Dials of one transport, and transports.
+/// Dials of the transport that makes many, transports that make some, and how many those are.
 const DIALS: usize = 8;
 const TRANSPORTS: usize = 12;
+const SOME: usize = 2;
 
-/// The exits by which so many dials come, one after the other.
-async fn exits(
+/// A circuit, by the name that arti gives it in this process.
+type Circuit = String;
+
+/// The circuit that a stream is on. arti shows it in the form that is for debugging alone; should it no longer, this fails.
+fn circuit(stream: &tor::Stream) -> Circuit {
+    let shown = format!("{stream:?}");
+    let names = shown.match_indices("unique_id: ").filter_map(|(at, before)| {
+        let name = &shown[at + before.len()..];
+        Some(name[..=name.find('}')?].to_owned())
+    });
+    let names: BTreeSet<Circuit> = names.filter(|name| name.starts_with("UniqId {")).collect();
+    assert_eq!(names.len(), 1, "a stream is on one circuit: {shown}");
+    names.into_iter().next().unwrap()
+}
+
+/// The circuits by which so many dials go, one after the other, each with the exits that call by it.
+async fn circuits(
     transport: &mut TorTransport,
     dials: usize,
     listener: &TcpListener,
-) -> BTreeSet<IpAddr> {
+) -> BTreeMap<Circuit, BTreeSet<IpAddr>> {
     let here = listener.local_addr().unwrap();
     let address = Multiaddr::from(here.ip()).with(Protocol::Tcp(here.port()));
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<Circuit, BTreeSet<IpAddr>> = BTreeMap::new();
     for _ in 0..dials {
         let how = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let dial = transport.dial(address.clone(), how).unwrap();
         let (stream, accepted) = tokio::join!(dial, listener.accept());
-        seen.insert(accepted.unwrap().1.ip());
-        drop(stream.unwrap());
+        let stream = stream.unwrap();
+        seen.entry(circuit(&stream)).or_default().insert(accepted.unwrap().1.ip());
     }
     seen
 }
@@ -61,14 +77,19 @@ async fn each_transport_has_circuits_of_its_own() {
     let relay = ground.relays().into_iter().next().unwrap();
     let listener = TcpListener::bind((relay, 0)).await.unwrap();
 
-    let one = exits(&mut tor.transport(), DIALS, &listener).await;
-    assert_eq!(one.len(), 1, "one transport, one circuit: {one:?}");
-    let mut all = BTreeSet::new();
-    for _ in 0..TRANSPORTS {
-        all.extend(exits(&mut tor.transport(), 1, &listener).await);
+    // What shares a circuit is seen to: arti may make a second one for a transport, not one for each dial.
+    let one = circuits(&mut tor.transport(), DIALS, &listener).await;
+    assert!(one.len() < DIALS, "each dial seems to have a circuit of its own: {one:?}");
+    assert!(one.values().all(|exits| exits.len() == 1), "a circuit has one exit: {one:?}");
+    // What is promised: no two transports are on one circuit. How many each has is arti's affair, and so is the exit.
+    let mut taken: BTreeMap<Circuit, usize> = one.into_keys().map(|circuit| (circuit, 0)).collect();
+    for number in 1..=TRANSPORTS {
+        for circuit in circuits(&mut tor.transport(), SOME, &listener).await.into_keys() {
+            let other = taken.insert(circuit.clone(), number).filter(|other| *other != number);
+            assert_eq!(other, None, "{circuit} serves transport {number} as well");
+        }
     }
-    // Seven exits: that a dozen circuits end at two of them at most by chance is 1 in 150,000.
-    assert!(all.len() > 2, "{TRANSPORTS} transports, and all come by {all:?}");
+    assert!(taken.len() > TRANSPORTS, "{taken:?}");
 
     // What is there again is found at once: the directory is kept.
     drop(tor);

@@ -110,6 +110,9 @@ impl Searched {
         if let Some(why) = &self.not_run {
             return Outcome::not_run(check, why);
         }
+        if self.amount.0 == 0 {
+            return Outcome::not_shown(check, "nothing was searched");
+        }
         let blind: Vec<String> = EXPECTED
             .iter()
             .filter(|rule| rule.medium == medium && rule.must)

@@ -16,7 +16,7 @@ use crate::{
 const ENDED: [&str; 3] = ["L-03", "L-07", "L-12"];
 const SCHEMES: [&str; 2] = ["guarded", "paper"];
 /// Under which names coalitions are published.
-const LISTS: [&str; 3] = ["guarded", "paper", WITH_KEYS];
+const LISTS: [&str; 4] = ["guarded", "paper", WITH_KEYS, ACTING];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -195,6 +195,30 @@ fn every_check_of_the_audit_speaks_for_a_claim_or_a_limit() {
     let bound: BTreeSet<&str> = all(&claims).flat_map(|s| &s.checks).map(String::as_str).collect();
     let idle: Vec<&&str> = checks().iter().filter(|check| !bound.contains(**check)).collect();
     assert_eq!(idle, [&""; 0], "nothing rests on them");
+}
+
+#[test]
+fn every_check_that_is_known_to_fail_is_told_by_its_limit_and_by_no_claim() {
+    let claims = twin();
+    assert!(!claims.known.is_empty());
+    let marked: BTreeSet<&str> = claims.known.iter().map(|known| known.check.as_str()).collect();
+    assert_eq!(marked.len(), claims.known.len(), "a check is marked twice");
+    for known in &claims.known {
+        let limit = claims.statement(&known.limit).expect(&known.limit);
+        assert!(claims.limits.contains(limit), "{} is no limit", known.limit);
+        assert!(
+            limit.checks.contains(&known.check),
+            "{} does not name {}",
+            known.limit,
+            known.check
+        );
+    }
+    let resting = claims
+        .claims
+        .iter()
+        .filter(|claim| claim.checks.iter().any(|check| marked.contains(&check[..])));
+    let resting: Vec<&String> = resting.map(|claim| &claim.id).collect();
+    assert_eq!(resting, [""; 0], "claims that rest on what is known to fail");
 }
 
 /// What a role is called where the channel does not matter.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ua::terminal::{Failure, say};
 
 use crate::{
-    outcome::{Outcome, Verdict},
+    outcome::Outcome,
     sim::{
         Findings, Options,
         mails::{Measure, Point},
@@ -168,7 +168,7 @@ pub fn run(args: &SimArgs) -> Result<(), Failure> {
     }
     let findings = simulate(&options, &|done| bar.set_position(permille(done)));
     bar.finish_and_clear();
-    let checks = outcomes(&findings);
+    let checks = super::claims::read()?.judged(outcomes(&findings));
     if args.json {
         let report = serde_json::json!({ "findings": findings, "checks": checks });
         return say(report.to_string());
@@ -200,12 +200,7 @@ fn print(findings: &Findings, checks: &[Outcome]) -> Result<(), Failure> {
     }
     say("")?;
     for check in checks {
-        let word = match check.verdict {
-            Verdict::Holds => "holds  ",
-            Verdict::NotRun => "not run",
-            Verdict::Fell => "FELL   ",
-        };
-        say(format!("{word} {}: {}", check.check, check.seen))?;
+        say(format!("{:12} {}: {}", check.verdict.words(), check.check, check.seen))?;
         for detail in &check.details {
             say(format!("          {detail}"))?;
         }

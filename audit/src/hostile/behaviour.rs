@@ -18,6 +18,8 @@ use node::Peer;
 use serde::{Deserialize, Serialize};
 use ua::record::{Record, Recorder};
 
+use super::note::{Note, Notes};
+
 /// A way of being hostile. A node may have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Behaviour {
@@ -33,6 +35,22 @@ pub enum Behaviour {
     Forging,
     /// Extends channels and stops forwarding, without a word, or some cells later.
     DroppingGoBetween,
+    /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and as
+    /// far end knows agents by the version that they name.
+    Marking,
+    /// As guard, writes the caller's address into the cells that it passes on; as far end, reads it and takes it out.
+    Tagging,
+    /// As replica, answers with as much junk as an answer may have.
+    AnsweringAtLength,
+    /// As replica, keeps what it has signed for to itself.
+    HoldingBack,
+}
+
+impl Behaviour {
+    /// Its name, as in arguments and in the list of hostile nodes.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// One thing that an honest node does not do.
@@ -69,6 +87,16 @@ pub enum Act {
     StoppedForwarding,
     /// Closed a channel that it had extended.
     ClosedChannel,
+    /// As member, handed a version of an accomplice's certificate to this peer alone.
+    HandedMark,
+    /// As guard, wrote this peer's address into its cells.
+    WroteNote,
+    /// As far end, was asked about a key, by whoever names this mark or sent this note.
+    WasAsked,
+    /// As replica, answered at length.
+    AnsweredAtLength,
+    /// As replica, said that it had nothing.
+    HeldBack,
 }
 
 impl Act {
@@ -85,7 +113,8 @@ impl std::fmt::Display for Act {
     }
 }
 
-/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time.
+/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time. A line may go
+/// on with the names of behaviours, in commas: then the node does these alone.
 #[derive(Clone, Debug, Default)]
 pub struct Hostile(Option<PathBuf>);
 
@@ -102,19 +131,44 @@ impl Hostile {
         nodes.iter().map(|node| HEXLOWER_PERMISSIVE.encode(&node.0) + "\n").collect()
     }
 
-    fn nodes(&self) -> Vec<NodeId> {
+    /// The text of such a file in which the nodes do only these things.
+    #[must_use]
+    pub fn text_of(nodes: &[NodeId], behaviours: &[Behaviour]) -> String {
+        let names: Vec<String> = behaviours.iter().map(|behaviour| behaviour.name()).collect();
+        let names = names.join(",");
+        nodes
+            .iter()
+            .map(|node| format!("{} {names}\n", HEXLOWER_PERMISSIVE.encode(&node.0)))
+            .collect()
+    }
+
+    /// The nodes, each with the names of what it does; none: all that it can.
+    fn lines(&self) -> Vec<(NodeId, String)> {
         let text = self.0.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
         let node = |line: &str| {
-            let bytes = HEXLOWER_PERMISSIVE.decode(line.trim().as_bytes()).ok()?;
-            Some(NodeId(bytes.try_into().ok()?))
+            let (node, names) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            let bytes = HEXLOWER_PERMISSIVE.decode(node.as_bytes()).ok()?;
+            Some((NodeId(bytes.try_into().ok()?), names.to_owned()))
         };
         text.unwrap_or_default().lines().filter_map(node).collect()
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.lines().into_iter().map(|(node, _)| node).collect()
     }
 
     /// Whether a node is hostile now.
     #[must_use]
     pub fn includes(&self, node: &NodeId) -> bool {
         self.0.is_none() || self.nodes().contains(node)
+    }
+
+    /// Whether a node, which can do this, does it now.
+    #[must_use]
+    pub fn has(&self, node: &NodeId, does: Behaviour) -> bool {
+        let says =
+            |names: &str| names.is_empty() || names.split(',').any(|name| name == does.name());
+        self.0.is_none() || self.lines().iter().any(|(listed, names)| listed == node && says(names))
     }
 
     /// The others, those nearest to a key first.
@@ -130,12 +184,20 @@ impl Hostile {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     recorder: Option<Arc<Recorder>>,
+    notes: Option<Notes>,
     acts: AtomicUsize,
 }
 
 impl Ledger {
-    pub(crate) fn new(recorder: Option<Arc<Recorder>>) -> Self {
-        Self { recorder, acts: AtomicUsize::new(0) }
+    pub(crate) fn new(recorder: Option<Arc<Recorder>>, notes: Option<Notes>) -> Self {
+        Self { recorder, notes, acts: AtomicUsize::new(0) }
+    }
+
+    /// Writes down what an accomplice can use.
+    pub(crate) fn note(&self, note: &Note) {
+        if let Some(notes) = &self.notes {
+            notes.write(note);
+        }
     }
 
     /// How many acts were chosen before this one, for taking turns.
@@ -163,6 +225,10 @@ mod tests {
         std::fs::write(&file, Hostile::text(&[a, b])).unwrap();
         assert!(hostile.includes(&a));
         assert_eq!(hostile.accomplices(&a, &Key([0; 32])), [b]);
+        std::fs::write(&file, Hostile::text_of(&[a], &[Behaviour::Marking, Behaviour::Tagging]))
+            .unwrap();
+        assert!(hostile.has(&a, Behaviour::Tagging) && !hostile.has(&a, Behaviour::Forging));
+        assert!(!hostile.has(&b, Behaviour::Tagging));
         std::fs::remove_file(file).unwrap();
         assert!(!hostile.includes(&a) && Hostile::default().includes(&a));
     }

@@ -10,13 +10,16 @@ use anon::{
     certificate::NodeId,
     position::Key,
     receipt::{Receipt, ReceiptKind},
-    request::{Answer, ObjectKind, Request, Response, Store, Targets},
+    request::{Answer, InboxPage, MAX_OBJECT, ObjectKind, Request, Response, Store, Targets},
     verification::Statement,
 };
 use futures::future::BoxFuture;
 use node::{Peer, Service, StandardService, Via, now};
 
-use crate::hostile::behaviour::{Act, Behaviour, Hostile, Ledger};
+use crate::hostile::{
+    behaviour::{Act, Behaviour, Hostile, Ledger},
+    marking::Marking,
+};
 
 /// How long silence lasts: longer than any agent waits.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -32,12 +35,16 @@ pub(crate) struct Liar {
     pub(crate) ledger: Arc<Ledger>,
     /// Receipts that passed through, to be brought again.
     pub(crate) kept: Mutex<BTreeMap<NodeId, Receipt>>,
+    /// Versions of accomplices' certificates, for one agent each.
+    pub(crate) marking: Marking,
 }
 
 impl Service for Liar {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let is = |behaviour| self.behaviours.contains(&behaviour);
+            let is = |behaviour| {
+                self.behaviours.contains(&behaviour) && self.hostile.has(&self.id(), behaviour)
+            };
             if !self.hostile.includes(&self.id()) {
                 return self.standard.handle(peer, via, request).await;
             }
@@ -70,6 +77,26 @@ impl Service for Liar {
                     Request::Store(Store { kind: ObjectKind::Body, .. }) | Request::AppendInbox(_),
                     Via::Direct,
                 ) if is(Behaviour::Forging) => self.sign_falsely(peer, via, request).await,
+                (Request::Roster { .. } | Request::RosterEntries { .. }, Via::Direct)
+                    if is(Behaviour::Marking) =>
+                {
+                    let (hostile, ledger) = (&self.hostile, &self.ledger);
+                    self.marking.answer(&self.standard, hostile, ledger, peer, request).await
+                }
+                (Request::Fetch { .. } | Request::ReadInbox(_), Via::Direct)
+                    if is(Behaviour::AnsweringAtLength) =>
+                {
+                    self.ledger.write(peer, Act::AnsweredAtLength);
+                    Response::Object(vec![b'x'; MAX_OBJECT])
+                }
+                (Request::Fetch { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
+                    self.ledger.write(peer, Act::HeldBack);
+                    Response::NotFound
+                }
+                (Request::ReadInbox(_), Via::Direct) if is(Behaviour::HoldingBack) => {
+                    self.ledger.write(peer, Act::HeldBack);
+                    Response::Inbox(InboxPage { notifications: Vec::new(), more: false })
+                }
                 _ => self.standard.handle(peer, via, request).await,
             }
         })

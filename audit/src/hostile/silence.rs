@@ -19,7 +19,7 @@ use node::{
     Via, now,
 };
 
-use crate::hostile::behaviour::{Act, Hostile, Ledger};
+use crate::hostile::behaviour::{Act, Behaviour, Hostile, Ledger};
 
 /// The most cells that pass before a channel is closed: about as many as a short mail has.
 const MOST_CELLS: usize = 4;
@@ -45,7 +45,8 @@ pub(crate) struct Silence {
 impl Acceptor for Silence {
     fn serve(&self, link: Link, carrier: Carrier) -> BoxFuture<'_, Result<(), LinkError>> {
         let own = self.parts.keys.certificate().map(|own| own.node());
-        let handed = self.handed.get().filter(|_| own.is_some_and(|n| self.hostile.includes(&n)));
+        let drops = |node| self.hostile.has(&node, Behaviour::DroppingGoBetween);
+        let handed = self.handed.get().filter(|_| own.is_some_and(drops));
         match (carrier, handed) {
             (Carrier::Channel, Some(handed)) => Box::pin(self.channel(link, handed)),
             _ => self.standard.serve(link, carrier),

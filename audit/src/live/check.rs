@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, LeakFindings, LiarFindings, SchemeFindings};
+use super::{ActingFindings, Coalition, Findings, LeakFindings, LiarFindings, SchemeFindings};
 use crate::{
     claims::{self, Claims},
     outcome::Outcome,
@@ -24,6 +24,7 @@ pub fn outcomes(findings: &Findings, claims: &Claims) -> Vec<Outcome> {
     all.push(arrival(&findings.schemes));
     all.push(leaked(&findings.schemes, claims));
     all.push(liars(&findings.liars));
+    all.extend(acting(&findings.acting, claims));
     all
 }
 
@@ -55,7 +56,7 @@ pub(super) fn views(found: &SchemeFindings, claims: &Claims) -> Outcome {
     );
     let holds = more.is_empty() && less.is_empty() && !published.is_empty();
     more.extend(less);
-    Outcome::of(&check, holds, seen).with_details(more)
+    Outcome::of_some(&check, found.mails.0, holds, seen).with_details(more)
 }
 
 /// Whether the coalitions that link are the published ones.
@@ -74,7 +75,8 @@ pub(super) fn coalitions(found: &SchemeFindings, claims: &Claims) -> Outcome {
             let holds = new.is_empty() && missing.is_empty() && !found.coalitions.is_empty();
             let new = new.into_iter().map(|coalition| format!("new: {coalition}"));
             let missing = missing.into_iter().map(|coalition| format!("not found: {coalition}"));
-            Outcome::of(&check, holds, seen).with_details(new.chain(missing).collect())
+            let outcome = Outcome::of_some(&check, found.mails.0, holds, seen);
+            outcome.with_details(new.chain(missing).collect())
         }
         Err(error) => Outcome::of(&check, false, error),
     }
@@ -96,7 +98,7 @@ fn ends(found: &SchemeFindings, claims: &Claims) -> Outcome {
         both.len()
     );
     let list = |roles: &BTreeSet<String>| roles.iter().cloned().collect::<Vec<_>>().join(", ");
-    Outcome::of(&check, holds, seen).with_details(vec![
+    Outcome::of_some(&check, found.mails.0, holds, seen).with_details(vec![
         format!("told who sends: {}", list(&found.sender_ends)),
         format!("told for whom: {}", list(&found.recipient_ends)),
     ])
@@ -105,9 +107,15 @@ fn ends(found: &SchemeFindings, claims: &Claims) -> Outcome {
 /// Whether the two steps of a mail have nothing in common that others do not have too.
 #[must_use]
 pub(super) fn steps(found: &SchemeFindings) -> Outcome {
-    let seen = format!("{} ties in {} mails", found.steps.len(), found.mails.0);
+    let (mails, seen_both) = (found.mails.0, found.steps_seen);
+    let seen = format!(
+        "{} ties; both steps of {seen_both} of {mails} mails were seen by those who carried and kept them",
+        found.steps.len()
+    );
+    // A monitor that does not see the steps finds no tie either.
+    let holds = found.steps.is_empty() && seen_both == mails;
     let details = found.steps.iter().cloned().collect();
-    Outcome::of("live.steps-apart", found.steps.is_empty(), seen).with_details(details)
+    Outcome::of_some("live.steps-apart", seen_both, holds, seen).with_details(details)
 }
 
 fn arrival(schemes: &[SchemeFindings]) -> Outcome {
@@ -117,7 +125,7 @@ fn arrival(schemes: &[SchemeFindings]) -> Outcome {
     let seen = format!(
         "{arrived} of {sent} mails were read once each, byte for byte, by whom they were for"
     );
-    Outcome::of("live.arrival", sent > 0 && arrived == sent, seen)
+    Outcome::of_some("live.arrival", sent, arrived == sent, seen)
 }
 
 fn leaked(schemes: &[SchemeFindings], claims: &Claims) -> Outcome {
@@ -141,11 +149,12 @@ fn leaked(schemes: &[SchemeFindings], claims: &Claims) -> Outcome {
         new.len(),
         missing.len(),
     );
-    let opens = mails > 0 && read == mails && others == 0 && naming == 0;
+    let opens = read == mails && others == 0 && naming == 0;
     let holds = opens && new.is_empty() && missing.is_empty();
     let new = new.into_iter().map(|coalition| format!("new: {coalition}"));
     let missing = missing.into_iter().map(|coalition| format!("not found: {coalition}"));
-    Outcome::of("live.leaked-keys", holds, seen).with_details(new.chain(missing).collect())
+    let outcome = Outcome::of_some("live.leaked-keys", mails, holds, seen);
+    outcome.with_details(new.chain(missing).collect())
 }
 
 fn liars(found: &[LiarFindings]) -> Outcome {
@@ -161,10 +170,93 @@ fn liars(found: &[LiarFindings]) -> Outcome {
     };
     let seen = format!("guarded: {} of {} channels", guarded.taken, guarded.channels);
     let holds = guarded.taken == 0 && guarded.seen_through > 0 && paper.taken > 0;
+    let looked_at = guarded.channels.min(paper.channels);
     let details = vec![words(paper), words(guarded)];
     let seen = format!(
         "X and Y choose Z in {} of {} channels of paper; {seen}",
         paper.taken, paper.channels
     );
-    Outcome::of("live.liars", holds, seen).with_details(details)
+    Outcome::of_some("live.liars", looked_at, holds, seen).with_details(details)
+}
+
+/// What nodes that act may not achieve: to link by marks, to link by notes, to link in a way that nobody published, to
+/// keep a mail from its reader.
+fn acting(found: &ActingFindings, claims: &Claims) -> Vec<Outcome> {
+    let (handed, wrote, asked) = found.acts;
+    let chains = |coalitions: &[&Coalition]| -> Vec<String> {
+        let line = |c: &&Coalition| {
+            let roles: Vec<String> = c.roles.iter().map(ToString::to_string).collect();
+            let (times, mails) = c.mails;
+            format!("{{{}}} in {times} of {mails} mails: {}", roles.join(", "), c.chain.join("; "))
+        };
+        coalitions.iter().map(line).collect()
+    };
+    let (marks, notes) = (found.by_marks(), found.by_notes());
+    let marked = format!(
+        "{} coalitions of a member and a far end link in {} mails; {handed} certificates were marked, far ends were asked \
+         {asked} times",
+        marks.len(),
+        found.mails,
+    );
+    let tagged = format!(
+        "{} coalitions of the guard and a far end link in {} mails; guards wrote into {wrote} channels",
+        notes.len(),
+        found.mails,
+    );
+    let (known, unknown) = match claims::compare(claims, claims::ACTING, &found.coalitions) {
+        Ok((new, _)) => (found.coalitions.len() - new.len(), new),
+        Err(error) => (0, vec![error]),
+    };
+    let published = format!("{known} coalitions are published, {} are not", unknown.len());
+    let (sent, read) = found.answered;
+    let (long, held) = found.answers;
+    let answers = format!(
+        "{read} of {sent} mails were read though replicas answered {long} times at length and {held} times with nothing"
+    );
+    vec![
+        Outcome::of_some("acting.certificates", handed.min(asked), marks.is_empty(), marked)
+            .with_details(chains(&marks)),
+        Outcome::of_some("acting.cells", wrote.min(asked), notes.is_empty(), tagged)
+            .with_details(chains(&notes)),
+        Outcome::of_some("acting.coalitions", found.mails, unknown.is_empty(), published)
+            .with_details(unknown),
+        Outcome::of_some("acting.answers", long.min(held).min(sent), read == sent, answers)
+            .with_details(found.failures.clone()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Verdict;
+
+    #[test]
+    fn a_run_without_mails_and_a_blind_monitor_show_nothing() {
+        let claims = Claims::read().unwrap();
+        let nothing =
+            |scheme: &str| SchemeFindings { scheme: scheme.to_owned(), ..Default::default() };
+        let schemes = vec![nothing("paper"), nothing("guarded")];
+        let liars = ["paper", "guarded"].map(|scheme| LiarFindings {
+            scheme: scheme.to_owned(),
+            channels: 0,
+            both_lie: 0,
+            taken: 0,
+            seen_through: 0,
+        });
+        let findings = Findings { schemes, liars: liars.into(), ..Findings::default() };
+        let outcomes = outcomes(&findings, &claims);
+        assert!(outcomes.len() >= 10);
+        for outcome in outcomes {
+            let shown = matches!(outcome.verdict, Verdict::Holds | Verdict::Known);
+            assert!(!shown, "it holds where there is nothing to look at: {outcome:?}");
+        }
+        // Mails, and nobody who sees their steps.
+        let blind = SchemeFindings { mails: (6, 6), ..nothing("guarded") };
+        assert_eq!(steps(&blind).verdict, Verdict::NotShown);
+        // Some of them.
+        let dim = SchemeFindings { mails: (6, 6), steps_seen: 5, ..nothing("guarded") };
+        assert_eq!(steps(&dim).verdict, Verdict::Fell);
+        let well = SchemeFindings { mails: (6, 6), steps_seen: 6, ..nothing("guarded") };
+        assert_eq!(steps(&well).verdict, Verdict::Holds);
+    }
 }

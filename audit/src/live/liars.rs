@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use ua::{event::Event, session::SchemeChoice, terminal::Failure};
 
 use super::stage::{Stage, channels};
+use crate::hostile::behaviour::Behaviour;
 
 /// What lies achieved under one scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,7 +56,8 @@ pub async fn run_liars(
         taken: 0,
         seen_through: 0,
     };
-    stage.make_hostile(&liars.iter().copied().collect::<Vec<_>>())?;
+    let lie = [Behaviour::LyingGoBetween];
+    stage.make_hostile(&liars.iter().copied().collect::<Vec<_>>(), &lie)?;
     for number in 0..MOST_MAILS {
         if number >= mails && (choice != SchemeChoice::Paper || found.taken > 0) {
             break;
@@ -87,7 +89,7 @@ pub async fn run_liars(
                 usize::from(truth != Some(path.far_end) && liars.contains(&path.far_end) && both);
         }
     }
-    stage.make_hostile(&[])?;
+    stage.make_hostile(&[], &[])?;
     Ok(found)
 }
 

@@ -15,10 +15,16 @@ use ua::{
 };
 
 use super::agent::Agent;
-use crate::{hostile::behaviour::Hostile, node::COMMAND};
+use crate::{
+    hostile::behaviour::{Behaviour, Hostile},
+    node::COMMAND,
+};
 
 /// How long the processes may take to write down what a finished mail made them do.
 const TAIL: Duration = Duration::from_millis(60);
+/// What the nodes can do once they are told to.
+const BEHAVIOURS: [&str; 5] =
+    ["lying-go-between", "marking", "tagging", "answering-at-length", "holding-back"];
 /// Epochs until every node may be chosen by everyone.
 const GROWN_UP: u32 = 3;
 
@@ -46,6 +52,8 @@ pub struct Stage {
     pub senders: Vec<Agent>,
     /// Who is written to; their certificates are published.
     pub recipients: Vec<Agent>,
+    /// Seconds of an epoch of their network.
+    pub epoch_seconds: u64,
     directory: TempDir,
 }
 
@@ -129,7 +137,7 @@ impl Stage {
                 COMMAND.into(),
                 "--record".into(),
                 record.into_os_string(),
-                "--behaviour=lying-go-between".into(),
+                format!("--behaviour={}", BEHAVIOURS.join(",")).into(),
                 "--hostile".into(),
                 hostile.clone().into_os_string(),
             ];
@@ -149,7 +157,8 @@ impl Stage {
         }
         step("waiting until the nodes have known each other for two epochs");
         tokio::time::sleep(Duration::from_secs(size.epoch_seconds) * GROWN_UP).await;
-        Ok(Self { cluster, senders, recipients, directory })
+        let epoch_seconds = size.epoch_seconds;
+        Ok(Self { cluster, senders, recipients, epoch_seconds, directory })
     }
 
     /// One more user of its network, of whom nobody knows yet.
@@ -161,12 +170,29 @@ impl Stage {
         Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
     }
 
-    /// From now on these nodes name accomplices when they are asked who is nearest; none: all are honest.
+    /// From now on these nodes do these things, and all others none.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn make_hostile(&self, nodes: &[NodeId]) -> Result<(), Failure> {
-        std::fs::write(self.directory.path().join("hostile"), Hostile::text(nodes)).map_err(disk)
+    pub fn make_hostile(&self, nodes: &[NodeId], does: &[Behaviour]) -> Result<(), Failure> {
+        self.write_hostile(&Hostile::text_of(nodes, does))
+    }
+
+    /// From now on each of these nodes does its thing, and all others are honest.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn make_each_hostile(&self, each: &[(NodeId, Behaviour)]) -> Result<(), Failure> {
+        let lines = each.iter().map(|(node, does)| Hostile::text_of(&[*node], &[*does]));
+        self.write_hostile(&lines.collect::<String>())
+    }
+
+    fn write_hostile(&self, text: &str) -> Result<(), Failure> {
+        // In one step: who reads it sees the old list or the new one.
+        let (list, next) =
+            (self.directory.path().join("hostile"), self.directory.path().join("next"));
+        std::fs::write(&next, text).map_err(disk)?;
+        std::fs::rename(next, list).map_err(disk)
     }
 
     /// Where the records end now.

@@ -15,6 +15,14 @@ fn step(role: &Role) -> Option<bool> {
     }
 }
 
+/// Whether there was something to compare: values that were seen at each of the two steps of a mail.
+#[must_use]
+pub(super) fn are_seen(seen: &[Observation]) -> bool {
+    let of_step =
+        |body: bool| seen.iter().any(|o| step(&o.role) == Some(body) && !o.values.is_empty());
+    of_step(true) && of_step(false)
+}
+
 /// What ties the two steps of a mail: values that only this sender's mails have, in both, and far ends that serve both.
 #[must_use]
 pub(super) fn ties(

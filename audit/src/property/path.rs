@@ -1,4 +1,4 @@
-//! A path in memory, made in one pass: the sender, the go-betweens, the far end, and each hop's first message.
+//! A path in memory, made in one pass: the sender, the go-betweens and the far end.
 
 use anon::{
     cell::Cell,
@@ -14,8 +14,6 @@ pub(super) struct Path {
     pub(super) sender: SenderChannel,
     pub(super) go_betweens: Vec<GoBetween>,
     pub(super) far_end: FarEnd,
-    /// What each hop received first, the first hop's first.
-    pub(super) creates: Vec<Vec<u8>>,
 }
 
 impl Path {
@@ -24,11 +22,10 @@ impl Path {
         let verified: Vec<_> = nodes.iter().map(Node::verified).collect::<Option<_>>()?;
         let hops: Vec<_> = verified.iter().map(|node| (node, None)).collect();
         let (opening, first) = OpeningPath::start(&hops, rng).ok()?;
-        let (mut creates, mut accepted) = (Vec::new(), Vec::new());
+        let mut accepted = Vec::new();
         let mut onward = Some(first.to_create().ok()?);
         for node in nodes {
             let create = onward.take()?;
-            creates.push(create.to_bytes());
             let hop = FarEnd::accept(&create, &node.channel, &network().id, rng).ok()?;
             onward = hop.early.onward.as_ref().map(|onward| (*onward.create).clone());
             accepted.push(hop);
@@ -47,7 +44,7 @@ impl Path {
             far_end = next.far_end;
         }
         let Passage::Arrived(sender) = passage else { return None };
-        Some(Self { sender: *sender, go_betweens, far_end, creates })
+        Some(Self { sender: *sender, go_betweens, far_end })
     }
 
     /// Carries what the far end answers back to the sender; whether it arrived.

@@ -6,7 +6,7 @@ use minijinja::{Environment, Value, context, value::Serde};
 use serde::Serialize;
 
 use super::{
-    Report, Standing, lattice,
+    Report, Standing, coalitions,
     plot::{self, Series, percent},
 };
 use crate::{
@@ -19,8 +19,10 @@ const PAGE: &str = include_str!("page.html");
 const ROW: &str = include_str!("row.html");
 
 /// What each standing and verdict is called.
-const WORDS: [(&str, &str); 5] = [
+const WORDS: [(&str, &str); 7] = [
     ("holds", "holds"),
+    ("known", "fails: known"),
+    ("not-shown", "not shown"),
     ("fell", "FELL"),
     ("not-run", "not run"),
     ("by-tests", "by tests"),
@@ -39,9 +41,9 @@ pub fn page(report: &Report) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.add_template("page.html", PAGE).map_err(words)?;
     environment.add_template("row.html", ROW).map_err(words)?;
-    let mut lattices = BTreeMap::new();
+    let mut charts = BTreeMap::new();
     for scheme in report.parts.live.iter().flat_map(|live| &live.schemes) {
-        lattices.insert(scheme.scheme.clone(), lattice::draw(scheme)?);
+        charts.insert(scheme.scheme.clone(), coalitions::draw(scheme)?);
     }
     let simulation = report.parts.simulation.as_ref();
     let plots = simulation.map(plots).transpose()?;
@@ -54,17 +56,21 @@ pub fn page(report: &Report) -> Result<String, String> {
         words => WORDS.into_iter().collect::<BTreeMap<_, _>>(),
         counts => context! {
             held => ended(Verdict::Holds),
-            ran => ended(Verdict::Holds) + ended(Verdict::Fell),
+            all => report.parts.outcomes.len(),
+            known => ended(Verdict::Known),
+            not_shown => ended(Verdict::NotShown),
             fell => ended(Verdict::Fell),
             not_run => ended(Verdict::NotRun),
             by_tests,
         },
+        counted => report.counted(),
         fallen => Value::from(Serde(report.ended(Verdict::Fell).collect::<Vec<_>>())),
+        known => Value::from(Serde(report.ended(Verdict::Known).collect::<Vec<_>>())),
         sections => sections(report),
         headline => simulation.and_then(|findings| findings.headline.as_ref()).map(headline),
         plots,
         table => simulation.map(table),
-        lattices,
+        charts,
         views => views(report),
         game => report.parts.game.as_ref().map(game_rows),
     };

@@ -2,12 +2,15 @@
 
 use plotters::backend::SVGBackend;
 use plotters::{
-    chart::{ChartBuilder, SeriesLabelPosition},
+    chart::ChartBuilder,
     coord::combinators::IntoLogRange as _,
     drawing::IntoDrawingArea as _,
-    element::{Circle, PathElement},
+    element::{Circle, PathElement, Text},
     series::{DashedLineSeries, LineSeries},
-    style::{BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, TRANSPARENT},
+    style::{
+        BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, TRANSPARENT,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 
 /// A line of a plot.
@@ -31,8 +34,9 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0x7a, 0x8a, 0x93),
     RGBColor(0xb0, 0x7d, 0x62),
 ];
-/// The plot, pixels.
-const SIZE: (u32, u32) = (960, 460);
+/// The plot without its legend, pixels, and a line of the legend.
+const SIZE: (u32, u32) = (960, 440);
+const LEGEND: u32 = 22;
 /// The least share shown: what is below is drawn there.
 const LEAST: f64 = 1e-5;
 
@@ -46,18 +50,22 @@ pub(super) fn draw(
     words: &dyn Fn(f64) -> String,
 ) -> Result<String, String> {
     let mut svg = String::new();
+    let lines = u32::try_from(series.len()).unwrap_or(0);
+    let size = (SIZE.0, SIZE.1 + LEGEND * lines + LEGEND / 2);
     let ends = series.iter().flat_map(|series| &series.points).map(|(x, _)| *x);
     let (from, to) = ends.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
     if from >= to {
         return Ok(svg);
     }
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let whole = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let (area, below) = whole.split_vertically(SIZE.1);
         let error = |error: &dyn std::fmt::Display| error.to_string();
-        area.fill(&TRANSPARENT).map_err(|e| error(&e))?;
+        whole.fill(&TRANSPARENT).map_err(|e| error(&e))?;
         let text = |size: f64| ("sans-serif", size).into_font().color(&BLACK);
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
+            .margin_right(48)
             .x_label_area_size(46)
             .y_label_area_size(64)
             .build_cartesian_2d((from..to).log_scale(), (LEAST..1.0).log_scale())
@@ -80,27 +88,29 @@ pub(super) fn draw(
             let style = ShapeStyle::from(&colour).stroke_width(2);
             let points: Vec<(f64, f64)> =
                 line.points.iter().map(|(x, y)| (*x, y.max(LEAST))).collect();
-            let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], style);
+            // The legend stands below: on the plot it would hide a line wherever it stood.
+            let y = i32::try_from(number).unwrap_or(0) * i32::try_from(LEGEND).unwrap_or(0) + 10;
+            let pieces =
+                if line.is_claim { vec![(80, 87), (92, 99), (104, 110)] } else { vec![(80, 110)] };
+            for (from, to) in pieces {
+                let piece = PathElement::new(vec![(from, y), (to, y)], style);
+                below.draw(&piece).map_err(|e| error(&e))?;
+            }
+            let name = text(14.0).pos(Pos::new(HPos::Left, VPos::Center));
+            below.draw(&Text::new(line.name.clone(), (120, y), name)).map_err(|e| error(&e))?;
             if line.is_claim {
                 let dashes = DashedLineSeries::new(points.clone(), 6, 5, style);
-                chart.draw_series(dashes).map_err(|e| error(&e))?.label(&line.name).legend(legend);
+                chart.draw_series(dashes).map_err(|e| error(&e))?;
             } else {
                 let solid = LineSeries::new(points.clone(), style);
-                chart.draw_series(solid).map_err(|e| error(&e))?.label(&line.name).legend(legend);
+                chart.draw_series(solid).map_err(|e| error(&e))?;
                 let dots = points.into_iter().map(|point| Circle::new(point, 3, colour.filled()));
                 chart.draw_series(dots).map_err(|e| error(&e))?;
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .border_style(TRANSPARENT)
-            .label_font(text(14.0))
-            .draw()
-            .map_err(|e| error(&e))?;
-        area.present().map_err(|e| error(&e))?;
+        whole.present().map_err(|e| error(&e))?;
     }
-    Ok(themed(&svg, SIZE))
+    Ok(themed(&svg, size))
 }
 
 /// A share in words: `2 %`, `0.01 %`.

@@ -7,12 +7,14 @@ use super::{
     options::Scheme,
     table::Cell,
 };
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
 
 /// How far a value may be from its formula, standard errors, if it is one of many.
 const FAR: f64 = 4.5;
 /// How many of 100 may be farther than three: by chance a quarter of one is.
 const STRAY_PERCENT: usize = 3;
+/// Trials without which nothing is shown of a share of some hundredths.
+const ENOUGH: usize = 500;
 /// What the logs of lookups must link at least, of the paper's channels: else the audit sees nothing.
 const SEEN_BY_LOOKUPS: f64 = 0.5;
 
@@ -23,6 +25,7 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
         table(findings),
         formulas(findings),
         guarded(findings),
+        acting(findings),
         grinding(findings),
         lookups(findings),
     ]
@@ -62,7 +65,9 @@ fn table(findings: &Findings) -> Outcome {
         compared.len() - differ.len(),
         compared.len(),
     );
-    Outcome::of(name, explained == differ.len(), seen).with_details(details.collect())
+    let trials = compared.iter().map(|cell| cell.simulated.trials).min().unwrap_or(0);
+    let outcome = Outcome::of(name, explained == differ.len(), seen);
+    enough(trials, outcome).with_details(details.collect())
 }
 
 fn formulas(findings: &Findings) -> Outcome {
@@ -130,7 +135,38 @@ fn guarded(findings: &Findings) -> Outcome {
         let (per_mail, ever) = (percent(setting.per_mail), setting.ever * 100.0);
         format!("{}: {per_mail} of mails, {ever:.1} % ever: {reached} the goal", setting.scheme)
     }));
-    Outcome::of(name, holds, seen).with_details(details)
+    enough(headline.identifiers.trials, Outcome::of(name, holds, seen)).with_details(details)
+}
+
+/// Whether the goal for a mail is kept where hostile nodes act too.
+fn acting(findings: &Findings) -> Outcome {
+    let name = "simulation.acting";
+    let Some(acting) = &findings.acting else {
+        return Outcome::not_run(name, "the guarded scheme was not simulated");
+    };
+    let seen = format!(
+        "f = {} %, first mails of an epoch: {} where members mark certificates, {} where guards write into cells, {} where \
+         they do both (goal {} %); {} of senders ever in {} epochs with a mail",
+        acting.share * 100.0,
+        percent(acting.marks),
+        percent(acting.tags),
+        percent(acting.both),
+        GOAL_MAIL * 100.0,
+        percent(acting.ever),
+        acting.mails,
+    );
+    let holds = acting.both.high <= GOAL_MAIL;
+    let details = vec![format!("by time alone, members included: {}", percent(acting.timing))];
+    enough(acting.both.trials, Outcome::of(name, holds, seen)).with_details(details)
+}
+
+/// An outcome, if it rests on trials enough to tell the goal from twice of it.
+fn enough(trials: usize, outcome: Outcome) -> Outcome {
+    if trials < ENOUGH && outcome.verdict == Verdict::Holds {
+        let why = format!("only {trials} trials. {}", outcome.seen);
+        return Outcome::not_shown(&outcome.check, why);
+    }
+    outcome
 }
 
 fn grinding(findings: &Findings) -> Outcome {
@@ -150,7 +186,8 @@ fn grinding(findings: &Findings) -> Outcome {
         percent(grinding.guarded_costly),
     );
     let tries = format!("{:.0} keys tried to mint a node next to a key", grinding.tries);
-    Outcome::of(name, holds, seen).with_details(vec![tries])
+    let trials = grinding.guarded_free.trials.min(grinding.paper_free.trials);
+    enough(trials, Outcome::of(name, holds, seen)).with_details(vec![tries])
 }
 
 fn lookups(findings: &Findings) -> Outcome {
@@ -170,5 +207,6 @@ fn lookups(findings: &Findings) -> Outcome {
         linked * 100.0,
         findings.lookups.asked_on_each,
     );
-    Outcome::of(name, holds, seen)
+    let mails = letter.map_or(0, |point| point.simulated.trials);
+    Outcome::of_some(name, mails, holds, seen)
 }

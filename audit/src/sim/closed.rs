@@ -76,6 +76,39 @@ impl Guarded {
         self.f * self.mail_behind_guard(Recipients::Different)
     }
 
+    /// A mail whose channels show their sender to hostile middles and far ends: a hostile far end links; an honest one does
+    /// if all middles are hostile, who know it, and a storage node is. One of the three has no storage node to go to.
+    fn shown(&self) -> f64 {
+        let used = 1.0 - (1.0 - self.f) * (1.0 - self.knows_far_end() * any(self.f, self.k));
+        1.0 - (1.0 - used) * (1.0 - used) * (1.0 - self.f)
+    }
+
+    /// A sender's first mail, if a hostile guard can tell a hostile far end of its own which channel is whose.
+    #[must_use]
+    pub fn tagged(&self) -> f64 {
+        self.f * self.shown()
+    }
+
+    /// A sender's first mail of an epoch, if one of three members marks the certificates of its accomplices; by one middle.
+    #[must_use]
+    pub fn marked(&self) -> f64 {
+        let member = any(self.f, 3);
+        member * self.shown() + (1.0 - member) * self.mail()
+    }
+
+    /// The same, if guards write into cells as well.
+    #[must_use]
+    pub fn marked_and_tagged(&self) -> f64 {
+        any(self.f, 4) * self.shown()
+    }
+
+    /// By time alone, where members count that see the sender compare its roster just before: the guard or one of
+    /// three members, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
+    #[must_use]
+    pub fn timing_with_members(&self) -> f64 {
+        any(self.f, 4) * any(self.f, 3 + 2 * self.k)
+    }
+
     /// By time alone: the guard, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
     #[must_use]
     pub fn timing(&self) -> f64 {

@@ -28,6 +28,8 @@ pub struct Findings {
     pub first: Vec<First>,
     /// The default, at the headline's share.
     pub headline: Option<Headline>,
+    /// The same where hostile nodes act.
+    pub acting: Option<ActingHeadline>,
     /// Guarded settings, at the headline's share, and whether they reach the goal.
     pub settings: Vec<Reached>,
     /// What minting nodes gains.
@@ -63,6 +65,25 @@ pub struct Headline {
     pub ever: Estimate,
     /// The same by the formula, where there is one.
     pub ever_by_formula: Option<f64>,
+}
+
+/// The guarded scheme as it is set by default, at one hostile share, where hostile nodes do more than remember.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ActingHeadline {
+    /// The hostile share.
+    pub share: f64,
+    /// First mails of an epoch that are linked by identifiers where members mark certificates.
+    pub marks: Estimate,
+    /// The same where guards write into cells.
+    pub tags: Estimate,
+    /// Where they do both.
+    pub both: Estimate,
+    /// Where they do both, mails of which the operator sees both sides.
+    pub timing: Estimate,
+    /// Mails after which senders are counted, one an epoch.
+    pub mails: usize,
+    /// Senders linked by identifiers at least once in so many mails.
+    pub ever: Estimate,
 }
 
 /// One setting of the guarded scheme.

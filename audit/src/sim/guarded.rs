@@ -99,6 +99,23 @@ pub enum Recipients {
     Same,
 }
 
+/// What hostile nodes do besides remembering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acting {
+    /// Members hand each agent versions of their accomplices' certificates that nobody else has.
+    pub marks: bool,
+    /// Guards write into the cells that they pass on, and far ends read it.
+    pub tags: bool,
+}
+
+impl Acting {
+    /// All that we know of.
+    pub const ALL: Self = Self { marks: true, tags: true };
+}
+
+/// Members that an agent compares its roster with when its first mail of an epoch is about to go.
+const MEMBERS: usize = 3;
+
 /// The guarded scheme in one network.
 #[derive(Clone, Copy)]
 pub struct GuardedWorld<'a> {
@@ -118,6 +135,8 @@ pub struct GuardedWorld<'a> {
     pub free_identifiers: bool,
     /// The share of hostile nodes, if they all say that they are one family.
     pub declared: Option<f64>,
+    /// What hostile nodes do besides remembering.
+    pub acting: Acting,
     /// Who chooses.
     pub rules: &'a dyn Rules,
 }
@@ -152,6 +171,8 @@ struct Maker<'m> {
     actor: Values,
     marks: Marks,
     guards: &'m [Node],
+    /// The least mark of the members that it compared its roster with.
+    members: f64,
 }
 
 /// What the channels of one mail owe each other.
@@ -183,7 +204,8 @@ impl GuardedWorld<'_> {
     /// One channel for Bob's inbox, alone.
     pub fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
-        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards };
+        let members = self.members(sender.marks, rng);
+        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards, members };
         let target = self.target(Key(rng.random()), RECIPIENT, true);
         self.open(&maker, Z2, &target, &mut Mail::default(), rng, view);
     }
@@ -204,7 +226,12 @@ impl GuardedWorld<'_> {
         sender.mails += 1;
         let [certificate, inbox] = sender.recipient;
         let message = self.target(Key(rng.random()), MESSAGE, true);
-        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &guards };
+        // Each mail is the first of its epoch.
+        let members = self.members(sender.marks, rng);
+        if self.acting.marks {
+            view.see(members, Party::Member, Z3, SENDER);
+        }
+        let maker = Maker { actor: SENDER, marks: sender.marks, guards: &guards, members };
         let mut mail = Mail::default();
         if !is_known {
             let certificate = self.target(certificate, RECIPIENT, true);
@@ -218,9 +245,20 @@ impl GuardedWorld<'_> {
         let inbox = Target { is_used: false, ..inbox };
         self.open(&maker, W2, &inbox, &mut mail, rng, view);
         let guards = &sender.readers_guards;
-        let reader = Maker { actor: RECIPIENT, marks: sender.marks, guards };
+        let members = self.members(sender.marks, rng);
+        let reader = Maker { actor: RECIPIENT, marks: sender.marks, guards, members };
         let message = Target { is_used: true, ..message };
         self.open(&reader, READING, &message, &mut Mail::default(), rng, view);
+    }
+
+    /// The least mark of those that an agent compares its roster with.
+    fn members(&self, marks: Marks, rng: &mut ChaCha8Rng) -> f64 {
+        if !self.acting.marks {
+            return f64::INFINITY;
+        }
+        let nodes = node_of(self.network.len()).max(1);
+        let drawn = (0..MEMBERS).map(|_| marks.mark(rng.random_range(0..nodes)));
+        drawn.fold(f64::INFINITY, f64::min)
     }
 
     fn target(&self, key: Key, value: Values, is_used: bool) -> Target {
@@ -314,6 +352,7 @@ impl GuardedWorld<'_> {
             values |= of(Value::WitnessLink);
         }
         view.see(mark, Party::X, channel, values);
+        let (guards_mark, guards_values) = (mark, values);
         for (place, (key, node)) in (0..).zip(&path.hops) {
             let own = maker.marks.mark(*node);
             let is_minted = self.free_identifiers && self.rules.believes_in_minted();
@@ -329,11 +368,22 @@ impl GuardedWorld<'_> {
                     values |= of(Value::WitnessLink);
                 }
                 view.see(mark, Party::Middle, channel, values);
+                // The first message names the version that a member of the same operator handed out.
+                if self.acting.marks {
+                    view.see(mark.max(maker.members), Party::Middle, channel, values | maker.actor);
+                }
             } else {
                 view.is_node(of(Value::Z), *node);
                 let before = place.checked_sub(1).map_or(0, |last| of(Value::Middle(last)));
                 values |= before | of(Value::Z) | target.value;
                 view.see(mark, Party::Z, channel, values);
+                if self.acting.marks {
+                    view.see(mark.max(maker.members), Party::Z, channel, values | maker.actor);
+                }
+                // What the guard wrote into the cells ties its end of the channel to this one.
+                if self.acting.tags {
+                    view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
+                }
             }
         }
         if asks_witness.is_some() {

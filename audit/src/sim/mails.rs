@@ -7,7 +7,7 @@ use super::{
     closed::Guarded,
     cost,
     estimate::Estimate,
-    guarded::{GuardedWorld, Production, Recipients, Rules, Witness},
+    guarded::{Acting, GuardedWorld, Production, Recipients, Rules, Witness},
     lookup::LookupSettings,
     network::Network,
     number::real,
@@ -112,6 +112,7 @@ pub(super) fn world<'a>(
         recipients: Recipients::Different,
         free_identifiers: options.identifiers == Identifiers::Free,
         declared: None,
+        acting: Acting::default(),
         rules,
     }
 }
@@ -193,6 +194,55 @@ pub(super) fn guarded(
         asked += tally.asked;
     }
     (all, broken, asked)
+}
+
+/// How a setting is called where hostile nodes act.
+pub(super) fn acting_name(setting: Setting, acting: Acting) -> String {
+    let what = match acting {
+        Acting { marks: true, tags: true } => "nodes mark and write",
+        Acting { marks: true, tags: false } => "members mark certificates",
+        Acting { marks: false, tags: true } => "guards write into cells",
+        Acting { marks: false, tags: false } => "nodes only remember",
+    };
+    format!("{}, {what}", setting.name())
+}
+
+/// First mails of the guarded scheme through nodes that act.
+pub(super) fn acting(
+    options: &Options,
+    network: &Network,
+    (setting, acting): (Setting, Acting),
+    mails: usize,
+    work: &Work<'_>,
+) -> Vec<Point> {
+    let shares = options.shares.as_slice();
+    let crowd = Crowd { network, mails: options.crowd };
+    let name = acting_name(setting, acting);
+    let world = GuardedWorld { acting, ..world(options, network, setting, &Production) };
+    let units = real(mails) * cost::GUARDED_MAIL;
+    let tally = work.run(&name, mails, units, |trials, rng| {
+        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
+        for _ in 0..trials {
+            let mut sender = world.sender(rng);
+            world.mail(&mut sender, rng, &mut view);
+            count(&mut tally, &mut view, shares, &crowd);
+        }
+        tally
+    });
+    let closed = |measure, f| {
+        let path =
+            Guarded { f, k: options.cluster_k(), hops: setting.hops, witness: setting.witness };
+        match (measure, acting) {
+            // With more middles each of them may be the one that is named a mark.
+            (Measure::Identifiers, _) if setting.hops != 1 => None,
+            (Measure::Identifiers, Acting { marks: false, tags: true }) => Some(path.tagged()),
+            (Measure::Identifiers, Acting { marks: true, tags: false }) => Some(path.marked()),
+            (Measure::Identifiers, Acting::ALL) => Some(path.marked_and_tagged()),
+            (Measure::Timing, Acting { marks: true, .. }) => Some(path.timing_with_members()),
+            _ => None,
+        }
+    };
+    points(&name, &tally, shares, closed)
 }
 
 /// From which share on the mail that is seen links A and Bob by a yes-or-no measure.

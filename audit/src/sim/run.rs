@@ -5,10 +5,11 @@ use super::{
     cost,
     ever::{self, Course},
     findings::{
-        Findings, GOAL_EVER, GOAL_MAIL, HEADLINE_MAILS, HEADLINE_SHARE, Headline, Lookups, Reached,
+        ActingHeadline, Findings, GOAL_EVER, GOAL_MAIL, HEADLINE_MAILS, HEADLINE_SHARE, Headline,
+        Lookups, Reached,
     },
     grinding,
-    guarded::{GuardedWorld, Production, Rules, Witness},
+    guarded::{Acting, GuardedWorld, Production, Rules, Witness},
     mails::{self, Measure, Point, Setting},
     mutant::FreshGuards,
     network::Network,
@@ -46,6 +47,7 @@ pub fn run_with(options: &Options, rules: &dyn Rules, progress: &(dyn Fn(f64) + 
         ever: Vec::new(),
         first: Vec::new(),
         headline: None,
+        acting: None,
         settings: Vec::new(),
         grinding: None,
         lookups: Lookups { asked_on_each, asked_by_guarded: 0 },
@@ -62,6 +64,7 @@ pub fn run_with(options: &Options, rules: &dyn Rules, progress: &(dyn Fn(f64) + 
             let tries = scope.spawn(|| grinding::tries(options, &network));
             single_mails(options, &network, rules, &work, &mut findings);
             many_mails(options, &network, rules, &work, &mut findings);
+            findings.acting = acting(options, &network, &work, &mut findings);
             tries.join().ok().flatten()
         });
         findings.headline = headline(options, &findings);
@@ -210,6 +213,48 @@ fn headline(options: &Options, findings: &Findings) -> Option<Headline> {
     })
 }
 
+/// Mails through nodes that act, first ones and many of one sender.
+fn acting(
+    options: &Options,
+    network: &Network,
+    work: &Work<'_>,
+    findings: &mut Findings,
+) -> Option<ActingHeadline> {
+    let share = share(options);
+    let setting = Setting { hops: options.hops, witness: Witness::Middle };
+    let (_, mails) = first_mails(options);
+    let here = |points: &[Point], measure| {
+        let is_it =
+            |point: &&Point| point.measure == measure && (point.share - share).abs() < f64::EPSILON;
+        points.iter().find(is_it).map(|point| point.simulated)
+    };
+    let mut first = |marks, tags| {
+        let points =
+            mails::acting(options, network, (setting, Acting { marks, tags }), mails, work);
+        let found = (here(&points, Measure::Identifiers), here(&points, Measure::Timing));
+        findings.per_mail.extend(points);
+        found
+    };
+    let ((marks, _), (tags, _), (both, timing)) =
+        (first(true, false), first(false, true), first(true, true));
+    let world = GuardedWorld {
+        acting: Acting::ALL,
+        ..mails::world(options, network, setting, &Production)
+    };
+    let name = mails::acting_name(setting, Acting::ALL);
+    let course = Course { name, world, setting, is_plain: false };
+    let (_, some) = senders(options);
+    let (points, firsts) = ever::run(options, network, &course, some, work);
+    let last = points.iter().filter(|point| point.mails <= HEADLINE_MAILS).map(|p| p.mails).max();
+    let at_last: Vec<Point> =
+        points.iter().filter(|point| Some(point.mails) == last).cloned().collect();
+    let ever = here(&at_last, Measure::Identifiers);
+    findings.ever.extend(points);
+    findings.first.extend(firsts);
+    let (marks, tags, both, timing) = (marks?, tags?, both?, timing?);
+    Some(ActingHeadline { share, marks, tags, both, timing, mails: last?, ever: ever? })
+}
+
 fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = vec![
         "Nodes are hostile independently of each other, and each sender meets hostile nodes of its own: a share is \
@@ -247,9 +292,9 @@ fn units(options: &Options) -> f64 {
     if options.simulates(Scheme::Guarded) {
         let (first, others) = first_mails(options);
         let (many, some) = senders(options);
-        let many = (many + 5 * some) * options.mails;
+        let many = (many + 6 * some) * options.mails;
         units += 2.0 * draws + 2.0 * real(grinding::channels(options));
-        units += cost::GUARDED_MAIL * real(first + 8 * others + many);
+        units += cost::GUARDED_MAIL * real(first + 11 * others + many);
     }
     units.max(1.0)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     closed,
     estimate::Estimate,
-    guarded::{GuardedWorld, Production, Recipients, Witness},
+    guarded::{Acting, GuardedWorld, Production, Recipients, Witness},
     lookup::LookupSettings,
     network::Network,
     number::real,
@@ -191,6 +191,7 @@ fn local(options: &Options, network: &Network, hops: usize, work: &Work<'_>) -> 
         recipients: Recipients::Different,
         free_identifiers: options.identifiers == Identifiers::Free,
         declared: None,
+        acting: Acting::default(),
         rules: &Production,
     };
     let units = real(options.draws);

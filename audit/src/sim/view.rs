@@ -106,6 +106,8 @@ pub enum Party {
     Entrance,
     /// Asked on a lookup for keyX or keyY.
     OnFirstLookup,
+    /// A member that the roster is compared with.
+    Member,
     /// The go-between, or guard.
     X,
     /// A middle go-between.
