@@ -30,6 +30,7 @@ mod hostile;
 mod hostile40;
 mod lookup;
 mod round_trips;
+mod strangers;
 mod support;
 mod tidy;
 mod tor;
