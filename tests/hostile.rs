@@ -19,6 +19,7 @@
 //! | [`bytes`] | a peer | bytes and messages that no honest peer sends |
 //! | [`stalls`] | X, Y, Z, storage nodes | silence |
 //! | [`limits`] | a peer, a correspondent | more than its share |
+//! | [`strangers`] | peers of one or two address ranges | all of a node |
 
 mod bodies;
 mod bytes;
@@ -34,3 +35,4 @@ mod network;
 mod paths;
 mod receipts;
 mod stalls;
+mod strangers;

@@ -33,6 +33,7 @@ mod letters;
 mod lookup;
 mod node_toml;
 mod round_trips;
+mod strangers;
 mod support;
 mod tidy;
 mod tor;

@@ -6,11 +6,12 @@ mod node;
 mod signing_request;
 
 pub use address::{
-    Address, AddressCertificate, AddressClaims, AddressError, UnverifiedAddressCertificate,
+    Address, AddressCertificate, AddressClaims, AddressError, MAX_ADDRESS_VALIDITY,
+    UnverifiedAddressCertificate,
 };
 pub use node::{
-    Admission, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, NodeCertificate, NodeClaims, NodeId,
-    UnverifiedNodeCertificate,
+    Admission, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, MAX_NODE_CERTIFICATE, MAX_NODE_VALIDITY,
+    NodeCertificate, NodeClaims, NodeId, UnverifiedNodeCertificate,
 };
 pub use signing_request::{RequestError, SigningRequest, Subject};
 

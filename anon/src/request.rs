@@ -13,10 +13,11 @@ use crate::{
     handshake::{Create, Created},
     keys::VerifyKey,
     labels::{self, Label},
+    mail::NOTIFICATION,
     network::MAX_K,
     position::Key,
     receipt::Receipt,
-    roster::{MAX_CARRIED, PIECES, ShortDigest},
+    roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
     time::Time,
     verification::Statement,
     wire::{self, WireError},
@@ -287,7 +288,7 @@ impl Request {
             Self::Store(store) => {
                 store.object.len() <= MAX_OBJECT && store.deleters.len() <= MAX_DELETERS
             }
-            Self::AppendInbox(append) => append.notification.len() == crate::mail::NOTIFICATION,
+            Self::AppendInbox(append) => append.notification.len() == NOTIFICATION,
             Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
             Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Perform { targets, request } => {
@@ -311,8 +312,8 @@ impl Request {
             | Self::Delete(_)
             | Self::ReadInbox(_)
             | Self::Certificate
-            | Self::Time
-            | Self::Extend { .. } => true,
+            | Self::Time => true,
+            Self::Extend { next, .. } => next.is_in_bounds(),
         }
     }
 
@@ -350,8 +351,41 @@ impl Response {
     /// Reads a response from a whole frame.
     ///
     /// # Errors
-    /// [`WireError`].
+    /// [`WireError`], also for counts beyond their bounds.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        wire::decode(bytes, MAX_MESSAGE)
+        let response: Self = wire::decode(bytes, MAX_MESSAGE)?;
+        if response.is_in_bounds() { Ok(response) } else { Err(WireError::Malformed) }
+    }
+
+    /// Whether all counts and lengths are within their bounds: what an honest node answers is, and what nobody bounds
+    /// somebody keeps.
+    #[must_use]
+    pub fn is_in_bounds(&self) -> bool {
+        let all = |certificates: &[UnverifiedNodeCertificate], most: usize| {
+            certificates.len() <= most && certificates.iter().all(|c| c.is_in_bounds())
+        };
+        match self {
+            Self::Object(object) => object.len() <= MAX_OBJECT,
+            Self::Inbox(page) => page.notifications.iter().all(|n| n.len() == NOTIFICATION),
+            Self::Closest(nodes) => all(nodes, MAX_K),
+            Self::Certificate(certificate) => certificate.is_in_bounds(),
+            Self::Performed { nodes, answers } => {
+                let good = |a: &Answer| a.response.as_ref().is_none_or(Self::is_in_bounds);
+                all(nodes, MAX_K) && answers.len() <= MAX_K && answers.iter().all(good)
+            }
+            Self::Nearest(statement) => statement.claims.nearest.len() <= MAX_K,
+            Self::Roster { listed, .. } => listed.len() <= MAX_LISTED,
+            Self::RosterEntries(entries) => all(entries, MAX_CARRIED),
+            Self::Acknowledged(count) => {
+                usize::try_from(*count).is_ok_and(|c| c <= MAX_ACKNOWLEDGED)
+            }
+            Self::Receipt(_)
+            | Self::Deleted
+            | Self::Extended(_)
+            | Self::NotFound
+            | Self::Full
+            | Self::Refused
+            | Self::Time(_) => true,
+        }
     }
 }

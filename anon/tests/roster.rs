@@ -7,7 +7,7 @@ mod world;
 use std::sync::LazyLock;
 
 use anon::{
-    certificate::{CertificateError, NodeCertificate},
+    certificate::{CertificateError, MAX_FAMILY, MAX_NODE_CERTIFICATE, NodeCertificate},
     keys::{ChannelSecret, IdentitySecret},
     network::{Epoch, Revoked},
     position::{Key, keep_closest},
@@ -15,6 +15,7 @@ use anon::{
         Compared, Comparison, Completeness, MAX_NODES, MAX_UNVOUCHED, MAX_UNVOUCHED_EACH, Operator,
         PIECES, Reason, Roster, ShortDigest, Source, alive_seconds,
     },
+    wire,
 };
 
 use crate::world::{NOW, Node, TODAY, network, node_claims};
@@ -114,7 +115,7 @@ fn a_roster_of_which_nothing_is_left_is_filled_anew() {
 #[test]
 fn one_operator_vouches_once() {
     let bare = Source::Member(operator("", &[]));
-    let named = Source::Member(operator("", &["/dns4/example.alt/tcp/1"]));
+    let named = Source::Member(operator("", &[]));
     for source in [Source::Contact, member(1), bare, named] {
         assert_eq!(
             active_in(seasoned(), &[source.clone(), source.clone(), source]),
@@ -128,7 +129,7 @@ fn operators_overlap_by_family_or_by_subnet() {
     let one = operator("one", &["/ip4/127.1.0.1/tcp/1", "/ip6/2001:db8::1/tcp/1"]);
     for (family, address, overlaps) in [
         ("one", "/ip4/127.2.0.1/tcp/1", true),
-        ("two", "/ip4/127.1.255.9/udp/7", true),
+        ("two", "/ip4/127.1.255.9/tcp/7", true),
         ("two", "/ip6/2001:db8:ffff::9/tcp/1", true),
         ("two", "/ip4/127.2.0.1/tcp/1", false),
         ("", "/ip4/127.2.0.1/tcp/1", false),
@@ -401,4 +402,39 @@ fn a_roster_says_why_it_is_incomplete() {
     roster.learn(Node::new(11).certificate, member(1), TODAYS);
     let reason = Reason::TooManyInactive { alive: 11, inactive: 3 };
     assert_eq!(told(&roster, &good, 8, TODAYS), Some(reason));
+}
+
+#[test]
+fn a_roster_that_strangers_have_filled_fits_its_file() {
+    // The longest certificates there are, each on the word of two members with as long a name.
+    let longest = |number: usize| {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        let identity = IdentitySecret::from_seed(&seed);
+        let mut claims = node_claims(&identity, &ChannelSecret::from_seed(&seed));
+        let onion = |letter: &str| format!("/onion3/{}:65535", letter.repeat(56));
+        claims.addresses = vec![onion("a"), onion("b"), onion("c")];
+        claims.family = "f".repeat(MAX_FAMILY);
+        claims.admission = Some(Node::new(1).admission(TODAY));
+        NodeCertificate::issue(&identity, claims).verify(&network(), NOW).unwrap()
+    };
+    let members: Vec<Source> =
+        (0..2).map(|n| Source::Member(Operator::of(&longest(1_000 + n)))).collect();
+    let mut roster = Roster::default();
+    let stored = |roster: &Roster| wire::encode(&roster.store()).len();
+    let mut lengths = Vec::new();
+    for number in 0..200 {
+        for source in &members {
+            roster.learn(longest(number), source.clone(), TODAYS);
+        }
+        lengths.push(stored(&roster));
+    }
+    let certificate = wire::encode(&longest(0).to_unverified()).len();
+    assert!(certificate <= MAX_NODE_CERTIFICATE, "{certificate}");
+    let each = (lengths[199] - lengths[99]).div_ceil(100);
+    let full = each * MAX_NODES;
+    assert!(full < 64 << 20, "{each} bytes each, and {full} in all");
+    let restored = Roster::restore(roster.store(), &network(), NOW);
+    assert_eq!(stored(&restored), lengths[199], "nothing is lost on the way to the disk");
+    assert!(restored.is_active(&longest(7).node(), TOMORROW));
 }

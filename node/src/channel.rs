@@ -1,8 +1,23 @@
 //! Serving channels (paper, 4.1): as far end, then perhaps as go-between. A hop goes on when its sender asks it
 //! to, or from the beginning, when its handshake named the next node.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use crate::{
+    clock::now,
+    clock_check::ClockCheck,
+    config::Limits,
+    identity::ChannelKeys,
+    link::{ANSWER_TIMEOUT, Carrier, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
+    observer::{Edge, Observer, Via},
+    replay::ReplayCache,
+    roster::RosterKeeper,
+    service::Service,
+    shares::{Held, RangeShare, Shares},
+};
 use anon::{
     cell::Cell,
     certificate::{NodeId, UnverifiedNodeCertificate},
@@ -11,23 +26,13 @@ use anon::{
     network::Network,
     request::{Request, Response},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::{
-    clock::now,
-    config::Limits,
-    identity::ChannelKeys,
-    link::{Carrier, CellReader, CellWriter, LinkError, Links},
-    observer::{Edge, Observer, Via},
-    replay::ReplayCache,
-    roster::RosterKeeper,
-    service::Service,
-};
 
 /// How long a peer may take for its first cell, and a next node for its answer to it.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one cell counts against [`Limits::bytes_in_flight`], in units of [`budget`].
-const CELL_UNITS: u32 = 4;
+const CELL_UNITS: usize = 4;
+/// How much longer than a direct request, or its answer, one may take through a channel, which may go over Tor.
+const CHANNEL_PACE: u32 = 2;
 
 /// What serving a channel needs.
 pub(crate) struct ChannelContext {
@@ -38,7 +43,8 @@ pub(crate) struct ChannelContext {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) replays: ReplayCache<[u8; 32]>,
-    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) budget: Arc<Shares>,
+    pub(crate) clock: Arc<ClockCheck>,
     pub(crate) idle: Duration,
     pub(crate) frame_bytes: usize,
 }
@@ -50,8 +56,9 @@ impl std::fmt::Debug for ChannelContext {
 }
 
 /// The memory that requests may take, in units of one KiB.
-pub(crate) fn budget(limits: &Limits) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((limits.bytes_in_flight / 1024).min(Semaphore::MAX_PERMITS)))
+pub(crate) fn budget(limits: &Limits, share: RangeShare) -> Arc<Shares> {
+    let (size, each) = (limits.bytes_in_flight / 1024, limits.bytes_per_peer / 1024);
+    Arc::new(Shares::new("bytes of requests", size, each, share))
 }
 
 /// Serves one channel until it ends. Whatever goes wrong, the peer only sees it end.
@@ -76,7 +83,7 @@ pub(crate) async fn serve_channel(
         return go_between(context, at, far_end, (reader, writer), next).await;
     }
     loop {
-        let (request, held) = next_request(context, &mut far_end, &mut reader).await?;
+        let (request, held) = next_request(context, at, &mut far_end, &mut reader).await?;
         match request {
             Request::Extend { next, create } => match reach(context, &next, &create).await {
                 Some(next) => {
@@ -91,15 +98,17 @@ pub(crate) async fn serve_channel(
     }
 }
 
+/// What is no handshake for this node is not remembered as one: else anybody could fill the memory of replays.
 fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkError> {
-    if !context.replays.insert(create.replay_tag()) {
-        return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
-    }
     let accepted = context.keys.with_key(&create.certificate(), |secret| {
         FarEnd::accept(create, secret, &context.network.id, &mut rand::rng())
     });
     let accepted = accepted.unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey));
-    Ok(accepted.map_err(anon::channel::ChannelError::Handshake)?)
+    let accepted = accepted.map_err(anon::channel::ChannelError::Handshake)?;
+    if !context.replays.insert(create.replay_tag()) {
+        return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
+    }
+    Ok(accepted)
 }
 
 /// Does what the handshake brought along: reaches the next node, if it names one, and answers meanwhile. The
@@ -127,28 +136,32 @@ async fn begin(
     Ok(next)
 }
 
-/// The sender's next request, and the memory it holds.
+/// The sender's next request, and the memory it holds. Between two requests a channel may be silent; a request that
+/// has begun must come.
 async fn next_request(
     context: &ChannelContext,
+    at: Edge<'_>,
     far_end: &mut FarEnd,
     reader: &mut CellReader,
-) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
-    let mut held: Option<OwnedSemaphorePermit> = None;
+) -> Result<(Request, Vec<Held>), LinkError> {
+    let caller = at.peer.caller();
+    let mut held = Vec::new();
+    let mut begun: Option<Instant> = None;
     loop {
-        let cell = tokio::time::timeout(context.idle, reader.read());
+        let patience = begun.map_or(context.idle, |begun| {
+            (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(begun.elapsed()).min(context.idle)
+        });
+        let cell = tokio::time::timeout(patience, reader.read());
         let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
-        let permit = Arc::clone(&context.budget).acquire_many_owned(CELL_UNITS);
-        let permit = tokio::time::timeout(HANDSHAKE_TIMEOUT, permit).await;
-        let permit = permit.map_err(|_| LinkError::TimedOut)?.map_err(|_| LinkError::TimedOut)?;
-        match &mut held {
-            Some(held) => held.merge(permit),
-            None => held = Some(permit),
-        }
+        let more = context.budget.wait(caller, CELL_UNITS, HANDSHAKE_TIMEOUT).await;
+        held.push(more.ok_or(LinkError::Busy)?);
         if let Some(request) = far_end.receive(cell)? {
             return Ok((request, held));
         }
-        if !far_end.is_amid_request() {
-            held = None;
+        if far_end.is_amid_request() {
+            begun.get_or_insert_with(Instant::now);
+        } else {
+            (held, begun) = (Vec::new(), None);
         }
     }
 }
@@ -173,7 +186,8 @@ async fn send(
     response: &Response,
 ) -> Result<(), LinkError> {
     let cells = far_end.respond(response).map_err(anon::channel::ChannelError::Cell)?;
-    writer.write(&cells).await
+    let written = tokio::time::timeout(ANSWER_TIMEOUT * CHANNEL_PACE, writer.write(&cells));
+    written.await.map_err(|_| LinkError::TimedOut)?
 }
 
 /// The next piece of a channel.

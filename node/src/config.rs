@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use anon::certificate::{MAX_ADDRESSES, MAX_FAMILY};
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{link::is_plain_tcp, store::StoreLimits};
+use crate::{link::is_plain_tcp, shares::RangeShare, store::StoreLimits};
 
-/// What bounds a node's memory, disk and work. All counts are for the whole process unless said otherwise.
+/// What bounds a node's memory, disk and work. All counts are for the whole process unless said otherwise. Of what
+/// strangers can take, one peer gets at most what `…_per_peer` says, and all peers of one address range (a /24 of IPv4,
+/// a /48 of IPv6, all that comes over Tor) at most [`Self::range_percent`] of the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -29,10 +32,15 @@ pub struct Limits {
     pub connections: u32,
     /// Connections with one peer.
     pub connections_per_peer: u32,
-    /// Connections that are being set up, in each direction.
+    /// Connections that are being set up, in each direction. Whoever has said nothing yet makes room first.
     pub pending_connections: u32,
-    /// Streams that one connection of a peer may have open; yamux ends a connection above 512.
-    pub streams_per_connection: usize,
+    /// Of everything that strangers can take: how much those of one address range get together, percent. 100 for a node
+    /// whose visitors all come through one address, a proxy's say.
+    pub range_percent: u8,
+    /// Streams that others may have open.
+    pub streams: usize,
+    /// Streams that one peer may have open, over all its connections; yamux ends a connection above 512.
+    pub streams_per_peer: usize,
     /// The longest request that is read, bytes; at most what a message may have.
     pub frame_bytes: usize,
     /// Channels open at once, whatever their role here.
@@ -41,14 +49,20 @@ pub struct Limits {
     pub channels_per_peer: usize,
     /// Direct requests served at once.
     pub requests: usize,
+    /// The same for one peer; more wait for three seconds at most.
+    pub requests_per_peer: usize,
     /// Direct questions about the roster answered at once: an answer may have 800 KB.
     pub roster_requests: usize,
     /// The same for one peer.
     pub roster_requests_per_peer: usize,
-    /// Bytes of requests held in memory at once; answers are bounded by those who are served.
+    /// Bytes of requests held in memory at once, and again as many of direct answers that are on their way.
     pub bytes_in_flight: usize,
-    /// Lookups under way at once.
+    /// The same for one peer.
+    pub bytes_per_peer: usize,
+    /// Lookups under way at once; three quarters of them at most are other peers'.
     pub lookups: usize,
+    /// Lookups under way for one peer.
+    pub lookups_per_peer: usize,
     /// Seconds a channel may stay silent.
     pub channel_idle_seconds: u64,
     /// Seconds a node waits for another node's answer.
@@ -83,15 +97,20 @@ impl Default for Limits {
             connections: 1_024,
             connections_per_peer: 8,
             pending_connections: 128,
-            streams_per_connection: 256,
+            range_percent: 50,
+            streams: 4_096,
+            streams_per_peer: 256,
             frame_bytes: anon::request::MAX_MESSAGE,
             channels: 512,
             channels_per_peer: 64,
             requests: 256,
+            requests_per_peer: 32,
             roster_requests: 16,
             roster_requests_per_peer: 4,
             bytes_in_flight: 128 << 20,
+            bytes_per_peer: 32 << 20,
             lookups: 64,
+            lookups_per_peer: 8,
             channel_idle_seconds: 120,
             answer_seconds: 10,
             certificates: 20_000,
@@ -107,6 +126,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What one address range gets; where all come over Tor, it is all one range.
+    #[must_use]
+    pub(crate) const fn range_share(&self, only_tor: bool) -> RangeShare {
+        let unknown = if only_tor { 100 } else { self.range_percent };
+        RangeShare { percent: self.range_percent, unknown }
+    }
+
     /// The store's share of the limits.
     #[must_use]
     pub fn store(&self) -> StoreLimits {
@@ -179,9 +205,21 @@ pub enum ConfigError {
     #[error("not an address of the form /ip4/…/tcp/… or /ip6/…/tcp/…: {0}")]
     BadAddress(String),
     /// The family's name is too long.
-    #[error("the family's name is longer than {} bytes", anon::certificate::MAX_FAMILY)]
+    #[error("the family's name is longer than {} bytes", MAX_FAMILY)]
     LongFamily,
+    /// There are more addresses than a certificate names.
+    #[error("a node has at most {} addresses", MAX_ADDRESSES)]
+    ManyAddresses,
+    /// Channel keys live longer than a certificate may hold.
+    #[error("channel_key_seconds is more than {}", LONGEST_KEY)]
+    LongKey,
+    /// No share is no share.
+    #[error("range_percent is not between 1 and 100")]
+    BadPercent,
 }
+
+/// The longest life of a channel key, seconds: its certificate holds twice as long.
+const LONGEST_KEY: u64 = anon::certificate::MAX_NODE_VALIDITY / 2;
 
 impl NodeConfig {
     /// Reads the file at `path`; without one, the defaults.
@@ -218,7 +256,17 @@ impl NodeConfig {
         if self.onion != Onion::Off {
             return Err(ConfigError::NoTor);
         }
-        let is_long = self.family.len() > anon::certificate::MAX_FAMILY;
+        let onions = usize::from(self.onion != Onion::Off);
+        if self.listen.len().max(self.advertise.len()) + onions > MAX_ADDRESSES {
+            return Err(ConfigError::ManyAddresses);
+        }
+        if self.limits.channel_key_seconds > LONGEST_KEY {
+            return Err(ConfigError::LongKey);
+        }
+        if !(1..=100).contains(&self.limits.range_percent) {
+            return Err(ConfigError::BadPercent);
+        }
+        let is_long = self.family.len() > MAX_FAMILY;
         if is_long { Err(ConfigError::LongFamily) } else { Ok(()) }
     }
 }

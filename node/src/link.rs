@@ -5,11 +5,13 @@
 //! byte of a stream says what it carries: one request and its answer, or the cells of one channel.
 
 mod behaviour;
+mod callers;
+mod door;
 mod framing;
 mod handler;
 mod underlay;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
@@ -19,7 +21,12 @@ use libp2p::{
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::shares::{Caller, Held, Range, Shares};
+
 pub(crate) use behaviour::{Accepting, Streams};
+pub(crate) use callers::Callers;
+pub(crate) use door::{Door, Strangers, only_listener};
+pub(crate) use framing::{ANSWER_TIMEOUT, REQUEST_TIMEOUT};
 pub use framing::{CellReader, CellWriter, Link};
 pub(crate) use underlay::{Carriage, is_dialable, is_plain_tcp};
 pub use underlay::{Underlay, UnderlayLost, is_onion};
@@ -40,6 +47,9 @@ pub enum LinkError {
     /// The certificate names no address that can be dialled.
     #[error("the node names no address that can be dialled")]
     NoAddress,
+    /// Another program, or another node, listens at this address.
+    #[error("another program listens at {0}")]
+    AddressInUse(Multiaddr),
     /// Nobody answers there, or somebody else does.
     #[error("the node cannot be reached")]
     Unreachable,
@@ -49,7 +59,7 @@ pub enum LinkError {
     /// The stream ended.
     #[error("the link broke: {0}")]
     Io(#[from] std::io::Error),
-    /// This node holds as many bytes of requests as it may.
+    /// The peer, its address range or everybody together has as much of this node as it may.
     #[error("too much at once")]
     Busy,
     /// A frame claims more bytes than its reader accepts.
@@ -87,6 +97,20 @@ impl Peer {
     pub fn node(&self) -> Option<NodeId> {
         NodeId::from_peer_id(&self.id.to_bytes())
     }
+
+    /// Whose shares it takes.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller { peer: self.id, range: Range::of(&self.address) }
+    }
+}
+
+/// What the swarm is told to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Open a stream.
+    Open(Open),
+    /// Close all connections with this peer.
+    Disconnect(PeerId),
 }
 
 pub(crate) struct Open {
@@ -98,7 +122,7 @@ pub(crate) struct Open {
 /// Opens links to other nodes.
 #[derive(Clone, Debug)]
 pub struct Links {
-    commands: mpsc::Sender<Open>,
+    commands: mpsc::Sender<Command>,
     local: PeerId,
     /// By how much all times that one waits are multiplied.
     pace: u32,
@@ -107,20 +131,20 @@ pub struct Links {
 }
 
 /// Inbound streams: what the peer is, and the stream.
-pub(crate) type Inbound = mpsc::Receiver<(Peer, libp2p::Stream, tokio::sync::OwnedSemaphorePermit)>;
+pub(crate) type Inbound = mpsc::Receiver<(Peer, libp2p::Stream, Held)>;
 
 impl Links {
     /// The behaviour for a swarm, the handle that opens links through it, and what arrives.
     pub(crate) fn new(
         protocol: StreamProtocol,
         local: PeerId,
-        streams_per_connection: usize,
+        shares: Shares,
         carriage: &Carriage,
     ) -> (Streams, Self, Inbound) {
         let (pace, opening) = (carriage.pace(), carriage.opening());
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (accepted, inbound) = mpsc::channel(ACCEPTED);
-        let accepting = Accepting { queue: accepted, streams_per_connection };
+        let accepting = Accepting { queue: accepted, shares: Arc::new(shares) };
         let streams = Streams::new(protocol, receiver, Some(accepting), pace);
         (streams, Self { commands, local, pace, opening }, inbound)
     }
@@ -145,7 +169,7 @@ impl Links {
         let (pace, opening) = (carriage.pace(), carriage.opening());
         let streams = Streams::new(stream_protocol(network_name), receiver, None, pace);
         let idle = Duration::from_secs(30);
-        let mut swarm = build_swarm(keypair, streams, idle, carriage)?;
+        let mut swarm = build_swarm(keypair, streams, idle, carriage, Door::closed())?;
         let links = Self { commands, local, pace, opening };
         tokio::spawn(async move {
             while !swarm.behaviour().is_abandoned() || swarm.behaviour().is_busy() {
@@ -153,6 +177,11 @@ impl Links {
             }
         });
         Ok(links)
+    }
+
+    /// Ends all connections with a peer that does not do what a peer must.
+    pub(crate) async fn disconnect(&self, peer: PeerId) {
+        let _ = self.commands.send(Command::Disconnect(peer)).await;
     }
 
     /// The identity that the other ends see.
@@ -189,7 +218,7 @@ impl Links {
         let (reply, answer) = oneshot::channel();
         let open = Open { peer, addresses, reply };
         let opened = async {
-            self.commands.send(open).await.map_err(|_| LinkError::Unreachable)?;
+            self.commands.send(Command::Open(open)).await.map_err(|_| LinkError::Unreachable)?;
             answer.await.map_err(|_| LinkError::Unreachable)?
         };
         let (stream, address) =
@@ -226,9 +255,10 @@ pub(crate) fn build_swarm<B: NetworkBehaviour>(
     behaviour: B,
     idle: Duration,
     carriage: Carriage,
+    door: Door,
 ) -> Result<Swarm<B>, LinkError> {
     let timeout = carriage.opening();
-    let transport = carriage.transport(&keypair)?;
+    let transport = carriage.transport(&keypair, door)?;
     let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_other_transport(|_| transport);

@@ -12,25 +12,29 @@ use anon::{
     roster::renewal_seconds,
     wire,
 };
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
+use rand::seq::IteratorRandom as _;
 use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     channel::{ChannelContext, budget},
     clock::now,
+    clock_check::ClockCheck,
     config::{ConfigError, Limits, NodeConfig, addresses},
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity, IdentityError},
-    link::{LinkError, is_onion},
+    link::{LinkError, certified_addresses, is_onion, peer_id},
     network_file::{NetworkFile, NetworkFileError},
     observer::Observer,
     onion::{OnionStatus, Reach},
     replay::ReplayCache,
     roster::RosterKeeper,
+    running::Sign,
     server::{self, Acceptor, Parts, Server},
     service::{Service, StandardService},
+    shares::Shares,
     store::{self, Checked, Repaired, Store, StoreError},
     substrate::{self, Substrate},
 };
@@ -39,6 +43,8 @@ use crate::{
 const SEEN: usize = 1_024;
 /// The store's file in a node's directory.
 const STORE: &str = "store.redb";
+/// Nodes that were known before by which a node enters, beside those of its network file.
+const WAYS_IN: usize = 8;
 /// The longest admission file, bytes.
 const MAX_ADMISSION: usize = 256;
 
@@ -237,10 +243,16 @@ impl Node {
         let (identity, store) = open(&self.directory, &limits)?;
         let identity = Arc::new(identity);
         let (sender, seen) = mpsc::channel(SEEN);
-        let bootstrap = self.network.bootstrap_peers()?;
+        let roster = Arc::new(RosterKeeper::open(
+            Arc::clone(&network),
+            Some(self.directory.join("roster.bin")),
+        ));
+        let bootstrap = ways_in(self.network.bootstrap_peers()?, &roster);
         OnionStatus::forget(&self.directory);
         let reach = self.reach().await?;
         let (name, carriage) = (&network.name, reach.carriage);
+        let share = limits.range_share(carriage.is_only_tor());
+        let clock = Arc::new(ClockCheck::default());
         let mut started = substrate::start(&identity, name, bootstrap, &limits, sender, carriage)?;
         let bound = started.driver.listen(&reach.listen).await?;
         let (onions, bound) = bound.into_iter().partition::<Vec<_>, _>(is_onion);
@@ -264,10 +276,6 @@ impl Node {
         let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         keys.rotate(&identity, &network, texts.clone(), now())?;
 
-        let roster = Arc::new(RosterKeeper::open(
-            Arc::clone(&network),
-            Some(self.directory.join("roster.bin")),
-        ));
         if let Some(own) = keys.certificate() {
             roster.met(own);
         }
@@ -298,6 +306,7 @@ impl Node {
             collector: Arc::clone(&collector),
             observer: self.observer.clone(),
             nonces: ReplayCache::new(limits.replays),
+            lookups: Shares::new("lookups", limits.lookups / 4 * 3, limits.lookups_per_peer, share),
             limits: limits.clone(),
         });
         let context = ChannelContext {
@@ -308,15 +317,17 @@ impl Node {
             service: (self.wrap_service)(Arc::clone(&service)),
             observer: self.observer,
             replays: ReplayCache::new(limits.replays),
-            budget: budget(&limits),
+            budget: budget(&limits, share),
+            clock: Arc::clone(&clock),
             idle: Duration::from_secs(limits.channel_idle_seconds),
             frame_bytes: limits.frame_bytes.min(anon::request::MAX_MESSAGE),
         };
 
-        let upkeep_links = started.links.clone();
+        let links = started.links.clone();
         let parts =
             Parts { network: Arc::clone(&network), keys: Arc::clone(&keys), links: started.links };
-        let acceptor = (self.wrap_acceptor)(Arc::new(Server::new(context, &limits)), parts);
+        let server = Arc::new(Server::new(context, links.clone(), &limits, share));
+        let acceptor = (self.wrap_acceptor)(server, parts);
 
         let mut tasks = JoinSet::new();
         #[cfg(feature = "tor")]
@@ -326,12 +337,17 @@ impl Node {
         }
         tasks.spawn(started.driver.run());
         tasks.spawn(directory.fill(seen));
-        tasks.spawn(Arc::clone(&roster).keep_up(upkeep_links));
+        tasks.spawn(Arc::clone(&roster).keep_up(links.clone()));
         tasks.spawn(server::accept(acceptor, started.inbound));
+        let asking = (Arc::clone(&clock), service.substrate.clone(), links.clone());
         tasks.spawn(every(limits.garbage_seconds, move || {
-            let collector = Arc::clone(&collector);
+            let (collector, (clock, substrate, links)) = (Arc::clone(&collector), asking.clone());
             async move {
-                collector.tidy().await;
+                // What a wrong clock takes for expired is gone for good.
+                clock.ask(&substrate, &links).await;
+                if clock.is_right() {
+                    collector.tidy().await;
+                }
             }
         }));
         // A new key now and then, and in between new certificates for it: signs of life, for the rosters.
@@ -342,15 +358,21 @@ impl Node {
             }
             std::future::ready(())
         };
+        let alive = Arc::clone(&clock);
         let renewing =
             (Arc::clone(&keys), Arc::clone(&identity), Arc::clone(&network), certify.clone());
         tasks.spawn(every(renewal_seconds(&network), move || {
             let (keys, identity, network, certify) = &renewing;
-            certify(keys.renew(identity, network, now()), keys)
+            // A node that serves nobody shows no sign of life.
+            let renewed = alive.is_right().then(|| keys.renew(identity, network, now()));
+            certify(renewed.unwrap_or(Ok(())), keys)
         }));
         tasks.spawn(every(limits.channel_key_seconds, move || {
             certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
         }));
+        let (sign, substrate) = (Sign::new(&self.directory), service.substrate.clone());
+        tasks.spawn(Sign::show(self.directory.clone()));
+        tasks.spawn(clock.keep_up(substrate, links, move |clock| sign.say(clock)));
         Ok(Running { service, addresses, tasks })
     }
 }
@@ -408,6 +430,23 @@ fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeErro
             Ok((Identity::create(directory)?, store))
         }
     }
+}
+
+/// Whom to enter the network by: those of the network file, and some that this node knew when it last ran, which may be
+/// all that are left. A node that has met nobody and is told of nobody is the first of its network.
+fn ways_in(
+    mut bootstrap: Vec<(PeerId, Multiaddr)>,
+    roster: &RosterKeeper,
+) -> Vec<(PeerId, Multiaddr)> {
+    let known = roster.with(|roster| roster.alive().cloned().sample(&mut rand::rng(), WAYS_IN));
+    for certificate in known {
+        if let (Ok(peer), Some(address)) =
+            (peer_id(&certificate.node()), certified_addresses(&certificate).into_iter().next())
+        {
+            bootstrap.push((peer, address));
+        }
+    }
+    bootstrap
 }
 
 fn read_admission(directory: &Path) -> Result<Option<Admission>, NodeError> {

@@ -22,6 +22,7 @@ use crate::{
     observer::{Observer, Via},
     replay::ReplayCache,
     roster::RosterKeeper,
+    shares::Shares,
     store::Store,
     substrate::Substrate,
 };
@@ -45,6 +46,7 @@ pub struct StandardService {
     pub(crate) collector: Arc<Collector>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) nonces: ReplayCache<[u8; 16]>,
+    pub(crate) lookups: Shares,
     pub(crate) limits: Limits,
 }
 
@@ -91,7 +93,7 @@ impl StandardService {
 }
 
 impl Service for StandardService {
-    fn handle<'a>(&'a self, _: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
+    fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
         Box::pin(async move {
             match request {
                 Request::Store(store) => self.store_object(store).await,
@@ -100,7 +102,9 @@ impl Service for StandardService {
                 Request::AppendInbox(append) => self.append_inbox(append).await,
                 Request::ReadInbox(proof) => self.read_inbox(&proof).await,
                 Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
-                Request::Closest { key, count } => self.closest(key, usize::from(count)).await,
+                Request::Closest { key, count } => {
+                    self.closest(peer, key, usize::from(count)).await
+                }
                 Request::Time if via == Via::Direct => Response::Time(now()),
                 Request::Certificate => match self.keys.certificate() {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),

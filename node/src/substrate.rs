@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anon::{
@@ -31,8 +31,10 @@ use crate::{
     config::Limits,
     identity::Identity,
     link::{
-        Carriage, Inbound, LinkError, Links, Streams, build_swarm, is_dialable, stream_protocol,
+        Callers, Carriage, Door, Inbound, LinkError, Links, Strangers, Streams, build_swarm,
+        is_dialable, only_listener, stream_protocol,
     },
+    shares::Shares,
 };
 
 /// Lookups that wait for the swarm.
@@ -47,8 +49,10 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(120);
 /// How often a node without neighbours tries to enter again.
 const REENTRY: Duration = Duration::from_secs(3);
-/// Addresses taken from one peer's own description.
+/// Addresses of one peer that are kept, the newest: twenty peers with so many fit an answer to a lookup.
 const ADDRESSES_PER_PEER: usize = 4;
+/// How often a peer's own description counts.
+const DESCRIBED_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a lookup gives nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -66,6 +70,7 @@ pub enum SubstrateError {
 pub(crate) type Found = (NodeId, Vec<Multiaddr>);
 
 enum Command {
+    Neighbours { reply: oneshot::Sender<Vec<(PeerId, Multiaddr)>> },
     Closest { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
 }
 
@@ -109,7 +114,16 @@ impl Substrate {
         Ok(found)
     }
 
-    /// Waits until the node has entered the network (at once for the first one).
+    /// The nodes that this one is connected to, and where each was reached, or from where it came.
+    pub(crate) async fn neighbours(&self) -> Vec<(PeerId, Multiaddr)> {
+        let (reply, answer) = oneshot::channel();
+        match self.commands.send(Command::Neighbours { reply }).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Waits until the node has entered the network: another node of it has answered (at once for the first one).
     pub async fn joined(&mut self) {
         let _ = self.joined.wait_for(|joined| *joined).await;
     }
@@ -130,6 +144,7 @@ impl Substrate {
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     limits: connection_limits::Behaviour,
+    callers: Callers,
     streams: Streams,
     kademlia: kad::Behaviour<kad::store::MemoryStore>,
     identify: identify::Behaviour,
@@ -145,6 +160,17 @@ pub(crate) struct SubstrateLoop {
     seen: mpsc::Sender<Found>,
     counters: Arc<Counters>,
     joined: watch::Sender<bool>,
+    /// Whether another node of this network has answered a lookup.
+    answered: bool,
+    neighbours: HashMap<PeerId, Neighbour>,
+}
+
+/// A peer that this node is connected to; there are no more of them than connections.
+struct Neighbour {
+    /// Where it was reached, or from where it came.
+    address: Multiaddr,
+    /// When it last described itself as a node of this network.
+    described: Option<Instant>,
 }
 
 /// A new node's connections to the network, before it listens.
@@ -167,10 +193,16 @@ pub(crate) fn start(
     let protocol = StreamProtocol::try_from_owned(format!("/cutout/{network_name}/kad/1"))
         .unwrap_or(StreamProtocol::new("/cutout/kad/1"));
     let pace = carriage.pace();
+    let share = limits.range_share(carriage.is_only_tor());
+    let streams = Shares::new("streams", limits.streams, limits.streams_per_peer, share);
     let (streams, links, inbound) =
-        Links::new(stream_protocol(network_name), local, limits.streams_per_connection, &carriage);
+        Links::new(stream_protocol(network_name), local, streams, &carriage);
+    let pending = usize::try_from(limits.pending_connections).unwrap_or(usize::MAX);
+    let called = usize::try_from(inbound_connections(limits)).unwrap_or(usize::MAX);
+    let strangers = Arc::new(Strangers::new(pending, share));
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits(limits)),
+        callers: Callers::new(Arc::clone(&strangers), called, pending, share),
         streams,
         kademlia: kademlia(local, protocol.clone(), pace),
         identify: identify::Behaviour::new(
@@ -180,7 +212,8 @@ pub(crate) fn start(
                 .with_push_listen_addr_updates(true),
         ),
     };
-    let swarm = build_swarm(identity.keypair().clone(), behaviour, IDLE, carriage)?;
+    let door = Door::new(strangers);
+    let swarm = build_swarm(identity.keypair().clone(), behaviour, IDLE, carriage, door)?;
     let (sender, commands) = mpsc::channel(COMMANDS);
     let bootstrap: Vec<_> = bootstrap.into_iter().filter(|(peer, _)| *peer != local).collect();
     let (joined, joined_receiver) = watch::channel(bootstrap.is_empty());
@@ -192,17 +225,31 @@ pub(crate) fn start(
         counters: Arc::clone(&counters),
         joined: joined_receiver,
     };
-    let pending = HashMap::new();
-    let driver =
-        SubstrateLoop { swarm, commands, pending, bootstrap, protocol, seen, counters, joined };
+    let driver = SubstrateLoop {
+        swarm,
+        commands,
+        pending: HashMap::new(),
+        bootstrap,
+        protocol,
+        seen,
+        counters,
+        joined,
+        answered: false,
+        neighbours: HashMap::new(),
+    };
     Ok(Started { substrate, links, inbound, driver })
 }
 
+/// How many connections others may make.
+const fn inbound_connections(limits: &Limits) -> u32 {
+    limits.connections / 4 * 3
+}
+
+/// Those that are coming in are [`Strangers`]'.
 fn connection_limits(limits: &Limits) -> ConnectionLimits {
     ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits.pending_connections))
         .with_max_pending_outgoing(Some(limits.pending_connections))
-        .with_max_established_incoming(Some(limits.connections / 4 * 3))
+        .with_max_established_incoming(Some(inbound_connections(limits)))
         .with_max_established(Some(limits.connections))
         .with_max_established_per_peer(Some(limits.connections_per_peer))
 }
@@ -237,9 +284,17 @@ fn kademlia(
 
 impl SubstrateLoop {
     /// Listens at these addresses; the addresses that came of it.
+    ///
+    /// # Errors
+    /// [`LinkError::AddressInUse`] if somebody else listens at one of them, be it another node of the same user.
     pub(crate) async fn listen(&mut self, at: &[Multiaddr]) -> Result<Vec<Multiaddr>, LinkError> {
         let mut waiting = 0_usize;
+        let mut alone = Vec::new();
         for address in at {
+            alone.push(only_listener(address).map_err(|error| match error.kind() {
+                std::io::ErrorKind::AddrInUse => LinkError::AddressInUse(address.clone()),
+                _ => error.into(),
+            })?);
             self.swarm
                 .listen_on(address.clone())
                 .map_err(|error| std::io::Error::other(error.to_string()))?;
@@ -279,7 +334,7 @@ impl SubstrateLoop {
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),
                 _ = reentry.tick() => {
-                    if self.swarm.network_info().num_peers() == 0 {
+                    if !*self.joined.borrow() || self.swarm.network_info().num_peers() == 0 {
                         self.enter();
                     }
                 }
@@ -298,6 +353,11 @@ impl SubstrateLoop {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Neighbours { reply } => {
+                let described = |(_, n): &(&PeerId, &Neighbour)| n.described.is_some();
+                let nodes = self.neighbours.iter().filter(described);
+                let _ = reply.send(nodes.map(|(peer, n)| (*peer, n.address.clone())).collect());
+            }
             Command::Closest { key, count, reply } => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
                 let query = kademlia.get_n_closest_peers(key.0.to_vec(), count);
@@ -314,11 +374,21 @@ impl SubstrateLoop {
                 info,
                 ..
             })) => self.on_identified(peer_id, &info),
-            // Whom we dialled is a node: ask for its certificate while the lookup goes on.
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
-                if endpoint.is_dialer() && num_established.get() == 1 =>
-            {
-                self.has_seen(peer_id, vec![endpoint.get_remote_address().clone()]);
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } => {
+                let address = endpoint.get_remote_address().clone();
+                // Where it was reached says more than from where it came.
+                if endpoint.is_dialer() || num_established.get() == 1 {
+                    let neighbour = Neighbour { address: address.clone(), described: None };
+                    let known = self.neighbours.entry(peer_id).or_insert(neighbour);
+                    known.address = address.clone();
+                }
+                // Whom we dialled is a node: ask for its certificate while the lookup goes on.
+                if endpoint.is_dialer() && num_established.get() == 1 {
+                    self.has_seen(peer_id, vec![address]);
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.neighbours.remove(&peer_id);
             }
             SwarmEvent::ListenerClosed { reason, .. } => {
                 tracing::error!(
@@ -341,7 +411,14 @@ impl SubstrateLoop {
             kad::Event::InboundRequest { .. } => {
                 self.counters.kademlia_requests.fetch_add(1, Ordering::Relaxed);
             }
-            kad::Event::OutboundQueryProgressed { id, result, step, .. } => match result {
+            // However a peer's addresses come, by its own word or others', only the newest stay.
+            kad::Event::RoutingUpdated { peer, addresses, .. } => {
+                let surplus = addresses.len().saturating_sub(ADDRESSES_PER_PEER);
+                for address in addresses.iter().take(surplus) {
+                    self.swarm.behaviour_mut().kademlia.remove_address(&peer, address);
+                }
+            }
+            kad::Event::OutboundQueryProgressed { id, result, step, stats, .. } => match result {
                 kad::QueryResult::GetClosestPeers(result) => {
                     let peers = match result {
                         Ok(found) => found.peers,
@@ -352,8 +429,11 @@ impl SubstrateLoop {
                         let _ = reply.send(peers.into_iter().filter_map(node).collect());
                     }
                 }
-                kad::QueryResult::Bootstrap(Ok(_)) if step.last => {
-                    self.joined.send_replace(true);
+                kad::QueryResult::Bootstrap(_) => {
+                    self.answered |= stats.num_successes() > 0;
+                    if step.last && self.answered {
+                        self.joined.send_replace(true);
+                    }
                 }
                 _ => {}
             },
@@ -365,6 +445,12 @@ impl SubstrateLoop {
         if !info.protocols.contains(&self.protocol) {
             return;
         }
+        // A peer may say what it likes as often as it likes: it is listened to now and then.
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        if neighbour.described.is_some_and(|before| before.elapsed() < DESCRIBED_EVERY) {
+            return;
+        }
+        neighbour.described = Some(Instant::now());
         let addresses: Vec<Multiaddr> = info
             .listen_addrs
             .iter()

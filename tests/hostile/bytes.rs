@@ -117,7 +117,8 @@ async fn bytes_that_are_no_message_end_the_stream_and_harm_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_never_come_are_given_up_and_meanwhile_others_are_served() {
     // Room for four messages of the longest kind in all.
-    let limits = Limits { bytes_in_flight: 4 * MAX_MESSAGE, ..Limits::default() };
+    let limits =
+        Limits { bytes_in_flight: 4 * MAX_MESSAGE, range_percent: 100, ..Limits::default() };
     let network = Network::start(3, 1, limits, |node| node).await;
     let address = network.nodes[0].addresses()[0].clone();
     let connection = Connection::dial(&address).await;
@@ -282,5 +283,26 @@ async fn a_handshake_counts_once_and_only_where_it_is_meant_for() {
         assert!(!is_answered(&network, &changed(&create(&own), at)).await, "changed at {at}");
     }
     assert!(is_answered(&network, &create(&own)).await);
+    assert_serves(&network).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_handshake_does_not_drive_out_those_that_are_remembered() {
+    let limits = Limits { replays: 4, ..Limits::default() };
+    let network = Network::start(3, 1, limits, |node| node).await;
+    let own = network.certificate(&network.nodes[0]).await;
+    let other = network.certificate(&network.nodes[1]).await;
+    let create = |to: &NodeCertificate| {
+        Cell::create(&Initiator::start(to, None, &mut rand::rng()).unwrap().1)
+    };
+    let good = create(&own);
+    assert!(is_answered(&network, &good).await);
+    for _ in 0..5 {
+        assert!(!is_answered(&network, &create(&other)).await, "meant for another node");
+        let mut changed = Box::new(*create(&own).as_bytes());
+        changed[300] ^= 1;
+        assert!(!is_answered(&network, &Cell::from_bytes(changed)).await, "changed on the way");
+    }
+    assert!(!is_answered(&network, &good).await, "remembered all the same");
     assert_serves(&network).await;
 }

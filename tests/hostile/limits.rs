@@ -52,7 +52,8 @@ async fn assert_refused(network: &Network, links: &Links) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_has_its_share_of_channels_and_leaves_the_rest_to_others() {
-    let limits = Limits { channels_per_peer: 3, channels: 5, ..Limits::default() };
+    let limits =
+        Limits { channels_per_peer: 3, channels: 5, range_percent: 100, ..Limits::default() };
     let network = Network::start(3, 1, limits, |node| node).await;
     let (greedy, other, third) = (network.links(), network.links(), network.links());
     let mut greedy_channels = open_all(&network, &greedy, 3).await;

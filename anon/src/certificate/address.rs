@@ -21,6 +21,8 @@ use crate::{
 
 /// The longest address, bytes (RFC 5321, 4.5.3.1.3).
 const MAX_ADDRESS: usize = 254;
+/// The longest time that an address certificate holds, seconds: ten years. It is kept as long as it holds.
+pub const MAX_ADDRESS_VALIDITY: u64 = 3_653 * 86_400;
 /// Base-32 digits of a fingerprint of 32 bytes.
 const FINGERPRINT_DIGITS: usize = 52;
 
@@ -191,6 +193,10 @@ impl UnverifiedAddressCertificate {
         let claims = &self.claims;
         if claims.network != network.id || claims.address.domain() != network.name {
             return Err(CertificateError::WrongNetwork);
+        }
+        let Validity { not_before, not_after } = claims.validity;
+        if not_after.0.saturating_sub(not_before.0) > MAX_ADDRESS_VALIDITY {
+            return Err(CertificateError::OutOfBounds);
         }
         check_validity(&claims.validity, now)?;
         claims.sealing_key.check()?;

@@ -1,7 +1,11 @@
 //! Node certificates: which channel key and which addresses a node has, signed by the node itself, and the
 //! authority's admission where the network wants one.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,12 +23,19 @@ use crate::{
     wire,
 };
 
-/// The most addresses a certificate names.
-pub const MAX_ADDRESSES: usize = 8;
-/// The longest address (a multiaddr's text), bytes.
-pub const MAX_ADDRESS: usize = 160;
+/// The most addresses a certificate names: one of IPv4, one of IPv6, one onion service.
+pub const MAX_ADDRESSES: usize = 3;
+/// The longest address, bytes: `/onion3/`, 56 letters, a colon and a port.
+pub const MAX_ADDRESS: usize = 70;
 /// The longest family name, bytes.
 pub const MAX_FAMILY: usize = 64;
+/// The longest time that a node certificate holds, seconds: 32 days. Nobody can leave a node in a roster for ever.
+pub const MAX_NODE_VALIDITY: u64 = 32 * 86_400;
+/// The longest encoding of a node certificate, bytes, rounded up: a full roster of them fits a vault's file.
+pub const MAX_NODE_CERTIFICATE: usize = 576;
+
+/// Letters of an onion service's name, version 3.
+const ONION_LETTERS: usize = 56;
 
 /// A node's identity: its Ed25519 key, 32 bytes, which is also its libp2p identity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -125,7 +136,7 @@ pub struct NodeClaims {
     pub identity: NodeId,
     /// What senders run the handshake with.
     pub channel_key: AgreementKey,
-    /// Where it listens: multiaddrs as text, at most [`MAX_ADDRESSES`] of [`MAX_ADDRESS`] bytes.
+    /// Where it listens: at most [`MAX_ADDRESSES`], each one `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/onion3/…:…`.
     pub addresses: Vec<String>,
     /// Who operates it, at most [`MAX_FAMILY`] bytes; empty: nobody says.
     pub family: String,
@@ -162,6 +173,17 @@ impl UnverifiedNodeCertificate {
         self.claims.identity
     }
 
+    /// Whether everything in it is as long, and holds as long, as it may. No signature is checked.
+    #[must_use]
+    pub fn is_in_bounds(&self) -> bool {
+        let NodeClaims { addresses, family, validity, .. } = &self.claims;
+        let seconds = validity.not_after.0.saturating_sub(validity.not_before.0);
+        addresses.len() <= MAX_ADDRESSES
+            && addresses.iter().all(|address| is_address(address))
+            && family.len() <= MAX_FAMILY
+            && seconds <= MAX_NODE_VALIDITY
+    }
+
     /// Checks everything about it, at `now`.
     ///
     /// # Errors
@@ -171,10 +193,7 @@ impl UnverifiedNodeCertificate {
         if claims.network != network.id {
             return Err(CertificateError::WrongNetwork);
         }
-        let in_bounds = claims.addresses.len() <= MAX_ADDRESSES
-            && claims.addresses.iter().all(|a| a.len() <= MAX_ADDRESS)
-            && claims.family.len() <= MAX_FAMILY;
-        if !in_bounds {
+        if !self.is_in_bounds() {
             return Err(CertificateError::OutOfBounds);
         }
         check_validity(&claims.validity, now)?;
@@ -247,4 +266,29 @@ impl NodeCertificate {
         let rank = |c: &Self| (c.claims().validity.not_before, c.digest);
         if rank(&other) > rank(&self) { other } else { self }
     }
+}
+
+/// Whether a text is an address that a node can have, written in the one way that everybody writes it: what cannot be
+/// dialled is no use to anybody and costs every roster its room.
+fn is_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    text.len() <= MAX_ADDRESS
+        && match parts.as_slice() {
+            ["", "ip4", ip, "tcp", port] => is_written_so::<Ipv4Addr>(ip) && is_port(port),
+            ["", "ip6", ip, "tcp", port] => is_written_so::<Ipv6Addr>(ip) && is_port(port),
+            ["", "onion3", onion] => onion.split_once(':').is_some_and(|(name, port)| {
+                let letter = |b: u8| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b);
+                name.len() == ONION_LETTERS && name.bytes().all(letter) && is_port(port)
+            }),
+            _ => false,
+        }
+}
+
+fn is_port(text: &str) -> bool {
+    is_written_so::<u16>(text)
+}
+
+/// Whether a text is what this kind of value prints.
+fn is_written_so<T: FromStr + fmt::Display>(text: &str) -> bool {
+    text.parse::<T>().is_ok_and(|value| value.to_string() == text)
 }

@@ -2,8 +2,8 @@
 
 use anon::{
     certificate::{
-        CertificateError, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, NodeCertificate, NodeClaims,
-        NodeId, UnverifiedNodeCertificate,
+        CertificateError, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, MAX_NODE_VALIDITY,
+        NodeCertificate, NodeClaims, NodeId, UnverifiedNodeCertificate,
     },
     keys::{IdentitySecret, KeyError, SigningSecret as _},
     labels,
@@ -128,18 +128,68 @@ fn weak_identities_and_keys_with_two_encodings_are_refused() {
 #[test]
 fn its_fields_have_bounds() {
     let node = Node::new(1);
-    let with = |addresses: usize, address: usize, family: usize| {
+    let onion = |letters: usize| format!("/onion3/{}:65535", "a".repeat(letters));
+    let with = |addresses: &[String], family: usize| {
         node.certify(|claims| {
-            claims.addresses = vec!["a".repeat(address); addresses];
+            claims.addresses = addresses.to_vec();
             claims.family = "f".repeat(family);
         })
     };
-    assert_eq!(verify(with(MAX_ADDRESSES, MAX_ADDRESS, MAX_FAMILY), NOW), Ok(()));
-    assert_eq!(verify(with(0, 0, 0), NOW), Ok(()));
+    assert_eq!(onion(56).len(), MAX_ADDRESS);
+    assert_eq!(verify(with(&vec![onion(56); MAX_ADDRESSES], MAX_FAMILY), NOW), Ok(()));
+    assert_eq!(verify(with(&[], 0), NOW), Ok(()));
     let out_of_bounds = Err(CertificateError::OutOfBounds);
-    assert_eq!(verify(with(MAX_ADDRESSES + 1, 1, 1), NOW), out_of_bounds);
-    assert_eq!(verify(with(1, MAX_ADDRESS + 1, 1), NOW), out_of_bounds);
-    assert_eq!(verify(with(1, 1, MAX_FAMILY + 1), NOW), out_of_bounds);
+    assert_eq!(verify(with(&vec![onion(56); MAX_ADDRESSES + 1], 1), NOW), out_of_bounds);
+    assert_eq!(verify(with(&[], MAX_FAMILY + 1), NOW), out_of_bounds);
+    assert_eq!(verify(with(&[onion(57)], 1), NOW), out_of_bounds);
+}
+
+#[test]
+fn its_addresses_are_such_as_can_be_dialled_and_written_in_one_way() {
+    let node = Node::new(1);
+    let onion = "a".repeat(56);
+    let with = |address: &str| verify(node.certify(|c| c.addresses = vec![address.into()]), NOW);
+    for good in [
+        "/ip4/192.0.2.1/tcp/4001".to_owned(),
+        "/ip6/2001:db8::1/tcp/1".to_owned(),
+        format!("/onion3/{onion}:4001"),
+    ] {
+        assert_eq!(with(&good), Ok(()), "{good}");
+    }
+    for bad in [
+        "",
+        "a",
+        "/ip4/192.0.2.1",
+        "/ip4/192.0.2.1/udp/4001",
+        "/ip4/192.0.2.1/tcp/4001/",
+        "/ip4/192.0.2.1/tcp/04001",
+        "/ip4/192.0.2.1/tcp/65536",
+        "/ip4/192.0.2.1/tcp/4001/p2p/x",
+        "/ip4/192.0.02.1/tcp/4001",
+        "ip4/192.0.2.1/tcp/4001",
+        "/ip6/2001:DB8::1/tcp/1",
+        "/ip6/2001:db8:0::1/tcp/1",
+        "/dns4/example.net/tcp/1",
+        &format!("/onion3/{onion}"),
+        &format!("/onion3/{}:1", "A".repeat(56)),
+        &format!("/onion3/{onion}:1/tcp/2"),
+    ] {
+        assert_eq!(with(bad), Err(CertificateError::OutOfBounds), "{bad}");
+    }
+}
+
+#[test]
+fn it_holds_for_a_month_and_no_longer() {
+    let node = Node::new(1);
+    let until = |seconds: u64| {
+        node.certify(|c| {
+            c.validity.not_after = Time(c.validity.not_before.0.saturating_add(seconds))
+        })
+    };
+    assert_eq!(verify(until(MAX_NODE_VALIDITY), NOW), Ok(()));
+    let out_of_bounds = Err(CertificateError::OutOfBounds);
+    assert_eq!(verify(until(MAX_NODE_VALIDITY + 1), NOW), out_of_bounds);
+    assert_eq!(verify(until(u64::MAX), NOW), out_of_bounds);
 }
 
 #[test]

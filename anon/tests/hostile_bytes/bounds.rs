@@ -1,21 +1,22 @@
 //! Counts and sizes just within and just beyond their bounds.
 
 use anon::{
-    certificate::NodeId,
-    certificate::{CertificateError, UnverifiedAddressCertificate},
-    keys::VerifyKey,
+    certificate::{CertificateError, MAX_ADDRESSES, NodeId, UnverifiedAddressCertificate},
+    keys::{IdentitySecret, VerifyKey},
     mail::NOTIFICATION,
-    network::MAX_K,
+    network::{Epoch, MAX_K},
     request::{
-        Append, DeletePermission, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE, MAX_OBJECT, Request,
-        Response, Store, Targets,
+        Answer, Append, DeletePermission, InboxPage, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE,
+        MAX_OBJECT, Request, Response, Store, Targets,
     },
-    roster::{MAX_CARRIED, PIECES, ShortDigest},
+    roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
+    verification::{Statement, StatementClaims},
     wire::{self, WireError},
 };
 use proptest::prelude::*;
 
 use super::specimens::{KEY, append, errand, inbox_proof, requests, store};
+use crate::world::{Node, network};
 
 /// That a request is read if, and only if, it is in bounds.
 fn assert_bound(request: &Request, good: bool) {
@@ -149,5 +150,71 @@ proptest! {
         let key = anon::position::Key(key);
         let request = Request::Store(Store { key, object, deleters, nonce, ..store() });
         prop_assert_eq!(Request::decode(&wire::encode(&request)), Ok(request));
+    }
+}
+
+/// That an answer is read if, and only if, it is in bounds, also inside an errand's answer.
+fn assert_answer_bound(response: &Response, good: bool) {
+    let expected = if good { Ok(response) } else { Err(&WireError::Malformed) };
+    assert_eq!(response.is_in_bounds(), good);
+    assert_eq!(Response::decode(&wire::encode(response)).as_ref(), expected);
+    let answers = vec![Answer { node: NodeId([1; 32]), response: Some(response.clone()) }];
+    let brought = Response::Performed { nodes: Vec::new(), answers };
+    if !matches!(response, Response::Performed { .. }) {
+        assert_eq!(Response::decode(&wire::encode(&brought)).is_ok(), good);
+    }
+}
+
+#[test]
+fn every_list_of_an_answer_has_a_bound() {
+    let node = Node::new(1).certificate.to_unverified();
+    let statement = |count: usize| {
+        let claims = StatementClaims {
+            network: network().id,
+            node: node.claimed_node(),
+            epoch: Epoch(1),
+            key: KEY,
+            nearest: vec![node.claimed_node(); count],
+        };
+        Response::Nearest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))
+    };
+    let answer = || Answer { node: NodeId([1; 32]), response: None };
+    for (more, good) in [(0, true), (1, false)] {
+        let many = |most: usize| vec![node.clone(); most + more];
+        for answer in [
+            statement(MAX_K + more),
+            Response::Closest(many(MAX_K)),
+            Response::RosterEntries(many(MAX_CARRIED)),
+            Response::Performed { nodes: many(MAX_K), answers: Vec::new() },
+            Response::Performed { nodes: Vec::new(), answers: vec![answer(); MAX_K + more] },
+            Response::Roster {
+                alike: [0; 32],
+                listed: vec![ShortDigest([1; 8]); MAX_LISTED + more],
+            },
+            Response::Object(vec![1; MAX_OBJECT + more]),
+            Response::Acknowledged(u32::try_from(MAX_ACKNOWLEDGED + more).unwrap()),
+            Response::Inbox(InboxPage {
+                notifications: vec![vec![1; NOTIFICATION + more].into()],
+                more: false,
+            }),
+        ] {
+            assert_answer_bound(&answer, good);
+        }
+    }
+}
+
+#[test]
+fn what_a_certificate_may_not_hold_is_not_read_at_all() {
+    let node = Node::new(1);
+    for (count, good) in [(MAX_ADDRESSES, true), (MAX_ADDRESSES + 1, false)] {
+        let address = "/ip4/192.0.2.1/tcp/1".to_owned();
+        let certificate = node.certify(|claims| claims.addresses = vec![address; count]);
+        for answer in [
+            Response::Certificate(Box::new(certificate.clone())),
+            Response::Closest(vec![certificate.clone()]),
+            Response::RosterEntries(vec![certificate.clone()]),
+        ] {
+            assert_answer_bound(&answer, good);
+        }
     }
 }

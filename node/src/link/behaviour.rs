@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     num::NonZeroU8,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,31 +14,34 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use super::{LinkError, OPEN_TIMEOUT, Open, Peer, handler::Handler};
-use crate::sensitive::Sensitive;
+use super::{Command, LinkError, OPEN_TIMEOUT, Open, Peer, handler::Handler};
+use crate::{
+    sensitive::Sensitive,
+    shares::{Held, Shares},
+};
 
 /// Addresses of one node that are tried at once over TCP.
 const DIALS_AT_ONCE: u8 = 8;
 
-/// Where inbound streams go, and how many a connection may have.
+/// Where inbound streams go, and how many each peer may have.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepting {
-    pub(crate) queue: mpsc::Sender<(Peer, libp2p::Stream, OwnedSemaphorePermit)>,
-    pub(crate) streams_per_connection: usize,
+    pub(crate) queue: mpsc::Sender<(Peer, libp2p::Stream, Held)>,
+    pub(crate) shares: Arc<Shares>,
 }
 
 /// Opens and accepts streams of one protocol.
 #[derive(Debug)]
 pub(crate) struct Streams {
     protocol: StreamProtocol,
-    commands: mpsc::Receiver<Open>,
+    commands: mpsc::Receiver<Command>,
     accepted: Option<Accepting>,
     connections: HashMap<PeerId, Vec<(ConnectionId, Multiaddr)>>,
     waiting: HashMap<PeerId, Vec<Open>>,
@@ -55,7 +59,7 @@ impl std::fmt::Debug for Open {
 impl Streams {
     pub(super) fn new(
         protocol: StreamProtocol,
-        commands: mpsc::Receiver<Open>,
+        commands: mpsc::Receiver<Command>,
         accepted: Option<Accepting>,
         pace: u32,
     ) -> Self {
@@ -208,7 +212,11 @@ impl NetworkBehaviour for Streams {
                 return Poll::Ready(event);
             }
             match self.commands.poll_recv(cx) {
-                Poll::Ready(Some(open)) => self.start(open),
+                Poll::Ready(Some(Command::Open(open))) => self.start(open),
+                Poll::Ready(Some(Command::Disconnect(peer_id))) => {
+                    let connection = CloseConnection::All;
+                    self.events.push_back(ToSwarm::CloseConnection { peer_id, connection });
+                }
                 Poll::Ready(None) => {
                     self.abandoned = true;
                     return Poll::Pending;

@@ -2,10 +2,7 @@
 //! cells of [`CELL`] bytes.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -15,22 +12,32 @@ use anon::{
     wire,
 };
 use futures::{
-    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _,
+    AsyncReadExt as _, AsyncWriteExt as _,
     io::{BufReader, BufWriter, ReadHalf, WriteHalf},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Carrier, LinkError, Peer};
-use crate::observer::Edge;
+use crate::{
+    observer::Edge,
+    shares::{Held, Shares},
+};
 
-/// How many bytes a reader asks the stream for at once.
+/// How many bytes a reader asks the stream for at once, at most.
 const READ_BUFFER: usize = 16 * CELL;
 /// How many bytes a writer hands to the stream at once: what yamux puts into one frame at most.
 const WRITE_BUFFER: usize = 4 * CELL;
 /// What a request may have before it counts against the budget, bytes: a lookup, a deletion, a notification.
 const FREE_BYTES: usize = 8 * 1024;
-/// How long a peer may take between two pieces of a frame.
+/// How much of the budget a request takes at a time, KiB.
+const HELD_AT_ONCE: usize = 64;
+/// What a reader makes room for before anything has come, bytes.
+const FIRST_PIECE: usize = 1_024;
+/// How long a peer may take between two pieces of a frame, reading or writing.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to send all of a request.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer may take to read all of an answer: at 17 KiB a second even the longest is there by then.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many streams this process has had.
 static STREAMS: AtomicU64 = AtomicU64::new(0);
@@ -40,24 +47,19 @@ static STREAMS: AtomicU64 = AtomicU64::new(0);
 pub struct Link {
     peer: Peer,
     number: u64,
-    reader: BufReader<ReadHalf<libp2p::Stream>>,
+    // Buffers only where there is something to put into them: a stream costs nobody a thing but its peer.
+    reader: ReadHalf<libp2p::Stream>,
     writer: BufWriter<WriteHalf<libp2p::Stream>>,
-    permit: Option<OwnedSemaphorePermit>,
+    held: Option<Held>,
     pace: u32,
 }
 
 impl Link {
-    fn new(
-        peer: Peer,
-        stream: libp2p::Stream,
-        permit: Option<OwnedSemaphorePermit>,
-        pace: u32,
-    ) -> Self {
+    fn new(peer: Peer, stream: libp2p::Stream, held: Option<Held>, pace: u32) -> Self {
         let (reader, writer) = stream.split();
-        let reader = BufReader::with_capacity(READ_BUFFER, reader);
         let writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         let number = STREAMS.fetch_add(1, Ordering::Relaxed);
-        Self { peer, number, reader, writer, permit, pace }
+        Self { peer, number, reader, writer, held, pace }
     }
 
     pub(super) async fn initiate(
@@ -80,12 +82,12 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn accept(
+    pub(crate) async fn accept(
         peer: Peer,
         stream: libp2p::Stream,
-        permit: OwnedSemaphorePermit,
+        held: Held,
     ) -> Result<(Self, Carrier), LinkError> {
-        let mut link = Self::new(peer, stream, Some(permit), 1);
+        let mut link = Self::new(peer, stream, Some(held), 1);
         let mut byte = [0];
         timely(link.reader.read_exact(&mut byte)).await?;
         match byte {
@@ -118,48 +120,54 @@ impl Link {
     ) -> Result<Response, LinkError> {
         let timeout = timeout * self.pace;
         let exchange = async {
-            self.write_frame(&wire::encode(request)).await?;
+            write_frame(&mut self.writer, &wire::encode(request)).await?;
             let length = self.read_length(MAX_MESSAGE).await?;
-            let (frame, _) = self.read_content(length, None).await?;
+            let frame = self.read_content(length, |_| Ok(())).await?;
             Ok(Response::decode(&frame)?)
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
     /// Reads the one request of an inbound link, of at most `limit` bytes. Bytes that have arrived, beyond the
-    /// first few, count against `budget` (one permit a KiB); bytes that are only claimed do not.
+    /// first few, count against the peer's share of the `budget`, in KiB; bytes that are only claimed do not.
     ///
     /// # Errors
-    /// [`LinkError`], [`LinkError::Busy`] if the budget is used up.
-    pub async fn read_request(
+    /// [`LinkError`], [`LinkError::Busy`] if that share is used up.
+    pub(crate) async fn read_request(
         &mut self,
         limit: usize,
-        budget: &Arc<Semaphore>,
-    ) -> Result<(Request, Option<OwnedSemaphorePermit>), LinkError> {
+        budget: &Shares,
+    ) -> Result<(Request, Vec<Held>), LinkError> {
+        let caller = self.peer.caller();
+        let mut held = Vec::new();
         let read = async {
             let length = timely_result(self.read_length(limit)).await?;
-            let (frame, held) = self.read_content(length, Some(budget)).await?;
-            Ok((Request::decode(&frame)?, held))
+            let count = |so_far: usize| {
+                if so_far > FREE_BYTES && so_far.div_ceil(1024) > held.len() * HELD_AT_ONCE {
+                    held.push(budget.take(caller, HELD_AT_ONCE).ok_or(LinkError::Busy)?);
+                }
+                Ok(())
+            };
+            let frame = self.read_content(length, count).await?;
+            Request::decode(&frame).map_err(LinkError::from)
         };
-        tokio::time::timeout(PIECE_TIMEOUT * 3, read).await.map_err(|_| LinkError::TimedOut)?
+        let read = tokio::time::timeout(REQUEST_TIMEOUT, read).await;
+        Ok((read.map_err(|_| LinkError::TimedOut)??, held))
     }
 
     /// Answers the one request of an inbound link.
     ///
     /// # Errors
-    /// [`LinkError`].
-    pub async fn respond(mut self, response: &Response) -> Result<(), LinkError> {
-        self.write_frame(&wire::encode(response)).await?;
-        timely(self.writer.close()).await
-    }
-
-    async fn write_frame(&mut self, frame: &[u8]) -> Result<(), LinkError> {
-        let length = u32::try_from(frame.len()).map_err(|_| LinkError::FrameTooLong)?;
-        timely(self.writer.write_all(&length.to_be_bytes())).await?;
-        for piece in frame.chunks(READ_BUFFER) {
-            timely(self.writer.write_all(piece)).await?;
-        }
-        timely(self.writer.flush()).await
+    /// [`LinkError`]; [`LinkError::TimedOut`] if the peer takes nothing for ten seconds, or not all in a minute.
+    pub(crate) async fn respond(self, frame: &[u8]) -> Result<(), LinkError> {
+        let Self { mut writer, held, .. } = self;
+        let write = async {
+            write_frame(&mut writer, frame).await?;
+            timely(writer.close()).await
+        };
+        let written = tokio::time::timeout(ANSWER_TIMEOUT, write).await;
+        drop(held);
+        written.map_err(|_| LinkError::TimedOut)?
     }
 
     async fn read_length(&mut self, limit: usize) -> Result<usize, LinkError> {
@@ -169,43 +177,47 @@ impl Link {
         if length > limit { Err(LinkError::FrameTooLong) } else { Ok(length) }
     }
 
-    /// Reads a frame's content; memory grows with what arrives, not with what is claimed.
+    /// Reads a frame's content; memory grows with what arrives, not with what is claimed. `count` is told how much
+    /// that is, and may refuse it.
     async fn read_content(
         &mut self,
         length: usize,
-        budget: Option<&Arc<Semaphore>>,
-    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), LinkError> {
+        mut count: impl FnMut(usize) -> Result<(), LinkError>,
+    ) -> Result<Vec<u8>, LinkError> {
         let mut frame = Vec::new();
-        let mut held: Option<OwnedSemaphorePermit> = None;
-        while frame.len() < length {
-            let available = timely(self.reader.fill_buf()).await?;
-            if available.is_empty() {
+        let mut filled = 0;
+        while filled < length {
+            let room = filled.clamp(FIRST_PIECE, READ_BUFFER).min(length - filled);
+            frame.resize(filled + room, 0);
+            let piece = frame.get_mut(filled..).unwrap_or_default();
+            let read = timely(self.reader.read(piece)).await?;
+            if read == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
-            let taken = available.len().min(length - frame.len());
-            frame.extend(available.iter().take(taken));
-            self.reader.consume_unpin(taken);
-            if let Some(budget) = budget
-                && frame.len() > FREE_BYTES
-            {
-                let units = u32::try_from(taken.div_ceil(1024)).unwrap_or(u32::MAX);
-                let permit = Arc::clone(budget).try_acquire_many_owned(units);
-                let permit = permit.map_err(|_| LinkError::Busy)?;
-                match &mut held {
-                    Some(held) => held.merge(permit),
-                    None => held = Some(permit),
-                }
-            }
+            filled += read;
+            count(filled)?;
         }
-        Ok((frame, held))
+        Ok(frame)
     }
 
     /// Splits the link into its two directions, for the cells of a channel.
     #[must_use]
     pub fn into_cells(self) -> (CellReader, CellWriter) {
-        let reader = CellReader { reader: self.reader, _permit: self.permit };
-        (reader, CellWriter { writer: self.writer })
+        let reader = BufReader::with_capacity(READ_BUFFER, self.reader);
+        (CellReader { reader, _held: self.held }, CellWriter { writer: self.writer })
     }
+}
+
+async fn write_frame(
+    writer: &mut BufWriter<WriteHalf<libp2p::Stream>>,
+    frame: &[u8],
+) -> Result<(), LinkError> {
+    let length = u32::try_from(frame.len()).map_err(|_| LinkError::FrameTooLong)?;
+    timely(writer.write_all(&length.to_be_bytes())).await?;
+    for piece in frame.chunks(WRITE_BUFFER) {
+        timely(writer.write_all(piece)).await?;
+    }
+    timely(writer.flush()).await
 }
 
 async fn timely_result<T>(io: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
@@ -220,7 +232,7 @@ async fn timely<T>(io: impl Future<Output = std::io::Result<T>>) -> Result<T, Li
 #[derive(Debug)]
 pub struct CellReader {
     reader: BufReader<ReadHalf<libp2p::Stream>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Held>,
 }
 
 impl CellReader {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,19 +16,18 @@ use libp2p::{
         },
     },
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::{LinkError, Open, Peer, behaviour::Accepting};
 
 type Reply = oneshot::Sender<Result<(libp2p::Stream, Multiaddr), LinkError>>;
 
-/// Opens streams on one connection and passes inbound ones on, as many as there are permits.
+/// Opens streams on one connection and passes inbound ones on, as many as the peer has a share of.
 #[derive(Debug)]
 pub(crate) struct Handler {
     protocol: StreamProtocol,
     peer: Peer,
     accepted: Option<Accepting>,
-    permits: Arc<Semaphore>,
     opens: VecDeque<Open>,
     timeout: Duration,
 }
@@ -41,16 +39,14 @@ impl Handler {
         accepted: Option<Accepting>,
         timeout: Duration,
     ) -> Self {
-        let streams = accepted.as_ref().map_or(0, |a| a.streams_per_connection);
-        let permits = Arc::new(Semaphore::new(streams));
-        Self { protocol, peer, accepted, permits, opens: VecDeque::new(), timeout }
+        Self { protocol, peer, accepted, opens: VecDeque::new(), timeout }
     }
 
     fn accept(&self, stream: libp2p::Stream) {
         let Some(accepted) = &self.accepted else { return };
-        // Beyond its permits, or when nobody keeps up, a peer's stream is dropped: it sees it reset.
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            let _ = accepted.queue.try_send((self.peer.clone(), stream, permit));
+        // Beyond its share, or when nobody keeps up, a peer's stream is dropped: it sees it reset.
+        if let Some(held) = accepted.shares.take(self.peer.caller(), 1) {
+            let _ = accepted.queue.try_send((self.peer.clone(), stream, held));
         }
     }
 }

@@ -9,10 +9,10 @@ use libp2p::{
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
-    noise, tcp, yamux,
+    noise, yamux,
 };
 
-use super::{LinkError, OPEN_TIMEOUT};
+use super::{Door, LinkError, OPEN_TIMEOUT};
 
 /// How much longer everything may take over Tor: six relays lie between two onion services.
 #[cfg(feature = "tor")]
@@ -87,6 +87,17 @@ pub(crate) enum Carriage {
 }
 
 impl Carriage {
+    /// Whether nobody comes but over Tor.
+    pub(crate) const fn is_only_tor(&self) -> bool {
+        match self {
+            Self::Tcp => false,
+            #[cfg(feature = "tor")]
+            Self::Tor(_) => true,
+            #[cfg(feature = "tor")]
+            Self::Mixed(_) => false,
+        }
+    }
+
     /// By how much all times that one waits are multiplied.
     pub(crate) const fn pace(&self) -> u32 {
         match self {
@@ -109,13 +120,15 @@ impl Carriage {
     }
 
     /// The transport: Noise and Yamux over it. The time of each of a node's addresses runs from when the first is tried.
-    pub(super) fn transport(self, keypair: &Keypair) -> Result<Transporting, LinkError> {
+    /// Whoever comes over TCP comes through the `door`.
+    pub(super) fn transport(
+        self,
+        keypair: &Keypair,
+        door: Door,
+    ) -> Result<Transporting, LinkError> {
         #[cfg(feature = "tor")]
         let opening = self.opening();
-        let tcp = || {
-            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-            upgraded(tcp, keypair, OPEN_TIMEOUT)
-        };
+        let tcp = || upgraded(door, keypair, OPEN_TIMEOUT);
         match self {
             Self::Tcp => tcp(),
             #[cfg(feature = "tor")]
@@ -189,7 +202,7 @@ mod tests {
     /// A swarm for which `/memory/…` is what `/onion3/…` is for a node.
     fn swarm() -> Swarm<dummy::Behaviour> {
         let keypair = Keypair::generate_ed25519();
-        let tcp = Carriage::Tcp.transport(&keypair).unwrap();
+        let tcp = Carriage::Tcp.transport(&keypair, Door::closed()).unwrap();
         let memory = upgraded(MemoryTransport::new(), &keypair, OPEN_TIMEOUT * 4).unwrap();
         let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()

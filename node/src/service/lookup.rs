@@ -1,6 +1,8 @@
 //! The lookup service (paper, 2.1) with certificates, which is all that go-betweens, witnesses, anonymizers
 //! and verifiers are asked for before a mail is sent (4.1, 4.2).
 
+use std::time::Duration;
+
 use anon::{
     certificate::{NodeCertificate, NodeId},
     position::Key,
@@ -10,10 +12,12 @@ use anon::{
 use futures::future::join_all;
 
 use super::StandardService;
-use crate::clock::now;
+use crate::{clock::now, link::Peer};
 
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;
+/// How long a peer's lookup waits for its turn before it is refused.
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
 
 impl StandardService {
     /// The certificates of the `count` nodes closest to `key` that are alive, closest first.
@@ -55,7 +59,10 @@ impl StandardService {
         Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
-    pub(super) async fn closest(&self, key: Key, count: usize) -> Response {
+    /// A lookup makes many nodes work, and this one wait: each peer has its share of them.
+    pub(super) async fn closest(&self, peer: &Peer, key: Key, count: usize) -> Response {
+        let held = self.lookups.wait(peer.caller(), 1, LOOKUP_PATIENCE).await;
+        let Some(_held) = held else { return Response::Refused };
         match self.closest_certificates(key, count).await {
             Some(nodes) => {
                 Response::Closest(nodes.iter().map(NodeCertificate::to_unverified).collect())

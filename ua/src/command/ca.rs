@@ -96,7 +96,7 @@ pub struct SignArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// How long it holds
-    #[arg(long, default_value_t = 365)]
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..=3_650))]
     days: u64,
     /// Sign without asking
     #[arg(long)]

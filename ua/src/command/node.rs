@@ -16,8 +16,8 @@ use anon::{
 };
 use clap::{Args, Subcommand};
 use node::{
-    Carrier, ConfigError, Identity, IdentityError, Links, NetworkFile, Node, NodeConfig, NodeError,
-    Onion, Underlay, now,
+    Carrier, ConfigError, Identity, IdentityError, LinkError, Links, NetworkFile, Node, NodeConfig,
+    NodeError, Onion, Underlay, now,
 };
 use tokio::signal;
 
@@ -25,6 +25,9 @@ use super::write_file;
 #[cfg(feature = "tor")]
 use crate::terminal::Progress;
 use crate::terminal::{Failure, say, tell};
+
+/// How long a node finds nobody before it says so.
+const ALONE: Duration = Duration::from_secs(30);
 
 /// The `node` commands.
 #[derive(Debug, Subcommand)]
@@ -155,6 +158,9 @@ impl From<NodeError> for Failure {
             ),
             NodeError::Store(error) => return store::failure(*error).of("the node does not start"),
             NodeError::Io { .. } => (74, "check the directory, its permissions and the disk"),
+            NodeError::Listen(LinkError::AddressInUse(_)) => {
+                (69, "stop the other program, or give this node another port with --listen")
+            }
             NodeError::Listen(_) | NodeError::NoAddress => {
                 (69, "give a free address with --listen")
             }
@@ -208,6 +214,7 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
 }
 
 async fn serve(args: RunArgs) -> Result<(), Failure> {
+    outlive_signals();
     let start = async { Ok(with_tor(configured(&args)?, &args.dir).await?.start().await?) };
     let running = start.await.map_err(|failure: Failure| failure.at(&args.dir))?;
     let id = data_encoding::HEXLOWER.encode(&running.id().0);
@@ -225,7 +232,10 @@ async fn serve(args: RunArgs) -> Result<(), Failure> {
     tokio::select! {
         () = stop_signal() => {}
         () = async {
-            running.joined().await;
+            if tokio::time::timeout(ALONE, running.joined()).await.is_err() {
+                tracing::warn!("no node of this network has answered yet; this one goes on trying");
+                running.joined().await;
+            }
             // Whoever read the output may be gone; the node serves on.
             let _ = say(if args.json { r#"{"event":"joined"}"# } else { "joined" });
             std::future::pending::<()>().await;
@@ -275,6 +285,28 @@ async fn stop_signal() {
         return;
     }
     let _ = signal::ctrl_c().await;
+}
+
+/// Signals that others take for a wish to read the configuration again, or to say something, do not end a node. It reads
+/// its files when it starts, and says so.
+fn outlive_signals() {
+    #[cfg(unix)]
+    {
+        use signal::unix::{SignalKind, signal};
+        let kinds = [
+            ("SIGHUP", SignalKind::hangup()),
+            ("SIGUSR1", SignalKind::user_defined1()),
+            ("SIGUSR2", SignalKind::user_defined2()),
+        ];
+        for (name, kind) in kinds {
+            let Ok(mut signals) = signal(kind) else { continue };
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    tracing::warn!("{name} changes nothing: a node reads its files when it starts");
+                }
+            });
+        }
+    }
 }
 
 fn request(args: &RequestArgs) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
-//! `cutout node status`: whether a node runs, and whether its onion service can be reached.
+//! `cutout node status`: whether a node runs, whether its clock is right, and whether its onion service can be reached.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use node::{NetworkFile, Node, NodeConfig, NodeError, OnionStatus, StoreError, now};
+use node::{OnionStatus, RunningStatus, clock_fault, now};
 
 use crate::terminal::{Failure, say};
 
@@ -21,7 +21,7 @@ pub struct StatusArgs {
 /// Runs `cutout node status`.
 ///
 /// # Errors
-/// [`Failure`], 69 if the node does not run, or its onion service is not reached.
+/// [`Failure`], 69 if the node does not run, or serves nobody, or its onion service is not reached.
 pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     let unreadable = |error: std::io::Error| {
         let what = format!("what the node in {} wrote cannot be read", args.dir.display());
@@ -32,7 +32,9 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         return Err(Failure::new(78, &what, "", "name the --dir that `cutout node run` was given"));
     }
     let onion = OnionStatus::read(&args.dir).map_err(unreadable)?;
-    let runs = runs(args);
+    let running = RunningStatus::read(&args.dir).map_err(unreadable)?;
+    let runs = running.is_some();
+    let behind = running.and_then(|running| running.clock_behind);
     let state = if runs { "running" } else { "not running" };
     if args.json {
         let onion = onion.as_ref().map(|onion| {
@@ -45,10 +47,18 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
                 "reached": onion.reached.map(|time| time.0),
             })
         });
-        let object = serde_json::json!({ "state": state, "onion": onion });
+        let object = serde_json::json!({
+            "state": state,
+            "serves": runs && behind.is_none(),
+            "clock_behind_seconds": behind,
+            "onion": onion,
+        });
         say(object.to_string())?;
     } else {
         say(format!("node        {state}"))?;
+        if let Some(behind) = behind {
+            say(format!("clock       {}, as most other nodes have it", clock_fault(behind)))?;
+        }
         if let Some(onion) = &onion {
             say(format!("onion       {}", onion.address))?;
             let published = if onion.published { "published" } else { "not published" };
@@ -64,6 +74,11 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
             "start it with `cutout node run`",
         ));
     }
+    if let Some(behind) = behind {
+        let cause = format!("this machine's clock is {}", clock_fault(behind));
+        let remedy = "set date, time and time zone; the node serves again by itself";
+        return Err(Failure::new(69, "the node serves nobody", cause, remedy));
+    }
     match onion {
         Some(onion) if !onion.is_reachable() => Err(Failure::new(
             69,
@@ -73,14 +88,6 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether a process has the node's store open.
-fn runs(args: &StatusArgs) -> bool {
-    let network: Result<NetworkFile, _> = NetworkFile::parse("name = 'status.alt'");
-    let Ok(network) = network else { return false };
-    let node = Node::new(args.dir.clone(), network, NodeConfig::default());
-    matches!(node.check_store(), Err(NodeError::Store(StoreError::Locked)))
 }
 
 fn reachable(onion: &OnionStatus, runs: bool) -> String {
