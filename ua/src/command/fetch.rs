@@ -107,7 +107,7 @@ impl<'a> Session<'a> {
             self.entrance.widen().await;
         }
         self.progress.finish();
-        self.home.remember(&self.entrance)?;
+        self.home.remember(&self.entrance);
         Ok(())
     }
 

@@ -11,11 +11,12 @@ use crate::{
     account::Account,
     command::Global,
     evidence::Misdeed,
-    outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
+    outbox::{DamagedMail, Found, MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     send::Sender,
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
+    vault::VaultError,
 };
 
 /// Arguments of `cutout outbox`.
@@ -46,9 +47,12 @@ pub struct OutboxArgs {
 pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
     let outbox = Outbox::new(home.vault());
-    let ids = outbox.ids()?;
+    outbox.sweep()?;
+    let Found { waiting: mails, damaged } = outbox.look()?;
     if let Some(id) = &args.drop {
-        if !ids.contains(id) {
+        let is_known =
+            mails.iter().any(|(known, _)| known == id) || damaged.iter().any(|mail| mail.id == *id);
+        if !is_known {
             return Err(Failure::new(
                 64,
                 &format!("nothing waits as {id}"),
@@ -58,18 +62,18 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         }
         return Ok(outbox.remove(id)?);
     }
-    if args.list || ids.is_empty() {
+    let incomplete = name_damaged(&damaged, args.json);
+    if args.list || mails.is_empty() {
         let mut table = Table::new();
         table
             .load_style(NOTHING)
             .set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY", "EVIDENCE"]);
-        for id in &ids {
-            let state = outbox.state(id)?;
+        for (id, state) in &mails {
             if args.json {
-                say(describe(id, &state).to_string())?;
+                say(describe(id, state).to_string())?;
                 continue;
             }
-            let waiting = waiting(&state).join(" ");
+            let waiting = waiting(state).join(" ");
             let (size, tried) = (state.size.to_string(), state.attempts.to_string());
             table.add_row([
                 id.as_str(),
@@ -78,22 +82,19 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
                 &state.subject,
                 &tried,
                 &state.last_error,
-                &evidence(&state),
+                &evidence(state),
             ]);
         }
-        return match (args.json, ids.is_empty()) {
-            (true, _) => Ok(()),
-            (false, true) => {
-                tell("Nothing waits.");
-                Ok(())
-            }
-            (false, false) => say(table.to_string()),
-        };
+        match (args.json, mails.is_empty()) {
+            (false, true) if incomplete.is_ok() => tell("Nothing waits."),
+            (false, false) => say(table.to_string())?,
+            _ => {}
+        }
+        return incomplete;
     }
     let account = Account::read(home.vault())?;
-    let mut last = Ok(());
-    for id in ids {
-        let state = outbox.state(&id)?;
+    let mut last = incomplete;
+    for (id, state) in mails {
         if state.attempts >= MAX_ATTEMPTS {
             tell(format!(
                 "{id} was tried {} times ({}); drop it with --drop {id}, or send it anew.",
@@ -126,11 +127,13 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         };
         let outcome = unless_lost(entrance.underlay(), attempt).await;
         progress.finish();
-        home.remember(&entrance)?;
+        home.remember(&entrance);
         let reported = match outcome {
             Ok(Ok(outcome)) => report(&id, &outcome, args.json),
             Ok(Err(failure)) => {
-                outbox.could_not_begin(&id, &failure.cause)?;
+                if let Err(error) = outbox.could_not_begin(&id, &failure.cause) {
+                    tell(format!("warning: {id}: {error}"));
+                }
                 Err(failure.of(&format!("{id} still waits")))
             }
             Err(lost) => {
@@ -139,10 +142,38 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
             }
         };
         if let Err(failure) = reported {
+            // Only the last one is printed with its cause; a file that is damaged is named in any case.
+            if failure.code == 74 || failure.code == 78 {
+                tell(format!("warning: {id}: {}", failure.cause));
+            }
             last = Err(failure);
         }
     }
     last
+}
+
+/// Names the mails that cannot be sent as they are; the others go on.
+fn name_damaged(damaged: &[DamagedMail], json: bool) -> Result<(), Failure> {
+    for DamagedMail { id, error } in damaged {
+        if json {
+            let object = serde_json::json!({ "id": id, "damaged": error.to_string() });
+            say(object.to_string())?;
+        }
+        tell(format!("warning: {id} cannot be sent: {error}"));
+    }
+    let Some(DamagedMail { id, error }) = damaged.first() else { return Ok(()) };
+    let what = match damaged.len() {
+        1 => "a mail in the outbox cannot be sent".to_owned(),
+        n => format!("{n} mails in the outbox cannot be sent"),
+    };
+    let remedy = match error.exit_code() {
+        // Giving it up is for its owner to choose, who has no backup.
+        74 if !matches!(error, VaultError::Io { .. }) => format!(
+            "restore that file from your backup; nothing was changed. Without a backup that mail is lost, and `cutout outbox --drop {id}` forgets it"
+        ),
+        _ => error.remedy().to_owned(),
+    };
+    Err(Failure::new(error.exit_code(), &what, error, &remedy))
 }
 
 fn waiting(state: &State) -> Vec<String> {

@@ -206,7 +206,7 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         Ok(Ok(_)) => {}
     }
     if let Ok(entrance) = &entered {
-        home.remember(entrance)?;
+        home.remember(entrance);
     }
     let what = format!("the mail waits in the outbox as {id}");
     let outcome = outcome.and_then(|done| done);
