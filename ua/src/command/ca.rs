@@ -226,8 +226,9 @@ fn open(global: &Global, dir: &Path) -> Result<(Authority, NetworkFile, Network)
 
 /// The network file in the authority's directory; where it is gone, the one that was last written takes its place.
 fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Failure> {
+    let last = last_written(vault)?;
     if !path.exists()
-        && let Some(copy) = last_written(vault)?
+        && let Some((copy, _)) = &last
     {
         write_file(path, copy.as_bytes())?;
         vault.notice(
@@ -240,16 +241,41 @@ fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Fa
             "mend it; or move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
         Failure::new(78, "the authority's network.toml cannot be used", error, remedy)
     };
-    let file = NetworkFile::read(path).map_err(bad)?;
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.into()))?;
+    let file = NetworkFile::parse(&text).map_err(bad)?;
     let network = file.network().map_err(bad)?;
+    if let Some((_, own)) = last.filter(|(copy, _)| *copy != text) {
+        let own = own.network().map_err(bad)?;
+        if own.id != network.id {
+            let cause = format!("it is for another network than {}", own.name);
+            let remedy = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
+            let what = "the authority's network.toml cannot be used";
+            return Err(Failure::new(78, what, cause, remedy));
+        }
+        vault.notice(
+            "network.toml is not as `ca init` or `ca revoke` wrote it; was it you who changed it?",
+        );
+    }
     Ok((file, network))
 }
 
-/// The network file as it was last written.
-fn last_written(vault: &Vault) -> Result<Option<String>, Failure> {
-    match vault.read(NETWORK) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+/// The network file as it was last written, and its text; a copy, so that where it is lost the next `ca revoke` makes
+/// another.
+fn last_written(vault: &Vault) -> Result<Option<(String, NetworkFile)>, Failure> {
+    let read = vault.read(NETWORK).and_then(|bytes| {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let file = NetworkFile::parse(&text);
+        Ok((text, file.map_err(|_| VaultError::OtherForm(NETWORK.to_owned()))?))
+    });
+    match read {
+        Ok(last) => Ok(Some(last)),
         Err(VaultError::NotFound) => Ok(None),
+        Err(error) if error.is_lost() => {
+            vault.notice(format!(
+                "{error}; it is made anew: from network.toml, by the next `ca revoke`"
+            ));
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -338,10 +364,8 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
     let _lock = vault.lock()?;
     let mut revoked: Revoked = network.revoked.clone();
     // The plain file may be an older copy: nothing that was revoked is forgotten, and no number is used twice.
-    let last = last_written(&vault)?.map(|text| NetworkFile::parse(&text)).transpose();
-    let last = last.map_err(|_| VaultError::OtherForm(NETWORK.to_owned()))?;
     let mut number = file.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
-    if let Some(last) = last {
+    if let Some((_, last)) = last_written(&vault)? {
         let before = last.network().map_err(HomeError::from)?.revoked;
         revoked.nodes.extend(before.nodes);
         revoked.addresses.extend(before.addresses);

@@ -146,7 +146,10 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
             if failure.code == 74 || failure.code == 78 {
                 tell(format!("warning: {id}: {}", failure.cause));
             }
-            last = Err(failure);
+            // That a file is damaged is what its owner must know.
+            if !last.as_ref().is_err_and(|last| matches!(last.code, 74 | 78)) {
+                last = Err(failure);
+            }
         }
     }
     last
