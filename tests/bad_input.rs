@@ -49,7 +49,7 @@ fn assert_refused(output: &Output, says: &Says<'_>) {
 }
 
 /// A user of a network of which no node can be reached: nothing listens at its only address.
-async fn user_without_nodes(directory: &TempDir) -> User {
+pub async fn user_without_nodes(directory: &TempDir) -> User {
     user_of(directory, "/ip4/127.0.0.1/tcp/1").await
 }
 

@@ -24,6 +24,7 @@ mod cost;
 mod doctor;
 mod end_to_end;
 mod faults;
+mod files;
 mod garbage;
 mod guarded;
 mod holdings;

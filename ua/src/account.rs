@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::vault::{Vault, VaultError};
+use crate::{
+    sealed,
+    vault::{Vault, VaultError},
+};
 
 /// Name of the user's own account, and of its sealed file.
 pub const OWN: &str = "account";
@@ -34,9 +37,6 @@ pub enum AccountError {
     /// The vault.
     #[error("{0}")]
     Vault(#[from] VaultError),
-    /// The sealed file does not hold an account.
-    #[error("the sealed account is damaged")]
-    Damaged,
     /// The certificate in it does not verify.
     #[error("this account's certificate is not accepted by its network: {0}")]
     Certificate(#[from] CertificateError),
@@ -129,8 +129,8 @@ impl Account {
     /// # Errors
     /// [`AccountError`].
     pub fn read_named(vault: &Vault, name: &str) -> Result<Self, AccountError> {
-        let bytes = vault.read(name)?;
-        let stored: Stored = wire::decode(&bytes, MAX).map_err(|_| AccountError::Damaged)?;
+        let stored: Option<Stored> = sealed::read(vault, name, MAX)?;
+        let stored = stored.ok_or_else(|| VaultError::Missing(name.to_owned()))?;
         Ok(Self {
             address: stored.address.clone(),
             signing: AddressSecret::from_seed(&stored.signing_seed),

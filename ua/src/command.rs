@@ -15,7 +15,7 @@ pub mod send;
 pub mod status;
 
 use std::{
-    io::IsTerminal as _,
+    io::{ErrorKind, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
@@ -24,8 +24,9 @@ use clap::Args;
 use crate::{
     handover,
     home::Home,
-    terminal::Failure,
-    vault::{Passphrase, VaultError},
+    settings,
+    terminal::{Failure, tell},
+    vault::{Passphrase, VaultError, disk_remedy, replace_file},
 };
 
 /// The longest file that a command reads whole, bytes: a mail and some.
@@ -66,10 +67,11 @@ impl Global {
     /// [`Failure`].
     pub fn open_home(&self) -> Result<Home, Failure> {
         let directory = self.directory()?;
-        if !Home::exists(&directory) {
-            return Err(crate::home::HomeError::NotInitialised(directory).into());
-        }
-        Ok(Home::open(&directory, &self.passphrase("Passphrase: ")?)?)
+        Home::check(&directory)?;
+        let home = Home::open(&directory, &self.passphrase("Passphrase: ")?)?;
+        home.vault().on_notice(|text| tell(format!("warning: {text}")));
+        settings::check(&home)?;
+        Ok(home)
     }
 
     /// The passphrase: from the file, from the environment, or from the person.
@@ -177,12 +179,22 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(fail)
 }
 
-/// Writes a whole file.
+/// Writes a whole file, for its owner alone: it is there in full or not at all.
 ///
 /// # Errors
-/// [`Failure`] with 73 if it cannot be written.
+/// [`Failure`] with 74 if the disk is full, with 73 if it cannot be written for another reason.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, content).map_err(|error| {
-        Failure::new(73, &format!("cannot write {}", path.display()), error, "check the path")
+    // A pipe or a terminal is written to, and not replaced.
+    let is_other = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let written =
+        if is_other { std::fs::write(path, content) } else { replace_file(path, content) };
+    written.map_err(|error| {
+        let what = format!("cannot write {}", path.display());
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Failure::new(74, &what, &error, disk_remedy(&error))
+            }
+            _ => Failure::new(73, &what, error, "check the path"),
+        }
     })
 }

@@ -34,6 +34,8 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 4;
 /// The most nodes that an agent remembers.
 const KNOWN: usize = 256;
+/// The most pieces of evidence of one node that are gathered in one run, of as many in all as nodes are remembered.
+const KNOWN_EACH: usize = 16;
 /// How many nodes are enough to enter by, and how often more are asked for at a time.
 const ENOUGH: usize = 40;
 const WIDEN: usize = 2;
@@ -132,10 +134,11 @@ impl Entrance {
 
     /// Holds a misdeed against a node; `proof` is its signed statement, if there is one.
     pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
-        let evidence = Evidence { node, misdeed, seen: now(), proof };
+        let evidence = Evidence::new(node, misdeed, now(), proof);
         self.listener.on(&Event::Evidence(evidence.clone()));
         let mut all = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < KNOWN {
+        let of_it = all.iter().filter(|known| known.node == node).count();
+        if all.len() < KNOWN && of_it < KNOWN_EACH {
             all.push(evidence);
         }
     }

@@ -72,15 +72,19 @@ pub enum AgentError {
     /// The Maildir.
     #[error("{0}")]
     Maildir(#[from] MaildirError),
-    /// A sealed file does not hold what its name says.
-    #[error("the sealed file {0} does not hold what it should")]
+    /// The guards are lost, and drawing others is not for the program to decide.
+    #[error("{0}")]
+    LostGuards(VaultError),
+    /// A sealed file opens, so it is whole, and does not hold what this program writes there.
+    #[error("vault/{0} is whole, but another version of cutout wrote it")]
     BadFile(String),
 }
 
 impl AgentError {
-    /// The sysexits code: 65 data, 67 no user, 69 unavailable, 73 cannot create, 75 try again, 76 protocol.
+    /// The sysexits code: 65 data, 67 no user, 69 unavailable, 73 cannot create, 74 a file or the disk, 75 try again,
+    /// 76 protocol, 77 passphrase, 78 another version.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::NoNode | Self::OneNode | Self::NoGuard => 69,
             Self::NoSuchRecipient => 67,
@@ -93,13 +97,15 @@ impl AgentError {
             | Self::Link(_)
             | Self::BadAnswer => 75,
             Self::Mail(_) => 65,
-            Self::Vault(_) | Self::Maildir(_) | Self::BadFile(_) => 73,
+            Self::Vault(error) | Self::LostGuards(error) => error.exit_code(),
+            Self::Maildir(error) => error.exit_code(),
+            Self::BadFile(_) => 78,
         }
     }
 
     /// What the person at the terminal can do about it.
     #[must_use]
-    pub const fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> &'static str {
         match self {
             Self::NoNode | Self::OneNode => {
                 "check the bootstrap addresses in the network file, and this machine's connection"
@@ -127,15 +133,19 @@ impl AgentError {
                 "run `cutout outbox` later: it picks up where this stopped"
             }
             Self::Mail(_) => "send a smaller mail, or fewer and shorter headers",
-            Self::Vault(_) | Self::Maildir(_) | Self::BadFile(_) => {
-                "check the disk, the directory's permissions and the passphrase"
+            Self::LostGuards(VaultError::Damaged(_)) => {
+                "restore that file from your backup. Without a backup remove it: the next mail draws another guard, \
+                 which is one more node that learns this machine's address"
             }
+            Self::Vault(error) | Self::LostGuards(error) => error.remedy(),
+            Self::Maildir(error) => error.remedy(),
+            Self::BadFile(name) => VaultError::OtherForm(name.clone()).remedy(),
         }
     }
 
     /// The same for who reads: their mail stays where it is.
     #[must_use]
-    pub const fn reading_remedy(&self) -> &'static str {
+    pub fn reading_remedy(&self) -> &'static str {
         match self {
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout fetch` later; your mail stays in the inbox"

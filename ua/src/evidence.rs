@@ -2,25 +2,32 @@
 //!
 //! It is kept sealed, shown by `cutout status`, and speaks against guards. One statement that differs may be a
 //! roster that lags behind; a node is held to have lied when it did so several times.
+//!
+//! **Invariant:** what is kept is bounded, in all and of each node, whatever nodes answer: so it always fits into its
+//! file, and a node that does much cannot push out what speaks against others.
 
 use std::collections::BTreeMap;
 
-use anon::{certificate::NodeId, time::Time, wire};
+use anon::{certificate::NodeId, time::Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::AgentError,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// The sealed file.
 const FILE: &str = "evidence";
-/// Its greatest length, bytes.
+/// Its greatest length, bytes: [`KEPT`] pieces of at most some 1,100 bytes each, and room to spare.
 const MAX_FILE: usize = 4 << 20;
-/// The most pieces of evidence kept; the oldest go first.
+/// The most pieces of evidence kept.
 const KEPT: usize = 1_000;
+/// The most pieces kept of one node.
+const KEPT_EACH: usize = 16;
+/// The longest proof that is kept, bytes. A signed statement that names [`anon::network::MAX_K`] nodes, which is the
+/// most that one is asked for, has some 850.
+pub const MAX_PROOF: usize = 1024;
 /// How many statements that differ make a liar.
 const LIES: usize = 3;
+/// What the loss of the file means.
+const LOSS: &str = "what nodes did before is not known any more";
 
 /// What a node did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,41 +76,81 @@ pub struct Evidence {
     pub proof: Vec<u8>,
 }
 
-/// The evidence in the vault.
-///
-/// # Errors
-/// [`AgentError`].
-pub fn read(vault: &Vault) -> Result<Vec<Evidence>, AgentError> {
-    match vault.read(FILE) {
-        Ok(bytes) => {
-            wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))
+impl Evidence {
+    /// What a node did, seen at `seen`; a proof that is longer than any honest statement is not kept.
+    #[must_use]
+    pub fn new(node: NodeId, misdeed: Misdeed, seen: Time, mut proof: Vec<u8>) -> Self {
+        if proof.len() > MAX_PROOF {
+            proof = Vec::new();
         }
-        Err(VaultError::NotFound) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
+        Self { node, misdeed, seen, proof }
+    }
+
+    /// Whether the node itself signed what speaks against it.
+    fn is_signed_lie(&self) -> bool {
+        !self.proof.is_empty() && self.misdeed != Misdeed::OtherNearest
     }
 }
 
-/// Adds evidence to the vault.
+/// The evidence in the vault.
 ///
 /// # Errors
-/// [`AgentError`].
+/// [`AgentError::Vault`] if the file cannot be read; one that is lost counts as empty, and is said to be.
+pub fn read(vault: &Vault) -> Result<Vec<Evidence>, AgentError> {
+    Ok(sealed::read_or_new(vault, FILE, MAX_FILE, LOSS)?)
+}
+
+/// Adds evidence to the vault, and drops what is too much.
+///
+/// # Errors
+/// [`AgentError::Vault`].
 pub fn add(vault: &Vault, new: Vec<Evidence>) -> Result<(), AgentError> {
     if new.is_empty() {
         return Ok(());
     }
     let mut all = read(vault)?;
-    all.extend(new);
-    let surplus = all.len().saturating_sub(KEPT);
-    all.drain(..surplus);
-    Ok(vault.write(FILE, &wire::encode(&all))?)
+    all.extend(new.into_iter().map(|e| Evidence::new(e.node, e.misdeed, e.seen, e.proof)));
+    bound(&mut all);
+    Ok(vault.write(FILE, &anon::wire::encode(&all))?)
+}
+
+/// Drops what is too much: of a node with more than [`KEPT_EACH`] pieces, and then of the node with most. What nobody
+/// signed goes before what proves a lie, and of two alike the older one.
+fn bound(all: &mut Vec<Evidence>) {
+    let mut by_node: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    for (index, item) in all.iter().enumerate() {
+        by_node.entry(item.node).or_default().push(index);
+    }
+    for indices in by_node.values_mut() {
+        // The one to go first comes last.
+        indices.sort_by_key(|index| {
+            (!all.get(*index).is_some_and(Evidence::is_signed_lie), usize::MAX - index)
+        });
+        indices.truncate(KEPT_EACH);
+    }
+    // By the most that each node may keep: a level that all together fit under.
+    let fits = |each: &usize| by_node.values().map(|i| i.len().min(*each)).sum::<usize>() <= KEPT;
+    let each = (1..=KEPT_EACH).rev().find(fits).unwrap_or(1);
+    let mut kept: Vec<usize> =
+        by_node.into_values().flat_map(|i| i.into_iter().take(each)).collect();
+    kept.sort_unstable();
+    // More nodes than there is room for pieces: the oldest go.
+    let surplus = kept.len().saturating_sub(KEPT);
+    kept.drain(..surplus);
+    let mut kept = kept.into_iter().peekable();
+    let mut index = 0;
+    all.retain(|_| {
+        let is_kept = kept.next_if_eq(&index).is_some();
+        index += 1;
+        is_kept
+    });
 }
 
 /// The nodes that have lied, by their own signed statements, often enough.
 #[must_use]
 pub fn liars(evidence: &[Evidence]) -> Vec<NodeId> {
     let mut counts: BTreeMap<NodeId, usize> = BTreeMap::new();
-    let lies = |e: &&Evidence| !e.proof.is_empty() && e.misdeed != Misdeed::OtherNearest;
-    for item in evidence.iter().filter(lies) {
+    for item in evidence.iter().filter(|e| e.is_signed_lie()) {
         *counts.entry(item.node).or_default() += 1;
     }
     counts.into_iter().filter(|(_, count)| *count >= LIES).map(|(node, _)| node).collect()
@@ -128,5 +175,52 @@ mod tests {
         assert!(liars(&all).is_empty(), "churn is no lie");
         all.push(lie(1, b"c"));
         assert_eq!(liars(&all), [NodeId([1; 32])]);
+    }
+    fn piece(node: u16, misdeed: Misdeed, seen: u64, proof: usize) -> Evidence {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&node.to_be_bytes());
+        Evidence::new(NodeId(id), misdeed, Time(seen), vec![1; proof])
+    }
+
+    #[test]
+    fn no_node_pushes_out_what_speaks_against_others() {
+        let mut all: Vec<Evidence> = (0..3).map(|n| piece(1, Misdeed::FalseList, n, 100)).collect();
+        // A loud one, and as many as may be that broke paths which an honest node was on.
+        all.extend((0..5_000).map(|n| piece(2, Misdeed::FalseNearest, 10 + n, MAX_PROOF)));
+        all.extend((0..900).map(|n| piece(n + 100, Misdeed::OnBrokenPath, 10_000, 0)));
+        all.extend((0..900).map(|n| piece(n + 100, Misdeed::OnBrokenPath, 10_001, 0)));
+        bound(&mut all);
+        assert!(all.len() <= KEPT, "{}", all.len());
+        assert_eq!(all.iter().filter(|e| e.seen < Time(3)).count(), 1, "the loud lost fifteen");
+        let mut few: Vec<Evidence> = (0..3).map(|n| piece(1, Misdeed::FalseList, n, 100)).collect();
+        few.extend((0..5_000).map(|n| piece(2, Misdeed::FalseNearest, 10 + n, MAX_PROOF)));
+        few.extend((0..100).map(|n| piece(1, Misdeed::OnBrokenPath, 9_000 + n, 0)));
+        bound(&mut few);
+        assert_eq!(few.len(), 2 * KEPT_EACH);
+        let node = piece(1, Misdeed::FalseList, 0, 0).node;
+        assert!(liars(&few).contains(&node), "signed lies outlive what nobody signed");
+        let newest = few.iter().map(|e| e.seen).max();
+        assert_eq!(newest, Some(Time(9_099)));
+    }
+
+    #[test]
+    fn whatever_nodes_answer_can_be_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = crate::vault::Passphrase::new("x".to_owned()).unwrap();
+        let cost = crate::vault::KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
+        // The longest message that a node can answer with, again and again.
+        for seen in 0..5 {
+            let node = NodeId([9; 32]);
+            let proof = vec![7; 1 << 20];
+            add(
+                &vault,
+                vec![Evidence { node, misdeed: Misdeed::FalseNearest, seen: Time(seen), proof }],
+            )
+            .unwrap();
+        }
+        let most = (0..2_000).map(|n| piece(n, Misdeed::FalseNearest, 9, MAX_PROOF)).collect();
+        add(&vault, most).unwrap();
+        assert_eq!(read(&vault).unwrap().len(), KEPT);
     }
 }

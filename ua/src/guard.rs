@@ -4,6 +4,10 @@
 //! guard that is honest stays honest. It is replaced when it has been in place long enough, is gone from the
 //! roster, or evidence speaks against it, and never because a channel through it failed. While it is silent others
 //! serve in its place; when it comes back it is the guard again.
+//!
+//! The file is no cache: a guard drawn anew is one more node that learns this agent's address, and whoever can damage
+//! this disk could have it drawn until it is theirs. So a file that is damaged, or that another version wrote, ends
+//! the command. `cutout init` writes an empty one, so that one that is gone is noticed: then a guard is drawn, and said.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +21,7 @@ use anon::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::AgentError,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// The sealed file.
 const FILE: &str = "guards";
@@ -54,13 +55,20 @@ impl Guards {
     /// The guards in the vault.
     ///
     /// # Errors
-    /// [`AgentError`].
+    /// [`AgentError::LostGuards`] if they are damaged or of another version, [`AgentError::Vault`] if they cannot be
+    /// read.
     pub fn read(vault: &Vault) -> Result<Self, AgentError> {
-        match vault.read(FILE) {
-            Ok(bytes) => {
-                wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))
+        match sealed::read(vault, FILE, MAX_FILE) {
+            Ok(Some(guards)) => Ok(guards),
+            Ok(None) => {
+                vault.notice(
+                    "vault/guards is gone, so the next mail draws a new guard: one more node that learns this machine's \
+                     address. If you did not remove it, restore it from your backup; if it goes again, somebody else \
+                     writes to this disk",
+                );
+                Ok(Self::default())
             }
-            Err(VaultError::NotFound) => Ok(Self::default()),
+            Err(error) if error.is_lost() => Err(AgentError::LostGuards(error)),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,8 +3,9 @@
 //! ```text
 //! network.toml   the network file            vault/   keys, outbox, what was seen: all sealed
 //! mail/          the default Maildir         tor/     Tor's own state: which relays it enters by, not for what
-//! config.toml    whether all goes over Tor
+//! config.toml    whether all goes over Tor   .begin   locked by the `init` that is under way
 //! ```
+//! What becomes of each where it is lost or damaged: docs/files.md.
 
 use std::{
     fs,
@@ -12,17 +13,19 @@ use std::{
     sync::Arc,
 };
 
-use anon::wire;
 use libp2p::{Multiaddr, PeerId};
 use node::{NetworkFile, NetworkFileError, Underlay};
 use thiserror::Error;
 
 use crate::{
+    account::OWN,
     entrance::Entrance,
-    error::AgentError,
     event::SharedListener,
-    evidence,
-    vault::{KdfCost, Passphrase, Vault, VaultError, VaultLock},
+    evidence, sealed,
+    vault::{
+        self, Begun, Contents, KdfCost, Passphrase, Vault, VaultError, VaultLock, replace_file,
+        set_aside,
+    },
 };
 
 /// Name of the sealed file that remembers nodes.
@@ -40,6 +43,23 @@ pub enum HomeError {
     /// It was.
     #[error("there already is a cutout user in {0}")]
     AlreadyInitialised(PathBuf),
+    /// There is a vault, and a file is missing without which its owner is nobody.
+    #[error("{file} is missing, and there are other sealed files beside it")]
+    Lost {
+        /// Which file.
+        file: &'static str,
+    },
+    /// The network file in the directory is another network's.
+    #[error("network.toml is for the network {found}, and this user's address is in {own}")]
+    OtherNetwork {
+        /// The network of the file.
+        found: String,
+        /// The network of the address.
+        own: String,
+    },
+    /// Tor was required the last time, and nothing says that it is not to be any more.
+    #[error("config.toml asked for Tor the last time, and now says nothing of it")]
+    TorForgotten,
     /// No home directory to put it into.
     #[error("this system names no home directory")]
     NoHome,
@@ -66,6 +86,8 @@ pub struct Home {
     network: NetworkFile,
     vault: Vault,
     _lock: VaultLock,
+    /// While a home is being made, nobody else makes one there.
+    _begun: Option<Begun>,
 }
 
 impl Home {
@@ -86,10 +108,11 @@ impl Home {
         vault.join("vault").exists() && vault.join("account").exists()
     }
 
-    /// Makes a new home for a user of this network.
+    /// Makes a new home for a user of this network. A vault in which there never was an account is moved aside; a
+    /// network file that says something else is, too.
     ///
     /// # Errors
-    /// [`HomeError`].
+    /// [`HomeError`]: [`HomeError::AlreadyInitialised`] or [`HomeError::Lost`] if there is a vault that holds anything.
     pub fn create(
         directory: &Path,
         network_text: &str,
@@ -97,20 +120,51 @@ impl Home {
         cost: KdfCost,
     ) -> Result<Self, HomeError> {
         let network = NetworkFile::parse(network_text)?;
-        if Self::exists(directory) {
-            return Err(HomeError::AlreadyInitialised(directory.to_owned()));
-        }
-        let io = |source| HomeError::Io { path: directory.to_owned(), source };
-        let vault = directory.join("vault");
-        if vault.exists() {
-            // An earlier attempt was killed before it had an account: there is nothing in it to lose.
-            fs::remove_dir_all(&vault).map_err(io)?;
-        }
-        fs::create_dir_all(directory).map_err(io)?;
-        fs::write(directory.join("network.toml"), network_text).map_err(io)?;
-        let vault = Vault::create(&directory.join("vault"), passphrase, cost)?;
+        let (vault, begun) = Vault::begin(directory, passphrase, cost).map_err(|error| {
+            match (error, Self::check(directory)) {
+                (VaultError::AlreadyExists, Ok(())) => {
+                    HomeError::AlreadyInitialised(directory.to_owned())
+                }
+                (VaultError::AlreadyExists, Err(lost @ HomeError::Lost { .. })) => lost,
+                (error, _) => error.into(),
+            }
+        })?;
         let lock = vault.lock()?;
-        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock })
+        let path = directory.join("network.toml");
+        let io = |source| HomeError::Io { path: path.clone(), source };
+        match fs::read(&path) {
+            Ok(other) if other != network_text.as_bytes() => {
+                set_aside(&path, "before").map_err(io)?;
+            }
+            _ => {}
+        }
+        replace_file(&path, network_text.as_bytes()).map_err(io)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            network,
+            vault,
+            _lock: lock,
+            _begun: Some(begun),
+        })
+    }
+
+    /// Looks whether there is a user in `directory`, without unlocking anything.
+    ///
+    /// # Errors
+    /// [`HomeError::NotInitialised`] if there never was one, also where `init` was cut off; [`HomeError::Lost`] if a
+    /// file is missing that every user has.
+    pub fn check(directory: &Path) -> Result<(), HomeError> {
+        let vault = directory.join("vault");
+        match vault::contents(&vault)? {
+            Contents::Nothing | Contents::KeyOnly => {
+                Err(HomeError::NotInitialised(directory.to_owned()))
+            }
+            Contents::NoKey => Err(HomeError::Lost { file: "vault/vault" }),
+            Contents::Files if fs::symlink_metadata(vault.join(OWN)).is_err() => {
+                Err(HomeError::Lost { file: "vault/account" })
+            }
+            Contents::Files => Ok(()),
+        }
     }
 
     /// Unlocks a home.
@@ -118,13 +172,11 @@ impl Home {
     /// # Errors
     /// [`HomeError`].
     pub fn open(directory: &Path, passphrase: &Passphrase) -> Result<Self, HomeError> {
-        if !Self::exists(directory) {
-            return Err(HomeError::NotInitialised(directory.to_owned()));
-        }
+        Self::check(directory)?;
         let network = NetworkFile::read(&directory.join("network.toml"))?;
         let vault = Vault::open(&directory.join("vault"), passphrase)?;
         let lock = vault.lock()?;
-        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock })
+        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock, _begun: None })
     }
 
     /// The network file.
@@ -162,23 +214,22 @@ impl Home {
     ) -> Result<Entrance, HomeError> {
         let network = Arc::new(self.network.network()?);
         let mut nodes = self.network.bootstrap_peers()?;
-        nodes.extend(self.remembered());
+        nodes.extend(self.remembered()?);
         Ok(Entrance::new(network, listener, nodes).over(underlay))
     }
 
-    fn remembered(&self) -> Vec<(PeerId, Multiaddr)> {
-        let Ok(bytes) = self.vault.read(NODES) else { return Vec::new() };
-        let nodes: Vec<(String, String)> = wire::decode(&bytes, MAX_NODES).unwrap_or_default();
+    fn remembered(&self) -> Result<Vec<(PeerId, Multiaddr)>, VaultError> {
+        let costs = "the network is entered by its bootstrap nodes";
+        let nodes: Vec<(String, String)> =
+            sealed::read_or_new(&self.vault, NODES, MAX_NODES, costs)?;
         let parse =
             |(peer, address): (String, String)| Some((peer.parse().ok()?, address.parse().ok()?));
-        nodes.into_iter().filter_map(parse).collect()
+        Ok(nodes.into_iter().filter_map(parse).collect())
     }
 
-    /// Remembers the nodes that an entrance got to know, and the evidence it gathered.
-    ///
-    /// # Errors
-    /// [`HomeError::Vault`].
-    pub fn remember(&self, entrance: &Entrance) -> Result<(), HomeError> {
+    /// Remembers the nodes that an entrance got to know, and the evidence it gathered. Where that fails it is said: what
+    /// was done before is done all the same.
+    pub fn remember(&self, entrance: &Entrance) {
         let nodes: Vec<(String, String)> = entrance
             .known()
             .into_iter()
@@ -186,10 +237,9 @@ impl Home {
                 Some((peer.to_string(), addresses.first()?.to_string()))
             })
             .collect();
-        self.vault.write(NODES, &wire::encode(&nodes))?;
-        evidence::add(&self.vault, entrance.take_evidence()).map_err(|error| match error {
-            AgentError::Vault(error) => HomeError::Vault(error),
-            _ => HomeError::Vault(VaultError::Damaged),
-        })
+        sealed::keep(&self.vault, NODES, &nodes);
+        if let Err(error) = evidence::add(&self.vault, entrance.take_evidence()) {
+            self.vault.notice(format!("evidence against nodes is not kept: {error}"));
+        }
     }
 }

@@ -14,10 +14,7 @@ use anon::{certificate::Address, wire};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    error::AgentError,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// What the names of the sealed files begin with.
 const PREFIX: &str = "origin-";
@@ -63,10 +60,7 @@ impl<'a> Origins<'a> {
     pub fn note(&self, mail: &[u8], origin: &Origin) -> Result<(), AgentError> {
         let digest: [u8; 32] = Sha256::digest(mail).into();
         let name = file_name(&digest);
-        let mut all = match self.read(&name) {
-            Err(AgentError::BadFile(_) | AgentError::Vault(VaultError::Damaged)) => Vec::new(),
-            read => read?,
-        };
+        let mut all = self.read(&name)?;
         let mut known = match all.iter().position(|known| known.digest == digest) {
             Some(at) => all.remove(at),
             None => Known { digest, origins: Vec::new() },
@@ -99,13 +93,8 @@ impl<'a> Origins<'a> {
     }
 
     fn read(&self, name: &str) -> Result<Vec<Known>, AgentError> {
-        match self.vault.read(name) {
-            Ok(bytes) => {
-                wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(name.to_owned()))
-            }
-            Err(VaultError::NotFound) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
+        let costs = "who signed some of your mails is forgotten; the mails are whole";
+        Ok(sealed::read_or_new(self.vault, name, MAX_FILE, costs)?)
     }
 }
 

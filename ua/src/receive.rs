@@ -38,7 +38,8 @@ use crate::{
     event::{Event, Purpose},
     maildir::Maildir,
     origin::{Origin, Origins},
-    vault::{Vault, VaultError},
+    sealed,
+    vault::Vault,
 };
 
 /// Rounds of reading in one go, each a page of every inbox; what lies behind is read the next time.
@@ -307,14 +308,8 @@ impl<'a> Reader<'a> {
     }
 
     fn read_seen(&self) -> Result<Seen, AgentError> {
-        match self.vault.read(SEEN) {
-            Ok(bytes) => {
-                let limit = (MAX_SEEN + 10) * 32;
-                wire::decode(&bytes, limit).map_err(|_| AgentError::BadFile(SEEN.to_owned()))
-            }
-            Err(VaultError::NotFound) => Ok(Seen::default()),
-            Err(error) => Err(error.into()),
-        }
+        let costs = "a mail that an inbox still holds may arrive once more";
+        Ok(sealed::read_or_new(self.vault, SEEN, (MAX_SEEN + 10) * 32, costs)?)
     }
 
     fn write_seen(&self, seen: &Seen) -> Result<(), AgentError> {

@@ -8,22 +8,20 @@ use anon::{
     network::Epoch,
     request::{Request, Response},
     roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
-    wire,
 };
 use node::{Carrier, RosterKeeper, now};
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    entrance::Entrance,
-    error::AgentError,
-    vault::{Vault, VaultError},
-};
+use crate::{entrance::Entrance, error::AgentError, sealed, vault::Vault};
 
 /// The sealed file.
 const FILE: &str = "roster";
-/// Its greatest length, bytes; the vault's own limit is lower for very large networks.
-const MAX_FILE: usize = 64 << 20;
+/// The most bytes of roster that are kept: honest entries have some 350, so [`anon::roster::MAX_NODES`] of them fit. Of
+/// more, those go that fewest vouch for; the next comparison brings them back, if others have them.
+const MAX_ROSTER: usize = 40 << 20;
+/// The file's greatest length, bytes: the vault's own limit, below which the above keeps it.
+const MAX_FILE: usize = crate::vault::MAX_FILE_BYTES;
 /// Members of different operators that a roster is compared with.
 const MEMBERS: usize = 3;
 /// Members that are tried in one go: some may be gone, some may not hand out what they list.
@@ -45,31 +43,24 @@ pub struct AgentRoster {
 }
 
 impl AgentRoster {
-    /// The roster in the vault, or an empty one; one of another version counts as none, since the network has
-    /// it all.
+    /// The roster in the vault, or an empty one; one that is damaged or of another version counts as none, since the
+    /// network has it all, and is said to be.
     ///
     /// # Errors
-    /// [`AgentError::Vault`].
+    /// [`AgentError::Vault`] if the file cannot be read.
     pub fn read(vault: &Vault, entrance: &Entrance) -> Result<Self, AgentError> {
-        let stored: Stored = match vault.read(FILE) {
-            Ok(bytes) => wire::decode(&bytes, MAX_FILE).unwrap_or_default(),
-            Err(VaultError::NotFound) => Stored::default(),
-            Err(error) => return Err(error.into()),
-        };
+        let costs = "other nodes are asked once more for all nodes of the network";
+        let stored: Stored = sealed::read_or_new(vault, FILE, MAX_FILE, costs)?;
         let network = entrance.network();
         let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
         keeper.with(|roster| *roster = Roster::restore(stored.roster, network, now()));
         Ok(Self { keeper, comparison: stored.comparison })
     }
 
-    /// Writes it to the vault.
-    ///
-    /// # Errors
-    /// [`AgentError::Vault`].
-    pub fn write(&self, vault: &Vault) -> Result<(), AgentError> {
-        let roster = self.keeper.with(|roster| roster.store());
-        let stored = Stored { comparison: self.comparison.clone(), roster };
-        Ok(vault.write(FILE, &wire::encode(&stored))?)
+    /// Writes it to the vault. Where that fails it is said, and the network is asked again the next time.
+    pub fn write(&self, vault: &Vault) {
+        let roster = self.keeper.with(|roster| roster.store()).within(MAX_ROSTER);
+        sealed::keep(vault, FILE, &Stored { comparison: self.comparison.clone(), roster });
     }
 
     /// The roster, for whoever chooses nodes.

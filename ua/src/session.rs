@@ -44,7 +44,7 @@ pub async fn prepare_scheme(
     };
     let mut roster = AgentRoster::read(vault, entrance)?;
     roster.keep_up(entrance).await?;
-    roster.write(vault)?;
+    roster.write(vault);
     let mut guards = Guards::read(vault)?;
     for liar in evidence::liars(&evidence::read(vault)?) {
         guards.ban(liar);

@@ -21,7 +21,7 @@ use crate::{
     home::HomeError,
     maildir::MaildirError,
     printable,
-    vault::VaultError,
+    vault::{VaultError, disk_remedy},
 };
 
 /// The exit code when whoever read the output has gone, as a shell shows the death by SIGPIPE. Nothing is said then.
@@ -88,48 +88,56 @@ impl Failure {
 
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
-        Self::new(
-            error.exit_code(),
-            "the network did not do what was asked",
-            &error,
-            error.remedy(),
-        )
+        let what = match error {
+            AgentError::Vault(_) | AgentError::LostGuards(_) | AgentError::BadFile(_) => {
+                "the sealed files cannot be used"
+            }
+            AgentError::Maildir(_) => "the Maildir cannot be used",
+            _ => "the network did not do what was asked",
+        };
+        Self::new(error.exit_code(), what, &error, error.remedy())
     }
 }
 
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
-        let (code, remedy) = match error {
-            VaultError::WrongPassphrase => (77, "type the passphrase again"),
-            VaultError::EmptyPassphrase => {
-                (77, "set CUTOUT_PASSPHRASE or --passphrase-file to one that has characters")
-            }
-            VaultError::Corrupt
-            | VaultError::Damaged
-            | VaultError::CostOutOfBounds { .. }
-            | VaultError::NotFound => (74, "restore it from a copy"),
-            VaultError::UnsupportedVersion(_) => {
-                (78, "use the version that wrote it, or a later one")
-            }
-            VaultError::AlreadyExists => (73, "use it as it is, or name another directory"),
-            VaultError::InUse => (75, "wait until the other cutout command is done"),
-            _ => (73, "check the directory and its permissions"),
-        };
-        Self::new(code, "the sealed files cannot be used", error, remedy)
+        Self::new(error.exit_code(), "the sealed files cannot be used", &error, error.remedy())
     }
 }
 
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
-        let (code, remedy) = match error {
+        let error = match error {
             HomeError::Vault(error) => return error.into(),
-            HomeError::NotInitialised(_) => {
-                (78, "run `cutout init --network FILE` first, or name another --home")
-            }
+            error => error,
+        };
+        let (code, remedy) = match &error {
+            HomeError::Vault(error) => (error.exit_code(), error.remedy()),
+            HomeError::NotInitialised(_) => (
+                78,
+                "run `cutout init --network FILE` first, or name another --home; if there was a user, restore the \
+                 directory vault from your backup",
+            ),
             HomeError::AlreadyInitialised(_) => (73, "use it as it is, or name another --home"),
-            HomeError::Network(_) => (78, "check the network file"),
+            HomeError::Lost { .. } => (
+                74,
+                "restore that file from your backup; nothing was changed. Without a backup its address is lost: keep \
+                 this directory, and make a new address with `cutout init` in another --home",
+            ),
+            HomeError::OtherNetwork { .. } => (
+                78,
+                "put the network's own file back as network.toml: whoever runs the network has it",
+            ),
+            HomeError::TorForgotten => (
+                78,
+                "put tor = \"required\" into config.toml again, or tor = \"off\" if nodes may see this machine's address",
+            ),
+            HomeError::Network(_) => (
+                78,
+                "check the network file in this directory, or put a new copy there: whoever runs the network has it",
+            ),
             HomeError::NoHome => (78, "name a directory with --home"),
-            HomeError::Io { .. } => (73, "check the directory and its permissions"),
+            HomeError::Io { source, .. } => (74, disk_remedy(source)),
         };
         Self::new(code, "this user's directory cannot be used", error, remedy)
     }
@@ -139,10 +147,6 @@ impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         let remedy = match error {
             AccountError::Vault(error) => return error.into(),
-            AccountError::Damaged => {
-                let error = "the sealed files cannot be used";
-                return Self::new(74, error, AccountError::Damaged, "restore it from a copy");
-            }
             AccountError::Uncertified(_) => {
                 "have the authority sign your request, then run `cutout init --certificate FILE`"
             }
@@ -171,12 +175,7 @@ impl From<ComposeError> for Failure {
 
 impl From<MaildirError> for Failure {
     fn from(error: MaildirError) -> Self {
-        Self::new(
-            73,
-            "the Maildir cannot be used",
-            error,
-            "check the directory and its permissions",
-        )
+        Self::new(error.exit_code(), "the Maildir cannot be used", &error, error.remedy())
     }
 }
 

@@ -9,13 +9,16 @@
 //!
 //! **Invariant:** where Tor is wanted, [`Underlay::Tor`] or a failure is what comes of it. There is no third way.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
 use clap::Args;
 use node::Underlay;
 use serde::Deserialize;
 
-use crate::terminal::{Failure, Progress};
+use crate::{
+    terminal::{Failure, Progress},
+    vault::{disk_remedy, replace_file},
+};
 
 /// The name of the configuration file in a user's directory.
 pub(crate) const CONFIG: &str = "config.toml";
@@ -41,6 +44,9 @@ pub struct AgentConfig {
     /// Tor, which this program was built without.
     #[cfg(not(feature = "tor"))]
     tor: Option<toml::Value>,
+    /// Whether it says anything of Tor, be it that there is to be none.
+    #[serde(skip)]
+    speaks_of_tor: bool,
 }
 
 impl AgentConfig {
@@ -59,10 +65,18 @@ impl AgentConfig {
             }
             read => read.map_err(|error| bad(error.to_string()))?,
         };
-        let config: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        config.speaks_of_tor = table.contains_key("tor");
         #[cfg(feature = "tor")]
         config.tor.check().map_err(|error| bad(error.to_string()))?;
         Ok(config)
+    }
+
+    /// Whether it says anything of Tor, be it that there is to be none.
+    #[must_use]
+    pub const fn speaks_of_tor(&self) -> bool {
+        self.speaks_of_tor
     }
 
     /// Whether it says that everything goes over Tor.
@@ -78,7 +92,7 @@ impl AgentConfig {
 /// Sees to it that the user of `directory` goes over Tor from now on: by the configuration that is there, or by a new one.
 ///
 /// # Errors
-/// [`Failure`]: 78 if there is a configuration that says otherwise, 73 if none can be written.
+/// [`Failure`]: 78 if there is a configuration that says otherwise, 74 if none can be written.
 pub(crate) fn require_tor(directory: &Path) -> Result<(), Failure> {
     let path = directory.join(CONFIG);
     if AgentConfig::read(directory)?.requires_tor() {
@@ -89,17 +103,8 @@ pub(crate) fn require_tor(directory: &Path) -> Result<(), Failure> {
         return Err(Failure::new(78, &what, "", "put tor = \"required\" into it"));
     }
     // Whole or not at all: half a file would be no requirement.
-    let write = || {
-        let new = directory.join("config.toml.new");
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(b"tor = \"required\"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&new, &path)?;
-        std::fs::File::open(directory)?.sync_all()
-    };
-    write().map_err(|error: std::io::Error| {
-        let what = format!("cannot write {}", path.display());
-        Failure::new(73, &what, error, "check the directory and its permissions")
+    replace_file(&path, b"tor = \"required\"\n").map_err(|error| {
+        Failure::new(74, &format!("cannot write {}", path.display()), &error, disk_remedy(&error))
     })
 }
 

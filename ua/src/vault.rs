@@ -19,10 +19,12 @@
 //! - The master key never changes: someone who has an old `vault` file *and* the passphrase of
 //!   that time opens later files too. After such a loss make a new vault.
 
+mod begin;
 mod cost;
 mod disk;
 mod error;
 mod header;
+mod notice;
 mod seal;
 
 use std::fmt;
@@ -32,10 +34,14 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub use begin::{Begun, Contents, contents};
 pub use cost::{KdfCost, MAX_MEMORY_KIB, MAX_PASSES, MIN_MEMORY_KIB, MIN_PASSES, Passphrase};
+pub(crate) use disk::{replace as replace_file, set_aside};
 pub use error::VaultError;
+pub(crate) use error::disk_remedy;
 
-use header::{HEADER_BYTES, Header};
+use header::{Header, MAX_HEADER_BYTES};
+use notice::Notices;
 use seal::{MasterKey, OVERHEAD_BYTES};
 
 /// Most bytes that one sealed file may hold.
@@ -50,23 +56,28 @@ const VAULT_FILE: &str = "vault";
 pub struct Vault {
     dir: PathBuf,
     master: MasterKey,
+    notices: Notices,
 }
 
 impl Vault {
     /// Makes a vault in `dir`, which is created (mode 700) if missing, and opens it.
     ///
     /// # Errors
-    /// [`VaultError::AlreadyExists`], also if another process is faster; [`VaultError::Io`],
-    /// [`VaultError::OutOfMemory`], [`VaultError::Randomness`].
+    /// [`VaultError::AlreadyExists`], also if another process is faster, and if the directory holds any
+    /// file that a lost `vault` file would have opened; [`VaultError::Io`], [`VaultError::OutOfMemory`],
+    /// [`VaultError::Randomness`].
     pub fn create(dir: &Path, passphrase: &Passphrase, cost: KdfCost) -> Result<Self, VaultError> {
-        disk::prepare_dir(dir).map_err(VaultError::io("create the vault's directory"))?;
+        if contents(dir)? != Contents::Nothing {
+            return Err(VaultError::AlreadyExists);
+        }
+        disk::prepare_dir(dir).map_err(VaultError::io("create", "vault"))?;
         let master = MasterKey::generate()?;
         let bytes = Header::seal(&master, passphrase, cost)?.encode();
         match disk::create_new(dir, VAULT_FILE, &bytes) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(VaultError::AlreadyExists),
-            outcome => outcome.map_err(VaultError::io("write the vault file")),
+            outcome => outcome.map_err(VaultError::io("write", "vault/vault")),
         }?;
-        Ok(Self { dir: dir.to_owned(), master })
+        Ok(Self { dir: dir.to_owned(), master, notices: Notices::default() })
     }
 
     /// Opens the vault in `dir`; takes as long as its [`KdfCost`] says.
@@ -77,14 +88,34 @@ impl Vault {
     /// [`VaultError::CostOutOfBounds`] for a cost that no honest vault has.
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
         let bytes =
-            disk::read_capped(&dir.join(VAULT_FILE), HEADER_BYTES).map_err(|e| match e.kind() {
-                io::ErrorKind::NotFound => VaultError::NoVault,
-                io::ErrorKind::FileTooLarge => VaultError::Corrupt,
-                _ => VaultError::io("read the vault file")(e),
+            disk::read_capped(&dir.join(VAULT_FILE), MAX_HEADER_BYTES).map_err(|e| {
+                match e.kind() {
+                    io::ErrorKind::NotFound => VaultError::NoVault,
+                    io::ErrorKind::FileTooLarge => VaultError::Corrupt,
+                    _ => VaultError::io("read", "vault/vault")(e),
+                }
             })?;
-        disk::tighten(dir).map_err(VaultError::io("make the vault's directory private"))?;
+        let opened = disk::tighten(dir).map_err(VaultError::io("make private", "vault"))?;
         let master = Header::decode(&bytes)?.open(passphrase)?;
-        Ok(Self { dir: dir.to_owned(), master })
+        let vault = Self { dir: dir.to_owned(), master, notices: Notices::default() };
+        if opened {
+            vault.notice(
+                "other users of this machine could read the directory vault, and may have copied the \
+                 sealed files; it is private now",
+            );
+        }
+        Ok(vault)
+    }
+
+    /// Has `listener` told, in a sentence for people each time and no sentence twice, what is made anew here
+    /// because it was lost, and what could not be kept. What was said before is told at once.
+    pub fn on_notice(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        self.notices.listen(Box::new(listener));
+    }
+
+    /// Says something to whoever listens.
+    pub fn notice(&self, text: impl Into<String>) {
+        self.notices.say(text.into());
     }
 
     /// Seals the master key under another passphrase, in one step. The sealed files stay as they
@@ -95,7 +126,8 @@ impl Vault {
     /// passphrase then still holds.
     pub fn change_passphrase(&self, new: &Passphrase, cost: KdfCost) -> Result<(), VaultError> {
         let bytes = Header::seal(&self.master, new, cost)?.encode();
-        disk::replace(&self.dir, VAULT_FILE, &bytes).map_err(VaultError::io("write the vault file"))
+        disk::replace(&self.dir.join(VAULT_FILE), &bytes)
+            .map_err(VaultError::io("write", "vault/vault"))
     }
 
     /// Writes a sealed file of up to [`MAX_FILE_BYTES`] bytes, replacing the one of that name.
@@ -107,19 +139,20 @@ impl Vault {
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), VaultError> {
         check_name(name)?;
         let sealed = self.master.file_key(name)?.seal(contents)?;
-        disk::replace(&self.dir, name, &sealed).map_err(VaultError::io("write a sealed file"))
+        disk::replace(&self.dir.join(name), &sealed).map_err(file_error("write", name))
     }
 
     /// Reads and opens a sealed file.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`]; [`VaultError::Damaged`] if it was changed or belongs to another
-    /// name; [`VaultError::InvalidName`], [`VaultError::TooLarge`], [`VaultError::Io`].
+    /// [`VaultError::NotFound`]; [`VaultError::Damaged`] if it was changed, is longer than any that
+    /// was written, or belongs to another name; [`VaultError::UnsupportedVersion`],
+    /// [`VaultError::InvalidName`], [`VaultError::Io`].
     pub fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         check_name(name)?;
         let limit = MAX_FILE_BYTES.saturating_add(OVERHEAD_BYTES);
-        let sealed = disk::read_capped(&self.dir.join(name), limit)
-            .map_err(file_error("read a sealed file"))?;
+        let sealed =
+            disk::read_capped(&self.dir.join(name), limit).map_err(file_error("read", name))?;
         self.master.file_key(name)?.open(&sealed)
     }
 
@@ -129,23 +162,23 @@ impl Vault {
     /// [`VaultError::NotFound`], [`VaultError::InvalidName`], [`VaultError::Io`].
     pub fn remove(&self, name: &str) -> Result<(), VaultError> {
         check_name(name)?;
-        disk::remove(&self.dir, name).map_err(file_error("remove a sealed file"))
+        disk::remove(&self.dir, name).map_err(file_error("remove", name))
     }
 
-    /// Lists the names of the sealed files that begin with `prefix`, in byte order.
+    /// Lists the names of the sealed files that begin with `prefix`, in byte order; whatever else has
+    /// such a name is listed too, so that it is noticed and not taken for a file that is gone.
     ///
     /// # Errors
     /// [`VaultError::Io`].
     pub fn list(&self, prefix: &str) -> Result<Vec<String>, VaultError> {
-        let failed = || VaultError::io("list the vault's directory");
+        let failed = || VaultError::io("list", "vault");
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(failed())? {
             let entry = entry.map_err(failed())?;
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            let is_file = entry.file_type().map_err(failed())?.is_file();
-            if is_file && name.starts_with(prefix) && check_name(&name).is_ok() {
+            if name.starts_with(prefix) && check_name(&name).is_ok() {
                 names.push(name);
             }
         }
@@ -162,7 +195,7 @@ impl Vault {
         match disk::lock_dir(&self.dir) {
             Ok(file) => Ok(VaultLock { _file: file }),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(VaultError::InUse),
-            Err(e) => Err(VaultError::io("lock the vault's directory")(e)),
+            Err(e) => Err(VaultError::io("lock", "vault/.lock")(e)),
         }
     }
 }
@@ -191,11 +224,11 @@ fn check_name(name: &str) -> Result<(), VaultError> {
 }
 
 /// Makes the adaptor for errors on a sealed file.
-fn file_error(action: &'static str) -> impl FnOnce(io::Error) -> VaultError {
+fn file_error(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> VaultError {
     move |e| match e.kind() {
         io::ErrorKind::NotFound => VaultError::NotFound,
-        io::ErrorKind::FileTooLarge => VaultError::TooLarge { limit: MAX_FILE_BYTES },
-        _ => VaultError::io(action)(e),
+        io::ErrorKind::FileTooLarge => VaultError::Damaged(name.to_owned()),
+        _ => VaultError::io(action, &format!("vault/{name}"))(e),
     }
 }
 
@@ -283,6 +316,11 @@ mod tests {
         let refused = Vault::create(root.path(), &passphrase("other"), cheap());
         assert!(matches!(refused, Err(VaultError::AlreadyExists)));
         assert!(Vault::open(root.path(), &passphrase("right")).unwrap().read("identity").is_ok());
+        // Nor over what a lost key would open.
+        fs::rename(root.path().join(VAULT_FILE), root.path().join(".backup")).unwrap();
+        let refused = Vault::create(root.path(), &passphrase("other"), cheap());
+        assert!(matches!(refused, Err(VaultError::AlreadyExists)));
+        fs::rename(root.path().join(".backup"), root.path().join(VAULT_FILE)).unwrap();
     }
 
     #[test]
@@ -301,10 +339,10 @@ mod tests {
         let (root, vault) = vault();
         vault.write("alice", b"a").unwrap();
         fs::copy(root.path().join("alice"), root.path().join("bob")).unwrap();
-        assert!(matches!(vault.read("bob"), Err(VaultError::Damaged)));
+        assert!(matches!(vault.read("bob"), Err(VaultError::Damaged(_))));
         let (elsewhere, other) = self::vault();
         fs::copy(root.path().join("alice"), elsewhere.path().join("alice")).unwrap();
-        assert!(matches!(other.read("alice"), Err(VaultError::Damaged)));
+        assert!(matches!(other.read("alice"), Err(VaultError::Damaged(_))));
     }
 
     #[test]
@@ -332,7 +370,7 @@ mod tests {
         // A sparse file: nothing is written, only claimed.
         let file = File::create(root.path().join("big")).unwrap();
         file.set_len(1 << 40).unwrap();
-        assert!(matches!(vault.read("big"), Err(VaultError::TooLarge { .. })));
+        assert!(matches!(vault.read("big"), Err(VaultError::Damaged(_))));
     }
 
     #[test]
@@ -344,7 +382,7 @@ mod tests {
         let _lock = vault.lock().unwrap();
         fs::write(root.path().join("Foreign"), b"").unwrap();
         fs::create_dir(root.path().join("folder")).unwrap();
-        assert_eq!(vault.list("").unwrap(), ["outbox", "peer.a", "peer.b"]);
+        assert_eq!(vault.list("").unwrap(), ["folder", "outbox", "peer.a", "peer.b"]);
         assert_eq!(vault.list("peer.").unwrap(), ["peer.a", "peer.b"]);
         vault.remove("peer.a").unwrap();
         assert!(matches!(vault.remove("peer.a"), Err(VaultError::NotFound)));

@@ -1,6 +1,7 @@
-//! A roster as it is kept on disk.
+//! A roster as it is kept on disk, in bounded room: certificates tell addresses and families of their nodes' own choice,
+//! so that a hostile member could otherwise make a roster that its owner cannot write down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,11 @@ use crate::{
     certificate::UnverifiedNodeCertificate,
     network::{Epoch, Network},
     time::Time,
+    wire,
 };
+
+/// What a roster takes beside its entries and members, bytes at most: the epoch of the first fill, and how many there are.
+const HEAD: usize = 32;
 
 /// A roster on its way to or from the disk. Members that tell of thousands of nodes are written down once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -43,6 +48,52 @@ impl StoredSource {
                 Some(Source::Member(member.clone()))
             }
         }
+    }
+}
+
+impl StoredRoster {
+    /// The most of it that takes at most `limit` bytes, encoded. What fewest vouch for goes first, and of those the
+    /// longest entries: a node fills others' disks with as many long ones as it likes, and needs no long one itself.
+    #[must_use]
+    pub fn within(mut self, limit: usize) -> Self {
+        if wire::encode(&self).len() <= limit {
+            return self;
+        }
+        let size = |entry: &StoredEntry| wire::encode(entry).len();
+        let mut order: Vec<(usize, usize, usize)> = self
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                (VOUCHERS.saturating_sub(entry.sources.len()), size(entry), index)
+            })
+            .collect();
+        order.sort_unstable();
+        let mut left = limit.saturating_sub(HEAD + wire::encode(&self.members).len());
+        let fits = order.iter().take_while(|(_, size, _)| {
+            let rest = left.checked_sub(*size);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        });
+        let kept: BTreeSet<usize> = fits.map(|(_, _, index)| *index).collect();
+        let mut index = 0;
+        self.entries.retain(|_| {
+            index += 1;
+            kept.contains(&(index - 1))
+        });
+        self
+    }
+
+    /// How many nodes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 }
 
@@ -97,5 +148,72 @@ impl Roster {
             roster.filled = stored.filled;
         }
         roster
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        certificate::{NodeCertificate, NodeClaims, NodeId},
+        keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+        network::NetworkId,
+        time::Validity,
+    };
+
+    fn network() -> Network {
+        Network {
+            id: NetworkId::derive("demo.alt", None),
+            name: "demo.alt".to_owned(),
+            authority: None,
+            admission_required: false,
+            k: 3,
+            quorum: 2,
+            epoch_seconds: 60,
+            revoked: crate::network::Revoked::default(),
+        }
+    }
+
+    fn node(seed: u8, address: &str, longest: bool) -> NodeCertificate {
+        let identity = IdentitySecret::from_seed(&[seed; 32]);
+        let long = vec!["x".repeat(160); 8];
+        let claims = NodeClaims {
+            network: network().id,
+            identity: NodeId(identity.verify_key().0),
+            channel_key: ChannelSecret::from_seed(&[seed; 32]).agreement_key(),
+            addresses: if longest { long } else { vec![address.to_owned()] },
+            family: String::new(),
+            validity: Validity { not_before: Time(1), not_after: Time(u64::MAX) },
+            admission: None,
+        };
+        NodeCertificate::issue(&identity, claims).verify(&network(), Time(2)).unwrap()
+    }
+
+    #[test]
+    fn what_fewest_vouch_for_goes_first_and_then_what_is_longest() {
+        let mut roster = Roster::default();
+        let members =
+            [node(1, "/ip4/192.0.2.1/tcp/1", false), node(2, "/ip4/198.51.100.1/tcp/1", false)];
+        let sources = members.each_ref().map(|member| Source::Member(Operator::of(member)));
+        let good: Vec<_> =
+            (10..20).map(|n| node(n, &format!("/ip4/203.0.{n}.1/tcp/1"), false)).collect();
+        for node in &good {
+            sources.iter().for_each(|source| roster.learn(node.clone(), source.clone(), Epoch(1)));
+        }
+        for n in 100..150 {
+            roster.learn(node(n, "", true), sources[0].clone(), Epoch(1));
+        }
+        let all = roster.store();
+        let size = wire::encode(&all).len();
+        assert_eq!(all.clone().within(size).len(), 60, "what fits is kept whole");
+        for limit in [0, 10, HEAD, size / 20, size / 4, size / 2, size - 1] {
+            let kept = all.clone().within(limit);
+            assert!(wire::encode(&kept).len() <= limit.max(HEAD), "{limit}");
+            let kept = Roster::restore(kept, &network(), Time(3));
+            let known = |node: &&NodeCertificate| kept.certificate(&node.node()).is_some();
+            let vouched = good.iter().filter(known).count();
+            assert!(kept.len() == vouched || vouched == good.len(), "{limit}");
+            assert!(limit < size / 4 || vouched == good.len(), "{limit}");
+        }
     }
 }

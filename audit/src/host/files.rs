@@ -15,7 +15,7 @@ use super::{Area, Finding, InstalledNode, Scope, Severity};
 /// The most entries of one directory tree that are looked at: a Maildir can be long.
 const MOST: usize = 20_000;
 /// What the agent keeps at the top of its directory.
-const KNOWN: [&str; 5] = ["config.toml", "mail", "network.toml", "tor", "vault"];
+const KNOWN: [&str; 6] = [".begin", "config.toml", "mail", "network.toml", "tor", "vault"];
 /// How a vault's own file begins (`ua/src/vault/header.rs`).
 const VAULT_MAGIC: &[u8] = b"cutvault";
 /// How a sealed file begins (`ua/src/vault/seal.rs`): a version, then nonce and tag, which are random.

@@ -5,15 +5,11 @@ use anon::{
     certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
     network::Network,
     time::Time,
-    wire,
 };
 use node::now;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::AgentError,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// The sealed file.
 const FILE: &str = "certificates";
@@ -33,7 +29,7 @@ struct Entry {
 /// The certificate of `address` in the vault, if it is fresh and valid.
 ///
 /// # Errors
-/// [`AgentError::Vault`], [`AgentError::BadFile`].
+/// [`AgentError::Vault`] if the file cannot be read; one that is lost counts as empty, and is said to be.
 pub fn read(
     vault: &Vault,
     network: &Network,
@@ -46,17 +42,13 @@ pub fn read(
     Ok(verified.find(|certificate| certificate.address() == address))
 }
 
-/// Keeps a certificate that was fetched now.
-///
-/// # Errors
-/// As [`read`].
-pub fn add(
-    vault: &Vault,
-    network: &Network,
-    certificate: &AddressCertificate,
-) -> Result<(), AgentError> {
+/// Keeps a certificate that was fetched now. Where that fails it is said, and fetched again the next time.
+pub fn add(vault: &Vault, network: &Network, certificate: &AddressCertificate) {
     let current = now();
-    let mut kept = entries(vault)?;
+    let mut kept = match entries(vault) {
+        Ok(kept) => kept,
+        Err(error) => return vault.notice(error.to_string()),
+    };
     kept.retain(|entry| {
         let known = entry.certificate.clone().verify(network, current);
         known.is_ok_and(|known| known.address() != certificate.address())
@@ -64,21 +56,18 @@ pub fn add(
     kept.push(Entry { certificate: certificate.to_unverified(), fetched: current });
     let surplus = kept.len().saturating_sub(KEPT);
     kept.drain(..surplus);
-    Ok(vault.write(FILE, &wire::encode(&kept))?)
+    sealed::keep(vault, FILE, &kept);
 }
 
 fn entries(vault: &Vault) -> Result<Vec<Entry>, AgentError> {
-    match vault.read(FILE) {
-        Ok(bytes) => {
-            wire::decode(&bytes, MAX_FILE).map_err(|_| AgentError::BadFile(FILE.to_owned()))
-        }
-        Err(VaultError::NotFound) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
+    let costs = "recipients' certificates are fetched once more, each when it is written to";
+    Ok(sealed::read_or_new(vault, FILE, MAX_FILE, costs)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use anon::wire;
+
     use super::*;
     use crate::{
         account::Account,
@@ -101,8 +90,8 @@ mod tests {
         let [bob, eve] = [(), ()].map(|()| Account::self_certifying(&network, now()));
         let certificate = bob.certificate(&network, now()).unwrap();
         assert!(read(&vault, &network, bob.address()).unwrap().is_none());
-        add(&vault, &network, &certificate).unwrap();
-        add(&vault, &network, &certificate).unwrap();
+        add(&vault, &network, &certificate);
+        add(&vault, &network, &certificate);
         assert_eq!(entries(&vault).unwrap().len(), 1);
         assert_eq!(read(&vault, &network, bob.address()).unwrap(), Some(certificate));
         assert!(read(&vault, &network, eve.address()).unwrap().is_none());

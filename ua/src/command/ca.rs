@@ -1,9 +1,10 @@
 //! `cutout ca`: a network's certificate authority, offline. Files in, files out.
 //!
 //! ```text
-//! DIR/vault/        the authority's key, sealed under a passphrase
+//! DIR/vault/        the authority's key, whom it signed for, and the network file as it was last written: all sealed
 //! DIR/network.toml  the network file, to be given to all members; `revoke` writes it anew
 //! ```
+//! What becomes of each where it is lost or damaged: docs/files.md.
 
 use std::{
     collections::BTreeMap,
@@ -18,14 +19,15 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use node::{NetworkFile, now};
+use node::{NetworkFile, NetworkFileError, now};
 
 use super::{read_file, write_file};
 use crate::{
     command::Global,
     home::HomeError,
+    sealed,
     terminal::{Failure, say, tell},
-    vault::{KdfCost, Vault, VaultError},
+    vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
 };
 
 /// Name of the sealed file with the authority's key.
@@ -36,6 +38,8 @@ const MAX_REQUEST: usize = 1024;
 const ISSUED: &str = "issued";
 /// Its greatest length, bytes.
 const MAX_ISSUED: usize = 32 << 20;
+/// Name of the sealed file with the network file as it was last written.
+const NETWORK: &str = "network";
 const DAY: u64 = 86_400;
 
 /// The `ca` commands.
@@ -151,12 +155,30 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
     };
     let text = to_text(&file)?;
     NetworkFile::parse(&text).map_err(HomeError::from)?;
-    let vault =
-        Vault::create(&args.dir.join("vault"), &global.new_passphrase()?, KdfCost::default())?;
+    let path = network_path(&args.dir);
+    let (vault, _begun) =
+        match Vault::begin(&args.dir, &global.new_passphrase()?, KdfCost::default()) {
+            Err(VaultError::AlreadyExists) => return Err(exists(&args.dir)),
+            begun => begun?,
+        };
+    if path.exists() {
+        // Its revocations may be nowhere else.
+        set_aside(&path, "before").map_err(|error| {
+            Failure::new(
+                74,
+                &format!("cannot move {}", path.display()),
+                &error,
+                disk_remedy(&error),
+            )
+        })?;
+    }
     let _lock = vault.lock()?;
+    // Whom it signed for comes last: where that is missing, an authority is incomplete.
+    write_file(&path, text.as_bytes())?;
     let seed = zeroize::Zeroizing::new(secret.expose_seed());
     vault.write(KEY, &seed[..])?;
-    write_file(&network_path(&args.dir), text.as_bytes())?;
+    vault.write(NETWORK, text.as_bytes())?;
+    vault.write(ISSUED, &wire::encode(&Issued::new()))?;
     if may_be_real(&file.name) {
         tell(format!(
             "warning: {} may be a real domain, now or later: addresses of this network would look like others' e-mail\n\
@@ -164,7 +186,20 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
             file.name
         ));
     }
-    say(network_path(&args.dir).display().to_string())
+    say(path.display().to_string())
+}
+
+/// Why no authority is founded where a vault holds anything.
+fn exists(dir: &Path) -> Failure {
+    let what = "there already is an authority here";
+    let is_missing = |name: &&str| !dir.join("vault").join(name).exists();
+    match ["vault", KEY, ISSUED].into_iter().find(is_missing) {
+        Some(missing) => {
+            let error = VaultError::Missing(missing.to_owned());
+            Failure::new(error.exit_code(), what, &error, error.remedy())
+        }
+        None => Failure::new(73, what, dir.display(), "use it as it is, or name another --dir"),
+    }
 }
 
 /// Whether a network's name could be a domain in DNS: all but those that end in what is reserved for other uses
@@ -181,24 +216,86 @@ fn to_text(file: &NetworkFile) -> Result<String, Failure> {
 }
 
 fn open(global: &Global, dir: &Path) -> Result<(Authority, NetworkFile, Network), Failure> {
-    let file = NetworkFile::read(&network_path(dir)).map_err(HomeError::from)?;
-    let network = file.network().map_err(HomeError::from)?;
     let vault =
         Vault::open(&dir.join("vault"), &global.passphrase("The authority's passphrase: ")?)?;
-    let damaged =
-        || Failure::new(74, "the authority's key is damaged", "", "restore it from a copy");
-    let seed: [u8; 32] = vault.read(KEY)?.as_slice().try_into().map_err(|_| damaged())?;
+    vault.on_notice(|text| tell(format!("warning: {text}")));
+    let (file, network) = network_file(&vault, &network_path(dir))?;
+    let seed = match vault.read(KEY) {
+        Err(VaultError::NotFound) => Err(VaultError::Missing(KEY.to_owned())),
+        read => read,
+    }?;
+    let seed: [u8; 32] =
+        seed.as_slice().try_into().map_err(|_| VaultError::OtherForm(KEY.to_owned()))?;
     let secret = AuthoritySecret::from_seed(&seed);
     if network.authority != Some(secret.verify_key()) {
         return Err(Failure::new(
             78,
             "the network file names another authority",
-            "",
-            "use its own",
+            network_path(dir).display(),
+            "move it away, and it is made anew as `ca init` or `ca revoke` wrote it",
         ));
     }
     Ok((Authority { secret, vault }, file, network))
 }
+
+/// The network file in the authority's directory; where it is gone, the one that was last written takes its place.
+fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Failure> {
+    let last = last_written(vault)?;
+    if !path.exists()
+        && let Some((copy, _)) = &last
+    {
+        write_file(path, copy.as_bytes())?;
+        vault.notice(
+            "network.toml is gone, and is made anew as `ca init` or `ca revoke` wrote it: what was changed by hand \
+             since then is not in it",
+        );
+    }
+    let bad = |error: NetworkFileError| {
+        let remedy =
+            "mend it; or move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
+        Failure::new(78, "the authority's network.toml cannot be used", error, remedy)
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.into()))?;
+    let file = NetworkFile::parse(&text).map_err(bad)?;
+    let network = file.network().map_err(bad)?;
+    if let Some((_, own)) = last.filter(|(copy, _)| *copy != text) {
+        let own = own.network().map_err(bad)?;
+        if own.id != network.id {
+            let cause = format!("it is for another network than {}", own.name);
+            let remedy = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
+            let what = "the authority's network.toml cannot be used";
+            return Err(Failure::new(78, what, cause, remedy));
+        }
+        vault.notice(
+            "network.toml is not as `ca init` or `ca revoke` wrote it; was it you who changed it?",
+        );
+    }
+    Ok((file, network))
+}
+
+/// The network file as it was last written, and its text; a copy, so that where it is lost the next `ca revoke` makes
+/// another.
+fn last_written(vault: &Vault) -> Result<Option<(String, NetworkFile)>, Failure> {
+    let read = vault.read(NETWORK).and_then(|bytes| {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let file = NetworkFile::parse(&text);
+        Ok((text, file.map_err(|_| VaultError::OtherForm(NETWORK.to_owned()))?))
+    });
+    match read {
+        Ok(last) => Ok(Some(last)),
+        Err(VaultError::NotFound) => Ok(None),
+        Err(error) if error.is_lost() => {
+            vault.notice(format!(
+                "{error}; it is made anew: from network.toml, by the next `ca revoke`"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which key each address was certified for.
+type Issued = BTreeMap<String, VerifyKey>;
 
 /// The authority's key, and its memory.
 struct Authority {
@@ -209,18 +306,8 @@ struct Authority {
 impl Authority {
     /// Remembers which key an address was certified for; a second key would divert its mail.
     fn record(&self, address: &str, key: VerifyKey, replace: bool) -> Result<(), Failure> {
-        let mut issued: BTreeMap<String, VerifyKey> = match self.vault.read(ISSUED) {
-            Ok(bytes) => wire::decode(&bytes, MAX_ISSUED).map_err(|error| {
-                Failure::new(
-                    74,
-                    "the authority's record is damaged",
-                    error,
-                    "restore it from a copy",
-                )
-            })?,
-            Err(VaultError::NotFound) => BTreeMap::new(),
-            Err(error) => return Err(error.into()),
-        };
+        let issued: Option<Issued> = sealed::read(&self.vault, ISSUED, MAX_ISSUED)?;
+        let mut issued = issued.ok_or_else(|| VaultError::Missing(ISSUED.to_owned()))?;
         if issued.get(address).is_some_and(|known| *known != key) && !replace {
             let what = format!("{address} was certified for another key");
             let remedy =
@@ -287,8 +374,19 @@ fn confirm(question: &str) -> Result<bool, Failure> {
 }
 
 fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
-    let (Authority { secret, .. }, mut file, network) = open(global, &args.dir)?;
+    let (Authority { secret, vault }, mut file, network) = open(global, &args.dir)?;
+    let _lock = vault.lock()?;
     let mut revoked: Revoked = network.revoked.clone();
+    // The plain file may be an older copy: nothing that was revoked is forgotten, and no number is used twice.
+    let mut number = file.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
+    if let Some((_, last)) = last_written(&vault)? {
+        let before = last.network().map_err(HomeError::from)?.revoked;
+        revoked.nodes.extend(before.nodes);
+        revoked.addresses.extend(before.addresses);
+        let before = last.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
+        number = number.max(before);
+    }
+    number += 1;
     for text in &args.node {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
         let node = bytes.and_then(|bytes| bytes.try_into().ok()).map(NodeId).ok_or_else(|| {
@@ -314,12 +412,11 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
         tell("All of that was taken back before; the network file stays as it is.");
         return say(network_path(&args.dir).display().to_string());
     }
-    let number =
-        file.revocation_list().map_err(HomeError::from)?.map_or(1, |list| list.number() + 1);
     let list = UnverifiedRevocationList::issue(&secret, &network.id, number, now(), &revoked);
     file.set_revocations(&list);
     let text = to_text(&file)?;
     NetworkFile::parse(&text).map_err(HomeError::from)?;
+    vault.write(NETWORK, text.as_bytes())?;
     write_file(&network_path(&args.dir), text.as_bytes())?;
     tell(format!("Revocation list {number} is in the network file; give it to all members."));
     say(network_path(&args.dir).display().to_string())

@@ -64,10 +64,15 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     let replies = Account::replies(home.vault())?;
     let mut fetched = Fetched::default();
     let read = session.fetch(OWN, true, &mut fetched).await;
+    let mut lost = Ok(());
     for name in replies.iter().take_while(|_| read.is_ok()) {
         session.progress.step("reading the inboxes of your addresses for answers");
         if let Err(failure) = session.fetch(name, true, &mut fetched).await {
             tell(format!("warning: an address for answers was not read: {}", failure.cause));
+            // The others are read; that a key is damaged is told by the exit code as well.
+            if matches!(failure.code, 74 | 78) {
+                lost = Err(failure.of("the mail of an address for answers cannot be fetched"));
+            }
         }
     }
     let ended = session.end(read.is_ok()).await;
@@ -75,7 +80,7 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     if read.is_ok() || !fetched.delivered.is_empty() {
         report(&fetched, args.json)?;
     }
-    read.and(ended)
+    read.and(ended).and(lost)
 }
 
 /// What reading takes, for as long as the home is open.
@@ -109,7 +114,7 @@ impl<'a> Session<'a> {
             self.entrance.widen().await;
         }
         self.progress.finish();
-        self.home.remember(&self.entrance)?;
+        self.home.remember(&self.entrance);
         Ok(())
     }
 

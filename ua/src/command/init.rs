@@ -17,8 +17,10 @@ use crate::{
     account::Account,
     certificates::{publish, publish_anonymously},
     command::Global,
+    guard::Guards,
     home::Home,
     session::prepare_scheme,
+    settings,
     terminal::{Failure, Progress, say, tell},
     underlay::{UnderlayArgs, require_tor, underlay, unless_lost},
     vault::KdfCost,
@@ -100,7 +102,7 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     progress.finish();
     match published {
         Ok(_) => {
-            home.remember(&entrance)?;
+            home.remember(&entrance);
             tell("Your certificate is published: others can write to you now.");
         }
         Err(failure) if entrance.underlay().is_tor() => {
@@ -139,14 +141,18 @@ fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Acc
     };
     let passphrase = global.new_passphrase()?;
     let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
+    home.vault().on_notice(|text| tell(format!("warning: {text}")));
     // The account is what makes a user: there is none without what it asks for.
     if args.underlay.tor {
         require_tor(&directory)?;
     }
-    account.write(home.vault())?;
     if let Some(path) = &args.request {
         write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
     }
+    account.write(home.vault())?;
+    // From here on these are missed if they go.
+    Guards::default().write(home.vault())?;
+    settings::begin(&home)?;
     Ok((home, account))
 }
 

@@ -11,12 +11,13 @@ use crate::{
     account::Account,
     command::Global,
     evidence::Misdeed,
-    outbox::{MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
+    outbox::{DamagedMail, Found, MAX_ATTEMPTS, Outbox, Progress as Delivery, State},
     printable,
     send::Sender,
     session::{SchemeChoice, prepare_scheme},
     terminal::{Failure, Progress, say, say_json, table, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
+    vault::VaultError,
 };
 
 /// The widest subject that is listed, columns.
@@ -50,9 +51,12 @@ pub struct OutboxArgs {
 pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
     let outbox = Outbox::new(home.vault());
-    let ids = outbox.ids()?;
+    outbox.sweep()?;
+    let Found { waiting: mails, damaged } = outbox.look()?;
     if let Some(id) = &args.drop {
-        if !ids.contains(id) {
+        let is_known =
+            mails.iter().any(|(known, _)| known == id) || damaged.iter().any(|mail| mail.id == *id);
+        if !is_known {
             return Err(Failure::new(
                 64,
                 &format!("nothing waits as {id}"),
@@ -62,16 +66,16 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         }
         return Ok(outbox.remove(id)?);
     }
-    if args.list || ids.is_empty() {
+    let incomplete = name_damaged(&damaged, args.json);
+    if args.list || mails.is_empty() {
         let mut table = table(NOTHING);
         table.set_header(["ID", "BYTES", "TO", "SUBJECT", "TRIED", "WHY", "EVIDENCE"]);
-        for id in &ids {
-            let state = outbox.state(id)?;
+        for (id, state) in &mails {
             if args.json {
-                say_json(&describe(id, &state))?;
+                say_json(&describe(id, state))?;
                 continue;
             }
-            let waiting = waiting(&state).join(" ");
+            let waiting = waiting(state).join(" ");
             let (size, tried) = (state.size.to_string(), state.attempts.to_string());
             table.add_row([
                 id.as_str(),
@@ -80,22 +84,19 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
                 &printable::cell(&state.subject, WIDEST),
                 &tried,
                 &state.last_error,
-                &evidence(&state),
+                &evidence(state),
             ]);
         }
-        return match (args.json, ids.is_empty()) {
-            (true, _) => Ok(()),
-            (false, true) => {
-                tell("Nothing waits.");
-                Ok(())
-            }
-            (false, false) => say(table.trim_fmt()),
-        };
+        match (args.json, mails.is_empty()) {
+            (false, true) if incomplete.is_ok() => tell("Nothing waits."),
+            (false, false) => say(table.trim_fmt())?,
+            _ => {}
+        }
+        return incomplete;
     }
     let account = Account::read(home.vault())?;
-    let mut last = Ok(());
-    for id in ids {
-        let state = outbox.state(&id)?;
+    let mut last = incomplete;
+    for (id, state) in mails {
         if state.attempts >= MAX_ATTEMPTS {
             tell(format!(
                 "{id} was tried {} times ({}); drop it with --drop {id}, or send it anew.",
@@ -128,11 +129,13 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         };
         let outcome = unless_lost(entrance.underlay(), attempt).await;
         progress.finish();
-        home.remember(&entrance)?;
+        home.remember(&entrance);
         let reported = match outcome {
             Ok(Ok(outcome)) => report(&id, &outcome, args.json),
             Ok(Err(failure)) => {
-                outbox.could_not_begin(&id, &failure.cause)?;
+                if let Err(error) = outbox.could_not_begin(&id, &failure.cause) {
+                    tell(format!("warning: {id}: {error}"));
+                }
                 Err(failure.of(&format!("{id} still waits")))
             }
             Err(lost) => {
@@ -141,10 +144,41 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
             }
         };
         if let Err(failure) = reported {
-            last = Err(failure);
+            // Only the last one is printed with its cause; a file that is damaged is named in any case.
+            if failure.code == 74 || failure.code == 78 {
+                tell(format!("warning: {id}: {}", failure.cause));
+            }
+            // That a file is damaged is what its owner must know.
+            if !last.as_ref().is_err_and(|last| matches!(last.code, 74 | 78)) {
+                last = Err(failure);
+            }
         }
     }
     last
+}
+
+/// Names the mails that cannot be sent as they are; the others go on.
+fn name_damaged(damaged: &[DamagedMail], json: bool) -> Result<(), Failure> {
+    for DamagedMail { id, error } in damaged {
+        if json {
+            let object = serde_json::json!({ "id": id, "damaged": error.to_string() });
+            say(object.to_string())?;
+        }
+        tell(format!("warning: {id} cannot be sent: {error}"));
+    }
+    let Some(DamagedMail { id, error }) = damaged.first() else { return Ok(()) };
+    let what = match damaged.len() {
+        1 => "a mail in the outbox cannot be sent".to_owned(),
+        n => format!("{n} mails in the outbox cannot be sent"),
+    };
+    let remedy = match error.exit_code() {
+        // Giving it up is for its owner to choose, who has no backup.
+        74 if !matches!(error, VaultError::Io { .. }) => format!(
+            "restore that file from your backup; nothing was changed. Without a backup that mail is lost, and `cutout outbox --drop {id}` forgets it"
+        ),
+        _ => error.remedy().to_owned(),
+    };
+    Err(Failure::new(error.exit_code(), &what, error, &remedy))
 }
 
 fn waiting(state: &State) -> Vec<String> {

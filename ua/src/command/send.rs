@@ -275,7 +275,7 @@ pub(super) async fn run_unlocked(
         Ok(Ok(_)) => {}
     }
     if let Ok(entrance) = &entered {
-        home.remember(entrance)?;
+        home.remember(entrance);
     }
     let what = format!("the mail waits in the outbox as {id}");
     let outcome = outcome.and_then(|done| done);

@@ -12,7 +12,7 @@ use crate::{
     event::Silent,
     evidence,
     guard::Guards,
-    outbox::Outbox,
+    outbox::{Found, Outbox},
     roster::AgentRoster,
     terminal::{Failure, say, say_json},
 };
@@ -43,7 +43,8 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     let guards = Guards::read(home.vault())?;
     let evidence = evidence::read(home.vault())?;
     let liars = evidence::liars(&evidence);
-    let waiting = Outbox::new(home.vault()).ids()?.len();
+    let Found { waiting, damaged } = Outbox::new(home.vault()).look()?;
+    let (waiting, damaged) = (waiting.len(), damaged.len());
     let incomplete = match complete {
         Completeness::Complete => None,
         Completeness::Incomplete(reason) => Some(reason.to_string()),
@@ -71,6 +72,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
             "guards": guards,
             "evidence": evidence,
             "outbox": waiting,
+            "damaged": damaged,
         }));
     }
     say(format!("Address   {}", account.address()))?;
@@ -88,6 +90,9 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
         say(format!("{label:9} {}, for {days} days", guard.node.short()))?;
     }
     say(format!("Outbox    {waiting} mails wait"))?;
+    if damaged > 0 {
+        say(format!("          {damaged} mails cannot be sent: see `cutout outbox --list`"))?;
+    }
     say(format!(
         "Evidence  {} pieces against {} nodes held to be liars",
         evidence.len(),

@@ -19,17 +19,40 @@ pub enum MaildirError {
     #[error("the operating system gave no randomness")]
     Randomness,
     /// Storage failed.
-    #[error("cannot {action}")]
+    #[error("cannot {action}: {source}")]
     Io {
         /// What was attempted, as a verb phrase.
         action: &'static str,
         /// The operating system's reason.
-        #[source]
         source: io::Error,
     },
 }
 
 impl MaildirError {
+    /// The sysexits code: 74 for a disk that is full, 73 for a place where nothing can be put.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io { source, .. } if is_full(source) => 74,
+            _ => 73,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => {
+                "read that mail with another program: the file is in the Maildir"
+            }
+            Self::NotFound => "see `cutout list`",
+            Self::Io { source, .. } if is_full(source) => {
+                "make room on the disk, and fetch again: what was not delivered waits in the network"
+            }
+            _ => "check the directory and its permissions",
+        }
+    }
+
     pub(super) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, source }
     }
@@ -41,4 +64,8 @@ impl MaildirError {
             _ => Self::Io { action, source },
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -321,7 +321,7 @@ impl Attempt<'_> {
         }
         let certificate = fetch_anonymously(&self.sender.scheme, entrance, address).await?;
         if lasts {
-            known::add(vault, entrance.network(), &certificate)?;
+            known::add(vault, entrance.network(), &certificate);
         }
         Ok(certificate)
     }

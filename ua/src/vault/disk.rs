@@ -7,12 +7,14 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 /// Prefix of temporary files. A valid name has no leading dot, so none collides.
 const TEMPORARY_PREFIX: &str = ".tmp-";
+/// The most files or directories of one name that are set aside for one reason.
+const MAX_ASIDE: usize = 99;
 /// The file that [`lock_dir`] locks.
 const LOCK_FILE: &str = ".lock";
 
@@ -20,26 +22,59 @@ const LOCK_FILE: &str = ".lock";
 pub(super) fn prepare_dir(dir: &Path) -> io::Result<()> {
     if !dir.try_exists()? {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
-            _ => sync_dir(Path::new("."))?,
-        }
+        sync_dir(directory_of(dir))?;
     }
-    tighten(dir)
+    tighten(dir).map(|_| ())
 }
 
-/// Sets mode 700 on a directory that group or others can enter.
-pub(super) fn tighten(dir: &Path) -> io::Result<()> {
-    if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+/// Sets mode 700 on a directory that group or others can enter, and on files below it that they could
+/// read mode 600; true if there was anything to set.
+pub(super) fn tighten(dir: &Path) -> io::Result<bool> {
+    let is_open = |metadata: &fs::Metadata| metadata.permissions().mode() & 0o077 != 0;
+    let mut changed = is_open(&fs::metadata(dir)?);
+    if changed {
         fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     }
-    Ok(())
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // Another command may replace a file meanwhile, by one that is private.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_file() && is_open(&metadata) {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
+            changed = true;
+        }
+    }
+    Ok(changed)
 }
 
-/// Writes `dir/name`, replacing what was there in one step.
-pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    temporary(dir, bytes)?.persist(dir.join(name))?;
+/// Writes a file, replacing what was there in one step.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = directory_of(path);
+    temporary(dir, bytes)?.persist(path)?;
     sync_dir(dir)
+}
+
+/// Moves a file or directory out of the way, to a name beside it that nothing has: `name.<why>-<n>`.
+/// Where it went.
+pub(crate) fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
+    for number in 1..=MAX_ASIDE {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{why}-{number}"));
+        let aside = path.with_file_name(name);
+        if fs::symlink_metadata(&aside).is_err() {
+            fs::rename(path, &aside)?;
+            sync_dir(directory_of(path))?;
+            return Ok(aside);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Writes `dir/name`; `AlreadyExists` if it is there, also when another process was faster.
@@ -120,7 +155,7 @@ mod tests {
         fs::set_permissions(&found, Permissions::from_mode(0o755)).unwrap();
         prepare_dir(&found).unwrap();
         assert_eq!(mode(&found), 0o700);
-        replace(&found, "file", b"x").unwrap();
+        replace(&found.join("file"), b"x").unwrap();
         drop(lock_dir(&found).unwrap());
         assert_eq!((mode(&found.join("file")), mode(&found.join(LOCK_FILE))), (0o600, 0o600));
     }
@@ -128,14 +163,27 @@ mod tests {
     #[test]
     fn a_write_takes_effect_by_rename() {
         let root = tempfile::tempdir().unwrap();
-        replace(root.path(), "file", b"old").unwrap();
+        replace(&root.path().join("file"), b"old").unwrap();
         // A second link to the old bytes: writing in place would change it too.
         let witness = root.path().join("witness");
         fs::hard_link(root.path().join("file"), &witness).unwrap();
-        replace(root.path(), "file", b"new").unwrap();
+        replace(&root.path().join("file"), b"new").unwrap();
         assert_eq!(fs::read(root.path().join("file")).unwrap(), b"new");
         assert_eq!(fs::read(witness).unwrap(), b"old");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_set_aside_replaces_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("vault");
+        for number in 1..=2 {
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("file"), [number]).unwrap();
+            let aside = set_aside(&path, "unfinished").unwrap();
+            assert_eq!(aside, root.path().join(format!("vault.unfinished-{number}")));
+        }
+        assert_eq!(fs::read(root.path().join("vault.unfinished-1/file")).unwrap(), [1]);
     }
 
     #[test]
@@ -151,7 +199,7 @@ mod tests {
     #[test]
     fn reading_stops_at_the_limit() {
         let root = tempfile::tempdir().unwrap();
-        replace(root.path(), "file", b"12345").unwrap();
+        replace(&root.path().join("file"), b"12345").unwrap();
         let path = root.path().join("file");
         assert_eq!(read_capped(&path, 5).unwrap(), b"12345");
         assert_eq!(read_capped(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);

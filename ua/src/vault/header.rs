@@ -29,6 +29,8 @@ use super::seal::{
 };
 use super::{KdfCost, Passphrase, VaultError};
 
+/// The most bytes that are read of a file: another version's may be longer than this one's.
+pub(super) const MAX_HEADER_BYTES: usize = 4096;
 /// Bytes in the file.
 pub(super) const HEADER_BYTES: usize = BODY_BYTES + CHECKSUM_BYTES;
 
@@ -107,11 +109,17 @@ impl Header {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(VaultError::Corrupt)?;
         let (&version, rest) = rest.split_first().ok_or(VaultError::Corrupt)?;
-        if version != VERSION {
-            return Err(VaultError::UnsupportedVersion(version));
-        }
-        let (body, checksum) = bytes.split_at_checked(BODY_BYTES).ok_or(VaultError::Corrupt)?;
+        // The checksum comes first, and ends a file of any version: so damage is told from another version.
+        let (body, checksum) =
+            bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(VaultError::Corrupt)?;
         if Sha256::digest(body).as_slice() != checksum {
+            return Err(VaultError::Corrupt);
+        }
+        if version != VERSION {
+            let file = super::VAULT_FILE.to_owned();
+            return Err(VaultError::UnsupportedVersion { file, version });
+        }
+        if body.len() != BODY_BYTES {
             return Err(VaultError::Corrupt);
         }
         let (memory_kib, rest) = take(rest)?;
@@ -196,15 +204,19 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[place] ^= 0x80;
             let refused = Header::decode(&flipped);
-            if place == MAGIC.len() {
-                assert!(matches!(refused, Err(VaultError::UnsupportedVersion(0x81))));
-            } else {
-                assert!(matches!(refused, Err(VaultError::Corrupt)), "at {place}");
-            }
+            assert!(matches!(refused, Err(VaultError::Corrupt)), "at {place}");
             assert!(matches!(Header::decode(&bytes[..place]), Err(VaultError::Corrupt)));
         }
         let longer = [bytes.as_slice(), &[0]].concat();
         assert!(matches!(Header::decode(&longer), Err(VaultError::Corrupt)));
+    }
+
+    #[test]
+    fn another_version_is_told_from_damage() {
+        let (_, header) = sealed();
+        let bytes = forge(&header, |body| body[MAGIC.len()] = 2);
+        let refused = Header::decode(&bytes);
+        assert!(matches!(refused, Err(VaultError::UnsupportedVersion { version: 2, .. })));
     }
 
     #[test]

@@ -57,9 +57,9 @@ impl MasterKey {
 
     /// Derives the key of the file called `name`.
     pub(super) fn file_key(&self, name: &str) -> Result<FileKey, VaultError> {
-        let mut key = FileKey([0; KEY_BYTES]);
+        let mut key = FileKey { key: [0; KEY_BYTES], name: name.to_owned() };
         Hkdf::<Sha256>::new(None, &self.0)
-            .expand_multi_info(&[FILE_KEY_LABEL, name.as_bytes()], &mut key.0)
+            .expand_multi_info(&[FILE_KEY_LABEL, name.as_bytes()], &mut key.key)
             .map_err(|_| VaultError::Internal)?;
         Ok(key)
     }
@@ -71,9 +71,13 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// The key of one file name.
+/// The key of one file name, and that name.
 #[derive(ZeroizeOnDrop)]
-pub(super) struct FileKey([u8; KEY_BYTES]);
+pub(super) struct FileKey {
+    key: [u8; KEY_BYTES],
+    #[zeroize(skip)]
+    name: String,
+}
 
 impl fmt::Debug for FileKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +102,7 @@ impl FileKey {
         let Some((head, body)) = sealed.split_at_mut_checked(OVERHEAD_BYTES) else {
             return Err(VaultError::Internal);
         };
-        let tag = seal_in_place(&self.0, &nonce, body)?;
+        let tag = seal_in_place(&self.key, &nonce, body)?;
         let Some(tag_place) = head.last_chunk_mut::<TAG_BYTES>() else {
             return Err(VaultError::Internal);
         };
@@ -107,19 +111,25 @@ impl FileKey {
     }
 
     /// Opens what [`seal`](Self::seal) made under the same key.
+    ///
+    /// The version is not sealed. A file that opens although it gives another one is of this version, and damaged.
     pub(super) fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let (&version, rest) = sealed.split_first().ok_or(VaultError::Damaged)?;
-        if version != FILE_VERSION {
-            return Err(VaultError::UnsupportedVersion(version));
+        let damaged = || VaultError::Damaged(self.name.clone());
+        let (&version, rest) = sealed.split_first().ok_or_else(damaged)?;
+        match self.open_body(rest) {
+            Some(contents) if version == FILE_VERSION => Ok(contents),
+            None if version != FILE_VERSION => {
+                Err(VaultError::UnsupportedVersion { file: self.name.clone(), version })
+            }
+            Some(_) | None => Err(damaged()),
         }
-        let (nonce, rest) = rest.split_first_chunk().ok_or(VaultError::Damaged)?;
-        let (tag, ciphertext) = rest.split_first_chunk().ok_or(VaultError::Damaged)?;
+    }
+
+    fn open_body(&self, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, rest) = body.split_first_chunk()?;
+        let (tag, ciphertext) = rest.split_first_chunk()?;
         let mut contents = Zeroizing::new(ciphertext.to_vec());
-        if open_in_place(&self.0, nonce, tag, &mut contents) {
-            Ok(contents)
-        } else {
-            Err(VaultError::Damaged)
-        }
+        open_in_place(&self.key, nonce, tag, &mut contents).then_some(contents)
     }
 }
 
@@ -169,20 +179,31 @@ mod tests {
         for place in 0..sealed.len() {
             let mut flipped = sealed.clone();
             flipped[place] ^= 1;
-            assert!(key("a").open(&flipped).is_err(), "flipped at {place}");
+            let refused = key("a").open(&flipped);
+            assert!(matches!(refused, Err(VaultError::Damaged(_))), "flipped at {place}");
             assert!(key("a").open(&sealed[..place]).is_err(), "cut at {place}");
         }
         let mut longer = sealed;
         longer.push(0);
-        assert!(matches!(key("a").open(&longer), Err(VaultError::Damaged)));
+        assert!(matches!(key("a").open(&longer), Err(VaultError::Damaged(_))));
+    }
+
+    #[test]
+    fn another_version_is_told_from_damage() {
+        let mut sealed = key("a").seal(b"contents").unwrap();
+        // A later version that seals in another way.
+        sealed[0] = 2;
+        sealed[30] ^= 1;
+        let refused = key("a").open(&sealed);
+        assert!(matches!(refused, Err(VaultError::UnsupportedVersion { version: 2, .. })));
     }
 
     #[test]
     fn a_key_depends_on_name_and_master() {
         let sealed = key("a").seal(b"").unwrap();
-        assert!(matches!(key("b").open(&sealed), Err(VaultError::Damaged)));
+        assert!(matches!(key("b").open(&sealed), Err(VaultError::Damaged(_))));
         let other = MasterKey([8; KEY_BYTES]).file_key("a").unwrap();
-        assert!(matches!(other.open(&sealed), Err(VaultError::Damaged)));
+        assert!(matches!(other.open(&sealed), Err(VaultError::Damaged(_))));
     }
 
     #[test]
