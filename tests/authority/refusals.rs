@@ -14,15 +14,16 @@ async fn a_second_key_is_refused_and_nothing_is_not_taken_back() {
     assert_eq!(code, Some(65), "{told}");
     assert!(told.contains("bob@demo.alt was certified for another key"), "{told}");
 
-    let (dir, certificate) = (authority.path("authority"), authority.path("first.certificate"));
+    let dir = authority.path("authority");
     let before = std::fs::read(authority.network_path()).unwrap();
     let output = authority.user.run(["ca", "revoke", "--dir", &dir]).await;
     assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
     assert_eq!(std::fs::read(authority.network_path()).unwrap(), before);
-    authority.revoke("--certificate", &certificate).await;
+    let node = "3b".repeat(32);
+    authority.revoke("--node", &node).await;
     let once = std::fs::read(authority.network_path()).unwrap();
     assert_ne!(once, before);
-    let again = ["ca", "revoke", "--dir", &dir, "--certificate", &certificate];
+    let again = ["ca", "revoke", "--dir", &dir, "--node", &node];
     let output = authority.user.run(again).await;
     assert!(text(&output.stderr).contains("taken back before"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read(authority.network_path()).unwrap(), once);

@@ -1,7 +1,7 @@
 //! What goes in at the terminal: a message that exists, or a text that becomes one.
 
 use mail_builder::{MessageBuilder, headers::message_id::MessageId as BuilderMessageId};
-use mail_parser::{HeaderValue, MessageParser};
+use mail_parser::HeaderValue;
 use thiserror::Error;
 
 use anon::{
@@ -9,6 +9,8 @@ use anon::{
     mail::{BODY_MAX, MessageId},
     time::Time,
 };
+
+use crate::fields::fields;
 
 /// What was handed in cannot be sent.
 #[derive(Debug, Error)]
@@ -55,9 +57,9 @@ impl Message {
         if !begins_with_a_field(&bytes) {
             return Err(ComposeError::NotAMessage);
         }
-        let parsed = MessageParser::default().parse_headers(bytes.as_slice());
-        let subject = parsed.as_ref().and_then(|parsed| parsed.subject()).unwrap_or_default();
-        let subject = subject.to_owned();
+        let subject = fields(&bytes).find(|field| field.is("Subject"));
+        let text = |value: &HeaderValue<'_>| value.as_text().unwrap_or_default().to_owned();
+        let subject = subject.and_then(|field| field.parsed(text)).unwrap_or_default();
         Ok(Self { bytes, subject })
     }
 
@@ -140,18 +142,20 @@ impl Answered {
     /// those that it refers to itself.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let Some(parsed) = MessageParser::default().parse_headers(bytes) else {
-            return Self::default();
-        };
         let texts = |value: &HeaderValue<'_>| match value {
             HeaderValue::Text(text) => vec![text.clone().into_owned()],
             HeaderValue::TextList(texts) => texts.iter().map(|t| t.clone().into_owned()).collect(),
             _ => Vec::new(),
         };
-        let mut references = texts(parsed.references());
-        references.retain(|id| is_identifier(id));
+        let named = |name: &str| {
+            let field = fields(bytes).find(|field| field.is(name));
+            let mut all = field.and_then(|field| field.parsed(texts)).unwrap_or_default();
+            all.retain(|id| is_identifier(id));
+            all
+        };
+        let mut references = named("References");
         references.drain(..references.len().saturating_sub(MAX_REFERENCES));
-        let message_id = parsed.message_id().filter(|id| is_identifier(id)).map(str::to_owned);
+        let message_id = named("Message-ID").pop();
         Self { message_id, references }
     }
 }

@@ -20,6 +20,7 @@ pub mod entrance;
 pub mod error;
 pub mod event;
 pub mod evidence;
+pub mod fields;
 pub mod guard;
 pub mod handover;
 pub mod home;

@@ -6,10 +6,11 @@ use std::{
 };
 
 use anon::certificate::Address;
-use mail_parser::{Address as Written, HeaderName, HeaderValue, Message};
+use mail_parser::{Address as Written, HeaderValue};
 
 use crate::{
     command::Global,
+    fields::fields,
     home::{Home, HomeError},
     maildir::{Entry, Maildir},
     origin::{Origin, Origins, signers},
@@ -161,26 +162,27 @@ fn existing(path: &Path) -> Result<Maildir, Failure> {
 }
 
 /// What the header fields of this name say, decoded; a mail may have several, whatever the rules.
-pub(super) fn written(message: &Message<'_>, name: &HeaderName<'static>) -> Vec<String> {
+pub(super) fn written(mail: &[u8], name: &str) -> Vec<String> {
     let text = |value: &HeaderValue<'_>| match value {
         HeaderValue::Address(addresses) => Some(of_addresses(addresses)),
         HeaderValue::Text(text) => Some(text.clone().into_owned()),
         HeaderValue::TextList(texts) => Some(texts.join(" ")),
         _ => None,
     };
-    message.header_values(name.clone()).filter_map(text).take(MOST_ALIKE).collect()
+    let found = fields(mail).filter(|field| field.is(name));
+    found.filter_map(|field| field.parsed(text).flatten()).take(MOST_ALIKE).collect()
 }
 
 /// All that a mail's From fields say, in one line for a list; `None` if it has none.
-pub(super) fn from(message: Option<&Message<'_>>) -> Option<String> {
-    let all = written(message?, &HeaderName::From);
+pub(super) fn from(mail: &[u8]) -> Option<String> {
+    let all = written(mail, "From");
     let all: Vec<String> = all.into_iter().filter(|from| !from.is_empty()).collect();
     (!all.is_empty()).then(|| all.join(" / "))
 }
 
 /// All that a mail's Subject fields say, in one line.
-pub(super) fn subject(message: Option<&Message<'_>>) -> String {
-    message.map(|message| written(message, &HeaderName::Subject).join(" / ")).unwrap_or_default()
+pub(super) fn subject(mail: &[u8]) -> String {
+    written(mail, "Subject").join(" / ")
 }
 
 /// Addresses as their sender wrote them, groups with their names.
@@ -202,7 +204,13 @@ fn of_addresses(addresses: &Written<'_>) -> String {
 
 fn one(address: &mail_parser::Addr<'_>) -> String {
     let shown = address.address.as_deref().map(printable::address);
-    match (address.name.as_deref().map(printable::line), shown) {
+    // A name with signs of the address list's own could look like another address in it.
+    let quoted = |name: &str| {
+        let name = printable::line(name);
+        let is_plain = !name.contains([',', ';', ':', '<', '>', '@', '"']);
+        if is_plain { name } else { format!("\"{}\"", name.replace('"', "'")) }
+    };
+    match (address.name.as_deref().map(quoted), shown) {
         (Some(name), Some(address)) => format!("{name} <{address}>"),
         (Some(name), None) => name,
         (None, address) => address.unwrap_or_default(),

@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{Row, presets::NOTHING};
+use comfy_table::{ColumnConstraint, Row, presets::NOTHING};
 use jiff::{Timestamp, tz::TimeZone};
-use mail_parser::MessageParser;
 
 use super::letters::{Letters, Signed, from, subject};
 use crate::{
@@ -18,6 +17,9 @@ use crate::{
 
 /// The widest cell, columns, where no terminal sets a width.
 const WIDEST: usize = 120;
+
+/// Columns whose content is short.
+const FIXED: usize = 4;
 
 /// Arguments of `cutout list`.
 #[derive(Debug, Args)]
@@ -41,11 +43,13 @@ pub fn list(global: &Global, args: &ListArgs) -> Result<(), Failure> {
     let letters = Letters::open(global, args.maildir.as_ref())?;
     let entries = letters.maildir.list()?;
     let mut table = table(NOTHING);
-    table.set_header(["N", "", "DELIVERED", "BYTES", "SIGNED BY", "FROM (as written)", "SUBJECT"]);
+    let mut header =
+        Row::from(["N", "", "DELIVERED", "BYTES", "SIGNED BY", "FROM (as written)", "SUBJECT"]);
+    header.max_height(1);
+    table.set_header(header);
     for (index, entry) in entries.iter().enumerate() {
         let bytes = letters.maildir.read(entry)?;
-        let message = MessageParser::default().parse_headers(bytes.as_slice());
-        let (from, subject) = (from(message.as_ref()), subject(message.as_ref()));
+        let (from, subject) = (from(&bytes), subject(&bytes));
         let signed = letters.signed(&bytes);
         if args.json {
             say_json(&serde_json::json!({
@@ -75,6 +79,10 @@ pub fn list(global: &Global, args: &ListArgs) -> Result<(), Failure> {
     if entries.is_empty() {
         tell("No mail.");
         return Ok(());
+    }
+    // What must be read whole takes what it needs; signer, sender and subject share the rest.
+    for column in table.column_iter_mut().take(FIXED) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     say(table.trim_fmt())?;
     if !letters.knows_signers() {

@@ -5,11 +5,12 @@ mod save;
 use std::path::PathBuf;
 
 use clap::Args;
-use mail_parser::{HeaderName, Message, MessageParser, MimeHeaders as _};
+use mail_parser::{Message, MessageParser, MimeHeaders as _};
 
 use super::letters::{Letters, Signed, written};
 use crate::{
     command::Global,
+    fields::fields,
     printable,
     terminal::{Failure, pour, say, tell},
 };
@@ -52,7 +53,7 @@ pub fn read(global: &Global, args: &ReadArgs) -> Result<(), Failure> {
     if args.raw {
         pour(&bytes)?;
     } else if let Some(directory) = &args.save {
-        return save::attachments(directory, &parse(&bytes), &bytes);
+        return save::attachments(directory, &parse(&parseable(&bytes)), &bytes);
     } else {
         show(&letters.signed(&bytes), &bytes)?;
     }
@@ -66,6 +67,19 @@ fn parse(bytes: &[u8]) -> Option<Message<'_>> {
         return None;
     }
     MessageParser::default().parse(bytes)
+}
+
+/// The mail for the parser, byte by byte in its place: fields with dates get a name that it does not know, since a date that it
+/// stumbles over takes along what follows, be it the text.
+fn parseable(bytes: &[u8]) -> Vec<u8> {
+    let mut parseable = bytes.to_vec();
+    let dates = ["Date", "Resent-Date", "Received"];
+    for field in fields(bytes).filter(|field| dates.iter().any(|name| field.is(name))) {
+        if let Some(first) = parseable.get_mut(field.at) {
+            *first = b'X';
+        }
+    }
+    parseable
 }
 
 fn is_too_nested(bytes: &[u8]) -> bool {
@@ -91,11 +105,12 @@ fn show(signed: &Signed, bytes: &[u8]) -> Result<(), Failure> {
                 .to_owned()
         }
     })?;
-    let Some(message) = parse(bytes) else {
+    headers(bytes)?;
+    let parseable = parseable(bytes);
+    let Some(message) = parse(&parseable) else {
         say("")?;
         return say(String::from_utf8_lossy(bytes));
     };
-    headers(&message, bytes)?;
     say("")?;
     let texts = (0..message.text_body_count()).filter_map(|index| message.body_text(index));
     let mut texts = texts.filter(|text| !text.trim().is_empty());
@@ -119,32 +134,27 @@ fn show(signed: &Signed, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// What the sender wrote above the text. Each name stands in front of what belongs to it: a second From is shown, too.
-fn headers(message: &Message<'_>, bytes: &[u8]) -> Result<(), Failure> {
+fn headers(mail: &[u8]) -> Result<(), Failure> {
     let shown = [
-        ("From:    ", HeaderName::From, "(nobody)"),
-        ("Reply-To:", HeaderName::ReplyTo, ""),
-        ("To:      ", HeaderName::To, ""),
-        ("Cc:      ", HeaderName::Cc, ""),
-        ("Subject: ", HeaderName::Subject, "(none)"),
+        ("From:    ", "From", "(nobody)"),
+        ("Reply-To: ", "Reply-To", ""),
+        ("To:      ", "To", ""),
+        ("Cc:      ", "Cc", ""),
+        ("Subject: ", "Subject", "(none)"),
     ];
     for (label, name, missing) in shown {
-        let found = written(message, &name);
+        let found = written(mail, name);
         if found.is_empty() && !missing.is_empty() {
             say(format!("{label}{missing}"))?;
         }
-        let gap = if label.ends_with(' ') { "" } else { " " };
         for text in found {
-            say(format!("{label}{gap}{}", printable::line(&text)))?;
+            say(format!("{label}{}", printable::line(&text)))?;
         }
     }
     // As it was written: a date that no calendar has is not made into another one.
-    if let Some(date) =
-        message.headers().iter().rev().find(|header| header.name == HeaderName::Date)
-    {
-        let range =
-            usize::try_from(date.offset_start).ok().zip(usize::try_from(date.offset_end).ok());
-        let raw = range.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default();
-        say(format!("Date:    {}", printable::line(String::from_utf8_lossy(raw).trim())))?;
+    if let Some(date) = fields(mail).filter(|field| field.is("Date")).last() {
+        let raw = String::from_utf8_lossy(date.value);
+        say(format!("Date:    {}", printable::line(raw.trim())))?;
     }
     Ok(())
 }
@@ -152,6 +162,14 @@ fn headers(message: &Message<'_>, bytes: &[u8]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_takes_no_text_along() {
+        let mail = b"Subject: x\r\nDate: Fri, 25 Dec 2020 08:57:44 Z\r\n\r\nbody";
+        let parseable = parseable(mail);
+        let message = parse(&parseable).unwrap();
+        assert_eq!(message.body_text(0).as_deref(), Some("body"));
+    }
 
     #[test]
     fn messages_within_messages_are_counted() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anon::certificate::Address;
 use clap::Args;
-use mail_parser::{HeaderName, HeaderValue, MessageParser};
+use mail_parser::HeaderValue;
 
 use super::{
     letters::{Letters, subject},
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     command::Global,
     compose::Answered,
+    fields::fields,
     origin::{Origin, reply_addresses, signers},
     printable,
     terminal::{Failure, tell},
@@ -23,6 +24,10 @@ use crate::{
 
 /// The longest subject that is repeated, characters.
 const MAX_SUBJECT: usize = 500;
+
+/// Reply-To fields, and addresses in each, that are looked at: two are too many to be answered.
+const MOST_FIELDS: usize = 4;
+const MOST_ADDRESSES: usize = 4;
 
 /// Arguments of `cutout reply`.
 #[derive(Debug, Args)]
@@ -51,8 +56,7 @@ pub async fn run(global: &Global, args: ReplyArgs) -> Result<(), Failure> {
     let origins = letters.origins(&bytes).unwrap_or_default();
     let (to, why) = recipient(&bytes, &origins)?;
     tell(format!("Answering to {to}, {why}."));
-    let message = MessageParser::default().parse_headers(bytes.as_slice());
-    let subject = answering(&subject(message.as_ref()));
+    let subject = answering(&subject(&bytes));
     let args = SendArgs::answer(&to, subject, args.how, Answered::of(&bytes));
     send::run_unlocked(global, args, Some(passphrase)).await
 }
@@ -96,12 +100,17 @@ fn recipient(bytes: &[u8], origins: &[Origin]) -> Result<(Address, &'static str)
 
 /// The addresses of all Reply-To fields that could be in a network such as this one, each once.
 fn reply_to(bytes: &[u8]) -> Vec<Address> {
-    let Some(message) = MessageParser::default().parse_headers(bytes) else { return Vec::new() };
     let mut found: Vec<Address> = Vec::new();
-    for value in message.header_values(HeaderName::ReplyTo) {
-        let HeaderValue::Address(addresses) = value else { continue };
-        let texts = addresses.iter().filter_map(|address| address.address());
-        for address in texts.filter_map(|text| Address::parse(text).ok()) {
+    for field in fields(bytes).filter(|field| field.is("Reply-To")).take(MOST_FIELDS) {
+        let addresses = field.parsed(|value| match value {
+            HeaderValue::Address(all) => all
+                .iter()
+                .take(MOST_ADDRESSES)
+                .filter_map(|one| Address::parse(one.address()?).ok())
+                .collect(),
+            _ => Vec::new(),
+        });
+        for address in addresses.unwrap_or_default() {
             if !found.contains(&address) {
                 found.push(address);
             }
