@@ -91,6 +91,7 @@ pub fn add(vault: &Vault, new: Vec<Evidence>) -> Result<(), AgentError> {
     if new.is_empty() {
         return Ok(());
     }
+    let _writing = vault.lock()?;
     let mut all = read(vault)?;
     all.extend(new);
     let surplus = all.len().saturating_sub(KEPT);

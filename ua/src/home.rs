@@ -59,13 +59,14 @@ pub enum HomeError {
     },
 }
 
-/// A user agent's directory, unlocked.
+/// A user agent's directory, unlocked. Several commands may have it open at once: each change of a file is one step, what
+/// one command does at a time has a lock of its own ([`Vault::alone`]), and so has each mail of the outbox.
 #[derive(Debug)]
 pub struct Home {
     directory: PathBuf,
     network: NetworkFile,
     vault: Vault,
-    _lock: VaultLock,
+    _present: VaultLock,
 }
 
 impl Home {
@@ -109,8 +110,8 @@ impl Home {
         fs::create_dir_all(directory).map_err(io)?;
         fs::write(directory.join("network.toml"), network_text).map_err(io)?;
         let vault = Vault::create(&directory.join("vault"), passphrase, cost)?;
-        let lock = vault.lock()?;
-        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock })
+        let present = vault.enter()?;
+        Ok(Self { directory: directory.to_owned(), network, vault, _present: present })
     }
 
     /// Unlocks a home.
@@ -123,8 +124,8 @@ impl Home {
         }
         let network = NetworkFile::read(&directory.join("network.toml"))?;
         let vault = Vault::open(&directory.join("vault"), passphrase)?;
-        let lock = vault.lock()?;
-        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock })
+        let present = vault.enter()?;
+        Ok(Self { directory: directory.to_owned(), network, vault, _present: present })
     }
 
     /// The network file.
@@ -186,6 +187,7 @@ impl Home {
                 Some((peer.to_string(), addresses.first()?.to_string()))
             })
             .collect();
+        // A pure cache: of two commands that write it at once the later one is as good as the earlier one.
         self.vault.write(NODES, &wire::encode(&nodes))?;
         evidence::add(&self.vault, entrance.take_evidence()).map_err(|error| match error {
             AgentError::Vault(error) => HomeError::Vault(error),

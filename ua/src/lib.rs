@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod guard;
+pub mod hedge;
 pub mod home;
 pub mod maildir;
 pub mod outbox;

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anon::roster::Completeness;
+use anon::{
+    certificate::NodeCertificate, network::Epoch, roster::Completeness, time::Time,
+};
 use node::now;
 
 use crate::{
@@ -44,18 +46,9 @@ pub async fn prepare_scheme(
     };
     let mut roster = AgentRoster::read(vault, entrance)?;
     roster.keep_up(entrance).await?;
-    roster.write(vault)?;
-    let mut guards = Guards::read(vault)?;
-    for liar in evidence::liars(&evidence::read(vault)?) {
-        guards.ban(liar);
-    }
     let current = now();
     let epoch = entrance.network().epoch(current);
-    let certificates = roster.keeper().with(|roster| {
-        guards.renew(roster, epoch, current);
-        guards.certificates(roster)
-    });
-    guards.write(vault)?;
+    let certificates = keep(vault, &mut roster, epoch, current)?;
     let complete = match roster.completeness(epoch) {
         Completeness::Complete => true,
         Completeness::Incomplete(reason) => {
@@ -66,6 +59,28 @@ pub async fn prepare_scheme(
     let roster = Arc::clone(roster.keeper());
     let plan = GuardedPlan { roster, guards: certificates, middle, complete };
     Ok(Arc::new(GuardedScheme::new(Arc::clone(entrance), plan)))
+}
+
+/// Writes the roster and renews the guards, as one change: of two commands that begin at once the second one sees the
+/// first one's guards, and draws none of its own. They are on the disk before they are used.
+fn keep(
+    vault: &Vault,
+    roster: &mut AgentRoster,
+    epoch: Epoch,
+    current: Time,
+) -> Result<Vec<NodeCertificate>, AgentError> {
+    let _writing = vault.lock()?;
+    roster.write(vault)?;
+    let mut guards = Guards::read(vault)?;
+    for liar in evidence::liars(&evidence::read(vault)?) {
+        guards.ban(liar);
+    }
+    let certificates = roster.keeper().with(|roster| {
+        guards.renew(roster, epoch, current);
+        guards.certificates(roster)
+    });
+    guards.write(vault)?;
+    Ok(certificates)
 }
 
 /// A random delay with this mean (exponential, at most ten times it): long enough, on average, for other mails

@@ -56,6 +56,7 @@ pub fn add(
     certificate: &AddressCertificate,
 ) -> Result<(), AgentError> {
     let current = now();
+    let _writing = vault.lock()?;
     let mut kept = entries(vault)?;
     kept.retain(|entry| {
         let known = entry.certificate.clone().verify(network, current);

@@ -6,7 +6,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,7 @@ use anon::{
 };
 use clap::{Args, Subcommand};
 use node::{NetworkFile, now};
+use serde::{Deserialize, Serialize};
 
 use super::{read_file, write_file};
 use crate::{
@@ -36,6 +37,10 @@ const MAX_REQUEST: usize = 1024;
 const ISSUED: &str = "issued";
 /// Its greatest length, bytes.
 const MAX_ISSUED: usize = 32 << 20;
+/// Name of the sealed file that says what was taken back.
+const TAKEN_BACK: &str = "revoked";
+/// Its greatest length, bytes.
+const MAX_TAKEN_BACK: usize = 1 << 20;
 const DAY: u64 = 86_400;
 
 /// The `ca` commands.
@@ -193,8 +198,10 @@ struct Authority {
 }
 
 impl Authority {
-    /// Remembers which key an address was certified for; a second key would divert its mail.
+    /// Remembers which key an address was certified for; a second key would divert its mail. As one change: nobody
+    /// else's is lost, and nobody waits for a person meanwhile.
     fn record(&self, address: &str, key: VerifyKey, replace: bool) -> Result<(), Failure> {
+        let _writing = self.vault.lock()?;
         let mut issued: BTreeMap<String, VerifyKey> = match self.vault.read(ISSUED) {
             Ok(bytes) => wire::decode(&bytes, MAX_ISSUED).map_err(|error| {
                 Failure::new(
@@ -218,6 +225,62 @@ impl Authority {
     }
 }
 
+/// What the authority has taken back, as it remembers it itself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct TakenBack {
+    /// The number of the last list.
+    number: u64,
+    nodes: BTreeSet<NodeId>,
+    addresses: BTreeSet<VerifyKey>,
+}
+
+impl TakenBack {
+    fn add(&mut self, number: u64, revoked: &Revoked) {
+        self.number = self.number.max(number);
+        self.nodes.extend(&revoked.nodes);
+        self.addresses.extend(&revoked.addresses);
+    }
+}
+
+impl Authority {
+    /// Takes something back, and puts the list of all that ever was into the network file: the list's number. The
+    /// authority's own memory counts and not the file alone, which anybody can put back to an older one; as one change, so
+    /// that of two lists none lacks what the other has.
+    fn take_back(&self, dir: &Path, more: Revoked) -> Result<u64, Failure> {
+        let _writing = self.vault.lock()?;
+        let mut file = NetworkFile::read(&network_path(dir)).map_err(HomeError::from)?;
+        let network = file.network().map_err(HomeError::from)?;
+        let in_file = file.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
+        let mut all: TakenBack = match self.vault.read(TAKEN_BACK) {
+            Ok(bytes) => wire::decode(&bytes, MAX_TAKEN_BACK).map_err(|error| {
+                let what = "the authority's memory of what it took back is damaged";
+                Failure::new(74, what, error, "restore it from a copy")
+            })?,
+            Err(VaultError::NotFound) => TakenBack::default(),
+            Err(error) => return Err(error.into()),
+        };
+        if in_file < all.number {
+            tell(format!(
+                "warning: the network file had list {in_file}, older than the authority's last one, {}; the new list has all of it.",
+                all.number
+            ));
+        }
+        all.add(in_file, &network.revoked);
+        all.add(0, &more);
+        all.number = all.number.saturating_add(1);
+        let revoked = Revoked { nodes: all.nodes.clone(), addresses: all.addresses.clone() };
+        let list =
+            UnverifiedRevocationList::issue(&self.secret, &network.id, all.number, now(), &revoked);
+        file.set_revocations(&list);
+        let text = to_text(&file)?;
+        NetworkFile::parse(&text).map_err(HomeError::from)?;
+        // First what cannot be put back unnoticed.
+        self.vault.write(TAKEN_BACK, &wire::encode(&all))?;
+        write_file(&network_path(dir), text.as_bytes())?;
+        Ok(all.number)
+    }
+}
+
 fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
     let request: SigningRequest =
         wire::decode(&read_file(&args.request)?, MAX_REQUEST).map_err(|error| {
@@ -229,7 +292,6 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
             )
         })?;
     let (authority, _, network) = open(global, &args.dir)?;
-    let _lock = authority.vault.lock()?;
     let secret = &authority.secret;
     let subject = request.verify(&network).map_err(|error| {
         Failure::new(
@@ -273,8 +335,8 @@ fn confirm(question: &str) -> Result<bool, Failure> {
 }
 
 fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
-    let (Authority { secret, .. }, mut file, network) = open(global, &args.dir)?;
-    let mut revoked: Revoked = network.revoked.clone();
+    let (authority, _, network) = open(global, &args.dir)?;
+    let mut revoked = Revoked::default();
     for text in &args.node {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
         let node = bytes.and_then(|bytes| bytes.try_into().ok()).map(NodeId).ok_or_else(|| {
@@ -296,13 +358,7 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
         let certificate = certificate.verify(&network, now()).map_err(fail)?;
         revoked.addresses.insert(certificate.claims().verify_key);
     }
-    let number =
-        file.revocation_list().map_err(HomeError::from)?.map_or(1, |list| list.number() + 1);
-    let list = UnverifiedRevocationList::issue(&secret, &network.id, number, now(), &revoked);
-    file.set_revocations(&list);
-    let text = to_text(&file)?;
-    NetworkFile::parse(&text).map_err(HomeError::from)?;
-    write_file(&network_path(&args.dir), text.as_bytes())?;
+    let number = authority.take_back(&args.dir, revoked)?;
     tell(format!("Revocation list {number} is in the network file; give it to all members."));
     say(network_path(&args.dir).display().to_string())
 }
