@@ -34,3 +34,4 @@ mod support;
 mod tidy;
 mod tor;
 mod views;
+mod walkthrough;

@@ -13,7 +13,7 @@ use anon::{
 };
 use node::now;
 
-use self::absence::{Absence, MOST_ASKED};
+use self::absence::{Absence, MOST_OPENED, says_none};
 use crate::{
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     entrance::Entrance,
@@ -55,11 +55,16 @@ pub async fn fetch_anonymously(
         request: Box::new(Request::Fetch { key }),
     };
     let mut absence = Absence::new(network.quorum, scheme.own_replicas(&key));
-    for _ in 0..MOST_ASKED {
+    for _ in 0..MOST_OPENED {
         let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;
-        let Response::Performed { nodes, answers } = answer else { continue };
-        let Ok(nodes) = verify_list(nodes, &key, network.k, network, now()) else { continue };
+        let may_ask_on = absence.may_ask_on(path.far_end);
+        let (nodes, answers) = match answer {
+            Response::Performed { nodes, answers } => {
+                (verify_list(nodes, &key, network.k, network, now()).unwrap_or_default(), answers)
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
         if let Some(certificate) = newest(entrance, address, &answers) {
             let lacking = lacking(&nodes, &answers);
             if !lacking.is_empty() {
@@ -75,6 +80,9 @@ pub async fn fetch_anonymously(
         absence.hear(path.far_end, &nodes, &answers);
         if absence.is_shown() {
             return Err(AgentError::NoSuchRecipient);
+        }
+        if !may_ask_on {
+            break;
         }
         let reason = "no certificate found; asking through another channel".to_owned();
         entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
@@ -97,7 +105,8 @@ pub async fn fetch_directly(
     let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
     let lacking = lacking(set.nodes(), &answers);
     let Some(certificate) = newest(entrance, address, &answers) else {
-        let is_absent = lacking.len() >= entrance.quorum_of(set.nodes());
+        let none = answers.iter().filter(|answer| says_none(answer)).count();
+        let is_absent = none >= entrance.quorum_of(set.nodes());
         return Err(if is_absent { AgentError::NoSuchRecipient } else { AgentError::NotFoundOut });
     };
     if !lacking.is_empty() {

@@ -134,7 +134,8 @@ impl Entrance {
 
     /// Whether the network, as far as this agent has ever heard, has no nodes but these.
     fn are_all(&self, nodes: &[NodeCertificate]) -> bool {
-        let these: BTreeSet<PeerId> = nodes.iter().filter_map(|n| peer_id(&n.node()).ok()).collect();
+        let these: BTreeSet<PeerId> =
+            nodes.iter().filter_map(|n| peer_id(&n.node()).ok()).collect();
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.len() < KNOWN && heard.is_subset(&these)
     }
@@ -257,7 +258,9 @@ impl Entrance {
             let (first, second) = match (answers.next(), answers.next()) {
                 (Some(first), Some(second)) => (first, second),
                 // A network of one node: there is nobody else to ask, and nobody else to name.
-                (Some(only), None) if only.len() == 1 && self.are_all(&only) => (only.clone(), only),
+                (Some(only), None) if only.len() == 1 && self.are_all(&only) => {
+                    (only.clone(), only)
+                }
                 _ => return Err(AgentError::OneNode),
             };
             match agree(first, second) {

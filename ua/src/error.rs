@@ -157,9 +157,7 @@ impl AgentError {
             Self::NetworkTooSmall { .. } => {
                 "run `cutout outbox` when the network has grown and an epoch has passed"
             }
-            Self::RosterTooSmall => {
-                "wait for the network's next epoch, then run `cutout outbox`"
-            }
+            Self::RosterTooSmall => "wait for the network's next epoch, then run `cutout outbox`",
             Self::TooFewNodes => {
                 "run `cutout outbox`: other nodes are drawn; in a small network that may take several runs"
             }

@@ -79,10 +79,15 @@ mod tests {
     async fn it_ends_when_there_is_nobody_left() {
         let mut quick = [false, false].into_iter();
         let mut answers = 0;
-        hedge(|| quick.next().map(ask), 1, SHORT, |_| {
-            answers += 1;
-            false
-        })
+        hedge(
+            || quick.next().map(ask),
+            1,
+            SHORT,
+            |_| {
+                answers += 1;
+                false
+            },
+        )
         .await;
         assert_eq!(answers, 2);
     }

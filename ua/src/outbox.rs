@@ -387,7 +387,9 @@ mod tests {
         assert!(stored(start).is_stored(0, Time(start)));
         assert!(!stored(start).is_stored(0, Time(start + STORED_SECONDS)));
         assert!(!stored(start).is_stored(0, Time(start - 1)), "by a clock that was ahead");
-        assert!(!stored(start).is_stored(1, Time(start)) && !stored(start).is_stored(2, Time(start)));
+        assert!(
+            !stored(start).is_stored(1, Time(start)) && !stored(start).is_stored(2, Time(start))
+        );
         let mail = State { created: Time(start), ..state() };
         assert!(!mail.is_over(Time(start + TRIED_SECONDS)) && !mail.is_over(Time(0)));
         assert!(mail.is_over(Time(start + TRIED_SECONDS + 1)));

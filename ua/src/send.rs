@@ -85,10 +85,8 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
     }
     let sealed = seal_body(mail.bytes, &mut rand::rng())?;
-    let parts: Vec<OutgoingPart> = sealed
-        .into_iter()
-        .map(|s| OutgoingPart { part: s.part, object: s.object })
-        .collect();
+    let parts: Vec<OutgoingPart> =
+        sealed.into_iter().map(|s| OutgoingPart { part: s.part, object: s.object }).collect();
     let recipient = |address: &Address| OutgoingRecipient {
         address: address.clone(),
         delete_seed: rand::random(),

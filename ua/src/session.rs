@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anon::{
-    certificate::NodeCertificate, network::Epoch, roster::Completeness, time::Time,
-};
+use anon::{certificate::NodeCertificate, network::Epoch, roster::Completeness, time::Time};
 use node::now;
 
 use crate::{

@@ -168,7 +168,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Io`].
     pub fn enter(&self) -> Result<VaultLock, VaultError> {
-        let held = disk::be_present(&self.dir).map_err(VaultError::io("lock the vault's directory"))?;
+        let held =
+            disk::be_present(&self.dir).map_err(VaultError::io("lock the vault's directory"))?;
         Ok(VaultLock { _file: held })
     }
 

@@ -19,11 +19,7 @@ pub struct Served<Id> {
 
 impl<Id> Default for Served<Id> {
     fn default() -> Self {
-        Self {
-            far_ends: BTreeSet::new(),
-            witnesses: BTreeSet::new(),
-            earlier: BTreeSet::new(),
-        }
+        Self { far_ends: BTreeSet::new(), witnesses: BTreeSet::new(), earlier: BTreeSet::new() }
     }
 }
 

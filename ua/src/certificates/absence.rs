@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::{NodeCertificate, NodeId, UnverifiedAddressCertificate},
     request::{Answer, Response},
 };
 
@@ -16,6 +16,18 @@ use anon::{
 pub(super) const VOICES: usize = 3;
 /// The most far ends that are asked for one address in one attempt.
 pub(super) const MOST_ASKED: usize = 5;
+/// The most channels that are opened for that: where draws fall on the same far ends some are for nothing.
+pub(super) const MOST_OPENED: usize = 16;
+
+/// Whether a replica says that it has no certificate, or brings one: who has heard it and found none that holds, as after
+/// a revocation, has its word that there is no other. A refusal says nothing.
+pub(super) fn says_none(answer: &Answer) -> bool {
+    match &answer.response {
+        Some(Response::NotFound) => true,
+        Some(Response::Object(bytes)) => UnverifiedAddressCertificate::decode(bytes).is_ok(),
+        _ => false,
+    }
+}
 
 /// What far ends said of replicas that have no certificate.
 pub(super) struct Absence {
@@ -23,21 +35,28 @@ pub(super) struct Absence {
     replicas: Option<BTreeSet<NodeId>>,
     /// The far ends that say so, by replica.
     said: BTreeMap<NodeId, BTreeSet<NodeId>>,
+    asked: BTreeSet<NodeId>,
 }
 
 impl Absence {
     /// Nothing was said yet. `replicas`: those that hold the certificate if anybody does, where the agent knows them.
     pub(super) fn new(quorum: usize, replicas: Option<Vec<NodeCertificate>>) -> Self {
         let replicas = replicas.map(|nodes| nodes.iter().map(NodeCertificate::node).collect());
-        Self { quorum, replicas, said: BTreeMap::new() }
+        Self { quorum, replicas, said: BTreeMap::new(), asked: BTreeSet::new() }
     }
 
-    /// Takes in what a far end brought back from the nodes that it says it asked.
+    /// Notes that a far end was asked: whether another one may be.
+    pub(super) fn may_ask_on(&mut self, far_end: NodeId) -> bool {
+        self.asked.insert(far_end);
+        self.asked.len() < MOST_ASKED
+    }
+
+    /// Takes in what a far end brought back from the nodes that it says it asked, and no valid certificate among it.
     pub(super) fn hear(&mut self, far_end: NodeId, nodes: &[NodeCertificate], answers: &[Answer]) {
         for answer in answers {
             let is_asked = nodes.iter().any(|node| node.node() == answer.node);
             let counts = self.replicas.as_ref().is_none_or(|own| own.contains(&answer.node));
-            if is_asked && counts && answer.response == Some(Response::NotFound) {
+            if is_asked && counts && says_none(answer) {
                 self.said.entry(answer.node).or_default().insert(far_end);
             }
         }
@@ -97,7 +116,8 @@ mod tests {
         let mut absence = Absence::new(2, Some(nodes.clone()));
         let others = replicas(&[4, 5, 6]);
         for far_end in FAR_ENDS {
-            for nothing in [None, Some(Response::Refused), Some(Response::Full)] {
+            let junk = Some(Response::Object(vec![7; 64]));
+            for nothing in [None, Some(Response::Refused), Some(Response::Full), junk] {
                 absence.hear(far_end, &nodes, &answers(&nodes, nothing));
             }
             absence.hear(far_end, &nodes, &answers(&nodes[..1], Some(Response::NotFound)));

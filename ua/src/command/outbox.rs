@@ -136,7 +136,9 @@ fn list(outbox: &Outbox<'_>, ids: &[String], json: bool) -> Result<(), Failure> 
         return Ok(());
     }
     say(table.to_string())?;
-    tell("Next: `cutout outbox` tries again, `cutout outbox show ID` gives a mail back, `cutout outbox --drop ID` gives it up.");
+    tell(
+        "Next: `cutout outbox` tries again, `cutout outbox show ID` gives a mail back, `cutout outbox --drop ID` gives it up.",
+    );
     Ok(())
 }
 

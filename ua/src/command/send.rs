@@ -288,7 +288,8 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
         return Err(Failure::new(75, &what, "", "run `cutout outbox` later"));
     }
     if let Some(unknown) = outcome.unknown.first() {
-        let what = format!("{unknown} cannot be written to now; the mail waits in the outbox as {id}");
+        let what =
+            format!("{unknown} cannot be written to now; the mail waits in the outbox as {id}");
         let remedy = format!(
             "check the address. If it is right, its owner must run `cutout init` or `cutout fetch` while connected, and \
              `cutout outbox` sends the mail then. If it is wrong, give the mail up with `cutout outbox --drop {id}`"

@@ -127,8 +127,8 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             let lasts = recipient.address.is_self_certifying();
-            let is_at_hand = is_found
-                || (lasts && known::read(vault, network, &recipient.address)?.is_some());
+            let is_at_hand =
+                is_found || (lasts && known::read(vault, network, &recipient.address)?.is_some());
             turns.push((recipient.progress.turn(), !is_at_hand, index));
         }
         turns.sort_unstable();
@@ -146,8 +146,7 @@ impl<'a> Attempt<'a> {
             .await;
         let mut permissions = Vec::new();
         for ((index, fetched), recipient) in fetched.into_iter().zip(&recipients) {
-            let waits =
-                matches!(recipient.progress, Progress::Waiting | Progress::NoSuchRecipient);
+            let waits = matches!(recipient.progress, Progress::Waiting | Progress::NoSuchRecipient);
             match fetched {
                 Ok(certificate) => {
                     let permission = Box::new(certificate.to_unverified());
