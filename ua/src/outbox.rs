@@ -46,6 +46,8 @@ pub struct OutgoingPart {
     /// For the replicas.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
+    /// From which each attempt makes the nonce of its receipts.
+    pub nonce: [u8; 16],
 }
 
 /// How far one recipient is.
@@ -81,6 +83,8 @@ pub struct OutgoingRecipient {
     pub address: Address,
     /// The seed of this recipient's one-time delete keys.
     pub delete_seed: [u8; 32],
+    /// From which each attempt makes the nonce of the inbox receipts.
+    pub nonce: [u8; 16],
     /// How far it is.
     pub progress: Progress,
 }
@@ -400,6 +404,7 @@ mod tests {
         let recipient = |progress| OutgoingRecipient {
             address: Address::parse("bob@demo.alt").unwrap(),
             delete_seed: [0; 32],
+            nonce: [0; 16],
             progress,
         };
         let with = |all: &[Progress]| State {

@@ -85,11 +85,14 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
     }
     let sealed = seal_body(mail.bytes, &mut rand::rng())?;
-    let parts: Vec<OutgoingPart> =
-        sealed.into_iter().map(|s| OutgoingPart { part: s.part, object: s.object }).collect();
+    let parts: Vec<OutgoingPart> = sealed
+        .into_iter()
+        .map(|s| OutgoingPart { part: s.part, object: s.object, nonce: rand::random() })
+        .collect();
     let recipient = |address: &Address| OutgoingRecipient {
         address: address.clone(),
         delete_seed: rand::random(),
+        nonce: rand::random(),
         progress: Progress::Waiting,
     };
     let state = State {

@@ -15,6 +15,7 @@ use anon::{
 };
 use futures::{StreamExt as _, future, stream};
 use node::now;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::{Outcome, Sender, permissions::Permissions};
@@ -43,6 +44,8 @@ pub(super) struct Attempt<'a> {
     state: Mutex<State>,
     permissions: Permissions,
     pub(super) places: Semaphore,
+    /// What makes this attempt's nonces others than those of the last one.
+    salt: [u8; 32],
     /// The bodies, once they are all stored, since then; `None` if they could not be.
     bodies: OnceCell<Option<Instant>>,
     /// Certificates that were found in this attempt, so that nobody is asked for them again.
@@ -65,6 +68,7 @@ impl<'a> Attempt<'a> {
             permissions: Permissions::OneTime(state.recipients.clone()),
             state: Mutex::new(state),
             places: Semaphore::new(RECIPIENTS_AT_ONCE),
+            salt: rand::random(),
             bodies: OnceCell::new(),
             found: std::sync::Mutex::default(),
             outcome: std::sync::Mutex::default(),
@@ -201,8 +205,7 @@ impl<'a> Attempt<'a> {
             kind: ObjectKind::Body,
             object: part.object.clone(),
             deleters: self.permissions.for_part(&part.part.message_id),
-            // Fresh each time: receipts of an earlier attempt are worth nothing in this one.
-            nonce: rand::random(),
+            nonce: self.nonce(&part.nonce),
         });
         let receipts = self.deposit(&mut *courier, &request).await?;
         self.note(|outcome| lower(&mut outcome.body_receipts, receipts));
@@ -237,6 +240,12 @@ impl<'a> Attempt<'a> {
         let mut tally = Tally::new(expected.ok_or(AgentError::BadAnswer)?);
         deposit(courier, request, &mut tally, entrance).await?;
         Ok(tally.len())
+    }
+
+    /// A nonce for receipts of this attempt: those of an earlier one are worth nothing in it.
+    pub(super) fn nonce(&self, of: &[u8; 16]) -> [u8; 16] {
+        let digest = Sha256::new().chain_update(self.salt).chain_update(of).finalize();
+        digest.first_chunk().copied().unwrap_or_default()
     }
 
     /// Notes something in what comes of the attempt.

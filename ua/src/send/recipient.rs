@@ -106,8 +106,8 @@ impl Attempt<'_> {
             None => self.courier(inbox, Purpose::Inbox).await?,
         };
         let notification = self.notification(index, &recipient, certificate).await?;
-        // A nonce of this attempt's own, as a body's.
-        let append = Append { inbox, notification, nonce: rand::random() };
+        let nonce = self.nonce(&recipient.nonce);
+        let append = Append { inbox, notification, nonce };
         let receipts = self.deposit(&mut *courier, &Request::AppendInbox(append)).await?;
         self.note(|outcome| lower(&mut outcome.inbox_receipts, receipts));
         self.record(index, Progress::Delivered).await
