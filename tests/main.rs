@@ -39,3 +39,4 @@ mod support;
 mod tidy;
 mod tor;
 mod views;
+mod walkthrough;

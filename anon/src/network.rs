@@ -18,6 +18,14 @@ use crate::{
 /// The most replicas a network may ask for: what one Kademlia lookup can return.
 pub const MAX_K: usize = 20;
 
+/// How many of `k` replicas make a success where the network file does not say: three quarters, rounded down, and always
+/// a majority. From k = 3 on one of them may be dead, and any two quorums have a node in common: a certificate that a
+/// quorum keeps is never missing from a quorum.
+#[must_use]
+pub fn default_quorum(k: usize) -> usize {
+    (k * 3 / 4).max(k / 2 + 1).min(k)
+}
+
 /// A network's id, 32 bytes: bound into every signature and key of that network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NetworkId(pub [u8; 32]);
@@ -67,7 +75,7 @@ pub struct Network {
     pub admission_required: bool,
     /// Replicas of each object.
     pub k: usize,
-    /// Receipts that make a store or an append a success, at most `k`.
+    /// Receipts that make a store or an append a success: more than half of `k`, and at most `k`.
     pub quorum: usize,
     /// An epoch's length, seconds, at least 1.
     pub epoch_seconds: u64,
@@ -158,6 +166,17 @@ impl UnverifiedRevocationList {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quorum_survives_a_dead_replica_and_meets_every_other_quorum() {
+        let quorums: Vec<usize> = (1..=8).map(default_quorum).collect();
+        assert_eq!(quorums, [1, 2, 2, 3, 3, 4, 5, 6]);
+        for k in 1..=MAX_K {
+            let quorum = default_quorum(k);
+            assert!(quorum * 2 > k && quorum <= k, "two quorums of {k} may have nobody in common");
+            assert!(k < 3 || quorum < k, "one dead replica of {k} keeps every mail waiting");
+        }
+    }
 
     #[test]
     fn a_revocation_list_counts_only_from_the_authority_of_its_network() {

@@ -14,7 +14,7 @@ use anon::{
     network::Epoch,
     position::{Key, keep_closest},
     roster::{Operator, Roster, Source},
-    selection::{Draw, Paper, Selection as _, draw_guard, draw_guarded},
+    selection::{Draw, Paper, Selection as _, Served, draw_guard, draw_guarded},
     verification::{CrossVerified, cross_verify, differs_by_churn},
 };
 use rand::rngs::StdRng;
@@ -162,4 +162,38 @@ fn every_active_node_is_as_likely_a_guard() {
     }
     // 100 each are expected; six standard deviations are 60.
     assert!(counts.iter().all(|count| (40..=160).contains(count)), "{counts:?}");
+}
+
+/// The least network in which a mail is sent: k = 3 replicas, guard, middle, witness, anonymizer and verifier. Nobody there
+/// carries what it keeps; far ends serve again, and not before all others have.
+#[test]
+fn eight_nodes_carry_a_mail_of_many_paths_and_nobody_serves_twice_before_all_have() {
+    let mut rng = rng(5);
+    let (nodes, roster, members) = honest(&mut rng);
+    let mut small = Roster::default();
+    for node in &nodes[..8] {
+        for member in &members {
+            small.learn(node.clone(), Source::Member(member.clone()), THIS);
+        }
+    }
+    drop(roster);
+    let avoid: BTreeSet<NodeId> = nodes[..3].iter().map(NodeCertificate::node).collect();
+    let (candidates, guard) = ((&small, THIS), &nodes[3]);
+    let mut served = Served::default();
+    let mut far_ends = Vec::new();
+    for _ in 0..16 {
+        let path = served.draw(&candidates, guard, 1, &avoid, &mut rng).or_else(|| {
+            served.begin_anew();
+            served.draw(&candidates, guard, 1, &avoid, &mut rng)
+        });
+        let path = path.expect("there is a path");
+        let far_end = path.hops.last().unwrap().1.node();
+        assert!(!avoid.contains(&far_end) && far_end != guard.node());
+        assert!(served.reserve(far_end, path.witness.1.node()));
+        far_ends.push(far_end);
+    }
+    // Four nodes are left for three places: two paths are possible before a far end must serve again.
+    for pair in far_ends.chunks(2) {
+        assert_ne!(pair[0], pair[1], "a far end served twice where there were others");
+    }
 }

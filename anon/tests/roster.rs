@@ -18,7 +18,7 @@ use anon::{
     wire,
 };
 
-use crate::world::{NOW, Node, TODAY, network, node_claims};
+use crate::world::{NOW, Node, TODAY, network, node_claims, other_network};
 
 const TODAYS: Epoch = Epoch(100);
 const TOMORROW: Epoch = Epoch(101);
@@ -437,4 +437,30 @@ fn a_roster_that_strangers_have_filled_fits_its_file() {
     let restored = Roster::restore(roster.store(), &network(), NOW);
     assert_eq!(stored(&restored), lengths[199], "nothing is lost on the way to the disk");
     assert!(restored.is_active(&longest(7).node(), TOMORROW));
+}
+
+#[test]
+fn what_another_command_of_the_same_user_has_written_is_taken_in() {
+    let (first, second, third) = (Node::new(1), Node::new(2), Node::new(3));
+    let (mut own, mut other) = (seasoned(), seasoned());
+    own.learn(first.certificate.clone(), member(1), TODAYS);
+    own.learn(second.certificate.clone(), member(1), TODAYS);
+    // The other one knows the second node longer and from somebody else, and the third, which is its guard.
+    other.learn(second.certificate.clone(), member(2), YESTERDAY);
+    for source in [member(1), member(2)] {
+        other.learn(third.certificate.clone(), source, YESTERDAY);
+    }
+    own.take_in(other.store(), &network(), NOW);
+    assert_eq!(own.len(), 3);
+    assert!(!own.is_active(&first.id(), TOMORROW), "one source");
+    assert!(own.is_active(&second.id(), TODAYS), "two sources, and known since yesterday");
+    assert!(own.is_active(&third.id(), TODAYS));
+    assert_eq!(own.unvouched(), 1);
+    // Once more changes nothing, and what does not verify is not taken in.
+    let before = own.pieces(TODAYS);
+    own.take_in(other.store(), &network(), NOW);
+    assert_eq!((own.len(), own.pieces(TODAYS)), (3, before));
+    let mut empty = Roster::default();
+    empty.take_in(other.store(), &other_network(), NOW);
+    assert!(empty.is_empty());
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anon::{
     keys::VerifyKey,
-    network::{MAX_K, Network, NetworkId, RevocationError, Revoked, UnverifiedRevocationList},
+    network::{
+        MAX_K, Network, NetworkId, RevocationError, Revoked, UnverifiedRevocationList,
+        default_quorum,
+    },
     wire,
 };
 use data_encoding::{BASE64, HEXLOWER};
@@ -30,7 +33,7 @@ pub struct NetworkFile {
     /// Replicas of each object, 1 to 20.
     #[serde(default = "default_k")]
     pub k: usize,
-    /// Receipts that make a success; absent: three quarters of `k`, rounded up.
+    /// Receipts that make a success, more than half of `k`; absent: [`default_quorum`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<usize>,
     /// An epoch's length, seconds: how long a node must be known before it is chosen.
@@ -76,7 +79,7 @@ pub enum NetworkFileError {
     #[error("the authority's key is not valid")]
     BadAuthority,
     /// `k` or `quorum` is out of range.
-    #[error("k must be 1 to {MAX_K}, and quorum 1 to k")]
+    #[error("k must be 1 to {MAX_K}, and quorum more than half of k and at most k")]
     BadReplication,
     /// A bootstrap address is not a multiaddr with IP address, TCP port and peer id.
     #[error("a bootstrap address must look like /ip4/192.0.2.1/tcp/4001/p2p/12D3…")]
@@ -118,8 +121,10 @@ impl NetworkFile {
         if self.name.is_empty() || self.name.len() > 63 || !self.name.bytes().all(good) {
             return Err(NetworkFileError::BadName);
         }
-        let quorum = self.quorum.unwrap_or_else(|| (self.k * 3).div_ceil(4));
-        if !(1..=MAX_K).contains(&self.k) || !(1..=self.k).contains(&quorum) {
+        let quorum = self.quorum.unwrap_or_else(|| default_quorum(self.k));
+        // Of two quorums that need not meet, one may have taken what the other says is not there.
+        let quorums = self.k / 2 + 1..=self.k;
+        if !(1..=MAX_K).contains(&self.k) || !quorums.contains(&quorum) {
             return Err(NetworkFileError::BadReplication);
         }
         let authority = self.authority.as_deref().map(parse_key).transpose()?;
@@ -199,6 +204,8 @@ mod tests {
     fn a_minimal_file_gets_defaults() {
         let network = NetworkFile::parse("name = 'demo.alt'").unwrap().network().unwrap();
         assert_eq!((network.k, network.quorum, network.authority), (8, 6, None));
+        let three = NetworkFile::parse("name = 'demo.alt'\nk = 3").unwrap().network().unwrap();
+        assert_eq!(three.quorum, 2, "one of three may be dead");
     }
 
     #[test]
@@ -208,6 +215,7 @@ mod tests {
             "name = 'demo.alt'\nk = 0",
             "name = 'demo.alt'\nk = 21",
             "name = 'demo.alt'\nk = 3\nquorum = 4",
+            "name = 'demo.alt'\nk = 4\nquorum = 2",
             "name = 'demo.alt'\nadmission_required = true",
             "name = 'demo.alt'\nauthority = '00'",
             "name = 'demo.alt'\nauthority = '0000000000000000000000000000000000000000000000000000000000000000'",

@@ -198,7 +198,7 @@ async fn assert_waits(user: &User, recipients: &[&str]) {
     let waiting = user.outbox().await;
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0]["waiting"], json!(recipients));
-    assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(1)));
+    assert_eq!((&waiting[0]["subject"], &waiting[0]["attempts"]), (&json!("patience"), &json!(0)));
     let table = text(&user.run(["outbox", "--list"]).await.stdout);
     assert!(table.contains("patience") && table.contains("neither the guard"), "{table}");
     let retried = user.run(["outbox"]).await;

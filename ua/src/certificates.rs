@@ -1,5 +1,6 @@
 //! Recipients' certificates: found, checked, and put back where a replica has lost its copy (paper, 2.4, 3.1).
 
+mod absence;
 pub mod known;
 
 use std::{sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use anon::{
 };
 use node::now;
 
+use self::absence::{Absence, MOST_OPENED, says_none};
 use crate::{
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     entrance::Entrance,
@@ -20,9 +22,6 @@ use crate::{
     scheme::{OpenChannel, Scheme},
 };
 
-/// How many independent far ends must find nothing before an address is said not to exist: what they say of it is
-/// signed by nobody, and ends the mail.
-const WITNESSES_OF_ABSENCE: usize = 3;
 /// How long putting a certificate back may take; nobody waits for more.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,7 +40,8 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if three far ends find none, one after the other.
+/// [`AgentError::NoSuchRecipient`] if three far ends agree that a quorum of the replicas has none ([`Absence`]);
+/// [`AgentError::NotFoundOut`] if too many bring too little to say.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
     entrance: &Entrance,
@@ -54,11 +54,17 @@ pub async fn fetch_anonymously(
         targets: scheme.near(key, count),
         request: Box::new(Request::Fetch { key }),
     };
-    for _ in 0..WITNESSES_OF_ABSENCE {
-        let OpenChannel { mut channel, answer, .. } =
+    let mut absence = Absence::new(network.quorum, scheme.own_replicas(&key));
+    for _ in 0..MOST_OPENED {
+        let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;
-        let Response::Performed { nodes, answers } = answer else { continue };
-        let Ok(nodes) = verify_list(nodes, &key, network.k, network, now()) else { continue };
+        let may_ask_on = absence.may_ask_on(path.far_end);
+        let (nodes, answers) = match answer {
+            Response::Performed { nodes, answers } => {
+                (verify_list(nodes, &key, network.k, network, now()).unwrap_or_default(), answers)
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
         if let Some(certificate) = newest(entrance, address, &answers) {
             let lacking = lacking(&nodes, &answers);
             if !lacking.is_empty() {
@@ -71,16 +77,24 @@ pub async fn fetch_anonymously(
             }
             return Ok(certificate);
         }
+        absence.hear(path.far_end, &nodes, &answers);
+        if absence.is_shown() {
+            return Err(AgentError::NoSuchRecipient);
+        }
+        if !may_ask_on {
+            break;
+        }
         let reason = "no certificate found; asking through another channel".to_owned();
         entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
     }
-    Err(AgentError::NoSuchRecipient)
+    Err(AgentError::NotFoundOut)
 }
 
 /// Fetches the certificate of `address` directly, and puts it back at replicas that lack it (paper, 2.4).
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if none of the replicas has one.
+/// [`AgentError::NoSuchRecipient`] if a quorum of the replicas say, each for itself, that they have none;
+/// [`AgentError::NotFoundOut`] if neither a certificate nor such a quorum is there.
 pub async fn fetch_directly(
     entrance: &Arc<Entrance>,
     address: &Address,
@@ -89,8 +103,12 @@ pub async fn fetch_directly(
     let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
     let set = courier.replicas().await?;
     let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
-    let certificate = newest(entrance, address, &answers).ok_or(AgentError::NoSuchRecipient)?;
     let lacking = lacking(set.nodes(), &answers);
+    let Some(certificate) = newest(entrance, address, &answers) else {
+        let none = answers.iter().filter(|answer| says_none(answer)).count();
+        let is_absent = none >= entrance.quorum_of(set.nodes());
+        return Err(if is_absent { AgentError::NoSuchRecipient } else { AgentError::NotFoundOut });
+    };
     if !lacking.is_empty() {
         let restore = Request::Store(store_request(&certificate));
         courier.perform(&lacking, &restore).await?;
@@ -153,7 +171,7 @@ pub async fn publish_by(
             keep_until: now(),
         });
         let request = Request::Store(store);
-        deposit(courier, &request, &mut tally, network.quorum, entrance).await?;
+        deposit(courier, &request, &mut tally, entrance).await?;
     }
     Ok(lacking)
 }

@@ -71,11 +71,11 @@ pub async fn deposit(
     courier: &mut dyn Courier,
     request: &Request,
     tally: &mut Tally,
-    quorum: usize,
     entrance: &Entrance,
 ) -> Result<Vec<NodeCertificate>, AgentError> {
     let listener = entrance.listener();
     let purpose = courier.purpose();
+    let mut quorum = entrance.network().quorum;
     let mut full = false;
     let mut last = Vec::new();
     for round in 0..ROUNDS {
@@ -85,6 +85,7 @@ pub async fn deposit(
             Err(error) => return Err(error),
         };
         last = set.nodes().to_vec();
+        quorum = entrance.quorum_of(&last);
         if last.len() < quorum {
             return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }

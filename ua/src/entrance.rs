@@ -5,19 +5,18 @@
 //! own, and it believes them where they agree.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anon::{
     certificate::{NodeCertificate, NodeId},
-    network::{MAX_K, Network},
+    network::{MAX_K, Network, default_quorum},
     position::Key,
     request::{Request, Response},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
-use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
 use node::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
 use rand::seq::SliceRandom as _;
@@ -26,6 +25,7 @@ use crate::{
     error::AgentError,
     event::{Event, Purpose, SharedListener},
     evidence::{Evidence, Misdeed},
+    hedge::{GAP, hedge},
 };
 
 /// How long a node may take for a lookup.
@@ -37,8 +37,10 @@ const KNOWN: usize = 256;
 /// The most pieces of evidence of one node that are gathered in one run, of as many in all as nodes are remembered.
 const KNOWN_EACH: usize = 16;
 /// How many nodes are enough to enter by, and how often more are asked for at a time.
-const ENOUGH: usize = 40;
+pub(crate) const ENOUGH: usize = 40;
 const WIDEN: usize = 2;
+/// Over Tor everything may take so many times as long.
+const OVER_TOR: u32 = 6;
 /// How many nodes an agent with one bootstrap node asks that one for.
 const MORE: u8 = 8;
 
@@ -48,6 +50,8 @@ pub struct Entrance {
     listener: SharedListener,
     underlay: Underlay,
     nodes: Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>,
+    /// Every node that this agent was ever told of, at most [`KNOWN`].
+    heard: Mutex<BTreeSet<PeerId>>,
     links: Mutex<BTreeMap<PeerId, Links>>,
     evidence: Mutex<Vec<Evidence>>,
 }
@@ -74,6 +78,7 @@ impl Entrance {
             network,
             listener,
             underlay: Underlay::Tcp,
+            heard: Mutex::new(known.keys().copied().collect()),
             nodes: Mutex::new(known),
             links: Mutex::default(),
             evidence: Mutex::default(),
@@ -108,6 +113,7 @@ impl Entrance {
     /// Remembers nodes for the next time: only such as a random key led to. A node that was found near
     /// somebody's inbox, asked later from this machine's own address, would learn who asks.
     pub fn remember(&self, certificates: &[NodeCertificate]) {
+        self.hear_of(certificates);
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         for certificate in certificates {
             if nodes.len() < KNOWN
@@ -116,6 +122,35 @@ impl Entrance {
                 nodes.insert(peer, certified_addresses(certificate));
             }
         }
+    }
+
+    /// Notes that these nodes exist, without keeping a way to them.
+    fn hear_of(&self, certificates: &[NodeCertificate]) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for peer in certificates.iter().filter_map(|c| peer_id(&c.node()).ok()) {
+            if heard.len() < KNOWN {
+                heard.insert(peer);
+            }
+        }
+    }
+
+    /// Whether the network, as far as this agent has ever heard, has no nodes but these.
+    fn are_all(&self, nodes: &[NodeCertificate]) -> bool {
+        let these: BTreeSet<PeerId> =
+            nodes.iter().filter_map(|n| peer_id(&n.node()).ok()).collect();
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.len() < KNOWN && heard.is_subset(&these)
+    }
+
+    /// How many of these replicas make a success: the network's quorum. In a network that has fewer nodes than that, as far
+    /// as this agent has ever heard, and names all of them, it is the quorum of so many.
+    #[must_use]
+    pub fn quorum_of(&self, replicas: &[NodeCertificate]) -> usize {
+        let quorum = self.network.quorum;
+        if replicas.len() < quorum && self.are_all(replicas) {
+            return default_quorum(replicas.len()).max(1);
+        }
+        quorum
     }
 
     /// Gets to know more nodes, those near random keys, so that the way in outlives the bootstrap nodes. Who is
@@ -223,8 +258,13 @@ impl Entrance {
         let mut attempt = 1;
         loop {
             let mut answers = self.two_answers(key, count).await?.into_iter();
-            let (Some(first), Some(second)) = (answers.next(), answers.next()) else {
-                return Err(AgentError::OneNode);
+            let (first, second) = match (answers.next(), answers.next()) {
+                (Some(first), Some(second)) => (first, second),
+                // A network of one node: there is nobody else to ask, and nobody else to name.
+                (Some(only), None) if only.len() == 1 && self.are_all(&only) => {
+                    (only.clone(), only)
+                }
+                _ => return Err(AgentError::OneNode),
             };
             match agree(first, second) {
                 Ok(agreed) => return Ok(agreed),
@@ -238,7 +278,7 @@ impl Entrance {
         }
     }
 
-    /// Asks two nodes; where one fails, a third takes its place, and so on. At least one answer.
+    /// Asks two nodes; where one fails, or takes long, a third is asked, and so on. At least one answer.
     async fn two_answers(
         &self,
         key: Key,
@@ -250,22 +290,21 @@ impl Entrance {
             nodes = self.known();
         }
         nodes.shuffle(&mut rand::rng());
-        let mut answers = Vec::new();
-        let mut silent = Vec::new();
-        let mut rest = nodes.as_slice();
-        while answers.len() < 2 && !rest.is_empty() {
-            let (now_asked, later) = rest.split_at(rest.len().min(2 - answers.len()));
-            rest = later;
-            let asked = now_asked.iter().map(async |(peer, addresses)| {
+        let (mut answers, mut silent) = (Vec::new(), Vec::new());
+        let mut rest = nodes.iter();
+        let next = || {
+            rest.next().map(async |(peer, addresses)| {
                 self.ask(*peer, addresses, key, count).await.ok_or(*peer)
-            });
-            for answer in join_all(asked).await {
-                match answer {
-                    Ok(list) => answers.push(list),
-                    Err(peer) => silent.push(peer),
-                }
+            })
+        };
+        let take = |answer| {
+            match answer {
+                Ok(list) => answers.push(list),
+                Err(peer) => silent.push(peer),
             }
-        }
+            answers.len() >= 2
+        };
+        hedge(next, 2, self.gap(), take).await;
         if answers.is_empty() {
             return Err(AgentError::NoNode);
         }
@@ -273,6 +312,11 @@ impl Entrance {
         let mut known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|peer, _| !silent.contains(peer));
         Ok(answers)
+    }
+
+    /// How long an answer is waited for before somebody else is asked as well.
+    pub(crate) fn gap(&self) -> Duration {
+        if self.underlay.is_tor() { GAP * OVER_TOR } else { GAP }
     }
 
     async fn meet_more(&self, nodes: &[(PeerId, Vec<Multiaddr>)]) -> Result<(), AgentError> {

@@ -26,6 +26,19 @@ pub enum AgentError {
     /// Whoever would take this agent's mail into the network is not there.
     #[error("neither the guard nor its spare can be reached")]
     NoGuard,
+    /// The network has fewer nodes than an anonymous mail needs.
+    #[error(
+        "this network has {known} {}, as far as this agent knows; an anonymous mail needs {needed}: {} {} missing",
+        if *.known == 1 { "node" } else { "nodes" },
+        .needed.saturating_sub(*.known),
+        if .needed.saturating_sub(*.known) == 1 { "is" } else { "are" }
+    )]
+    NetworkTooSmall {
+        /// How many nodes are known and alive.
+        known: usize,
+        /// How many an anonymous mail needs ([`crate::roster::nodes_needed`]).
+        needed: usize,
+    },
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
@@ -33,9 +46,17 @@ pub enum AgentError {
     /// fell on the same nodes.
     #[error("the network has too few nodes for a path of different ones")]
     TooFewNodes,
-    /// Nobody holds a valid certificate for this address.
+    /// Quorums of the nodes that would hold a certificate for this address agree that they have none.
     #[error("no certificate for this address is stored in the network")]
     NoSuchRecipient,
+    /// Neither a certificate nor a quorum of nodes that have none was found.
+    #[error(
+        "whether this address exists could not be found out: too few of the nodes that would know it answered, or their answers do not agree"
+    )]
+    NotFoundOut,
+    /// Another command of the same user is sending this mail now.
+    #[error("another cutout command is sending this mail now")]
+    BeingSent,
     /// Certificates or lists disagree, attempt after attempt.
     #[error("{0}")]
     Disagreement(#[from] Disagreement),
@@ -81,6 +102,18 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Whether nobody in the network has heard of an attempt that ended so.
+    #[must_use]
+    pub const fn has_reached_nobody(&self) -> bool {
+        matches!(self, Self::NoNode | Self::NoGuard)
+    }
+
+    /// Whether what kept one recipient from being served would keep all others, too.
+    #[must_use]
+    pub const fn is_everybodys(&self) -> bool {
+        self.has_reached_nobody() || matches!(self, Self::NetworkTooSmall { .. })
+    }
+
     /// The sysexits code: 65 data, 67 no user, 69 unavailable, 73 cannot create, 74 a file or the disk, 75 try again,
     /// 76 protocol, 77 passphrase, 78 another version.
     #[must_use]
@@ -90,8 +123,11 @@ impl AgentError {
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
             Self::OneOperator
+            | Self::NetworkTooSmall { .. }
             | Self::RosterTooSmall
             | Self::TooFewNodes
+            | Self::NotFoundOut
+            | Self::BeingSent
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
             | Self::Link(_)
@@ -116,15 +152,20 @@ impl AgentError {
             Self::NoSuchRecipient => {
                 "check the address; its owner must have run `cutout init` or `cutout fetch` while connected"
             }
+            Self::NotFoundOut => "run `cutout outbox` later: the nodes are asked again",
+            Self::BeingSent => "let it end; `cutout outbox --list` tells what still waits",
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox` later"
             }
             Self::OneOperator => {
-                "name bootstrap nodes of different operators in the network file, or wait until more nodes are known"
+                "run `cutout outbox` later, or name bootstrap nodes of different operators in the network file"
             }
-            Self::RosterTooSmall => "wait for the network's next epoch, then run the command again",
+            Self::NetworkTooSmall { .. } => {
+                "run `cutout outbox` when the network has grown and an epoch has passed"
+            }
+            Self::RosterTooSmall => "wait for the network's next epoch, then run `cutout outbox`",
             Self::TooFewNodes => {
-                "run `cutout outbox`; in a network of fewer than some 15 nodes a mail may need several runs"
+                "run `cutout outbox`: other nodes are drawn; in a small network that may take several runs"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"

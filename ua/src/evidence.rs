@@ -108,6 +108,7 @@ pub fn add(vault: &Vault, new: Vec<Evidence>) -> Result<(), AgentError> {
     if new.is_empty() {
         return Ok(());
     }
+    let _writing = vault.lock()?;
     let mut all = read(vault)?;
     all.extend(new.into_iter().map(|e| Evidence::new(e.node, e.misdeed, e.seen, e.proof)));
     bound(&mut all);

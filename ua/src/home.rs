@@ -79,13 +79,14 @@ pub enum HomeError {
     },
 }
 
-/// A user agent's directory, unlocked.
+/// A user agent's directory, unlocked. Several commands may have it open at once: each change of a file is one step, what
+/// one command does at a time has a lock of its own ([`Vault::alone`]), and so has each mail of the outbox.
 #[derive(Debug)]
 pub struct Home {
     directory: PathBuf,
     network: NetworkFile,
     vault: Vault,
-    _lock: VaultLock,
+    _present: VaultLock,
     /// While a home is being made, nobody else makes one there.
     _begun: Option<Begun>,
 }
@@ -129,7 +130,7 @@ impl Home {
                 (error, _) => error.into(),
             }
         })?;
-        let lock = vault.lock()?;
+        let present = vault.enter()?;
         let path = directory.join("network.toml");
         let io = |source| HomeError::Io { path: path.clone(), source };
         match fs::read(&path) {
@@ -143,7 +144,7 @@ impl Home {
             directory: directory.to_owned(),
             network,
             vault,
-            _lock: lock,
+            _present: present,
             _begun: Some(begun),
         })
     }
@@ -175,8 +176,14 @@ impl Home {
         Self::check(directory)?;
         let network = NetworkFile::read(&directory.join("network.toml"))?;
         let vault = Vault::open(&directory.join("vault"), passphrase)?;
-        let lock = vault.lock()?;
-        Ok(Self { directory: directory.to_owned(), network, vault, _lock: lock, _begun: None })
+        let present = vault.enter()?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            network,
+            vault,
+            _present: present,
+            _begun: None,
+        })
     }
 
     /// The network file.
@@ -237,6 +244,7 @@ impl Home {
                 Some((peer.to_string(), addresses.first()?.to_string()))
             })
             .collect();
+        // A pure cache: of two commands that write it at once the later one is as good as the earlier one.
         sealed::keep(&self.vault, NODES, &nodes);
         if let Err(error) = evidence::add(&self.vault, entrance.take_evidence()) {
             self.vault.notice(format!("evidence against nodes is not kept: {error}"));

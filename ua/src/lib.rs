@@ -23,6 +23,7 @@ pub mod evidence;
 pub mod fields;
 pub mod guard;
 pub mod handover;
+pub mod hedge;
 pub mod home;
 pub mod identifying;
 pub mod maildir;

@@ -1,8 +1,9 @@
 //! The outbox: mails on their way, sealed on disk before the network hears of them, and kept until every
-//! recipient's quorum of receipts is in.
+//! recipient's quorum of receipts is in, or their owner drops them. That a recipient is not known, or that a mail is too
+//! old to be tried, is said; it ends nothing.
 //!
 //! ```text
-//! outbox-<id>.mail     the sealed parts, written once
+//! outbox-<id>.mail     the sealed parts, and what opens them; written once, and locked by whoever sends the mail
 //! outbox-<id>.state    what was acknowledged, which notification was sealed to whom; written at each step
 //! ```
 //! The state is written first, as that of a mail that is coming, then the mail, then the state once more; and it goes
@@ -11,6 +12,8 @@
 //!
 //! A retry sends the very same sealed bytes, so a replica that has them already keeps one copy, and a reader
 //! who has seen the mail knows it.
+//!
+//! Several commands may work here at once: a mail is sent by whoever holds its [`Claim`], and by nobody else meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -26,15 +29,19 @@ use crate::{
     error::AgentError,
     evidence::{Evidence, Misdeed},
     sealed,
-    vault::{Vault, VaultError},
+    vault::{Vault, VaultError, VaultLock},
 };
 
 /// The longest sealed mail, bytes: all parts at their largest.
 const MAX_MAIL: usize = anon::mail::MAX_PARTS * (anon::request::MAX_OBJECT + 1024);
 /// The longest state, bytes: 64 recipients with a notification each.
 const MAX_STATE: usize = 1 << 20;
-/// How often a mail is tried before its owner is told that it waits for them.
-pub const MAX_ATTEMPTS: u32 = 20;
+/// How long a mail is tried, seconds: 30 days, as long as nodes keep what has arrived. Then it is no longer tried, and stays
+/// until its owner drops it.
+pub const TRIED_SECONDS: u64 = 30 * 86_400;
+/// How long a body counts as stored that a quorum has acknowledged, seconds. Replicas promise to keep it for a week at
+/// least: one that was stored longer ago than this is stored again before it is announced to anybody.
+pub const STORED_SECONDS: u64 = 86_400;
 /// The most misdeeds noted beside one mail; the evidence itself is kept elsewhere.
 pub const MAX_NOTED: usize = 64;
 
@@ -46,7 +53,7 @@ pub struct OutgoingPart {
     /// For the replicas.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
-    /// The nonce of its receipts.
+    /// From which each attempt makes the nonce of its receipts.
     pub nonce: [u8; 16],
 }
 
@@ -59,8 +66,21 @@ pub enum Progress {
     Sealed(serde_bytes::ByteBuf),
     /// A quorum of the k inboxes acknowledged it.
     Delivered,
-    /// The network knows no such address.
+    /// Nothing has been appended, and when it was asked last the network knew no such address. It is asked again.
     NoSuchRecipient,
+}
+
+impl Progress {
+    /// How soon a recipient's turn comes: whoever is known first, so that nobody waits behind addresses that may not exist.
+    #[must_use]
+    pub const fn turn(&self) -> u8 {
+        match self {
+            Self::Sealed(_) => 0,
+            Self::Waiting => 1,
+            Self::NoSuchRecipient => 2,
+            Self::Delivered => 3,
+        }
+    }
 }
 
 /// One recipient of a mail.
@@ -70,7 +90,7 @@ pub struct OutgoingRecipient {
     pub address: Address,
     /// The seed of this recipient's one-time delete keys.
     pub delete_seed: [u8; 32],
-    /// The nonce of the inbox receipts.
+    /// From which each attempt makes the nonce of the inbox receipts.
     pub nonce: [u8; 16],
     /// How far it is.
     pub progress: Progress,
@@ -91,11 +111,11 @@ pub struct State {
     pub direct: bool,
     /// The address at which answers reach the sender, if one was made.
     pub reply_to: Option<Address>,
-    /// Which parts a quorum has acknowledged, in order.
-    pub stored: Vec<bool>,
+    /// When a quorum has acknowledged each part, in order.
+    pub stored: Vec<Option<Time>>,
     /// The recipients.
     pub recipients: Vec<OutgoingRecipient>,
-    /// Attempts so far.
+    /// Attempts so far of which somebody in the network has heard.
     pub attempts: u32,
     /// Why the last attempt ended.
     pub last_error: String,
@@ -116,10 +136,36 @@ impl State {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let settled = |r: &OutgoingRecipient| {
-            matches!(r.progress, Progress::Delivered | Progress::NoSuchRecipient)
-        };
-        self.recipients.iter().all(settled)
+        self.recipients.iter().all(|r| r.progress == Progress::Delivered)
+    }
+
+    /// Whether it is too old to be tried, at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: Time) -> bool {
+        self.created.after(TRIED_SECONDS) < now
+    }
+
+    /// Whether a part lies in the network, at `now`, and will for days.
+    #[must_use]
+    pub fn is_stored(&self, part: usize, now: Time) -> bool {
+        let stored = self.stored.get(part).copied().flatten();
+        stored.is_some_and(|at| at <= now && now < at.after(STORED_SECONDS))
+    }
+}
+
+/// The sole right to send a mail, or to drop it, until it is dropped itself.
+#[derive(Debug)]
+#[must_use = "the mail is anybody's to send when the claim is dropped"]
+pub struct Claim {
+    id: String,
+    _lock: Option<VaultLock>,
+}
+
+impl Claim {
+    /// The mail's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -177,6 +223,7 @@ impl<'a> Outbox<'a> {
     /// [`AgentError::Vault`].
     pub fn add(&self, parts: &[OutgoingPart], state: &State) -> Result<String, AgentError> {
         let id = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 6]>());
+        let _writing = self.vault.lock()?;
         let taken_in = self
             .write(&id, Phase::Coming, state)
             .and_then(|()| Ok(self.vault.write(&mail_name(&id), &wire::encode(parts))?))
@@ -200,27 +247,31 @@ impl<'a> Outbox<'a> {
         Ok(self.vault.write(&state_name(id), &wire::encode(&(phase, state)))?)
     }
 
-    /// Counts an attempt that could not even begin, and why.
+    /// Takes a mail to send it, or to drop it; `None` if another command does that now.
     ///
     /// # Errors
-    /// As [`Self::state`].
-    pub fn could_not_begin(&self, id: &str, why: &str) -> Result<(), AgentError> {
-        let mut state = self.state(id)?;
-        state.attempts += 1;
-        why.clone_into(&mut state.last_error);
-        self.update(id, &state)
+    /// [`AgentError::Vault`], [`VaultError::NotFound`] if there is no such mail.
+    pub fn claim(&self, id: &str) -> Result<Option<Claim>, AgentError> {
+        let claim = |lock| Claim { id: id.to_owned(), _lock: lock };
+        match self.vault.claim(&mail_name(id)) {
+            Ok(lock) => Ok(lock.map(|lock| claim(Some(lock)))),
+            // The mail itself is lost: nobody can send it, and its owner may drop what is left.
+            Err(VaultError::NotFound) if self.vault.list("outbox-")?.contains(&state_name(id)) => {
+                Ok(Some(claim(None)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Notes that an attempt was cut off, or could not begin, by no fault of the network's: it does not count, however
-    /// often it happens. `attempts` is how many there were before.
+    /// Notes why an attempt could not begin, or was cut off. It counts if somebody in the network has heard of it.
     ///
     /// # Errors
     /// As [`Self::state`].
-    pub fn was_cut_off(&self, id: &str, why: &str, attempts: u32) -> Result<(), AgentError> {
-        let mut state = self.state(id)?;
-        state.attempts = attempts;
+    pub fn failed(&self, claim: &Claim, why: &str, counts: bool) -> Result<(), AgentError> {
+        let mut state = self.state(claim.id())?;
+        state.attempts = state.attempts.saturating_add(u32::from(counts));
         why.clone_into(&mut state.last_error);
-        self.update(id, &state)
+        self.update(claim.id(), &state)
     }
 
     /// The ids of all mails that wait, sorted; those that are damaged are not among them.
@@ -236,6 +287,8 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// [`AgentError::Vault`] if the vault's directory cannot be read.
     pub fn look(&self) -> Result<Found, AgentError> {
+        // Nobody takes a mail in or forgets one meanwhile: what is half there now was left by one that was killed.
+        let _writing = self.vault.lock()?;
         let mut found = Found::default();
         for (id, has_mail) in self.all()? {
             match self.read(&id) {
@@ -252,12 +305,12 @@ impl<'a> Outbox<'a> {
         Ok(found)
     }
 
-    /// Removes what an agent left that was killed as it took a mail in, before it said that it had, or forgot one. To be
-    /// called by whoever has the vault's lock: another agent may be taking a mail in.
+    /// Removes what an agent left that was killed as it took a mail in, before it said that it had, or forgot one.
     ///
     /// # Errors
     /// [`AgentError::Vault`].
     pub fn sweep(&self) -> Result<(), AgentError> {
+        let _writing = self.vault.lock()?;
         for (id, has_mail) in self.all()? {
             match self.read(&id) {
                 Ok((Phase::Coming | Phase::Leaving, _)) => self.clear(&id)?,
@@ -304,11 +357,25 @@ impl<'a> Outbox<'a> {
         Ok(sealed::read(self.vault, &name, MAX_MAIL)?.ok_or(VaultError::Missing(name))?)
     }
 
+    /// A mail as it was handed in, byte for byte.
+    ///
+    /// # Errors
+    /// As [`Self::parts`]; [`AgentError::Mail`] if what is kept does not open.
+    pub fn mail(&self, id: &str) -> Result<Vec<u8>, AgentError> {
+        let mut mail = Vec::new();
+        for part in self.parts(id)? {
+            mail.extend(part.part.open(&part.object)?);
+        }
+        Ok(mail)
+    }
+
     /// Forgets a mail that is delivered or given up, a damaged one too.
     ///
     /// # Errors
     /// [`AgentError::Vault`].
-    pub fn remove(&self, id: &str) -> Result<(), AgentError> {
+    pub fn remove(&self, claim: &Claim) -> Result<(), AgentError> {
+        let id = claim.id();
+        let _writing = self.vault.lock()?;
         if let Ok((Phase::Kept, state)) = self.read(id)
             && !state.is_done()
         {
@@ -427,8 +494,76 @@ mod tests {
         }
         assert_eq!(told.len(), wanted.len());
         for id in [&whole, &no_mail, &no_state, &damaged, &other] {
-            outbox.remove(id).unwrap();
+            outbox.remove(&outbox.claim(id).unwrap().unwrap()).unwrap();
         }
         assert_eq!(vault.list("outbox-").unwrap().len(), 2, "what its owner gave up is gone");
+    }
+
+    #[test]
+    fn a_mail_that_is_being_taken_in_is_not_cleared_away() {
+        let (_directory, vault) = stage();
+        let outbox = Outbox::new(&vault);
+        // Another command has written the mail and not yet that it is kept.
+        let writing = vault.lock().unwrap();
+        outbox.write("00", Phase::Coming, &waiting()).unwrap();
+        vault.write(&mail_name("00"), &wire::encode(&Vec::<OutgoingPart>::new())).unwrap();
+        std::thread::scope(|scope| {
+            let sweeping = scope.spawn(|| outbox.sweep().unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            outbox.update("00", &waiting()).unwrap();
+            drop(writing);
+            sweeping.join().unwrap();
+        });
+        assert_eq!(outbox.ids().unwrap(), ["00"]);
+        assert!(vault.read(&mail_name("00")).is_ok());
+    }
+
+    #[test]
+    fn one_command_at_a_time_sends_a_mail_or_drops_it() {
+        let (_directory, vault) = stage();
+        let outbox = Outbox::new(&vault);
+        let id = outbox.add(&[], &state()).unwrap();
+        let claim = outbox.claim(&id).unwrap().unwrap();
+        assert!(outbox.claim(&id).unwrap().is_none());
+        outbox.failed(&claim, "nobody is there", false).unwrap();
+        outbox.failed(&claim, "somebody was there", true).unwrap();
+        let state = outbox.state(&id).unwrap();
+        assert_eq!((state.attempts, state.last_error.as_str()), (1, "somebody was there"));
+        drop(claim);
+        let claim = outbox.claim(&id).unwrap().unwrap();
+        outbox.remove(&claim).unwrap();
+        assert!(outbox.claim(&id).is_err(), "it is gone");
+    }
+
+    #[test]
+    fn a_mail_is_tried_for_30_days_and_its_body_counts_as_stored_for_one() {
+        let stored = |at| State { stored: vec![Some(Time(at)), None], ..state() };
+        let start = 1_000_000;
+        assert!(stored(start).is_stored(0, Time(start)));
+        assert!(!stored(start).is_stored(0, Time(start + STORED_SECONDS)));
+        assert!(!stored(start).is_stored(0, Time(start - 1)), "by a clock that was ahead");
+        assert!(
+            !stored(start).is_stored(1, Time(start)) && !stored(start).is_stored(2, Time(start))
+        );
+        let mail = State { created: Time(start), ..state() };
+        assert!(!mail.is_over(Time(start + TRIED_SECONDS)) && !mail.is_over(Time(0)));
+        assert!(mail.is_over(Time(start + TRIED_SECONDS + 1)));
+    }
+
+    #[test]
+    fn nobody_is_done_but_who_has_got_the_mail() {
+        let recipient = |progress| OutgoingRecipient {
+            address: Address::parse("bob@demo.alt").unwrap(),
+            delete_seed: [0; 32],
+            nonce: [0; 16],
+            progress,
+        };
+        let with = |all: &[Progress]| State {
+            recipients: all.iter().cloned().map(recipient).collect(),
+            ..state()
+        };
+        assert!(with(&[Progress::Delivered, Progress::Delivered]).is_done());
+        assert!(!with(&[Progress::Delivered, Progress::NoSuchRecipient]).is_done());
+        assert!(!with(&[Progress::Waiting]).is_done());
     }
 }

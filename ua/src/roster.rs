@@ -1,7 +1,10 @@
 //! The agent's own roster: kept sealed, compared with members of different operators, never at the moment when
 //! a mail makes it necessary if it can be helped. It says itself whether it is known to be incomplete.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anon::{
     certificate::NodeCertificate,
@@ -9,11 +12,18 @@ use anon::{
     request::{Request, Response},
     roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
 };
+use futures::{StreamExt as _, stream};
 use node::{Carrier, RosterKeeper, now};
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
-use crate::{entrance::Entrance, error::AgentError, sealed, vault::Vault};
+use crate::{
+    entrance::{ENOUGH, Entrance},
+    error::AgentError,
+    hedge::{MOST, hedge},
+    sealed,
+    vault::Vault,
+};
 
 /// The sealed file.
 const FILE: &str = "roster";
@@ -49,18 +59,37 @@ impl AgentRoster {
     /// # Errors
     /// [`AgentError::Vault`] if the file cannot be read.
     pub fn read(vault: &Vault, entrance: &Entrance) -> Result<Self, AgentError> {
-        let costs = "other nodes are asked once more for all nodes of the network";
-        let stored: Stored = sealed::read_or_new(vault, FILE, MAX_FILE, costs)?;
+        let stored = Self::stored(vault)?;
         let network = entrance.network();
         let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
         keeper.with(|roster| *roster = Roster::restore(stored.roster, network, now()));
         Ok(Self { keeper, comparison: stored.comparison })
     }
 
-    /// Writes it to the vault. Where that fails it is said, and the network is asked again the next time.
-    pub fn write(&self, vault: &Vault) {
-        let roster = self.keeper.with(|roster| roster.store()).within(MAX_ROSTER);
+    /// Writes it to the vault, together with what another command of the same user has written there meanwhile: none
+    /// of them forgets a node that the other one has made its guard. The caller holds the vault's lock. Where writing
+    /// fails it is said, and the network is asked again the next time.
+    ///
+    /// # Errors
+    /// [`AgentError::Vault`] if the file cannot be read.
+    pub fn write(&mut self, vault: &Vault) -> Result<(), AgentError> {
+        let network = Arc::clone(self.keeper.network());
+        let Stored { comparison, roster: theirs } = Self::stored(vault)?;
+        if comparison.epoch > self.comparison.epoch {
+            self.comparison = comparison;
+        }
+        let roster = self.keeper.with(|roster| {
+            roster.take_in(theirs, &network, now());
+            roster.store()
+        });
+        let roster = roster.within(MAX_ROSTER);
         sealed::keep(vault, FILE, &Stored { comparison: self.comparison.clone(), roster });
+        Ok(())
+    }
+
+    fn stored(vault: &Vault) -> Result<Stored, AgentError> {
+        let costs = "other nodes are asked once more for all nodes of the network";
+        Ok(sealed::read_or_new(vault, FILE, MAX_FILE, costs)?)
     }
 
     /// The roster, for whoever chooses nodes.
@@ -86,8 +115,14 @@ impl AgentRoster {
     /// asked learns that somebody at this address uses the network, and nothing of any mail. A roster that
     /// could not be compared is still used while any node is active in it; [`Self::completeness`] says so.
     ///
+    /// Whom an agent asks: nodes of its own roster, where it has enough of them; else the entrances; else, where those
+    /// are gone or one operator's, whoever is still in the roster, and those of whom an entrance tells. So an agent with
+    /// one bootstrap node meets the others through it, and believes of the network what that node lets it see until it
+    /// has met others (THREATMODEL, L-14); two operators must vouch for each node all the same.
+    ///
     /// # Errors
-    /// [`AgentError::NoNode`], [`AgentError::OneOperator`] if too few members answer and no node is active.
+    /// [`AgentError::NoNode`], [`AgentError::NetworkTooSmall`] or [`AgentError::OneOperator`] if too few members answer
+    /// and no node is active.
     pub async fn keep_up(&mut self, entrance: &Entrance) -> Result<(), AgentError> {
         let network = Arc::clone(entrance.network());
         let epoch = network.epoch(now());
@@ -96,9 +131,7 @@ impl AgentRoster {
         }
         self.keeper.with(|roster| roster.expire(&network, now()));
         let mut comparison = Comparison { epoch, members: Vec::new() };
-        let known: Vec<NodeCertificate> = self
-            .keeper
-            .with(|roster| roster.active(epoch).cloned().sample(&mut rand::rng(), TRIES));
+        let known = self.active(epoch, TRIES);
         if known.len() >= MEMBERS * 2 {
             self.compare(entrance, known, &mut comparison).await?;
         }
@@ -106,18 +139,44 @@ impl AgentRoster {
         if !comparison.is_enough() {
             self.compare(entrance, Self::entrances(entrance).await, &mut comparison).await?;
         }
+        if !comparison.is_enough() {
+            let mut others = self.active(epoch, TRIES);
+            others.extend(self.told_of());
+            self.compare(entrance, others, &mut comparison).await?;
+        }
         let answered = comparison.members.len();
         if comparison.is_enough() {
             self.keeper.listen();
             self.comparison = comparison;
         }
+        // For the ways that go by entrances: those of the network file may be gone one day. They are any nodes, not such
+        // as somebody's key led to.
+        entrance.remember(&self.active(epoch, ENOUGH));
         let is_usable = self.keeper.with(|roster| roster.active(epoch).next().is_some());
-        match answered {
-            _ if is_usable => Ok(()),
-            0 => Err(AgentError::NoNode),
-            1 => Err(AgentError::OneOperator),
-            _ => Ok(()),
+        if is_usable || answered > 1 {
+            return Ok(());
         }
+        Err(if answered == 0 { AgentError::NoNode } else { self.one_operator() })
+    }
+
+    /// Why one operator's word is all there is: the network has hardly any nodes, or all that answer are of one kind.
+    fn one_operator(&self) -> AgentError {
+        let known = self.keeper.with(|roster| roster.alive().count()).max(1);
+        let needed = nodes_needed(self.keeper.network().k, 1);
+        if known < needed {
+            return AgentError::NetworkTooSmall { known, needed };
+        }
+        AgentError::OneOperator
+    }
+
+    /// So many of the active nodes, at random.
+    fn active(&self, epoch: Epoch, count: usize) -> Vec<NodeCertificate> {
+        self.keeper.with(|roster| roster.active(epoch).cloned().sample(&mut rand::rng(), count))
+    }
+
+    /// Some of the nodes of which somebody has told, whether or not another vouches for them.
+    fn told_of(&self) -> Vec<NodeCertificate> {
+        self.keeper.with(|roster| roster.alive().cloned().sample(&mut rand::rng(), TRIES))
     }
 
     /// Whether there is nothing to be gained by comparing again in this epoch.
@@ -129,7 +188,8 @@ impl AgentRoster {
             && active >= self.keeper.network().k
     }
 
-    /// Compares the roster with these members, in a random order, until enough have told all they know.
+    /// Compares the roster with these members, in a random order and each operator once, until enough have told all
+    /// they know. Who takes long is passed by, not waited for.
     async fn compare(
         &self,
         entrance: &Entrance,
@@ -137,36 +197,60 @@ impl AgentRoster {
         comparison: &mut Comparison,
     ) -> Result<(), AgentError> {
         members.shuffle(&mut rand::rng());
-        for member in members {
+        let (mut candidates, mut failed) = (members.into_iter(), None);
+        let compared = Mutex::new(&mut *comparison);
+        let is_known = |operator: &Operator| {
+            let compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+            compared.members.iter().any(|m| m.operator.overlaps(operator))
+        };
+        let is_enough = || {
             let alive = self.keeper.with(|roster| roster.alive().count());
-            if comparison.members.len() >= MEMBERS && comparison.is_done(alive) {
-                break;
-            }
-            let operator = Operator::of(&member);
-            if comparison.members.iter().any(|m| m.operator.overlaps(&operator)) {
-                continue;
-            }
-            let links = entrance.disposable()?;
-            if let Ok(exchanged) = self.keeper.exchange(&links, &member).await {
-                comparison.members.push(Compared { operator, missing: exchanged.missing });
-            }
+            let compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+            compared.members.len() >= MEMBERS && compared.is_done(alive)
+        };
+        if is_enough() {
+            return Ok(());
         }
-        Ok(())
+        let next = || {
+            let member = candidates.find(|m| !is_known(&Operator::of(m)))?;
+            let links = entrance.disposable().map_err(|error| failed = Some(error)).ok()?;
+            Some(async move {
+                let exchanged = self.keeper.exchange(&links, &member).await;
+                exchanged.ok().map(|e| (Operator::of(&member), e.missing))
+            })
+        };
+        let take = |exchanged: Option<(Operator, usize)>| {
+            // Two of one operator may have been under way at once: its word counts once.
+            if let Some((operator, missing)) = exchanged.filter(|(o, _)| !is_known(o)) {
+                let mut compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+                compared.members.push(Compared { operator, missing });
+            }
+            is_enough()
+        };
+        hedge(next, 1, entrance.gap(), take).await;
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The certificates of the nodes that lead into the network.
+    /// The certificates of the nodes that lead into the network, of those that answer.
     async fn entrances(entrance: &Entrance) -> Vec<NodeCertificate> {
-        let mut members = Vec::new();
-        for (peer, addresses) in entrance.known().into_iter().take(TRIES) {
-            let Ok(links) = entrance.disposable() else { continue };
-            let Ok(link) = links.open_at(peer, addresses, Carrier::Request).await else { continue };
-            if let Ok(Response::Certificate(certificate)) =
-                link.request(&Request::Certificate, TIMEOUT).await
-                && let Ok(certificate) = certificate.verify(entrance.network(), now())
-            {
-                members.push(certificate);
+        let known = entrance.known().into_iter().sample(&mut rand::rng(), TRIES);
+        let asked = known.into_iter().map(async |(peer, addresses)| {
+            let links = entrance.disposable().ok()?;
+            let link = links.open_at(peer, addresses, Carrier::Request).await.ok()?;
+            match link.request(&Request::Certificate, TIMEOUT).await {
+                Ok(Response::Certificate(certificate)) => {
+                    certificate.verify(entrance.network(), now()).ok()
+                }
+                _ => None,
             }
-        }
-        members
+        });
+        stream::iter(asked).buffer_unordered(MOST).filter_map(std::future::ready).collect().await
     }
+}
+
+/// How many nodes a network needs for an anonymous mail of `hops` middle go-betweens: the `k` that keep it, and beside
+/// them, for nobody may both keep and carry it, the guard, the middle, the witness, the anonymizer and the verifier.
+#[must_use]
+pub const fn nodes_needed(k: usize, hops: usize) -> usize {
+    k + 1 + hops + 3
 }

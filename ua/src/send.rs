@@ -6,18 +6,18 @@
 
 mod attempt;
 mod permissions;
+mod recipient;
 
 use std::{sync::Arc, time::Duration};
 
 use anon::{certificate::Address, mail::seal_body, request::MAX_DELETERS};
 use node::now;
-use tokio::sync::Mutex;
 
 use crate::{
     account::Account,
     entrance::Entrance,
     error::AgentError,
-    outbox::{Outbox, OutgoingPart, OutgoingRecipient, Progress, State},
+    outbox::{Claim, Outbox, OutgoingPart, OutgoingRecipient, Progress, State},
     scheme::Scheme,
 };
 use attempt::Attempt;
@@ -44,7 +44,7 @@ pub struct Mail<'a> {
 pub struct Outcome {
     /// Recipients whose quorum of receipts is in.
     pub delivered: Vec<Address>,
-    /// Recipients whom the network does not know.
+    /// Recipients whom the network does not know now; the mail waits for them, too.
     pub unknown: Vec<Address>,
     /// Recipients for whom the mail waits in the outbox.
     pub waiting: Vec<Address>,
@@ -102,7 +102,7 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         signed: mail.signed,
         direct: mail.direct,
         reply_to: mail.reply_to.cloned(),
-        stored: vec![false; parts.len()],
+        stored: vec![None; parts.len()],
         recipients: mail.recipients.iter().map(recipient).collect(),
         attempts: 0,
         last_error: String::new(),
@@ -123,16 +123,23 @@ impl Sender<'_> {
     /// Tries to deliver a mail of the outbox; what is delivered in full leaves it.
     ///
     /// # Errors
-    /// [`AgentError`] if the outbox itself fails; failures on the way are in the [`Outcome`].
+    /// [`AgentError::BeingSent`] if another command does; [`AgentError`] if the outbox itself fails; failures on the way are
+    /// in the [`Outcome`].
     pub async fn deliver(&self, id: &str) -> Result<Outcome, AgentError> {
-        let mut state = self.outbox.state(id)?;
-        let parts = self.outbox.parts(id)?;
-        state.attempts += 1;
-        self.outbox.update(id, &state)?;
-        let attempt = Attempt { sender: self, id, parts: &parts, state: Mutex::new(state) };
+        let claim = self.outbox.claim(id)?.ok_or(AgentError::BeingSent)?;
+        self.deliver_claimed(&claim).await
+    }
+
+    /// As [`Self::deliver`], by whoever has claimed the mail.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn deliver_claimed(&self, claim: &Claim) -> Result<Outcome, AgentError> {
+        let id = claim.id();
+        let (state, parts) = (self.outbox.state(id)?, self.outbox.parts(id)?);
+        let attempt = Attempt::new(self, id, &parts, state);
         let known = self.entrance.evidence().len();
-        let mut outcome = attempt.run().await?;
-        let mut state = attempt.state.into_inner();
+        let (mut outcome, mut state) = attempt.run().await?;
         state.note(self.entrance.evidence().into_iter().skip(known));
         for recipient in &state.recipients {
             let list = match recipient.progress {
@@ -143,11 +150,17 @@ impl Sender<'_> {
             list.push(recipient.address.clone());
         }
         if state.is_done() {
-            self.outbox.remove(id)?;
-        } else {
-            state.last_error = outcome.error.as_ref().map(ToString::to_string).unwrap_or_default();
-            self.outbox.update(id, &state)?;
+            self.outbox.remove(claim)?;
+            return Ok(outcome);
         }
+        let unheard = outcome.error.as_ref().is_some_and(AgentError::has_reached_nobody);
+        state.attempts = state.attempts.saturating_add(u32::from(!unheard));
+        state.last_error = match (&outcome.error, outcome.unknown.is_empty()) {
+            (Some(error), _) => error.to_string(),
+            (None, false) => AgentError::NoSuchRecipient.to_string(),
+            (None, true) => String::new(),
+        };
+        self.outbox.update(id, &state)?;
         Ok(outcome)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anon::roster::Completeness;
+use anon::{certificate::NodeCertificate, network::Epoch, roster::Completeness, time::Time};
 use node::now;
 
 use crate::{
@@ -44,18 +44,9 @@ pub async fn prepare_scheme(
     };
     let mut roster = AgentRoster::read(vault, entrance)?;
     roster.keep_up(entrance).await?;
-    roster.write(vault);
-    let mut guards = Guards::read(vault)?;
-    for liar in evidence::liars(&evidence::read(vault)?) {
-        guards.ban(liar);
-    }
     let current = now();
     let epoch = entrance.network().epoch(current);
-    let certificates = roster.keeper().with(|roster| {
-        guards.renew(roster, epoch, current);
-        guards.certificates(roster)
-    });
-    guards.write(vault)?;
+    let certificates = keep(vault, &mut roster, epoch, current)?;
     let complete = match roster.completeness(epoch) {
         Completeness::Complete => true,
         Completeness::Incomplete(reason) => {
@@ -68,6 +59,28 @@ pub async fn prepare_scheme(
     Ok(Arc::new(GuardedScheme::new(Arc::clone(entrance), plan)))
 }
 
+/// Writes the roster and renews the guards, as one change: of two commands that begin at once the second one sees the
+/// first one's guards, and draws none of its own. They are on the disk before they are used.
+fn keep(
+    vault: &Vault,
+    roster: &mut AgentRoster,
+    epoch: Epoch,
+    current: Time,
+) -> Result<Vec<NodeCertificate>, AgentError> {
+    let _writing = vault.lock()?;
+    roster.write(vault)?;
+    let mut guards = Guards::read(vault)?;
+    for liar in evidence::liars(&evidence::read(vault)?) {
+        guards.ban(liar);
+    }
+    let certificates = roster.keeper().with(|roster| {
+        guards.renew(roster, epoch, current);
+        guards.certificates(roster)
+    });
+    guards.write(vault)?;
+    Ok(certificates)
+}
+
 /// A random delay with this mean (exponential, at most ten times it): long enough, on average, for other mails
 /// to come between the two steps of this one.
 #[must_use]
@@ -78,7 +91,60 @@ pub fn random_delay(mean: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use anon::{
+        network::Network,
+        roster::{Operator, Source},
+    };
+    use node::{ChannelKeys, Identity, NetworkFile};
+
     use super::*;
+    use crate::{
+        event::Silent,
+        vault::{KdfCost, Passphrase},
+    };
+
+    fn certificate(seed: u8, network: &Network) -> NodeCertificate {
+        let keys = ChannelKeys::new(String::new(), None, 1_000);
+        let identity = Identity::from_seed(&[seed; 32]).unwrap();
+        let addresses = vec![format!("/ip4/127.{seed}.0.1/tcp/1").parse().unwrap()];
+        keys.rotate(&identity, network, addresses, now()).unwrap();
+        keys.certificate().unwrap()
+    }
+
+    /// Two commands that started before either wrote anything, and have met different nodes since.
+    #[test]
+    fn commands_that_begin_at_once_have_the_same_guards() {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = Passphrase::new("x".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
+        let network = NetworkFile::parse("name = 'guards.alt'").unwrap().network().unwrap();
+        let network = Arc::new(network);
+        let (current, epoch) = (now(), network.epoch(now()));
+        let entrance = Entrance::new(Arc::clone(&network), Arc::new(Silent), Vec::new());
+        let sources = [1, 2].map(|seed| Operator::of(&certificate(seed, &network)));
+        let command = |seeds: std::ops::Range<u8>| {
+            let roster = AgentRoster::read(&vault, &entrance).unwrap();
+            roster.keeper().with(|roster| {
+                for (seed, source) in seeds.flat_map(|seed| sources.iter().map(move |s| (seed, s)))
+                {
+                    let node = certificate(seed, &network);
+                    roster.learn(node, Source::Member(source.clone()), epoch);
+                }
+            });
+            roster
+        };
+        let (mut first, mut second) = (command(10..20), command(30..40));
+        let ids = |roster: &mut AgentRoster| {
+            let guards = keep(&vault, roster, epoch, current).unwrap();
+            guards.iter().map(NodeCertificate::node).collect::<Vec<_>>()
+        };
+        let guards = ids(&mut first);
+        assert_eq!(guards.len(), 2);
+        assert_eq!(ids(&mut second), guards, "the second drew guards of its own");
+        assert_eq!(ids(&mut first), guards);
+        assert_eq!(second.keeper().with(|roster| roster.len()), 20, "each has the other's nodes");
+    }
 
     #[test]
     fn delays_have_the_mean_that_was_asked_for() {

@@ -4,7 +4,9 @@
 //! dir/           mode 700
 //!   vault        argon2id cost and salt, the sealed master key     (vault/header.rs)
 //!   <name>       a sealed file: [a-z0-9._-]{1,80}, no leading dot  (vault/seal.rs)
-//!   .lock        held by the process that works here               (vault/disk.rs)
+//!   .present     held shared by every process that works here      (vault/disk.rs)
+//!   .lock        held while one change is written, never while anybody waits for the network or a person
+//!   .alone-*     held for as long as something takes that one process does at a time
 //!   .tmp-*       a write under way, or what a crash left of one
 //! ```
 //!
@@ -31,6 +33,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -48,6 +51,12 @@ use seal::{MasterKey, OVERHEAD_BYTES};
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 /// Most characters in the name of a sealed file.
 pub const MAX_NAME_CHARS: usize = 80;
+
+/// How long one process waits while others write their changes, which take milliseconds each.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long somebody may hold a file who only looks whether it is held.
+const A_LOOK: Duration = Duration::from_millis(200);
 
 /// The file with the sealed master key; no sealed file may have its name.
 const VAULT_FILE: &str = "vault";
@@ -186,17 +195,65 @@ impl Vault {
         Ok(names)
     }
 
-    /// Takes the directory for this process until the guard is dropped. Whoever writes holds it:
-    /// taking it also sweeps away the temporary files of writers that crashed.
+    /// Says that this process works here, until the guard is dropped; several may. Whoever comes first sweeps away the
+    /// temporary files of writers that crashed.
     ///
     /// # Errors
-    /// [`VaultError::InUse`] at once if it is taken; [`VaultError::Io`].
+    /// [`VaultError::Io`].
+    pub fn enter(&self) -> Result<VaultLock, VaultError> {
+        let held = disk::be_present(&self.dir).map_err(VaultError::io("lock", "vault/.present"))?;
+        Ok(VaultLock { _file: held })
+    }
+
+    /// Takes the directory for one change that reads, thinks and writes, until the guard is dropped. Another process's
+    /// change is waited for, [`PATIENCE`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
+    ///
+    /// # Errors
+    /// [`VaultError::InUse`] if it is not given up in time; [`VaultError::Io`].
     pub fn lock(&self) -> Result<VaultLock, VaultError> {
-        match disk::lock_dir(&self.dir) {
-            Ok(file) => Ok(VaultLock { _file: file }),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(VaultError::InUse),
-            Err(e) => Err(VaultError::io("lock", "vault/.lock")(e)),
-        }
+        self.lock_within(PATIENCE)
+    }
+
+    fn lock_within(&self, patience: Duration) -> Result<VaultLock, VaultError> {
+        let file = disk::lock_file(&self.dir, ".lock");
+        let held = file.and_then(|file| disk::lock_within(file, patience));
+        held.map(|file| VaultLock { _file: file }).map_err(lock_error)
+    }
+
+    /// Takes what one process does at a time, for however long; `None` if another does it now.
+    ///
+    /// # Errors
+    /// [`VaultError::InvalidName`], [`VaultError::Io`].
+    pub fn alone(&self, what: &str) -> Result<Option<VaultLock>, VaultError> {
+        check_name(what)?;
+        try_lock(disk::lock_file(&self.dir, &format!(".alone-{what}")), Duration::ZERO)
+    }
+
+    /// Takes a sealed file that is written once and not replaced, for however long; `None` if another process has it.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::InvalidName`], [`VaultError::Io`].
+    pub fn claim(&self, name: &str) -> Result<Option<VaultLock>, VaultError> {
+        check_name(name)?;
+        try_lock(File::open(self.dir.join(name)), A_LOOK)
+    }
+}
+
+/// Locks a file unless somebody else has it for longer than that.
+fn try_lock(file: io::Result<File>, patience: Duration) -> Result<Option<VaultLock>, VaultError> {
+    let locked = file.and_then(|file| disk::lock_within(file, patience));
+    match locked.map(|file| VaultLock { _file: file }).map_err(lock_error) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(VaultError::InUse) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock_error(error: io::Error) -> VaultError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => VaultError::InUse,
+        io::ErrorKind::NotFound => VaultError::NotFound,
+        _ => VaultError::io("lock", "a file in vault")(error),
     }
 }
 
@@ -206,7 +263,8 @@ impl fmt::Debug for Vault {
     }
 }
 
-/// The exclusive use of a vault's directory; dropping it, or the end of the process, gives it up.
+/// A part in a vault's directory, or the exclusive use of something there; dropping it, or the end of the process,
+/// gives it up.
 #[derive(Debug)]
 #[must_use = "the lock is given up when the guard is dropped"]
 pub struct VaultLock {
@@ -391,13 +449,24 @@ mod tests {
     }
 
     #[test]
-    fn a_second_user_is_kept_out() {
+    fn two_may_work_here_and_one_at_a_time_writes_a_change() {
         let (root, vault) = vault();
-        let held = vault.lock().unwrap();
         let second = Vault::open(root.path(), &passphrase("right")).unwrap();
-        assert!(matches!(second.lock(), Err(VaultError::InUse)));
+        let _both = (vault.enter().unwrap(), second.enter().unwrap());
+        let held = vault.lock().unwrap();
+        assert!(matches!(second.lock_within(Duration::ZERO), Err(VaultError::InUse)));
         drop(held);
         assert!(second.lock().is_ok());
+        let reading = vault.alone("fetch").unwrap();
+        assert!(reading.is_some() && second.alone("fetch").unwrap().is_none());
+        assert!(second.alone("other").unwrap().is_some(), "something else");
+        vault.write("mail", b"").unwrap();
+        let claimed = vault.claim("mail").unwrap();
+        assert!(claimed.is_some() && second.claim("mail").unwrap().is_none());
+        drop(claimed);
+        assert!(second.claim("mail").unwrap().is_some());
+        assert!(matches!(second.claim("none"), Err(VaultError::NotFound)));
+        assert_eq!(vault.list("").unwrap(), ["mail"]);
     }
 
     #[test]

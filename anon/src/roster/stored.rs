@@ -125,6 +125,37 @@ impl Roster {
         StoredRoster { filled: self.filled, members, entries }
     }
 
+    /// Takes in what another process of the same user has written meanwhile, as if this one had heard it: the newer
+    /// certificate of each node, the earlier time since when it is known, and every source.
+    pub fn take_in(&mut self, stored: StoredRoster, network: &Network, now: Time) {
+        let theirs = Self::restore(stored, network, now);
+        let epoch = network.epoch(now);
+        for (position, entry) in theirs.entries {
+            let marks = match entry.sources.first() {
+                Some(Source::Member(operator)) => operator.marks(),
+                Some(Source::Contact) | None => Operator::of(&entry.certificate).marks(),
+            };
+            if !self.entries.contains_key(&position) {
+                if self.entries.len() < MAX_NODES {
+                    self.insert(position, entry, marks);
+                }
+                continue;
+            }
+            self.renew(&position, entry.certificate);
+            for source in &entry.sources {
+                self.add_source(&position, source, epoch);
+            }
+            if let Some(own) = self.entries.get_mut(&position) {
+                own.since = own.since.min(entry.since);
+            }
+            self.pieces.touch(&position);
+        }
+        self.filled = match (self.filled, theirs.filled) {
+            (Some(own), Some(their)) => Some(own.min(their)),
+            (own, their) => own.or(their),
+        };
+    }
+
     /// A roster from the disk: what still verifies at `now`. Without anything that does, it starts anew.
     #[must_use]
     pub fn restore(stored: StoredRoster, network: &Network, now: Time) -> Self {

@@ -13,17 +13,20 @@ use super::{Candidates, GuardedPath, draw_guarded};
 pub struct Served<Id> {
     far_ends: BTreeSet<Id>,
     witnesses: BTreeSet<Id>,
+    /// Far ends that served before all others had.
+    earlier: BTreeSet<Id>,
 }
 
 impl<Id> Default for Served<Id> {
     fn default() -> Self {
-        Self { far_ends: BTreeSet::new(), witnesses: BTreeSet::new() }
+        Self { far_ends: BTreeSet::new(), witnesses: BTreeSet::new(), earlier: BTreeSet::new() }
     }
 }
 
 impl<Id: Copy + Ord> Served<Id> {
     /// Draws a path on which nobody serves who served this mail before, or is in `avoid`, which are the nodes near
-    /// what the path is for. In a small network a witness may serve again.
+    /// what the path is for. In a small network a witness may serve again, and after [`Self::begin_anew`] a
+    /// far end.
     #[must_use]
     pub fn draw<C: Candidates<Id = Id>, R: CryptoRng>(
         &self,
@@ -33,12 +36,23 @@ impl<Id: Copy + Ord> Served<Id> {
         avoid: &BTreeSet<Id>,
         rng: &mut R,
     ) -> Option<GuardedPath<C::Node>> {
-        let without_witnesses = || avoid.iter().chain(&self.far_ends);
-        let excluded = without_witnesses().chain(&self.witnesses).copied().collect();
-        draw_guarded(candidates, guard, middle, &excluded, rng).or_else(|| {
-            let excluded = without_witnesses().copied().collect();
-            draw_guarded(candidates, guard, middle, &excluded, rng)
-        })
+        let least = || avoid.iter().chain(&self.far_ends);
+        let without_witnesses = || least().chain(&self.earlier);
+        let without_any = || without_witnesses().chain(&self.witnesses);
+        let mut draw = |excluded| draw_guarded(candidates, guard, middle, &excluded, rng);
+        draw(without_any().copied().collect())
+            .or_else(|| draw(without_witnesses().copied().collect()))
+            .or_else(|| {
+                let is_anew = !self.earlier.is_empty();
+                is_anew.then(|| draw(least().copied().collect())).flatten()
+            })
+    }
+
+    /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
+    /// where there is no other.
+    pub fn begin_anew(&mut self) {
+        self.earlier.append(&mut self.far_ends);
+        self.witnesses.clear();
     }
 
     /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.

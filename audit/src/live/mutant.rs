@@ -196,7 +196,7 @@ impl Weak {
         let entrance = Arc::clone(&agent.entrance);
         let mut known = AgentRoster::read(&agent.vault, &entrance)?;
         known.keep_up(&entrance).await?;
-        known.write(&agent.vault);
+        known.write(&agent.vault)?;
         let mut guards = Guards::read(&agent.vault)?;
         let epoch = entrance.network().epoch(now());
         let guards = known.keeper().with(|roster| {

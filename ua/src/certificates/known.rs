@@ -45,8 +45,9 @@ pub fn read(
 /// Keeps a certificate that was fetched now. Where that fails it is said, and fetched again the next time.
 pub fn add(vault: &Vault, network: &Network, certificate: &AddressCertificate) {
     let current = now();
-    let mut kept = match entries(vault) {
-        Ok(kept) => kept,
+    let locked = vault.lock().map_err(AgentError::from);
+    let (_writing, mut kept) = match locked.and_then(|writing| Ok((writing, entries(vault)?))) {
+        Ok(locked) => locked,
         Err(error) => return vault.notice(error.to_string()),
     };
     kept.retain(|entry| {

@@ -304,8 +304,10 @@ struct Authority {
 }
 
 impl Authority {
-    /// Remembers which key an address was certified for; a second key would divert its mail.
+    /// Remembers which key an address was certified for; a second key would divert its mail. As one change: nobody
+    /// else's is lost, and nobody waits for a person meanwhile.
     fn record(&self, address: &str, key: VerifyKey, replace: bool) -> Result<(), Failure> {
+        let _writing = self.vault.lock()?;
         let issued: Option<Issued> = sealed::read(&self.vault, ISSUED, MAX_ISSUED)?;
         let mut issued = issued.ok_or_else(|| VaultError::Missing(ISSUED.to_owned()))?;
         if issued.get(address).is_some_and(|known| *known != key) && !replace {
@@ -330,7 +332,6 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
             )
         })?;
     let (authority, _, network) = open(global, &args.dir)?;
-    let _lock = authority.vault.lock()?;
     let secret = &authority.secret;
     let subject = request.verify(&network).map_err(|error| {
         Failure::new(

@@ -2,7 +2,11 @@
 
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anon::network::Network;
 use clap::Args;
@@ -23,7 +27,13 @@ use crate::{
     session::prepare_scheme,
     terminal::{Failure, Progress, say, say_json, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
+    vault::VaultLock,
 };
+
+/// How long another command's reading is waited for.
+const OTHERS: Duration = Duration::from_secs(60);
+/// How often it is looked whether that has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Arguments of `cutout fetch`.
 #[derive(Debug, Args)]
@@ -91,10 +101,12 @@ struct Session<'a> {
     entrance: Arc<Entrance>,
     maildir: Maildir,
     args: &'a FetchArgs,
+    _alone: VaultLock,
 }
 
 impl<'a> Session<'a> {
     async fn start(home: &'a Home, args: &'a FetchArgs, verbose: bool) -> Result<Self, Failure> {
+        let alone = alone(home).await?;
         let network = home.network().network().map_err(crate::home::HomeError::from)?;
         let default = || Home::default_maildir(home.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
@@ -105,7 +117,20 @@ impl<'a> Session<'a> {
             failure.of("your mail cannot be fetched")
         })?;
         let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
-        Ok(Self { home, network, progress, entrance, maildir, args })
+        Ok(Self { home, network, progress, entrance, maildir, args, _alone: alone })
+    }
+
+    /// One account, with a certificate that lasts for a while.
+    fn account(&self, name: &str) -> Result<Account, Failure> {
+        let vault = self.home.vault();
+        // As one change: `cutout init --certificate` may write it meanwhile.
+        let _writing = vault.lock()?;
+        let mut account = Account::read_named(vault, name)?;
+        if account.wants_renewal(&self.network, now()) {
+            account.renew(&self.network, now());
+            account.write_named(vault, name)?;
+        }
+        Ok(account)
     }
 
     /// Closes it; where something was read, more of the network is got to know.
@@ -123,11 +148,7 @@ impl<'a> Session<'a> {
     /// `all` gets what was read, also where not everything was.
     async fn fetch(&self, name: &str, check: bool, all: &mut Fetched) -> Result<(), Failure> {
         let vault = self.home.vault();
-        let mut account = Account::read_named(vault, name)?;
-        if account.wants_renewal(&self.network, now()) {
-            account.renew(&self.network, now());
-            account.write_named(vault, name)?;
-        }
+        let account = self.account(name)?;
         let certificate = account.certificate(&self.network, now())?;
         let direct = self.args.scheme.wants_entrances(self.args.direct);
         let scheme = if !direct || name != OWN {
@@ -178,6 +199,31 @@ impl<'a> Session<'a> {
 /// Why nothing can be read, and what to do about that: what a sender would do helps no reader.
 fn reading(error: AgentError) -> Failure {
     Failure { remedy: error.reading_remedy().to_owned(), ..error.into() }
+}
+
+/// Takes the reading of this user's mail, which one command does at a time: each mail is delivered once. Another one's is
+/// waited for, a minute at most.
+///
+/// # Errors
+/// [`Failure`] with 75 if it lasts longer.
+async fn alone(home: &Home) -> Result<VaultLock, Failure> {
+    let deadline = Instant::now() + OTHERS;
+    let mut is_told = false;
+    loop {
+        if let Some(lock) = home.vault().alone("fetch")? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            let cause = "another cutout command is reading it, and has been for a minute";
+            let remedy = "let that one end, then run `cutout fetch` again";
+            return Err(Failure::new(75, "your mail is not fetched", cause, remedy));
+        }
+        if !is_told {
+            tell("Another cutout command is reading your mail; waiting for it to end.");
+            is_told = true;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn report(fetched: &Fetched, json: bool) -> Result<(), Failure> {

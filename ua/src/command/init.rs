@@ -164,7 +164,6 @@ fn install(
     let bytes = read_file(path)?;
     let home = global.open_home()?;
     let network = home.network().network().map_err(crate::home::HomeError::from)?;
-    let mut account = Account::read(home.vault())?;
     let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
         Failure::new(
             65,
@@ -176,7 +175,11 @@ fn install(
     if underlay.tor {
         require_tor(home.directory())?;
     }
+    // As one change: a fetch that renews its certificate meanwhile must not write over this one.
+    let writing = home.vault().lock()?;
+    let mut account = Account::read(home.vault())?;
     account.certify(certificate, &network, now())?;
     account.write(home.vault())?;
+    drop(writing);
     Ok((home, account))
 }

@@ -19,6 +19,7 @@ use crate::{
     command::{Global, scheme::SchemeArgs},
     compose::{Answered, ComposeError, Message},
     entrance::Entrance,
+    error::AgentError,
     home::Home,
     identifying,
     outbox::Outbox,
@@ -231,7 +232,12 @@ pub(super) async fn run_unlocked(
         reply.write_named(home.vault(), &Account::reply_name())?;
     }
     // From here on the mail is kept, whatever happens to it or to this program.
-    let id = hand_in(&Outbox::new(home.vault()), &mail)?;
+    let outbox = Outbox::new(home.vault());
+    let id = hand_in(&outbox, &mail)?;
+    let what = format!("the mail waits in the outbox as {id}");
+    // Another command may have been quicker, and is sending it already.
+    let claim = outbox.claim(&id)?;
+    let claim = claim.ok_or_else(|| Failure::from(AgentError::BeingSent).of(&what))?;
     // Sealed, it is all that is needed: nobody finds it here while it is on its way.
     drop(message);
     let (entered, ahead) = match ahead {
@@ -258,7 +264,7 @@ pub(super) async fn run_unlocked(
             account: &account,
             delay: args.scheme.mean_delay(home.network()),
         };
-        Ok::<_, Failure>(sender.deliver(&id).await?)
+        Ok::<_, Failure>(sender.deliver_claimed(&claim).await?)
     };
     let outcome = match &entered {
         Ok(entrance) => {
@@ -268,16 +274,14 @@ pub(super) async fn run_unlocked(
         Err(failure) => Err(failure.clone()),
     };
     progress.finish();
-    let outbox = Outbox::new(home.vault());
     match &outcome {
-        Err(lost) => outbox.was_cut_off(&id, &lost.cause, 0)?,
-        Ok(Err(failure)) => outbox.could_not_begin(&id, &failure.cause)?,
+        Err(lost) => outbox.failed(&claim, &lost.cause, false)?,
+        Ok(Err(failure)) => outbox.failed(&claim, &failure.cause, failure.code != 69)?,
         Ok(Ok(_)) => {}
     }
     if let Ok(entrance) = &entered {
         home.remember(entrance);
     }
-    let what = format!("the mail waits in the outbox as {id}");
     let outcome = outcome.and_then(|done| done);
     report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
 }
@@ -353,7 +357,7 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
             tell(format!("Delivered to {address}."));
         }
         for address in &outcome.unknown {
-            tell(format!("No such recipient: {address}."));
+            tell(format!("No such recipient, as far as the network knows today: {address}."));
         }
     }
     if let Some(error) = &outcome.error
@@ -371,9 +375,13 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
         return Err(Failure::new(75, &what, "", "run `cutout outbox` later"));
     }
     if let Some(unknown) = outcome.unknown.first() {
-        let error = crate::error::AgentError::NoSuchRecipient;
-        let what = format!("{unknown} cannot be written to");
-        return Err(Failure::new(67, &what, &error, error.remedy()));
+        let what =
+            format!("{unknown} cannot be written to now; the mail waits in the outbox as {id}");
+        let remedy = format!(
+            "check the address. If it is right, its owner must run `cutout init` or `cutout fetch` while connected, and \
+             `cutout outbox` sends the mail then. If it is wrong, give the mail up with `cutout outbox --drop {id}`"
+        );
+        return Err(Failure::new(67, &what, AgentError::NoSuchRecipient, &remedy));
     }
     Ok(())
 }

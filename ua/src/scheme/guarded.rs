@@ -39,6 +39,7 @@ use crate::{
     error::AgentError,
     event::{Event, Path, Purpose},
     evidence::Misdeed,
+    roster::nodes_needed,
 };
 
 /// How often new keys are drawn before a channel is given up.
@@ -160,9 +161,11 @@ impl GuardedScheme {
             self.note(guard.node(), built.as_ref());
             match built {
                 Ok(built) => return Ok(built),
-                Err(error @ (AgentError::RosterTooSmall | AgentError::TooFewNodes)) => {
-                    return Err(error);
-                }
+                Err(
+                    error @ (AgentError::RosterTooSmall
+                    | AgentError::TooFewNodes
+                    | AgentError::NetworkTooSmall { .. }),
+                ) => return Err(error),
                 Err(error) => {
                     self.entrance.listener().on(&Event::failed(purpose, &error));
                     is_cut_off &= matches!(error, AgentError::Link(LinkError::Unreachable));
@@ -173,7 +176,8 @@ impl GuardedScheme {
         Err(if is_cut_off { AgentError::NoGuard } else { last })
     }
 
-    /// Draws a path; where there is none left, what stands ready makes room.
+    /// Draws a path; where there is none left, what stands ready makes room, and in a network too small for all paths
+    /// of this mail a far end serves again: none that has another to serve in its place.
     fn draw(&self, guard: &NodeCertificate, avoid: &BTreeSet<NodeId>) -> Option<GuardedPath> {
         let epoch = self.epoch();
         let draw = || {
@@ -182,16 +186,26 @@ impl GuardedScheme {
                 used.draw(&(&*roster, epoch), guard, self.plan.middle, avoid, &mut rand::rng())
             })
         };
-        draw().or_else(|| {
+        let make_room = || {
             self.pool.discard().iter().for_each(|far_end| self.release(*far_end));
             draw()
-        })
+        };
+        let begin_anew = || {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).begin_anew();
+            draw()
+        };
+        draw().or_else(make_room).or_else(begin_anew)
     }
 
-    /// Why no path can be drawn: the network is young, or small.
+    /// Why no path can be drawn: the network is small, or young, or this mail's own paths take up its nodes.
     fn too_few(&self) -> AgentError {
-        let (known, active) =
-            self.plan.roster.with(|roster| (roster.len(), roster.active(self.epoch()).count()));
+        let (known, alive, active) = self.plan.roster.with(|roster| {
+            (roster.len(), roster.alive().count(), roster.active(self.epoch()).count())
+        });
+        let needed = nodes_needed(self.entrance.network().k, self.plan.middle);
+        if alive < needed {
+            return AgentError::NetworkTooSmall { known: alive, needed };
+        }
         if active * 2 < known { AgentError::RosterTooSmall } else { AgentError::TooFewNodes }
     }
 

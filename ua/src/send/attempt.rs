@@ -1,388 +1,294 @@
-//! One attempt at one mail: everything that does not wait for something else at once, and each step recorded in
-//! the outbox as it is done.
+//! One attempt at one mail: everything that does not wait for something else at once, each recipient by itself, and each
+//! step recorded in the outbox as it is done. What becomes of one recipient changes nothing for another.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anon::{
-    authorization::Deletion,
-    certificate::{Address, AddressCertificate, NodeCertificate},
-    mail::{DeleteSeed, Headers, MessageId, seal_notification},
-    receipt::{Expected, ReceiptKind, Tally},
-    request::{Append, DeletePermission, ObjectKind, Request, Store},
+    certificate::AddressCertificate,
+    position::Key,
+    receipt::{Expected, Tally},
+    request::{DeletePermission, ObjectKind, Request, Store},
 };
 use futures::{StreamExt as _, future, stream};
 use node::now;
-use serde_bytes::ByteBuf;
-use tokio::sync::Mutex;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::{Outcome, Sender, permissions::Permissions};
 use crate::{
-    certificates::{fetch_anonymously, fetch_directly, known},
+    certificates::{fetch_directly, known},
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     error::AgentError,
-    event::{Event, Purpose},
+    event::Purpose,
     outbox::{OutgoingPart, OutgoingRecipient, Progress, State},
     session::random_delay,
 };
 
 /// Parts of one mail stored at once.
 const PARTS_AT_ONCE: usize = 4;
-/// Recipients of one mail served at once.
+/// Recipients of one mail served at once; a delay that passes takes no place.
 const RECIPIENTS_AT_ONCE: usize = 8;
-/// The longest that channels are left to stand while a delay passes; nodes close silent ones after 120 s.
-const MAX_IDLE: Duration = Duration::from_secs(60);
 /// How long a replica must promise to keep what it took, seconds.
 const KEEP: u64 = 7 * 86_400;
 
 /// One attempt at one mail.
 pub(super) struct Attempt<'a> {
     pub(super) sender: &'a Sender<'a>,
-    pub(super) id: &'a str,
+    id: &'a str,
     pub(super) parts: &'a [OutgoingPart],
-    pub(super) state: Mutex<State>,
+    pub(super) direct: bool,
+    state: Mutex<State>,
+    permissions: Permissions,
+    pub(super) places: Semaphore,
+    /// What makes this attempt's nonces others than those of the last one.
+    salt: [u8; 32],
+    /// The bodies, once they are all stored, since then; `None` if they could not be.
+    bodies: OnceCell<Option<Instant>>,
+    /// Certificates that were found in this attempt, so that nobody is asked for them again.
+    found: std::sync::Mutex<BTreeMap<usize, AddressCertificate>>,
+    outcome: std::sync::Mutex<Outcome>,
 }
 
-/// A part that was stored in this attempt, and the way to where it is.
-struct StoredPart {
-    message_id: MessageId,
-    receipts: usize,
-    courier: Box<dyn Courier>,
-    replicas: Vec<NodeCertificate>,
-}
-
-impl Attempt<'_> {
-    pub(super) async fn run(&self) -> Result<Outcome, AgentError> {
-        let (direct, recipients) = {
-            let state = self.state.lock().await;
-            (state.direct, state.recipients.clone())
-        };
-        let waiting: Vec<(usize, OutgoingRecipient)> = recipients
-            .iter()
-            .cloned()
-            .enumerate()
-            .filter(|(_, r)| matches!(r.progress, Progress::Waiting | Progress::Sealed(_)))
-            .collect();
-        // In a direct send the certificates are the delete permissions, so they come first.
-        let permissions = if direct {
-            self.certificates_as_permissions(&recipients).await
-        } else {
-            Ok(Permissions::OneTime(recipients.clone()))
-        };
-        let mut outcome = Outcome::default();
-        let permissions = match permissions {
-            Ok(permissions) => permissions,
-            Err(error) => {
-                outcome.error = Some(error);
-                return Ok(outcome);
-            }
-        };
-        if permissions.is_for_nobody() {
-            for (index, _) in waiting {
-                self.record(index, Progress::NoSuchRecipient).await?;
-            }
-            return Ok(outcome);
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        sender: &'a Sender<'a>,
+        id: &'a str,
+        parts: &'a [OutgoingPart],
+        state: State,
+    ) -> Self {
+        Self {
+            sender,
+            id,
+            parts,
+            direct: state.direct,
+            permissions: Permissions::OneTime(state.recipients.clone()),
+            state: Mutex::new(state),
+            places: Semaphore::new(RECIPIENTS_AT_ONCE),
+            salt: rand::random(),
+            bodies: OnceCell::new(),
+            found: std::sync::Mutex::default(),
+            outcome: std::sync::Mutex::default(),
         }
-        let bodies = self.store_parts(&permissions, direct);
-        let prepared = stream::iter(waiting)
-            .map(async |(index, r)| {
-                let delay = if direct { Duration::ZERO } else { random_delay(self.sender.delay) };
-                (index, delay, self.prepare_recipient(&r, direct, delay).await)
-            })
-            .buffer_unordered(RECIPIENTS_AT_ONCE)
-            .collect::<Vec<_>>();
-        let (bodies, prepared) = future::join(bodies, prepared).await;
-        let mut bodies = match bodies {
-            Ok(bodies) => bodies,
-            Err(error) => {
-                outcome.error = Some(error);
-                return Ok(outcome);
+    }
+
+    /// Makes the attempt: what came of it, and how far the mail is.
+    pub(super) async fn run(mut self) -> Result<(Outcome, State), AgentError> {
+        if self.direct {
+            self.permissions = self.certificates_as_permissions().await?;
+        }
+        let turns = self.turns().await?;
+        let is_alone = turns.len() == 1;
+        // For those alone who were not found before nothing is stored until one of them is there.
+        let is_doubtful = turns.iter().all(|(turn, _)| *turn == Progress::NoSuchRecipient.turn());
+        let bodies = async {
+            if !is_doubtful {
+                self.bodies().await;
             }
         };
-        // Parts that an earlier attempt stored had their quorum then.
-        let quorum = self.sender.entrance.network().quorum;
-        outcome.body_receipts = bodies.iter().map(|part| part.receipts).min().unwrap_or(quorum);
-        let appended = stream::iter(prepared)
-            .map(async |(index, delay, prepared)| match prepared {
-                Ok((certificate, courier)) => {
-                    self.let_others_pass(delay).await;
-                    let mut courier = match courier {
-                        Some(courier) => courier,
-                        None => self.courier_to_inbox(index, direct).await?,
-                    };
-                    self.append(index, &certificate, &mut *courier).await
-                }
+        let served = turns.iter().map(async |(_, index)| {
+            let served = self.serve(*index, is_alone && !is_doubtful).await;
+            if served.as_ref().is_err_and(AgentError::is_everybodys) {
+                // The others would wait for nothing.
+                self.places.close();
+            }
+            served
+        });
+        let ((), served) = future::join(bodies, future::join_all(served)).await;
+        for (served, (_, index)) in served.into_iter().zip(&turns) {
+            match served {
+                Ok(()) => {}
                 Err(AgentError::NoSuchRecipient) => {
-                    self.record(index, Progress::NoSuchRecipient).await?;
-                    Err(AgentError::NoSuchRecipient)
-                }
-                Err(error) => Err(error),
-            })
-            .buffer_unordered(RECIPIENTS_AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        let mut fewest = None;
-        for result in appended {
-            match result {
-                Ok(receipts) => {
-                    fewest = Some(fewest.map_or(receipts, |f: usize| f.min(receipts)));
+                    self.record(*index, Progress::NoSuchRecipient).await?;
                 }
                 Err(error @ AgentError::Vault(_)) => return Err(error),
-                Err(AgentError::NoSuchRecipient) => {}
-                Err(error) => outcome.error = Some(error),
+                Err(error) => self.note(|outcome| outcome.error = Some(error)),
             }
         }
-        outcome.inbox_receipts = fewest.unwrap_or(0);
-        if !direct {
-            self.withdraw(&mut bodies).await;
+        let mut outcome = self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if outcome.body_receipts == 0 && matches!(self.bodies.get(), Some(Some(_))) {
+            // Parts that an earlier attempt stored had their quorum then.
+            outcome.body_receipts = self.sender.entrance.network().quorum;
         }
-        Ok(outcome)
+        Ok((outcome, self.state.into_inner()))
     }
 
-    /// Waits a random time, so that whoever sees a body stored and a notification appended cannot match the
-    /// two by time. The mail is in the outbox meanwhile.
-    async fn let_others_pass(&self, delay: Duration) {
-        if !delay.is_zero() {
-            let seconds = delay.as_secs();
-            self.sender.entrance.listener().on(&Event::Waiting { seconds });
-            tokio::time::sleep(delay).await;
+    /// The recipients who wait, in the order of their turns: whose notification is sealed, whose certificate is at hand,
+    /// who was not asked for yet, and last who was not found before. In a direct send only those whose certificate is
+    /// among the delete permissions.
+    async fn turns(&self) -> Result<Vec<(u8, usize)>, AgentError> {
+        let recipients = self.state.lock().await.recipients.clone();
+        let (vault, network) = (self.sender.outbox.vault(), self.sender.entrance.network());
+        let mut turns = Vec::new();
+        for (index, recipient) in recipients.iter().enumerate() {
+            let is_found = self.found(index).is_some();
+            let is_sealed = matches!(recipient.progress, Progress::Sealed(_));
+            if recipient.progress == Progress::Delivered || (self.direct && !is_found && !is_sealed)
+            {
+                continue;
+            }
+            let lasts = recipient.address.is_self_certifying();
+            let is_at_hand =
+                is_found || (lasts && known::read(vault, network, &recipient.address)?.is_some());
+            turns.push((recipient.progress.turn(), !is_at_hand, index));
         }
+        turns.sort_unstable();
+        Ok(turns.into_iter().map(|(turn, _, index)| (turn, index)).collect())
     }
 
-    async fn certificates_as_permissions(
-        &self,
-        recipients: &[OutgoingRecipient],
-    ) -> Result<Permissions, AgentError> {
+    /// In a direct send the certificates are the delete permissions, so they come first, each by itself.
+    async fn certificates_as_permissions(&self) -> Result<Permissions, AgentError> {
+        let recipients = self.state.lock().await.recipients.clone();
+        let entrance = &self.sender.entrance;
+        let fetched: Vec<_> = stream::iter(recipients.iter().enumerate())
+            .map(async |(index, r)| (index, fetch_directly(entrance, &r.address).await))
+            .buffered(RECIPIENTS_AT_ONCE)
+            .collect()
+            .await;
         let mut permissions = Vec::new();
-        for recipient in recipients {
-            match fetch_directly(&self.sender.entrance, &recipient.address).await {
+        for ((index, fetched), recipient) in fetched.into_iter().zip(&recipients) {
+            let waits = matches!(recipient.progress, Progress::Waiting | Progress::NoSuchRecipient);
+            match fetched {
                 Ok(certificate) => {
-                    let certificate = Box::new(certificate.to_unverified());
-                    permissions.push(DeletePermission::Certificate(certificate));
+                    let permission = Box::new(certificate.to_unverified());
+                    permissions.push(DeletePermission::Certificate(permission));
+                    self.has_found(index, certificate);
+                    if waits {
+                        // What was stored before may lack this one's permission: it is stored again, with all.
+                        self.state.lock().await.stored.fill(None);
+                    }
                 }
-                Err(AgentError::NoSuchRecipient) => {}
-                Err(error) => return Err(error),
+                Err(AgentError::NoSuchRecipient) if waits => {
+                    self.record(index, Progress::NoSuchRecipient).await?;
+                }
+                Err(error) if waits => self.note(|outcome| outcome.error = Some(error)),
+                Err(_) => {}
             }
         }
         Ok(Permissions::Certificates(permissions))
     }
 
-    async fn courier(
+    /// When all bodies were stored; whoever needs that first has it done. `None` if it failed.
+    pub(super) async fn bodies(&self) -> Option<Instant> {
+        *self.bodies.get_or_init(|| async { self.store_parts().await.then(Instant::now) }).await
+    }
+
+    /// Stores every part that has no quorum: whether all have.
+    async fn store_parts(&self) -> bool {
+        let missing: Vec<usize> = {
+            let (state, current) = (self.state.lock().await, now());
+            (0..self.parts.len()).filter(|part| !state.is_stored(*part, current)).collect()
+        };
+        let stored: Vec<Result<(), AgentError>> = stream::iter(missing)
+            .map(|index| self.store_part(index))
+            .buffer_unordered(PARTS_AT_ONCE)
+            .collect()
+            .await;
+        let mut all = true;
+        for error in stored.into_iter().filter_map(Result::err) {
+            all = false;
+            self.note(|outcome| outcome.error = Some(error));
+        }
+        all
+    }
+
+    async fn store_part(&self, index: usize) -> Result<(), AgentError> {
+        let Some(part) = self.parts.get(index) else { return Ok(()) };
+        let network = self.sender.entrance.network();
+        let key = part.part.message_id.key(&network.name);
+        let mut courier = self.courier(key, Purpose::Body).await?;
+        let request = Request::Store(Store {
+            key,
+            kind: ObjectKind::Body,
+            object: part.object.clone(),
+            deleters: self.permissions.for_part(&part.part.message_id),
+            nonce: self.nonce(&part.nonce),
+        });
+        let receipts = self.deposit(&mut *courier, &request).await?;
+        self.note(|outcome| lower(&mut outcome.body_receipts, receipts));
+        let mut state = self.state.lock().await;
+        if let Some(stored) = state.stored.get_mut(index) {
+            *stored = Some(now());
+        }
+        self.sender.outbox.update(self.id, &state)
+    }
+
+    pub(super) async fn courier(
         &self,
-        key: anon::position::Key,
+        key: Key,
         purpose: Purpose,
-        direct: bool,
     ) -> Result<Box<dyn Courier>, AgentError> {
         let entrance = Arc::clone(&self.sender.entrance);
-        if direct {
+        if self.direct {
             return Ok(Box::new(DirectCourier::new(entrance, key, purpose)?));
         }
         let scheme = Arc::clone(&self.sender.scheme);
         Ok(Box::new(AnonymousCourier::open(scheme, entrance, key, purpose).await?))
     }
 
-    /// Stores every part that has no quorum yet: the fewest receipts that one got.
-    async fn store_parts(
+    /// Has a request performed at the replicas until a quorum has given receipts: how many did.
+    pub(super) async fn deposit(
         &self,
-        permissions: &Permissions,
-        direct: bool,
-    ) -> Result<Vec<StoredPart>, AgentError> {
-        let stored = self.state.lock().await.stored.clone();
-        let results: Vec<Result<Option<StoredPart>, AgentError>> =
-            stream::iter(self.parts.iter().enumerate())
-                .map(async |(index, part)| {
-                    if stored.get(index).copied().unwrap_or(false) {
-                        return Ok(None);
-                    }
-                    self.store_part(index, part, permissions, direct).await.map(Some)
-                })
-                .buffer_unordered(PARTS_AT_ONCE)
-                .collect()
-                .await;
-        results.into_iter().filter_map(Result::transpose).collect()
-    }
-
-    /// Gives up the permissions of recipients whom the network does not know: nobody else would ever delete
-    /// what was stored for them.
-    async fn withdraw(&self, stored: &mut [StoredPart]) {
-        let recipients = self.state.lock().await.recipients.clone();
-        let unknown = recipients.iter().filter(|r| r.progress == Progress::NoSuchRecipient);
-        let network = &self.sender.entrance.network().id;
-        for recipient in unknown {
-            let seed = DeleteSeed::from_bytes(recipient.delete_seed);
-            for part in &mut *stored {
-                let (key, secret) = (part.courier.key(), seed.secret(&part.message_id));
-                for node in &part.replicas {
-                    let deletion = Deletion::sign(&secret, network, key, node.node(), now());
-                    let request = Request::Delete(deletion);
-                    // What is not reached goes when its retention ends.
-                    let _ = part.courier.perform(std::slice::from_ref(node), &request).await;
-                }
-            }
-        }
-    }
-
-    async fn store_part(
-        &self,
-        index: usize,
-        part: &OutgoingPart,
-        permissions: &Permissions,
-        direct: bool,
-    ) -> Result<StoredPart, AgentError> {
-        let network = self.sender.entrance.network();
-        let key = part.part.message_id.key(&network.name);
-        let mut courier = self.courier(key, Purpose::Body, direct).await?;
-        let store = Store {
-            key,
-            kind: ObjectKind::Body,
-            object: part.object.clone(),
-            deleters: permissions.for_part(&part.part.message_id),
-            nonce: part.nonce,
-        };
-        let mut tally =
-            self.tally(ReceiptKind::Stored, key, store.digest(), store.object.len(), part.nonce);
-        let entrance = &self.sender.entrance;
-        let request = Request::Store(store);
-        let replicas =
-            deposit(&mut *courier, &request, &mut tally, network.quorum, entrance).await?;
-        let mut state = self.state.lock().await;
-        if let Some(stored) = state.stored.get_mut(index) {
-            *stored = true;
-        }
-        self.sender.outbox.update(self.id, &state)?;
-        let (message_id, receipts) = (part.part.message_id, tally.len());
-        Ok(StoredPart { message_id, receipts, courier, replicas })
-    }
-
-    fn tally(
-        &self,
-        kind: ReceiptKind,
-        key: anon::position::Key,
-        digest: [u8; 32],
-        size: usize,
-        nonce: [u8; 16],
-    ) -> Tally {
-        let network = self.sender.entrance.network().id;
-        let size = u64::try_from(size).unwrap_or(u64::MAX);
-        Tally::new(Expected {
-            network,
-            kind,
-            key,
-            digest,
-            size,
-            nonce,
-            keep_until: now().after(KEEP),
-        })
-    }
-
-    /// What a recipient needs before the bodies are stored: a certificate, and a way to the inboxes, unless the
-    /// delay is so long that nodes would close it meanwhile.
-    async fn prepare_recipient(
-        &self,
-        recipient: &OutgoingRecipient,
-        direct: bool,
-        delay: Duration,
-    ) -> Result<(AddressCertificate, Option<Box<dyn Courier>>), AgentError> {
-        let address = &recipient.address;
-        let courier = async {
-            if delay > MAX_IDLE {
-                return Ok(None);
-            }
-            self.courier(address.inbox(), Purpose::Inbox, direct).await.map(Some)
-        };
-        let (certificate, courier) = future::join(self.certificate(address, direct), courier).await;
-        Ok((certificate?, courier?))
-    }
-
-    async fn courier_to_inbox(
-        &self,
-        index: usize,
-        direct: bool,
-    ) -> Result<Box<dyn Courier>, AgentError> {
-        let recipient = self.state.lock().await.recipients.get(index).cloned();
-        let inbox = recipient.ok_or(AgentError::NoSuchRecipient)?.address.inbox();
-        self.courier(inbox, Purpose::Inbox, direct).await
-    }
-
-    /// A recipient's certificate: the one in the vault while it is fresh, else the network's, by a channel of its
-    /// own. Only an address that is its keys' fingerprint is never given other keys.
-    async fn certificate(
-        &self,
-        address: &Address,
-        direct: bool,
-    ) -> Result<AddressCertificate, AgentError> {
-        let entrance = &self.sender.entrance;
-        if direct {
-            return fetch_directly(entrance, address).await;
-        }
-        let vault = self.sender.outbox.vault();
-        let lasts = address.is_self_certifying();
-        if lasts && let Some(known) = known::read(vault, entrance.network(), address)? {
-            return Ok(known);
-        }
-        let certificate = fetch_anonymously(&self.sender.scheme, entrance, address).await?;
-        if lasts {
-            known::add(vault, entrance.network(), &certificate);
-        }
-        Ok(certificate)
-    }
-
-    /// Appends one recipient's notification; it is sealed once and for all, on disk before it is sent.
-    async fn append(
-        &self,
-        index: usize,
-        certificate: &AddressCertificate,
         courier: &mut dyn Courier,
+        request: &Request,
     ) -> Result<usize, AgentError> {
-        let recipient = self.state.lock().await.recipients.get(index).cloned();
-        let Some(recipient) = recipient else { return Ok(0) };
-        let notification = match recipient.progress {
-            Progress::Sealed(notification) => notification.into_vec(),
-            _ => {
-                let sealed = self.seal(&recipient, certificate).await?;
-                self.record(index, Progress::Sealed(ByteBuf::from(sealed.clone()))).await?;
-                sealed
-            }
-        };
-        let append =
-            Append { inbox: recipient.address.inbox(), notification, nonce: recipient.nonce };
-        let size = append.notification.len();
-        let mut tally =
-            self.tally(ReceiptKind::Appended, append.inbox, append.digest(), size, recipient.nonce);
-        let quorum = self.sender.entrance.network().quorum;
         let entrance = &self.sender.entrance;
-        deposit(courier, &Request::AppendInbox(append), &mut tally, quorum, entrance).await?;
-        self.record(index, Progress::Delivered).await?;
+        let expected = Expected::of(request, entrance.network().id, now().after(KEEP));
+        let mut tally = Tally::new(expected.ok_or(AgentError::BadAnswer)?);
+        deposit(courier, request, &mut tally, entrance).await?;
         Ok(tally.len())
     }
 
-    async fn seal(
-        &self,
-        recipient: &OutgoingRecipient,
-        certificate: &AddressCertificate,
-    ) -> Result<Vec<u8>, AgentError> {
-        let state = self.state.lock().await;
-        // A direct mail's bodies name the recipient's certificate, an anonymous one's a one-time key.
-        let delete = (!state.direct).then(|| DeleteSeed::from_bytes(recipient.delete_seed));
-        let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
-        let to = recipient.address.clone();
-        let headers = Headers::new(to, state.created, &state.subject, state.size, &parts, delete)
-            .answered_at(state.reply_to.clone());
-        let headers = if state.signed {
-            let network = self.sender.entrance.network();
-            let own = self.sender.account.certificate(network, now());
-            let own = own.map_err(|_| AgentError::Mail(anon::mail::MailError::BadSignature))?;
-            headers.signed(self.sender.account.signing(), &own)
-        } else {
-            headers
-        };
-        Ok(seal_notification(&headers, certificate, &mut rand::rng())?)
+    /// A nonce for receipts of this attempt: those of an earlier one are worth nothing in it.
+    pub(super) fn nonce(&self, of: &[u8; 16]) -> [u8; 16] {
+        let digest = Sha256::new().chain_update(self.salt).chain_update(of).finalize();
+        digest.first_chunk().copied().unwrap_or_default()
     }
 
-    async fn record(&self, index: usize, progress: Progress) -> Result<(), AgentError> {
+    /// Notes something in what comes of the attempt.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Outcome)) {
+        change(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A certificate that was found in this attempt.
+    pub(super) fn found(&self, index: usize) -> Option<AddressCertificate> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+    }
+
+    fn has_found(&self, index: usize, certificate: AddressCertificate) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(index, certificate);
+    }
+
+    /// How long a recipient's notification waits once the bodies are stored.
+    pub(super) fn draw_delay(&self) -> Duration {
+        if self.direct { Duration::ZERO } else { random_delay(self.sender.delay) }
+    }
+
+    /// One recipient, as it is now.
+    pub(super) async fn recipient(&self, index: usize) -> Result<OutgoingRecipient, AgentError> {
+        let recipient = self.state.lock().await.recipients.get(index).cloned();
+        recipient.ok_or(AgentError::NoSuchRecipient)
+    }
+
+    /// Looks at how far the mail is.
+    pub(super) async fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&*self.state.lock().await)
+    }
+
+    /// Records how far one recipient is.
+    pub(super) async fn record(&self, index: usize, progress: Progress) -> Result<(), AgentError> {
         let mut state = self.state.lock().await;
         if let Some(recipient) = state.recipients.get_mut(index) {
             recipient.progress = progress;
         }
         self.sender.outbox.update(self.id, &state)
     }
+}
+
+/// The fewest receipts so far; zero: there were none.
+pub(super) fn lower(fewest: &mut usize, receipts: usize) {
+    *fewest = if *fewest == 0 { receipts } else { receipts.min(*fewest) };
 }

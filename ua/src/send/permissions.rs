@@ -17,14 +17,6 @@ pub(super) enum Permissions {
 }
 
 impl Permissions {
-    /// Whether what is stored with them could never be deleted: no recipient of a direct mail exists.
-    pub(super) const fn is_for_nobody(&self) -> bool {
-        match self {
-            Self::OneTime(_) => false,
-            Self::Certificates(certificates) => certificates.is_empty(),
-        }
-    }
-
     pub(super) fn for_part(&self, part: &MessageId) -> Vec<DeletePermission> {
         match self {
             Self::OneTime(recipients) => recipients

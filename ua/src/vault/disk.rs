@@ -4,10 +4,11 @@
 //! by one rename, and the directory is flushed: after a crash a name shows the old bytes or the
 //! new ones. Files have mode 600, the directory 700.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
@@ -15,8 +16,10 @@ use tempfile::NamedTempFile;
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// The most files or directories of one name that are set aside for one reason.
 const MAX_ASIDE: usize = 99;
-/// The file that [`lock_dir`] locks.
-const LOCK_FILE: &str = ".lock";
+/// The file that whoever works in a directory holds shared, and whoever is alone there for a moment exclusively.
+const PRESENCE_FILE: &str = ".present";
+/// How long [`lock_within`] waits between two looks at a lock that another holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Creates `dir` (and its parents) if missing and takes it from group and others.
 pub(super) fn prepare_dir(dir: &Path) -> io::Result<()> {
@@ -102,23 +105,46 @@ pub(super) fn remove(dir: &Path, name: &str) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Locks `dir` against other processes until the file is dropped, and sweeps away the temporary
-/// files that a crash left behind. `WouldBlock` if another holds the lock.
-pub(super) fn lock_dir(dir: &Path) -> io::Result<File> {
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(dir.join(LOCK_FILE))?;
-    lock.try_lock()?;
+/// Says that this process works in `dir`, until the file is dropped. Where no other does, the temporary files that a
+/// crash left behind are swept away first: what another process is writing at this moment is never touched.
+pub(super) fn be_present(dir: &Path) -> io::Result<File> {
+    let presence = lock_file(dir, PRESENCE_FILE)?;
+    match presence.try_lock() {
+        Ok(()) => sweep(dir)?,
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    presence.lock_shared()?;
+    Ok(presence)
+}
+
+fn sweep(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
             fs::remove_file(entry.path())?;
         }
     }
-    Ok(lock)
+    Ok(())
+}
+
+/// Opens a file of `dir` that is there to be locked.
+pub(super) fn lock_file(dir: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(name))
+}
+
+/// Locks a file for this process alone until it is dropped; `WouldBlock` if another has it for longer than `patience`.
+pub(super) fn lock_within(file: File, patience: Duration) -> io::Result<File> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A flushed temporary file of mode 600 in `dir`; removed again if it is not persisted.
@@ -156,8 +182,8 @@ mod tests {
         prepare_dir(&found).unwrap();
         assert_eq!(mode(&found), 0o700);
         replace(&found.join("file"), b"x").unwrap();
-        drop(lock_dir(&found).unwrap());
-        assert_eq!((mode(&found.join("file")), mode(&found.join(LOCK_FILE))), (0o600, 0o600));
+        drop(be_present(&found).unwrap());
+        assert_eq!((mode(&found.join("file")), mode(&found.join(PRESENCE_FILE))), (0o600, 0o600));
     }
 
     #[test]
@@ -206,15 +232,33 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_excludes_and_sweeps() {
+    fn what_a_crash_left_is_swept_by_whoever_is_alone() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join(".tmp-left"), b"half").unwrap();
+        let left = root.path().join(".tmp-left");
+        fs::write(&left, b"half").unwrap();
         fs::write(root.path().join("kept"), b"whole").unwrap();
-        let held = lock_dir(root.path()).unwrap();
-        assert!(!root.path().join(".tmp-left").exists());
-        assert!(root.path().join("kept").exists());
-        assert_eq!(lock_dir(root.path()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        drop(held);
-        assert!(lock_dir(root.path()).is_ok());
+        let first = be_present(root.path()).unwrap();
+        assert!(!left.exists() && root.path().join("kept").exists());
+        // Another process is at work: this may be what it is writing.
+        fs::write(&left, b"half").unwrap();
+        let second = be_present(root.path()).unwrap();
+        assert!(left.exists());
+        drop((first, second));
+        let _third = be_present(root.path()).unwrap();
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn a_lock_excludes_until_it_is_dropped_and_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let take = |patience| lock_within(lock_file(root.path(), ".lock").unwrap(), patience);
+        let held = take(Duration::ZERO).unwrap();
+        assert_eq!(take(Duration::ZERO).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| take(Duration::from_secs(30)).is_ok());
+            std::thread::sleep(LOOK_AGAIN * 3);
+            drop(held);
+            assert!(waiting.join().unwrap());
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! `cutout fetch --watch`: each address at random times of its own, so that neither the times nor the order of
 //! readings tell that two addresses have one reader.
 //!
-//! Between readings the home is closed: `cutout send` works beside it.
+//! Other commands work beside it; another `cutout fetch` waits for a reading to end.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,11 @@ use crate::{
     receive::Fetched,
     session::random_delay,
     terminal::{Failure, tell},
-    vault::{Passphrase, VaultError},
+    vault::Passphrase,
 };
 
 /// How often one's own certificate is looked after: mostly it is there.
 const CHECK: Duration = Duration::from_secs(6 * 3_600);
-/// How long to wait for a home that another command has open.
-const BUSY: Duration = Duration::from_secs(2);
 /// The least time between two looks at which addresses there are.
 const LEAST: Duration = Duration::from_millis(500);
 
@@ -39,7 +37,7 @@ struct Turn {
 pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
     let directory = global.directory()?;
     let passphrase = global.passphrase("Passphrase: ")?;
-    drop(open(&directory, &passphrase).await?);
+    drop(Home::open(&directory, &passphrase)?);
     tell(format!("Reading every {seconds} s on average. Ctrl-C ends it."));
     let work = watch(global, args, Duration::from_secs(seconds), &directory, &passphrase);
     tokio::select! {
@@ -64,7 +62,7 @@ async fn watch(
             return Ok(());
         };
         tokio::time::sleep_until(next.into()).await;
-        let home = open(directory, passphrase).await?;
+        let home = Home::open(directory, passphrase)?;
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
@@ -90,16 +88,6 @@ async fn watch(
         for name in Account::replies(home.vault())? {
             let fresh = || Turn { next: Instant::now() + random_delay(mean), checked: None };
             turns.entry(name).or_insert_with(fresh);
-        }
-    }
-}
-
-/// Opens the home as soon as no other command has it.
-async fn open(directory: &std::path::Path, passphrase: &Passphrase) -> Result<Home, Failure> {
-    loop {
-        match Home::open(directory, passphrase) {
-            Err(crate::home::HomeError::Vault(VaultError::InUse)) => tokio::time::sleep(BUSY).await,
-            opened => return Ok(opened?),
         }
     }
 }

@@ -1,0 +1,158 @@
+//! One recipient of one attempt: the certificate, the delay, the notification.
+
+use std::time::Duration;
+
+use anon::{
+    certificate::AddressCertificate,
+    mail::{DeleteSeed, Headers, MailError, seal_notification},
+    request::{Append, Request},
+};
+use futures::future;
+use node::now;
+use serde_bytes::ByteBuf;
+
+use super::attempt::{Attempt, lower};
+use crate::{
+    certificates::{fetch_anonymously, known},
+    courier::Courier,
+    error::AgentError,
+    event::{Event, Purpose},
+    outbox::{OutgoingRecipient, Progress},
+};
+
+/// The longest that channels are left to stand while a delay passes; nodes close silent ones after 120 s.
+const MAX_IDLE: Duration = Duration::from_secs(60);
+
+/// What a notification needs: the recipient's certificate, unless it is sealed already, and perhaps a way to the inboxes.
+type Prepared = (Option<AddressCertificate>, Option<Box<dyn Courier>>);
+
+impl Attempt<'_> {
+    /// Serves one recipient: prepares what can be prepared, waits for the bodies, so that whoever reads a notification
+    /// finds them, and for the random delay, and appends the notification. If it is `hurried` the way to the inboxes is
+    /// made at once; else not before the recipient is known to exist.
+    pub(super) async fn serve(&self, index: usize, hurried: bool) -> Result<(), AgentError> {
+        let delay = self.draw_delay();
+        let Ok(place) = self.places.acquire().await else { return Ok(()) };
+        let (certificate, courier) = self.prepare(index, hurried && delay <= MAX_IDLE).await?;
+        drop(place);
+        // That they could not be stored is noted already.
+        let Some(stored) = self.bodies().await else { return Ok(()) };
+        self.let_others_pass(delay.saturating_sub(stored.elapsed())).await;
+        let Ok(_place) = self.places.acquire().await else { return Ok(()) };
+        self.announce(index, certificate, courier).await
+    }
+
+    /// Waits a random time, so that whoever sees a body stored and a notification appended cannot match the
+    /// two by time. The mail is in the outbox meanwhile.
+    async fn let_others_pass(&self, delay: Duration) {
+        if !delay.is_zero() {
+            let seconds = delay.as_secs();
+            self.sender.entrance.listener().on(&Event::Waiting { seconds });
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn prepare(&self, index: usize, hurried: bool) -> Result<Prepared, AgentError> {
+        let recipient = self.recipient(index).await?;
+        let courier = async {
+            if !hurried {
+                return Ok(None);
+            }
+            self.courier(recipient.address.inbox(), Purpose::Inbox).await.map(Some)
+        };
+        let certificate = self.certificate(index, &recipient);
+        let (certificate, courier) = future::join(certificate, courier).await;
+        Ok((certificate?, courier?))
+    }
+
+    /// A recipient's certificate, where the notification is still to be sealed: the one in the vault while it is fresh,
+    /// else the network's, by a channel of its own. Only an address that is its keys' fingerprint is never given other
+    /// keys.
+    async fn certificate(
+        &self,
+        index: usize,
+        recipient: &OutgoingRecipient,
+    ) -> Result<Option<AddressCertificate>, AgentError> {
+        if matches!(recipient.progress, Progress::Sealed(_)) {
+            return Ok(None);
+        }
+        if let Some(found) = self.found(index) {
+            return Ok(Some(found));
+        }
+        let (vault, entrance) = (self.sender.outbox.vault(), &self.sender.entrance);
+        let address = &recipient.address;
+        let lasts = address.is_self_certifying();
+        if lasts && let Some(known) = known::read(vault, entrance.network(), address)? {
+            return Ok(Some(known));
+        }
+        let certificate = fetch_anonymously(&self.sender.scheme, entrance, address).await?;
+        if lasts {
+            known::add(vault, entrance.network(), &certificate);
+        }
+        Ok(Some(certificate))
+    }
+
+    /// Appends one recipient's notification.
+    async fn announce(
+        &self,
+        index: usize,
+        certificate: Option<AddressCertificate>,
+        courier: Option<Box<dyn Courier>>,
+    ) -> Result<(), AgentError> {
+        let recipient = self.recipient(index).await?;
+        let inbox = recipient.address.inbox();
+        let mut courier = match courier {
+            Some(courier) => courier,
+            None => self.courier(inbox, Purpose::Inbox).await?,
+        };
+        let notification = self.notification(index, &recipient, certificate).await?;
+        let nonce = self.nonce(&recipient.nonce);
+        let append = Append { inbox, notification, nonce };
+        let receipts = self.deposit(&mut *courier, &Request::AppendInbox(append)).await?;
+        self.note(|outcome| lower(&mut outcome.inbox_receipts, receipts));
+        self.record(index, Progress::Delivered).await
+    }
+
+    /// One recipient's notification; it is sealed once and for all, on disk before it is sent.
+    async fn notification(
+        &self,
+        index: usize,
+        recipient: &OutgoingRecipient,
+        certificate: Option<AddressCertificate>,
+    ) -> Result<Vec<u8>, AgentError> {
+        if let Progress::Sealed(notification) = &recipient.progress {
+            return Ok(notification.to_vec());
+        }
+        let certificate = certificate.ok_or(AgentError::NotFoundOut)?;
+        let sealed = self.seal(recipient, &certificate).await?;
+        self.record(index, Progress::Sealed(ByteBuf::from(sealed.clone()))).await?;
+        Ok(sealed)
+    }
+
+    async fn seal(
+        &self,
+        recipient: &OutgoingRecipient,
+        certificate: &AddressCertificate,
+    ) -> Result<Vec<u8>, AgentError> {
+        let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
+        let to = recipient.address.clone();
+        // A direct mail's bodies name the recipient's certificate, an anonymous one's a one-time key.
+        let delete = (!self.direct).then(|| DeleteSeed::from_bytes(recipient.delete_seed));
+        let (headers, is_signed) = self
+            .with_state(|state| {
+                let (created, size) = (state.created, state.size);
+                let headers = Headers::new(to, created, &state.subject, size, &parts, delete);
+                (headers.answered_at(state.reply_to.clone()), state.signed)
+            })
+            .await;
+        let headers = if is_signed {
+            let account = self.sender.account;
+            let own = account.certificate(self.sender.entrance.network(), now());
+            let own = own.map_err(|_| AgentError::Mail(MailError::BadSignature))?;
+            headers.signed(account.signing(), &own)
+        } else {
+            headers
+        };
+        Ok(seal_notification(&headers, certificate, &mut rand::rng())?)
+    }
+}
