@@ -61,11 +61,18 @@ impl Walk {
         user
     }
 
-    /// Nodes numbered so far start by README's own line, with other numbers in it.
+    /// Nodes with these numbers start by README's own line, and meet.
     async fn add_nodes(&mut self, block: &str, first: usize, last: usize) {
-        assert!(block.contains("$(seq 2 16)"), "{block}");
-        let block = block.replace("$(seq 2 16)", &format!("$(seq {first} {last})"));
-        self.shell.run(&block).await;
+        let (start, wait) = block.split_once('\n').unwrap();
+        assert!(start.contains("$(seq 2 16)") && wait == "sleep 30", "{block}");
+        let start = start.replace("$(seq 2 16)", &format!("$(seq {first} {last})"));
+        self.shell.run(&start).await;
+        // README's wait is for mail; to be counted takes one epoch.
+        if last == 16 {
+            self.shell.run(wait).await
+        } else {
+            self.shell.run("sleep 15").await
+        };
     }
 
     /// With so few nodes nothing is sent anonymously, the sender is told how many are missing, and the mail is kept; README's
@@ -138,5 +145,6 @@ fn bob() -> Address {
     Address::parse("bob@demo.alt").unwrap()
 }
 
-/// As long as it takes until the nodes of this walk have another epoch, and some.
-const NEXT_EPOCH: Duration = Duration::from_secs(11);
+/// How long it takes until a node that says nothing is silent in all rosters of this walk: an epoch and a half, and one
+/// epoch more until everybody has compared.
+const UNTIL_SILENT: Duration = Duration::from_secs(28);

@@ -40,7 +40,7 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if three far ends agree that a quorum of the replicas has none ([`Absence`]);
+/// [`AgentError::NoSuchRecipient`] if three far ends agree that a quorum of the replicas has none;
 /// [`AgentError::NotFoundOut`] if too many bring too little to say.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
