@@ -118,9 +118,10 @@ pub fn flip_port(path: &Path) {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all(&bytes).unwrap();
 }
 
-/// Copies a directory and all in it.
+/// Copies a directory and all in it, modes as well.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let at = to.join(entry.file_name());
