@@ -91,7 +91,9 @@ impl Damage {
 
 /// The first file of this pattern.
 fn find(directory: &Path, file: &str) -> PathBuf {
-    let Some((before, after)) = file.split_once('*') else { return directory.join(file) };
+    let Some((before, after)) = file.split_once('*') else {
+        return directory.join(file.trim_end_matches('/'));
+    };
     let (folder, before) = before.rsplit_once('/').unwrap();
     let mut names: Vec<String> = fs::read_dir(directory.join(folder))
         .unwrap()

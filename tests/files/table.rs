@@ -41,7 +41,10 @@ impl Row {
 
     /// The file's name as a refusal has it, without what differs from file to file.
     fn name(&self) -> &str {
-        self.file.split('*').next().unwrap().trim_end_matches('/')
+        match self.file.as_str() {
+            "mail/" => "Maildir",
+            file => file.split('*').next().unwrap().trim_end_matches('/'),
+        }
     }
 }
 
