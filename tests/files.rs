@@ -103,7 +103,7 @@ async fn each_damage_of_a_users_file_is_met_as_the_table_says() {
     let rows = table("## A user's directory");
     assert!(rows.len() > 12, "the table is there");
     for row in rows.iter().filter(|row| !WITH_NETWORK.contains(&row.file.as_str())) {
-        for damage in Damage::ALL {
+        for damage in Damage::ALL.into_iter().filter(|damage| *damage != Damage::DiskFull) {
             try_cell(&profile, row, damage).await;
         }
     }
@@ -244,7 +244,7 @@ async fn a_full_disk_is_named_and_nothing_half_written_stays() {
             assert!(told.contains("warning: cannot write vault/nodes: No space left"), "{context}");
             continue;
         }
-        cell.check(&Row { file: String::new(), ..row.clone() }, &output, &context);
+        cell.check(&row.unnamed(), &output, &context);
         assert!(
             told.contains("No space left on device") && told.contains("make room"),
             "{context}"

@@ -105,11 +105,10 @@ async fn a_damaged_network_file_is_refused_by_all_who_read_it() {
 async fn a_damaged_vault_says_so_and_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let alice = user_without_nodes(&directory).await;
-    let remedy = "restore it from a copy";
-    for (name, cause) in [
-        ("vault", "the vault file is damaged"),
-        ("account", "a sealed file is damaged or was moved to another name"),
-    ] {
+    let remedy = "restore that file from your backup; nothing was changed";
+    for (name, cause) in
+        [("vault", "vault/vault is damaged"), ("account", "vault/account is damaged")]
+    {
         let path = alice.home.join("vault").join(name);
         let whole = std::fs::read(&path).unwrap();
         for damage in [flip_a_bit, cut_short, empty] {

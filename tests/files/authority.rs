@@ -137,11 +137,7 @@ async fn an_authority_on_a_full_disk_says_so() {
         let output = place.user.run(args.iter().copied()).await;
         let told = text(&output.stderr);
         let context = format!("{} on a full disk: {told}", row.file);
-        row.cell(Damage::DiskFull).check(
-            &Row { file: String::new(), ..row.clone() },
-            &output,
-            &context,
-        );
+        row.cell(Damage::DiskFull).check(&row.unnamed(), &output, &context);
         assert!(
             told.contains("No space left on device") && told.contains("make room"),
             "{context}"

@@ -91,7 +91,9 @@ impl Damage {
 
 /// The first file of this pattern.
 fn find(directory: &Path, file: &str) -> PathBuf {
-    let Some((before, after)) = file.split_once('*') else { return directory.join(file) };
+    let Some((before, after)) = file.split_once('*') else {
+        return directory.join(file.trim_end_matches('/'));
+    };
     let (folder, before) = before.rsplit_once('/').unwrap();
     let mut names: Vec<String> = fs::read_dir(directory.join(folder))
         .unwrap()
@@ -118,9 +120,10 @@ pub fn flip_port(path: &Path) {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all(&bytes).unwrap();
 }
 
-/// Copies a directory and all in it.
+/// Copies a directory and all in it, modes as well.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let at = to.join(entry.file_name());

@@ -68,11 +68,7 @@ async fn full_disk(bob: &User, rows: &[Row]) {
     ] {
         let row = rows.iter().find(|row| row.file == file).unwrap();
         let context = format!("{file} on a full disk: {}", text(&output.stderr));
-        row.cell(Damage::DiskFull).check(
-            &Row { file: String::new(), ..row.clone() },
-            &output,
-            &context,
-        );
+        row.cell(Damage::DiskFull).check(&row.unnamed(), &output, &context);
         assert!(
             context.contains("No space left on device") && context.contains("make room"),
             "{context}"

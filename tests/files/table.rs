@@ -34,9 +34,17 @@ impl Row {
         self.cells[place]
     }
 
+    /// The same for a command that meets another file first: on a full disk the first write fails.
+    pub fn unnamed(&self) -> Self {
+        Self { file: String::new(), cells: self.cells.clone() }
+    }
+
     /// The file's name as a refusal has it, without what differs from file to file.
     fn name(&self) -> &str {
-        self.file.split('*').next().unwrap().trim_end_matches('/')
+        match self.file.as_str() {
+            "mail/" => "Maildir",
+            file => file.split('*').next().unwrap().trim_end_matches('/'),
+        }
     }
 }
 

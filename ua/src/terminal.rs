@@ -134,7 +134,8 @@ impl From<HomeError> for Failure {
             ),
             HomeError::Network(_) => (
                 78,
-                "check the network file in this directory, or put a new copy there: whoever runs the network has it",
+                "check the network file (network.toml in this directory, unless you named another), or put a new copy there: \
+                 whoever runs the network has it",
             ),
             HomeError::NoHome => (78, "name a directory with --home"),
             HomeError::Io { source, .. } => (74, disk_remedy(source)),

@@ -470,12 +470,20 @@ mod tests {
     }
 
     #[test]
-    fn an_opened_directory_is_made_private_and_printed_never() {
-        let (root, _) = vault();
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let vault = Vault::open(root.path(), &passphrase("right")).unwrap();
-        let mode = fs::metadata(root.path()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        assert_eq!(format!("{vault:?}"), "Vault([scrubbed])");
+    fn an_opened_directory_is_made_private_and_said_and_printed_never() {
+        let (root, vault) = vault();
+        vault.write("identity", b"x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let file = root.path().join("identity");
+        for (path, open, private) in [(root.path(), 0o755, 0o700), (&file, 0o644, 0o600)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(open)).unwrap();
+            let vault = Vault::open(root.path(), &passphrase("right")).unwrap();
+            assert_eq!(mode(path), private);
+            let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+            let ear = std::sync::Arc::clone(&said);
+            vault.on_notice(move |text| ear.lock().unwrap().push(text.to_owned()));
+            assert!(said.lock().unwrap()[0].contains("other users of this machine"));
+            assert_eq!(format!("{vault:?}"), "Vault([scrubbed])");
+        }
     }
 }
