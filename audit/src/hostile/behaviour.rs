@@ -146,7 +146,7 @@ impl Hostile {
     fn lines(&self) -> Vec<(NodeId, String)> {
         let text = self.0.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
         let node = |line: &str| {
-            let (node, names) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            let (node, names) = line.trim().split_once(' ').unwrap_or_else(|| (line.trim(), ""));
             let bytes = HEXLOWER_PERMISSIVE.decode(node.as_bytes()).ok()?;
             Some((NodeId(bytes.try_into().ok()?), names.to_owned()))
         };
