@@ -298,7 +298,7 @@ async fn watch(watcher: &Agent, lives: &Mutex<Lives>, over: &AtomicBool) -> Know
         total += known;
         next_epoch().await;
     }
-    roster.write(&watcher.vault);
+    roster.write(&watcher.vault).unwrap();
     total
 }
 
