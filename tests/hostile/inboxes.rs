@@ -5,7 +5,7 @@ use anon::{
     certificate::{Address, AddressClaims, NodeId, UnverifiedAddressCertificate},
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
-    request::{Request, Response},
+    request::{InboxPage, InboxQuery, Request, Response},
     time::{MAX_SKEW, Time},
     wire,
 };
@@ -14,6 +14,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::network::{Network, User, mail};
+
+/// What is asked for.
+const LIST: InboxQuery = InboxQuery::FROM_THE_OLDEST;
+
+fn list(proof: InboxProof) -> Request {
+    Request::ReadInbox { proof, query: LIST }
+}
 
 /// An inbox proof as it travels, every field at hand.
 #[derive(Clone, Serialize)]
@@ -45,7 +52,8 @@ impl Proof {
         time: Time,
     ) -> Self {
         let (node, network, nonce) = (node.id(), node.network().id, rand::random());
-        let claims = Claims { address, node, time, nonce, operation: [0; 32] };
+        let operation = Sha256::digest(wire::encode(&LIST)).into();
+        let claims = Claims { address, node, time, nonce, operation };
         let signature = secret.sign(labels::READ_INBOX, &network, &claims);
         Self { certificate, node, time, nonce, signature }
     }
@@ -126,7 +134,7 @@ fn bad_acknowledgements(
         ("the owner's, for no list", signed(bob, of(&[]), node, t)),
         ("the owner's, for another node", signed(bob, of(digests), other, t)),
         ("the owner's, too old", signed(bob, of(digests), node, early)),
-        ("the owner's, for reading", signed(bob, InboxOperation::Read, node, t)),
+        ("the owner's, for reading", signed(bob, InboxOperation::Read(&LIST), node, t)),
         ("the owner's certificate, another's key", by_stranger),
     ]
     .map(|(name, proof)| (name.to_owned(), proof))
@@ -152,7 +160,7 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             page.entries.iter().map(|entry| Sha256::digest(&entry.bytes).into()).collect();
         assert_eq!(digests.len(), 1);
         for (name, proof) in bad_reads(&bob, &eve, node, other) {
-            let answer = network.ask(node, &Request::ReadInbox(proof)).await;
+            let answer = network.ask(node, &list(proof)).await;
             assert_eq!(answer, Response::Refused, "read: {name}");
             attempts += 1;
         }
@@ -162,11 +170,14 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             attempts += 1;
         }
         // Eve may speak for her own inbox only, whatever she names.
-        let hers = signed(&eve, InboxOperation::Read, node, now());
-        let Response::Inbox(page) = network.ask(node, &Request::ReadInbox(hers)).await else {
-            panic!("an owner is refused");
-        };
-        assert!(page.notifications.is_empty());
+        let hers = signed(&eve, InboxOperation::Read(&LIST), node, now());
+        let nothing = InboxPage::List { digests: Vec::new(), next: None };
+        assert_eq!(network.ask(node, &list(hers)).await, Response::Inbox(nothing));
+        let query = InboxQuery::HandOver(digests.clone());
+        let hers = signed(&eve, InboxOperation::Read(&query), node, now());
+        let request = Request::ReadInbox { proof: hers, query };
+        let nothing = InboxPage::HandedOver(Vec::new());
+        assert_eq!(network.ask(node, &request).await, Response::Inbox(nothing));
         let hers = signed(&eve, InboxOperation::Acknowledge(&digests), node, now());
         let request = Request::Acknowledge { proof: hers, digests: digests.clone() };
         assert_eq!(network.ask(node, &request).await, Response::Acknowledged(0));
@@ -179,10 +190,10 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             node,
             now(),
         );
-        let read = Request::ReadInbox(proof.wired());
+        let read = list(proof.wired());
         assert!(matches!(network.ask(node, &read).await, Response::Inbox(_)), "the owner reads");
         assert_eq!(network.ask(node, &read).await, Response::Refused, "replayed");
-        let renewed = Request::ReadInbox(proof.with(|p| p.nonce[0] ^= 1).wired());
+        let renewed = list(proof.with(|p| p.nonce[0] ^= 1).wired());
         assert_eq!(network.ask(node, &renewed).await, Response::Refused, "replayed, renumbered");
 
         let usage = node.service().store().inbox_usage(inbox.0).await.unwrap();

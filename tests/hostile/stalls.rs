@@ -207,7 +207,7 @@ async fn a_silent_inbox_costs_a_reader_time_and_nothing_else() {
         let lies = Arc::clone(&counted);
         async move {
             match &asked.request {
-                Request::ReadInbox(_) | Request::Fetch { .. } if lies.tell().is_some() => {
+                Request::ReadInbox { .. } | Request::Fetch { .. } if lies.tell().is_some() => {
                     pending::<Response>().await
                 }
                 _ => asked.honestly().await,

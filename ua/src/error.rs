@@ -36,6 +36,9 @@ pub enum AgentError {
     /// Nobody holds a valid certificate for this address.
     #[error("no certificate for this address is stored in the network")]
     NoSuchRecipient,
+    /// No node that keeps the inbox answered, whichever way it was asked.
+    #[error("none of the nodes that keep this inbox answered")]
+    NoInbox,
     /// Certificates or lists disagree, attempt after attempt.
     #[error("{0}")]
     Disagreement(#[from] Disagreement),
@@ -90,6 +93,7 @@ impl AgentError {
             | Self::TooFewNodes
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
+            | Self::NoInbox
             | Self::Link(_)
             | Self::BadAnswer => 75,
             Self::Mail(_) => 65,
@@ -110,6 +114,7 @@ impl AgentError {
             Self::NoSuchRecipient => {
                 "check the address; its owner must have run `cutout init` or `cutout fetch` while connected"
             }
+            Self::NoInbox => "run `cutout fetch` again: your mail stays where it is",
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox` later"
             }

@@ -1,23 +1,32 @@
 //! What the paths of one mail owe each other: who has served does not serve again, and a guard that is near what a
 //! path is for makes way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
 use super::{Candidates, GuardedPath, draw_guarded};
 
+/// The most times that a far end serves in one reading.
+const MOST: u32 = 10_000;
+
 /// Who has served in one mail's channels, or stands ready to. No far end serves twice; no witness does where
-/// there are others.
+/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
 #[derive(Clone, Debug)]
 pub struct Served<Id> {
-    far_ends: BTreeSet<Id>,
+    /// How often each has served.
+    far_ends: BTreeMap<Id, u32>,
     witnesses: BTreeSet<Id>,
+    /// Those that do not serve again where there is anybody else.
+    apart: BTreeSet<Id>,
+    /// How often all others have served, as far as that is known.
+    floor: u32,
 }
 
 impl<Id> Default for Served<Id> {
     fn default() -> Self {
-        Self { far_ends: BTreeSet::new(), witnesses: BTreeSet::new() }
+        let (far_ends, witnesses) = (BTreeMap::new(), BTreeSet::new());
+        Self { far_ends, witnesses, apart: BTreeSet::new(), floor: 0 }
     }
 }
 
@@ -33,24 +42,77 @@ impl<Id: Copy + Ord> Served<Id> {
         avoid: &BTreeSet<Id>,
         rng: &mut R,
     ) -> Option<GuardedPath<C::Node>> {
-        let without_witnesses = || avoid.iter().chain(&self.far_ends);
-        let excluded = without_witnesses().chain(&self.witnesses).copied().collect();
-        draw_guarded(candidates, guard, middle, &excluded, rng).or_else(|| {
-            let excluded = without_witnesses().copied().collect();
-            draw_guarded(candidates, guard, middle, &excluded, rng)
-        })
+        let excluded = || avoid.iter().chain(self.far_ends.keys()).copied();
+        let without_witnesses = excluded().chain(self.witnesses.iter().copied()).collect();
+        draw_guarded(candidates, guard, middle, &without_witnesses, rng)
+            .or_else(|| draw_guarded(candidates, guard, middle, &excluded().collect(), rng))
+    }
+
+    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has served serves again only
+    /// once all others that may have served as often; who was set apart, only where there is nobody else.
+    ///
+    /// The path, and how often its far end has served at most.
+    pub fn draw_again<C: Candidates<Id = Id>, R: CryptoRng>(
+        &mut self,
+        candidates: &C,
+        guard: &C::Node,
+        middle: usize,
+        avoid: &BTreeSet<Id>,
+        rng: &mut R,
+    ) -> Option<(GuardedPath<C::Node>, u32)> {
+        if let Some(path) = self.draw(candidates, guard, middle, avoid, rng) {
+            return Some((path, 0));
+        }
+        let most = self.far_ends.values().max().copied().unwrap_or_default();
+        for times in self.floor..=most {
+            let mut often = self.oftener_than(times);
+            let everybody = draw_guarded(candidates, guard, middle, &often, rng).is_some();
+            if !everybody && times == self.floor && times < MOST {
+                self.floor += 1;
+            }
+            often.extend(avoid);
+            if let Some(path) = draw_guarded(candidates, guard, middle, &often, rng) {
+                return Some((path, times));
+            }
+        }
+        draw_guarded(candidates, guard, middle, avoid, rng).map(|path| (path, MOST))
+    }
+
+    /// Who has served oftener than this, and who is set apart.
+    fn oftener_than(&self, times: u32) -> BTreeSet<Id> {
+        let often = self.far_ends.iter().filter(|(_, served)| **served > times);
+        often.map(|(id, _)| *id).chain(self.apart.iter().copied()).collect()
     }
 
     /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.
     #[must_use]
     pub fn reserve(&mut self, far_end: Id, witness: Id) -> bool {
+        self.reserve_again(far_end, witness, 0)
+    }
+
+    /// Notes who is to serve. `false` if the far end has served oftener than `times` by now.
+    #[must_use]
+    pub fn reserve_again(&mut self, far_end: Id, witness: Id, times: u32) -> bool {
         self.witnesses.insert(witness);
-        self.far_ends.insert(far_end)
+        let served = self.far_ends.entry(far_end).or_default();
+        let is_free = *served <= times;
+        if is_free {
+            *served = served.saturating_add(1);
+        }
+        is_free
     }
 
     /// A far end that has heard of nothing may serve after all.
     pub fn release(&mut self, far_end: &Id) {
-        self.far_ends.remove(far_end);
+        match self.far_ends.get_mut(far_end) {
+            Some(served) if *served > 1 => *served -= 1,
+            _ => drop(self.far_ends.remove(far_end)),
+        }
+    }
+
+    /// A far end that knows whose inbox is read is to serve for nothing else, where there is anybody else.
+    pub fn set_apart(&mut self, far_end: Id) {
+        self.apart.insert(far_end);
     }
 }
 
@@ -68,4 +130,90 @@ pub fn serving_guard<'a, N, Id: Ord>(
     let in_order = || going.iter().chain(&stalled).copied();
     let first = in_order().next().or_else(|| guards.first())?;
     if is_last { in_order().nth(1).or(Some(first)) } else { Some(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Key;
+
+    /// So many nodes, each its own operator.
+    struct Nodes(u8);
+
+    impl Candidates for Nodes {
+        type Id = u8;
+        type Node = u8;
+        type Operator = u8;
+
+        fn count(&self) -> usize {
+            self.0.into()
+        }
+
+        fn nth(&self, rank: usize) -> Option<u8> {
+            u8::try_from(rank).ok().filter(|rank| *rank < self.0)
+        }
+
+        fn rank(&self, id: &u8) -> Option<usize> {
+            (*id < self.0).then(|| usize::from(*id))
+        }
+
+        fn closest(&self, key: &Key) -> Option<u8> {
+            Some(key.0[0] % self.0)
+        }
+
+        fn id(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn operator(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn overlap(&self, a: &u8, b: &u8) -> bool {
+            a == b
+        }
+    }
+
+    /// Draws so many paths of a reader behind guard 0, and says how often each node was the far end.
+    fn far_ends(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
+        let avoid = avoid.iter().copied().collect();
+        let mut counts = BTreeMap::new();
+        for _ in 0..paths {
+            let drawn = served.draw_again(&Nodes(16), &0, 1, &avoid, &mut rand::rng());
+            let (path, times) = drawn.expect("a path");
+            let far_end = path.hops[1].1;
+            assert!(!avoid.contains(&far_end));
+            assert!(served.reserve_again(far_end, path.witness.1, times));
+            *counts.entry(far_end).or_default() += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_mail_has_no_far_end_twice_and_a_reader_each_as_often_as_any_other() {
+        let mut served = Served::default();
+        let mut sent = 0;
+        while let Some(path) = served.draw(&Nodes(16), &0, 1, &BTreeSet::new(), &mut rand::rng()) {
+            assert!(served.reserve(path.hops[1].1, path.witness.1), "a far end twice");
+            sent += 1;
+        }
+        assert!((10..15).contains(&sent), "{sent}");
+        let mut served = Served::default();
+        assert_eq!(far_ends(&mut served, 150, &[]), (1..16).map(|id| (id, 10)).collect());
+        // Two that may not serve for a while fall behind, and then make up for it.
+        let counts = far_ends(&mut served, 130, &[3, 4]);
+        assert_eq!(counts, (1..16).filter(|id| ![3, 4].contains(id)).map(|id| (id, 10)).collect());
+        assert_eq!(far_ends(&mut served, 20, &[]), BTreeMap::from([(3, 10), (4, 10)]));
+    }
+
+    #[test]
+    fn whoever_is_set_apart_serves_again_only_where_there_is_nobody_else() {
+        let mut served = Served::default();
+        served.set_apart(5);
+        assert!(served.reserve_again(5, 6, 0));
+        let counts = far_ends(&mut served, 140, &[]);
+        assert_eq!(counts.get(&5), None, "{counts:?}");
+        let most: Vec<u8> = (1..16).filter(|id| ![5, 6, 7].contains(id)).collect();
+        assert!(far_ends(&mut served, 30, &most).contains_key(&5));
+    }
 }

@@ -7,15 +7,15 @@ use anon::{
     mail::NOTIFICATION,
     network::MAX_K,
     request::{
-        Append, DeletePermission, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE, MAX_OBJECT, Request,
-        Response, Store, Targets,
+        Append, DeletePermission, InboxQuery, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_HANDED_OVER,
+        MAX_LISTED, MAX_MESSAGE, MAX_OBJECT, Request, Response, Store, Targets,
     },
     roster::{MAX_CARRIED, PIECES, ShortDigest},
     wire::{self, WireError},
 };
 use proptest::prelude::*;
 
-use super::specimens::{KEY, append, errand, inbox_proof, requests, store};
+use super::specimens::{KEY, append, errand, inbox_proof, read, requests, store};
 
 /// That a request is read if, and only if, it is in bounds.
 fn assert_bound(request: &Request, good: bool) {
@@ -52,6 +52,17 @@ fn an_acknowledgement_has_bounds() {
     for (count, good) in [(0, true), (MAX_ACKNOWLEDGED, true), (MAX_ACKNOWLEDGED + 1, false)] {
         let digests = vec![[1; 32]; count];
         assert_bound(&Request::Acknowledge { proof: inbox_proof(), digests }, good);
+    }
+}
+
+#[test]
+fn a_reading_has_bounds() {
+    for (count, good) in [(0, false), (1, true), (MAX_LISTED, true), (MAX_LISTED + 1, false)] {
+        let count = u16::try_from(count).unwrap();
+        assert_bound(&read(InboxQuery::List { from: u64::MAX, count }), good);
+    }
+    for (count, good) in [(0, true), (MAX_HANDED_OVER, true), (MAX_HANDED_OVER + 1, false)] {
+        assert_bound(&read(InboxQuery::HandOver(vec![[1; 32]; count])), good);
     }
 }
 

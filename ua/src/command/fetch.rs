@@ -17,7 +17,7 @@ use crate::{
     entrance::Entrance,
     home::Home,
     maildir::Maildir,
-    receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
+    receive::{AnonymousRoute, DirectRoute, Fetched, GIVE_UP_AFTER, Reader, Route},
     session::prepare_scheme,
     terminal::{Failure, Progress, say, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
@@ -144,6 +144,11 @@ impl<'a> Session<'a> {
             certificate.clone(),
             &self.maildir,
         );
+        let reader = reader.telling(|tried, all| {
+            if all > 1 {
+                self.progress.step(&format!("{tried} of {all} announced mails were tried"));
+            }
+        });
         // Apart from what follows: what was read is told, whatever becomes of that.
         let mut fetched = Fetched::default();
         let read = unless_lost(entrance.underlay(), reader.fetch(&mut fetched)).await;
@@ -198,7 +203,11 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             "delivered": mails,
             "repeated": fetched.repeated,
             "junk": fetched.junk,
-            "waiting": fetched.waiting,
+            "unopened": fetched.unopened,
+            "waiting": fetched.waiting(),
+            "missing": fetched.missing,
+            "unreached": fetched.unreached,
+            "given_up": fetched.given_up,
             "forged": fetched.forged,
             "inboxes": fetched.inboxes,
         })
@@ -214,22 +223,50 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             tell(format!("  an answer reaches its sender at {address}"));
         }
     }
-    if fetched.waiting > 0 {
-        tell(format!(
-            "{} more announced whose body no node hands out yet; they stay in the inbox.",
-            fetched.waiting
-        ));
-    }
-    if fetched.forged > 0 {
-        tell(format!(
-            "{} claim a signature that does not verify; treat them as anonymous.",
-            fetched.forged
-        ));
-    }
-    if fetched.junk > 0 {
-        tell(format!("{} notifications were not sealed to you and are dropped.", fetched.junk));
-    }
+    remains(fetched);
     Ok(())
+}
+
+/// Tells what else the inboxes hold, and why it was not delivered.
+fn remains(fetched: &Fetched) {
+    let tell_some = |count: usize, text: String| {
+        if count > 0 {
+            tell(format!("{count} {text}"));
+        }
+    };
+    let days = GIVE_UP_AFTER / 86_400;
+    tell_some(
+        fetched.unreached,
+        "more could not be fetched this time: paths broke, or nodes did not answer. They stay in the inbox; \
+         `cutout fetch` tries them again."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.missing,
+        format!(
+            "more are announced, but the nodes that should keep them say that they have nothing. They stay in the \
+             inbox, and are given up {days} days after they were first missed."
+        ),
+    );
+    tell_some(
+        fetched.given_up,
+        format!("were given up: announced, and missing for {days} days or more."),
+    );
+    tell_some(
+        fetched.unopened,
+        "notifications do not open with your key. They stay in the inbox until they expire; they may be junk, or \
+         sealed to a newer key of this address."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.junk,
+        "notifications in the inbox announce nothing that can be read; they are dropped."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.forged,
+        "claim a signature that does not verify; treat them as anonymous.".to_owned(),
+    );
 }
 
 /// Text from a stranger, without control characters.
