@@ -29,6 +29,7 @@ mod holdings;
 mod hostile;
 mod hostile40;
 mod lookup;
+mod reading;
 mod round_trips;
 mod support;
 mod tidy;

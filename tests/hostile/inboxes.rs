@@ -1,19 +1,25 @@
-//! Strangers at somebody else's inbox (paper, 2.2: "only the owner"): nobody reads, nothing is deleted.
+//! Strangers at somebody else's inbox (paper, 2.2: "only the owner"): nobody reads, nothing is deleted. And nodes that
+//! keep it, and answer so much that nobody else would be heard.
+
+use std::sync::{Arc, Mutex};
 
 use anon::{
     authorization::{InboxOperation, InboxProof},
     certificate::{Address, AddressClaims, NodeId, UnverifiedAddressCertificate},
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
-    request::{InboxPage, InboxQuery, Request, Response},
+    request::{Errand, InboxPage, InboxQuery, MAX_OBJECT, Request, Response, Targets},
     time::{MAX_SKEW, Time},
     wire,
 };
-use node::{Limits, Running, now};
+use node::{Channel, Limits, Running, now};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::network::{Network, User, mail};
+use super::{
+    liars::{lie, lying},
+    network::{Network, PATIENCE, User, mail},
+};
 
 /// What is asked for.
 const LIST: InboxQuery = InboxQuery::FROM_THE_OLDEST;
@@ -207,4 +213,66 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
         let usage = network.node(&node).service().store().inbox_usage(inbox.0).await.unwrap();
         assert_eq!(usage.entries, 0, "the owner's acknowledgement deletes");
     }
+}
+
+/// How long each answer is that an anonymizer brings; for a list, how many digests it has.
+async fn brought(channel: &mut Channel, request: &Request) -> Vec<Option<usize>> {
+    let performed = channel.request(request, PATIENCE).await.unwrap();
+    let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
+    let length = |response| match response {
+        Some(Response::Object(object)) => Some(object.len()),
+        Some(Response::Inbox(InboxPage::List { digests, .. })) => Some(digests.len()),
+        _ => None,
+    };
+    answers.into_iter().map(|answer| length(answer.response)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_answers_at_length_silences_no_other() {
+    let loud = Arc::new(Mutex::new(None::<NodeId>));
+    let who = Arc::clone(&loud);
+    let lie = lie(move |asked| {
+        let is_loud = *who.lock().unwrap() == Some(asked.node.identity().node());
+        async move {
+            match &asked.request {
+                Request::Fetch { .. } | Request::ReadInbox { .. } if is_loud => {
+                    Response::Object(vec![7; MAX_OBJECT])
+                }
+                _ => asked.honestly().await,
+            }
+        }
+    });
+    let network = Network::start(6, 3, Limits::default(), |node| lying(node, &lie)).await;
+    let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
+    let id = alice.prepare(&mail("heard", 2), &bob, true);
+    assert!(alice.deliver(&id).await.error.is_none());
+
+    for key in [bob.address().inbox(), bob.address().certificate()] {
+        let replicas = network.closest(&key, 3);
+        let far_end = network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
+        let far_end = network.cross_verified(far_end).await;
+        let mut channel = Channel::open(&network.links(), &far_end, None, PATIENCE).await.unwrap();
+        for loud_one in [None, Some(0), Some(1), Some(2)] {
+            *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
+            let fetch = Request::Fetch { key };
+            let errand = |node: &NodeId| {
+                let node = network.node(node);
+                let proof = signed(&bob, InboxOperation::Read(&LIST), node, now());
+                Errand { target: node.id(), request: list(proof) }
+            };
+            let request = if key == bob.address().inbox() {
+                Request::PerformEach(replicas.iter().map(errand).collect())
+            } else {
+                let targets = Targets::Nodes(replicas.clone());
+                Request::Perform { targets, request: Box::new(fetch) }
+            };
+            let brought = brought(&mut channel, &request).await;
+            println!("the loud one: {loud_one:?}, brought: {brought:?}");
+            for (at, length) in brought.iter().enumerate() {
+                assert_eq!(length.is_some(), Some(at) != loud_one, "{brought:?}");
+            }
+        }
+    }
+    *loud.lock().unwrap() = Some(network.closest(&bob.address().inbox(), 1)[0]);
+    assert_eq!(bob.fetch().await.delivered.len(), 1);
 }

@@ -290,8 +290,14 @@ def mail():
     e = x25519(ephemeral)
     k = hkdf(e + BOB.sealing_key, x25519(ephemeral, BOB.sealing_key), "notification", NETWORK + BOB.address.encode())
     return dict(content=content, body_key=key, message_id=message_id, object=sealed, date=date, subject=subject,
+                answers=[dict(number=number, signing=answer(number, 0), sealing=answer(number, 1)) for number in (0, 258)],
                 delete_seed=DELETE, delete_secret=hkdf(b"", DELETE, "delete key", message_id), ephemeral=ephemeral, headers=headers,
                 notification=e + secretbox(k, NO_NONCE, pad(headers, 4_096)))
+
+
+def answer(number, purpose):
+    """A secret of an address for answers."""
+    return hkdf(NETWORK, seed(0x84), "reply address", struct.pack(">IB", number, purpose))
 
 
 def plain(value):

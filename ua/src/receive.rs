@@ -26,6 +26,8 @@ mod parts;
 mod report;
 mod route;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -128,7 +130,7 @@ impl<'a> Reader<'a> {
         for _ in 0..MAX_ROUNDS {
             let round = self.round(&mut inbox, &bodies, &mut notes, &mut seen, fetched).await;
             notes.write()?;
-            if !round? {
+            if !round? || fetched.is_cut_short {
                 break;
             }
         }
@@ -179,8 +181,10 @@ impl<'a> Reader<'a> {
         mails.sort_by_cached_key(|(digest, headers)| {
             (delivery.notes.has(digest), headers.parts.len(), headers.date)
         });
-        delivery.deliver_all(mails, settled, inbox, &holders).await?;
+        let left = delivery.deliver_all(mails, settled, inbox, &holders).await?;
         (fetched.missing, fetched.unreached) = notes.counts(&listed);
+        (fetched.unreached, fetched.is_cut_short) =
+            (fetched.unreached.saturating_add(left), bodies.has_no_path());
         Ok(has_more)
     }
 

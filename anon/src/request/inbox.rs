@@ -72,7 +72,7 @@ pub enum InboxPage {
 /// that node alone.
 #[must_use]
 pub fn answer_share(nodes: usize) -> usize {
-    let room = MAX_MESSAGE.saturating_sub(MAX_K * CERTIFICATE);
+    let room = MAX_MESSAGE.saturating_sub(MAX_K * CERTIFICATE + ANSWER_OVERHEAD);
     room / nodes.max(1)
 }
 
@@ -115,7 +115,10 @@ mod tests {
             let handed_over = InboxPage::HandedOver(notifications);
             assert!(length(Response::Inbox(handed_over)) <= answer_share(nodes), "{nodes}");
             let certificates = nodes * CERTIFICATE;
-            assert!(answer_share(nodes) * nodes + certificates + 64 <= MAX_MESSAGE, "{nodes}");
+            assert!(
+                answer_share(nodes) * nodes + certificates + ANSWER_OVERHEAD <= MAX_MESSAGE,
+                "{nodes}"
+            );
         }
         assert!(handed_over_at_once(MAX_K) >= 12 && listed_at_once(MAX_K) >= 1_600);
     }

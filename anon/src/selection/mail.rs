@@ -7,8 +7,8 @@ use rand_core::CryptoRng;
 
 use super::{Candidates, GuardedPath, draw_guarded};
 
-/// The most times that a far end serves in one reading.
-const MOST: u32 = 10_000;
+/// How often a reader's path is drawn again because its far end has served oftener than others.
+const REDRAWS: usize = 200;
 
 /// Who has served in one mail's channels, or stands ready to. No far end serves twice; no witness does where
 /// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
@@ -48,8 +48,9 @@ impl<Id: Copy + Ord> Served<Id> {
             .or_else(|| draw_guarded(candidates, guard, middle, &excluded().collect(), rng))
     }
 
-    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has served serves again only
-    /// once all others that may have served as often; who was set apart, only where there is nobody else.
+    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
+    /// only once all others that may be were as often, by [`REDRAWS`] draws; who was set apart, only where there is
+    /// nobody else.
     ///
     /// The path, and how often its far end has served at most.
     pub fn draw_again<C: Candidates<Id = Id>, R: CryptoRng>(
@@ -63,25 +64,27 @@ impl<Id: Copy + Ord> Served<Id> {
         if let Some(path) = self.draw(candidates, guard, middle, avoid, rng) {
             return Some((path, 0));
         }
-        let most = self.far_ends.values().max().copied().unwrap_or_default();
-        for times in self.floor..=most {
-            let mut often = self.oftener_than(times);
-            let everybody = draw_guarded(candidates, guard, middle, &often, rng).is_some();
-            if !everybody && times == self.floor && times < MOST {
-                self.floor += 1;
+        let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
+            for _ in 0..REDRAWS {
+                let path = draw_guarded(candidates, guard, middle, excluded, rng)?;
+                let far_end = candidates.id(&path.hops.last()?.1);
+                if self.far_ends.get(&far_end).copied().unwrap_or_default() <= times {
+                    return Some(path);
+                }
             }
-            often.extend(avoid);
-            if let Some(path) = draw_guarded(candidates, guard, middle, &often, rng) {
+            None
+        };
+        let most = self.far_ends.values().max().copied().unwrap_or_default();
+        let excluded = avoid.union(&self.apart).copied().collect();
+        for times in self.floor..=most {
+            if let Some(path) = draw(&excluded, times) {
                 return Some((path, times));
             }
+            if times == self.floor && draw(&self.apart, times).is_none() {
+                self.floor = self.floor.saturating_add(1);
+            }
         }
-        draw_guarded(candidates, guard, middle, avoid, rng).map(|path| (path, MOST))
-    }
-
-    /// Who has served oftener than this, and who is set apart.
-    fn oftener_than(&self, times: u32) -> BTreeSet<Id> {
-        let often = self.far_ends.iter().filter(|(_, served)| **served > times);
-        often.map(|(id, _)| *id).chain(self.apart.iter().copied()).collect()
+        draw(avoid, u32::MAX).map(|path| (path, u32::MAX))
     }
 
     /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.

@@ -4,17 +4,19 @@ mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anon::network::Network;
+use anon::{certificate::AddressCertificate, network::Network};
 use clap::Args;
 use node::now;
 
 use super::scheme::SchemeArgs;
 
 use crate::{
-    account::{Account, OWN},
-    certificates::{publish, publish_anonymously},
+    account::{Account, MAX_REPLIES, OWN},
+    answers::{self, Answers},
+    certificates::{fetch_anonymously, publish, publish_anonymously},
     command::Global,
     entrance::Entrance,
+    error::AgentError,
     home::Home,
     maildir::Maildir,
     receive::{AnonymousRoute, DirectRoute, Fetched, GIVE_UP_AFTER, Reader, Route},
@@ -35,6 +37,9 @@ pub struct FetchArgs {
     /// Read directly, even in the guarded scheme: the inbox's nodes see this machine's address
     #[arg(long)]
     direct: bool,
+    /// This home comes from a backup, or is a copy: look first for addresses for answers that were made since
+    #[arg(long, conflicts_with = "watch")]
+    restored: bool,
     /// Go on reading, each address at random times of its own, this many seconds apart on average; 900 if no number
     /// is given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "900",
@@ -49,6 +54,9 @@ pub struct FetchArgs {
     json: bool,
 }
 
+/// How often one run of the command catches up with the network and reads on.
+const MAX_RUNS: usize = 64;
+
 /// Runs `cutout fetch`.
 ///
 /// # Errors
@@ -59,6 +67,9 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     }
     let home = global.open_home()?;
     let session = Session::start(&home, &args, global.verbose > 0).await?;
+    if args.restored {
+        session.look_for_answers().await?;
+    }
     let replies = Account::replies(home.vault())?;
     let mut fetched = Fetched::default();
     let read = session.fetch(OWN, true, &mut fetched).await;
@@ -111,6 +122,35 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Takes over the addresses for answers that were made since this home was copied: those of the next
+    /// [`answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
+    /// tell nobody that they have one owner.
+    async fn look_for_answers(&self) -> Result<(), Failure> {
+        let (vault, entrance) = (self.home.vault(), &self.entrance);
+        let mut answers = Answers::open(vault)?;
+        let mut found = 0;
+        for (number, account) in answers.ahead(&self.network, now()) {
+            self.progress.step("looking for addresses for answers that were made since");
+            let look = async {
+                let choice = self.args.scheme.choice();
+                let scheme = prepare_scheme(choice, vault, entrance).await?;
+                fetch_anonymously(&scheme, entrance, account.address()).await
+            };
+            match unless_lost(entrance.underlay(), look).await? {
+                Ok(_) if Account::replies(vault)?.len() < MAX_REPLIES => {
+                    answers.adopt(number, &account)?;
+                    found += 1;
+                }
+                Ok(_) | Err(AgentError::NoSuchRecipient) => {}
+                Err(error) => {
+                    tell(format!("warning: an address for answers was not looked for: {error}"));
+                }
+            }
+        }
+        tell(format!("{found} addresses for answers were made since this copy, and are read now."));
+        Ok(())
+    }
+
     /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4),
     /// by the same way: an address made for answers never directly, two addresses never through one channel.
     /// `all` gets what was read, also where not everything was.
@@ -122,41 +162,24 @@ impl<'a> Session<'a> {
             account.write_named(vault, name)?;
         }
         let certificate = account.certificate(&self.network, now())?;
-        let direct = self.args.scheme.wants_entrances(self.args.direct);
-        let scheme = if !direct || name != OWN {
-            let prepared = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance);
-            let scheme = unless_lost(self.entrance.underlay(), prepared).await;
-            let scheme = scheme.and_then(|scheme| Ok(scheme?));
-            Some(scheme.map_err(|failure| failure.of("your mail cannot be fetched"))?)
-        } else {
-            None
-        };
-        let entrance = Arc::clone(&self.entrance);
-        let route: Box<dyn Route> = match &scheme {
-            Some(scheme) => Box::new(AnonymousRoute::new(Arc::clone(scheme), &entrance)),
-            None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
-        };
-        let reader = Reader::new(
-            Arc::clone(&entrance),
-            route,
-            vault,
-            &account,
-            certificate.clone(),
-            &self.maildir,
-        );
-        let reader = reader.telling(|tried, all| {
-            if all > 1 {
-                self.progress.step(&format!("{tried} of {all} announced mails were tried"));
-            }
-        });
+        let is_direct = self.args.scheme.wants_entrances(self.args.direct) && name == OWN;
         // Apart from what follows: what was read is told, whatever becomes of that.
         let mut fetched = Fetched::default();
-        let read = unless_lost(entrance.underlay(), reader.fetch(&mut fetched)).await;
-        let read = read.and_then(|read| Ok(read?));
+        let mut read = Ok(());
+        for _ in 0..MAX_RUNS {
+            let mut some = Fetched::default();
+            read = self.read(&account, &certificate, is_direct, &mut some).await;
+            let has_moved = some.tried > 0;
+            fetched.go_on(some);
+            if read.is_err() || !fetched.is_cut_short || !has_moved {
+                break;
+            }
+        }
         all.merge(fetched);
         if check && read.is_ok() {
+            let entrance = Arc::clone(&self.entrance);
             let publishing = async {
-                if scheme.is_none() {
+                if is_direct {
                     return publish(&entrance, &certificate).await;
                 }
                 // A scheme of its own: what served the reading is free again.
@@ -170,6 +193,33 @@ impl<'a> Session<'a> {
             }
         }
         read.map_err(|failure| failure.of("your mail cannot be fetched"))
+    }
+
+    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with.
+    async fn read(
+        &self,
+        account: &Account,
+        certificate: &AddressCertificate,
+        is_direct: bool,
+        fetched: &mut Fetched,
+    ) -> Result<(), Failure> {
+        let (vault, entrance) = (self.home.vault(), &self.entrance);
+        let route: Box<dyn Route> = if is_direct {
+            Box::new(DirectRoute::new(Arc::clone(entrance))?)
+        } else {
+            let prepared = prepare_scheme(self.args.scheme.choice(), vault, entrance);
+            let scheme = unless_lost(entrance.underlay(), prepared).await??;
+            Box::new(AnonymousRoute::new(scheme, entrance))
+        };
+        let certificate = certificate.clone();
+        let reader =
+            Reader::new(Arc::clone(entrance), route, vault, account, certificate, &self.maildir);
+        let reader = reader.telling(|tried, all| {
+            if all > 1 {
+                self.progress.step(&format!("{tried} of {all} announced mails were tried"));
+            }
+        });
+        Ok(unless_lost(entrance.underlay(), reader.fetch(fetched)).await??)
     }
 }
 

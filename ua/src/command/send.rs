@@ -15,6 +15,7 @@ use node::now;
 use super::read_file;
 use crate::{
     account::{Account, MAX_REPLIES},
+    answers::Answers,
     certificates::publish_anonymously,
     command::{Global, scheme::SchemeArgs},
     compose::{ComposeError, Message},
@@ -128,8 +129,7 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         }
     };
     let account = Account::read(home.vault())?;
-    let reply = args.reply_to.map(|ReplyTo::New| Account::self_certifying(&network, now()));
-    if reply.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
+    if args.reply_to.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
         let what = "you keep as many addresses for answers as you may";
         return Err(Failure::new(
             64,
@@ -138,6 +138,9 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
             "send without --reply-to",
         ));
     }
+    // Kept before the mail is: nobody could read the answers otherwise.
+    let make = |ReplyTo::New| Answers::open(home.vault())?.make(&network, now());
+    let reply = args.reply_to.map(make).transpose()?;
     let reply_to = reply.as_ref().map(Account::address);
     let message = match &args.subject {
         Some(subject) => {
@@ -160,10 +163,6 @@ pub async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> {
         direct: args.direct,
         reply_to,
     };
-    // Kept before the mail is: nobody could read the answers otherwise.
-    if let Some(reply) = &reply {
-        reply.write_named(home.vault(), &Account::reply_name())?;
-    }
     // From here on the mail is kept, whatever happens to it or to this program.
     let id = hand_in(&Outbox::new(home.vault()), &mail)?;
     // Sealed, it is all that is needed: nobody finds it here while it is on its way.

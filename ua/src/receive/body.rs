@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -68,6 +68,7 @@ pub(super) struct Bodies<'r> {
     channels: Semaphore,
     silences: Mutex<BTreeMap<NodeId, u32>>,
     wasted: AtomicU64,
+    has_no_path: AtomicBool,
 }
 
 impl<'r> Bodies<'r> {
@@ -82,7 +83,29 @@ impl<'r> Bodies<'r> {
             channels: Semaphore::new(CHANNELS_AT_ONCE),
             silences: Mutex::default(),
             wasted: AtomicU64::new(0),
+            has_no_path: AtomicBool::new(false),
         })
+    }
+
+    /// Whether no more ways can be opened, whatever for: the agent has to catch up with the network first. What was not
+    /// tried because of that is as new as before.
+    pub(super) fn has_no_path(&self) -> bool {
+        self.has_no_path.load(Ordering::Relaxed)
+    }
+
+    /// Opens a way to a part.
+    async fn open(&self, key: Key) -> Option<Box<dyn Way>> {
+        if self.has_no_path() {
+            return None;
+        }
+        match self.reader.route.open(key, Place::Body).await {
+            Ok(way) => Some(way),
+            Err(AgentError::RosterTooSmall | AgentError::NoGuard | AgentError::NoNode) => {
+                self.has_no_path.store(true, Ordering::Relaxed);
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts<'r>> {
@@ -159,7 +182,7 @@ impl<'r> Bodies<'r> {
         let key = part.message_id.key(&self.reader.entrance.network().name);
         for _ in 0..ATTEMPTS {
             let Ok(_permit) = self.channels.acquire().await else { return Fetched::Unreached };
-            let Ok(mut way) = self.reader.route.open(key, Place::Body).await else { continue };
+            let Some(mut way) = self.open(key).await else { continue };
             match self.from_replicas(way.as_mut(), key, part).await {
                 Some(Fetched::Object(object, _)) => {
                     if keeps {
@@ -263,7 +286,7 @@ impl<'r> Bodies<'r> {
                 return;
             }
             let Ok(_permit) = self.channels.acquire().await else { return };
-            if let Ok(mut way) = self.reader.route.open(key, Place::Body).await {
+            if let Some(mut way) = self.open(key).await {
                 self.delete(way.as_mut(), headers, part, key).await;
             }
         }))

@@ -46,14 +46,15 @@ struct Settled<'s, 'r> {
 }
 
 impl<'r> Delivery<'_, 'r> {
-    /// Fetches, delivers, deletes and acknowledges, in this order for each mail.
+    /// Fetches, delivers, deletes and acknowledges, in this order for each mail. How many were not tried, because no
+    /// more ways could be opened.
     pub(super) async fn deliver_all(
         &mut self,
         mails: Vec<Announced>,
         digests: BTreeSet<Digest>,
         inbox: &mut Inbox<'r>,
         holders: &Holders,
-    ) -> Result<(), AgentError> {
+    ) -> Result<usize, AgentError> {
         let mut needed = BTreeMap::new();
         for part in mails.iter().flat_map(|(_, headers)| &headers.parts) {
             *needed.entry(part.message_id).or_default() += 1;
@@ -62,7 +63,7 @@ impl<'r> Delivery<'_, 'r> {
         let bodies_left = Vec::new();
         let mut settled = Settled { bodies, inbox, holders, digests, bodies_left, needed };
         let all = mails.len();
-        let mut tried = 0;
+        let (mut tried, mut left) = (0, 0);
         let (known, new): (Vec<_>, Vec<_>) =
             mails.into_iter().partition(|(_, headers)| self.is_repeated(headers));
         for (digest, headers) in known {
@@ -83,12 +84,17 @@ impl<'r> Delivery<'_, 'r> {
             while let Some((digest, headers, mail)) = fetching.next().await {
                 tried += 1;
                 (self.reader.teller)(tried, all);
+                if matches!(mail, Mail::Unreached) && bodies.has_no_path() {
+                    left += 1;
+                    continue;
+                }
                 self.take_in(&mut settled, digest, headers, mail).await?;
             }
         }
         settled.delete().await;
         settled.acknowledge().await;
-        Ok(())
+        self.fetched.tried += tried.saturating_sub(left);
+        Ok(left)
     }
 
     /// Deals with one mail that was fetched, or could not be.

@@ -35,8 +35,12 @@ pub struct Fetched {
     pub given_up: usize,
     /// Mails that say somebody signed them who did not; delivered as anonymous.
     pub forged: usize,
+    /// Announced mails that were tried, whatever came of it.
+    pub tried: usize,
     /// Inbox nodes that answered.
     pub inboxes: usize,
+    /// Whether no more paths could be made at the end: the agent has to catch up with the network, and read on.
+    pub is_cut_short: bool,
 }
 
 impl Fetched {
@@ -44,6 +48,13 @@ impl Fetched {
     #[must_use]
     pub const fn waiting(&self) -> usize {
         self.missing.saturating_add(self.unreached)
+    }
+
+    /// Adds what the same account's next reading did.
+    pub fn go_on(&mut self, next: Self) {
+        (self.missing, self.unreached, self.inboxes) = (0, 0, self.inboxes.max(next.inboxes));
+        self.is_cut_short = next.is_cut_short;
+        self.merge(Self { inboxes: 0, ..next });
     }
 
     /// Adds what another account's fetch did.
@@ -56,6 +67,7 @@ impl Fetched {
         self.unreached += other.unreached;
         self.given_up += other.given_up;
         self.forged += other.forged;
+        self.tried += other.tried;
         self.inboxes += other.inboxes;
     }
 }
