@@ -158,7 +158,7 @@ mod tests {
         }
         assert_eq!(kept(&[MAX_OBJECT; 4]), [None; 4]);
         assert_eq!(kept(&[MAX_OBJECT]), [Some(MAX_OBJECT)], "one alone has all the room");
-        let fits = answer_share(MAX_K) - ANSWER_OVERHEAD - 4;
+        let fits = answer_share(MAX_K) - ANSWER_OVERHEAD - 8;
         assert_eq!(kept(&[fits; MAX_K]), [Some(fits); MAX_K]);
         assert_eq!(kept(&[fits + 2_000; MAX_K]), [None; MAX_K]);
     }

@@ -12,7 +12,7 @@ use super::scheme::SchemeArgs;
 
 use crate::{
     account::{Account, MAX_REPLIES, OWN},
-    answers::{self, Answers},
+    answers::Answers,
     certificates::{fetch_anonymously, publish, publish_anonymously},
     command::Global,
     entrance::Entrance,
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes over the addresses for answers that were made since this home was copied: those of the next
-    /// [`answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
+    /// [`crate::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
     /// tell nobody that they have one owner.
     async fn look_for_answers(&self) -> Result<(), Failure> {
         let (vault, entrance) = (self.home.vault(), &self.entrance);

@@ -183,7 +183,7 @@ impl<'r> Bodies<'r> {
         for _ in 0..ATTEMPTS {
             let Ok(_permit) = self.channels.acquire().await else { return Fetched::Unreached };
             let Some(mut way) = self.open(key).await else { continue };
-            match self.from_replicas(way.as_mut(), key, part).await {
+            match self.ask_replicas(way.as_mut(), key, part).await {
                 Some(Fetched::Object(object, _)) => {
                     if keeps {
                         self.waste(object.len(), true);
@@ -207,7 +207,7 @@ impl<'r> Bodies<'r> {
 
     /// One part over one way: from the nearest node; if that has none, from all others at once, of which those answer
     /// whose copy fits a share of a message; and then one by one from those that did not. `None` if the way breaks.
-    async fn from_replicas(&self, way: &mut dyn Way, key: Key, part: &Part) -> Option<Fetched> {
+    async fn ask_replicas(&self, way: &mut dyn Way, key: Key, part: &Part) -> Option<Fetched> {
         let all = way.nodes().to_vec();
         let (going, silent): (Vec<_>, Vec<_>) =
             all.iter().cloned().partition(|node| !self.is_silent(node));

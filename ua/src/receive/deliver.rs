@@ -106,11 +106,16 @@ impl<'r> Delivery<'_, 'r> {
         mail: Mail,
     ) -> Result<(), AgentError> {
         let clock = (self.reader.clock)();
+        let is_repeated = self.is_repeated(&headers);
         let ways = match mail {
-            // Two notifications of one mail in one fetch.
-            Mail::Whole(_, ways) if self.is_repeated(&headers) => {
+            // Two notifications of one mail in one fetch, whatever came of the second.
+            Mail::Whole(_, ways) if is_repeated => {
                 self.fetched.repeated += 1;
                 ways
+            }
+            Mail::Missing | Mail::Unreached if is_repeated => {
+                self.fetched.repeated += 1;
+                Vec::new()
             }
             Mail::Whole(body, ways) => {
                 self.deliver(&headers, &body)?;
