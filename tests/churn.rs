@@ -111,7 +111,7 @@ impl Agent {
             if let Some(fetched) = self.fetch(Arc::clone(&scheme)).await
                 && fetched.inboxes > 0
             {
-                waiting = Some(fetched.waiting);
+                waiting = Some(fetched.waiting());
             }
             if waiting == Some(0) {
                 break;

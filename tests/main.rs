@@ -33,6 +33,7 @@ mod hostile40;
 mod letters;
 mod lookup;
 mod node_toml;
+mod reading;
 mod round_trips;
 mod strangers;
 mod support;

@@ -15,6 +15,7 @@ use crate::{
     labels,
     network::{Network, NetworkId},
     position::Key,
+    request::InboxQuery,
     time::Time,
     wire,
 };
@@ -126,8 +127,8 @@ struct InboxClaims<'a> {
 /// What an inbox's owner may do there.
 #[derive(Clone, Copy, Debug)]
 pub enum InboxOperation<'a> {
-    /// Read the notifications.
-    Read,
+    /// Ask for this.
+    Read(&'a InboxQuery),
     /// Acknowledge those with these digests, so that the node deletes them.
     Acknowledge(&'a [[u8; 32]]),
 }
@@ -135,14 +136,14 @@ pub enum InboxOperation<'a> {
 impl InboxOperation<'_> {
     const fn label(&self) -> labels::Label {
         match self {
-            Self::Read => labels::READ_INBOX,
+            Self::Read(_) => labels::READ_INBOX,
             Self::Acknowledge(_) => labels::ACKNOWLEDGE,
         }
     }
 
     fn digest(&self) -> [u8; 32] {
         match self {
-            Self::Read => [0; 32],
+            Self::Read(query) => Sha256::digest(wire::encode(query)).into(),
             Self::Acknowledge(digests) => Sha256::digest(wire::encode(digests)).into(),
         }
     }

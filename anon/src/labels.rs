@@ -65,6 +65,10 @@ pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");
 pub const LAYER_BACKWARD: Label = Label("cutout/1 layer backward");
 /// Key: a notification sealed to its recipient.
 pub const NOTIFICATION: Label = Label("cutout/1 notification");
+/// Hash: what a mail's parts are together, by which a reader knows it again.
+pub const MAIL_PARTS: Label = Label("cutout/1 mail parts");
+/// Key: the secrets of an address for answers, from its owner's seed and its number.
+pub const REPLY_ADDRESS: Label = Label("cutout/1 reply address");
 /// Signature: a node over what its roster says is nearest to a key.
 pub const STATEMENT: Label = Label("cutout/1 nearest statement");
 
@@ -102,6 +106,8 @@ mod tests {
             NOTIFICATION,
             DELETE_KEY,
             STATEMENT,
+            MAIL_PARTS,
+            REPLY_ADDRESS,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
         let terminated = |label: Label| [label.as_bytes(), &[0]].concat();

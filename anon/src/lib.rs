@@ -20,6 +20,7 @@
 //! | [`mail`] | sealing bodies and notifications | 3.1 |
 //! | [`wire`], [`padding`], [`secretbox`], [`keys`], [`labels`], [`time`] | what those are made of | |
 
+pub mod answers;
 pub mod authorization;
 pub mod cell;
 pub mod certificate;

@@ -4,6 +4,8 @@
 //! Identifiers travel hashed: an inbox node learns an address only when its owner reads. Whatever a field
 //! here tells somebody is a row of `THREATMODEL.md`.
 
+mod inbox;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,6 +25,11 @@ use crate::{
     wire::{self, WireError},
 };
 
+pub use inbox::{
+    InboxPage, InboxQuery, MAX_DIGESTS, MAX_HANDED_OVER, answer_share, handed_over_at_once,
+    listed_at_once,
+};
+
 /// The largest object, bytes.
 pub const MAX_OBJECT: usize = 1 << 20;
 /// The longest encoded [`Request`] or [`Response`], bytes: an object and what goes with it.
@@ -31,6 +38,8 @@ pub const MAX_MESSAGE: usize = MAX_OBJECT + (1 << 16);
 pub const MAX_DELETERS: usize = 64;
 /// The most notifications one acknowledgement names.
 pub const MAX_ACKNOWLEDGED: usize = 1024;
+/// What an answer takes besides its response, encoded, bytes, at most.
+pub const ANSWER_OVERHEAD: usize = 64;
 
 /// What kind of object is stored; certificates are checked by the node, bodies are opaque.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,8 +148,13 @@ pub enum Request {
     Delete(Deletion),
     /// Add a notification to an inbox.
     AppendInbox(Append),
-    /// Hand out an inbox's notifications to its owner.
-    ReadInbox(InboxProof),
+    /// List an inbox's notifications to its owner, or hand some over.
+    ReadInbox {
+        /// Who asks, for exactly this.
+        proof: InboxProof,
+        /// For what.
+        query: InboxQuery,
+    },
     /// Delete notifications that the owner holds safely.
     Acknowledge {
         /// Who says so.
@@ -205,15 +219,6 @@ pub struct Errand {
     pub request: Request,
 }
 
-/// A page of an inbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InboxPage {
-    /// Sealed notifications, oldest first.
-    pub notifications: Vec<serde_bytes::ByteBuf>,
-    /// Whether more are waiting behind these.
-    pub more: bool,
-}
-
 /// One node's answer to an errand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -233,7 +238,7 @@ pub enum Response {
     Object(#[serde(with = "serde_bytes")] Vec<u8>),
     /// This permission is gone from the object (or already was).
     Deleted,
-    /// An inbox's notifications.
+    /// What an inbox holds, or some of it.
     Inbox(InboxPage),
     /// That many notifications were deleted.
     Acknowledged(u32),
@@ -289,6 +294,7 @@ impl Request {
                 store.object.len() <= MAX_OBJECT && store.deleters.len() <= MAX_DELETERS
             }
             Self::AppendInbox(append) => append.notification.len() == NOTIFICATION,
+            Self::ReadInbox { query, .. } => query.is_in_bounds(),
             Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
             Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Perform { targets, request } => {
@@ -308,11 +314,7 @@ impl Request {
                 let good = |e: &Errand| e.request.is_plain() && e.request.is_in_bounds();
                 errands.len() <= MAX_K && errands.iter().all(good)
             }
-            Self::Fetch { .. }
-            | Self::Delete(_)
-            | Self::ReadInbox(_)
-            | Self::Certificate
-            | Self::Time => true,
+            Self::Fetch { .. } | Self::Delete(_) | Self::Certificate | Self::Time => true,
             Self::Extend { next, .. } => next.is_in_bounds(),
         }
     }
@@ -331,7 +333,7 @@ impl Request {
             Self::Store(_)
             | Self::Delete(_)
             | Self::AppendInbox(_)
-            | Self::ReadInbox(_)
+            | Self::ReadInbox { .. }
             | Self::Acknowledge { .. }
             | Self::Extend { .. } => true,
             Self::Fetch { .. }
@@ -366,7 +368,7 @@ impl Response {
         };
         match self {
             Self::Object(object) => object.len() <= MAX_OBJECT,
-            Self::Inbox(page) => page.notifications.iter().all(|n| n.len() == NOTIFICATION),
+            Self::Inbox(page) => page.is_in_bounds(),
             Self::Closest(nodes) => all(nodes, MAX_K),
             Self::Certificate(certificate) => certificate.is_in_bounds(),
             Self::Performed { nodes, answers } => {

@@ -10,6 +10,7 @@ use anon::{
     keys::{DeleteSecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     network::Network,
     position::Key,
+    request::InboxQuery,
     time::Time,
 };
 use serde::{Deserialize, Serialize};
@@ -127,7 +128,7 @@ fn proof(owner: &Owner, operation: InboxOperation<'_>) -> InboxProof {
 }
 
 fn read() -> InboxProof {
-    proof(&Owner::named("bob", 3), InboxOperation::Read)
+    proof(&Owner::named("bob", 3), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST))
 }
 
 fn verify(proof: &InboxProof, operation: InboxOperation<'_>) -> Result<(), AuthorizationError> {
@@ -137,7 +138,10 @@ fn verify(proof: &InboxProof, operation: InboxOperation<'_>) -> Result<(), Autho
 #[test]
 fn an_owner_reads_and_acknowledges() {
     for owner in [Owner::named("bob", 3), Owner::self_certifying(4)] {
-        for operation in [InboxOperation::Read, InboxOperation::Acknowledge(&DIGESTS)] {
+        for operation in [
+            InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST),
+            InboxOperation::Acknowledge(&DIGESTS),
+        ] {
             let proven =
                 proof(&owner, operation).verify(&network(), operation, here(), NOW).unwrap();
             assert_eq!(proven.certificate, owner.certificate);
@@ -148,16 +152,46 @@ fn an_owner_reads_and_acknowledges() {
 
 #[test]
 fn a_proof_is_for_one_node() {
-    let verified = read().verify(&network(), InboxOperation::Read, elsewhere(), NOW).map(|_| ());
+    let verified = read()
+        .verify(&network(), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), elsewhere(), NOW)
+        .map(|_| ());
     assert_eq!(verified, Err(AuthorizationError::WrongNode));
 }
 
 #[test]
 fn a_proof_holds_for_five_minutes() {
     for (now, good) in SKEWS {
-        let verified = read().verify(&network(), InboxOperation::Read, here(), now).map(|_| ());
+        let verified = read()
+            .verify(&network(), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), here(), now)
+            .map(|_| ());
         let expected = if good { Ok(()) } else { Err(AuthorizationError::WrongTime) };
         assert_eq!(verified, expected, "{now:?}");
+    }
+}
+
+#[test]
+fn a_proof_is_for_one_page() {
+    let list = |from, count| InboxQuery::List { from, count };
+    let queries = [
+        InboxQuery::FROM_THE_OLDEST,
+        list(0, 4_095),
+        list(1, 4_096),
+        list(u64::MAX, 4_096),
+        InboxQuery::HandOver(Vec::new()),
+        InboxQuery::HandOver(DIGESTS.to_vec()),
+        InboxQuery::HandOver(DIGESTS[..2].to_vec()),
+    ];
+    let owner = Owner::named("bob", 3);
+    for proven in &queries {
+        let proof = proof(&owner, InboxOperation::Read(proven));
+        for asked in &queries {
+            let expected = if asked == proven { Ok(()) } else { Err(BAD_SIGNATURE) };
+            assert_eq!(
+                verify(&proof, InboxOperation::Read(asked)),
+                expected,
+                "{proven:?} {asked:?}"
+            );
+        }
     }
 }
 
@@ -166,10 +200,10 @@ fn a_proof_is_for_one_operation() {
     let owner = Owner::named("bob", 3);
     let [a, b, c] = DIGESTS;
     for (proven, asked) in [
-        (InboxOperation::Read, InboxOperation::Acknowledge(&DIGESTS)),
-        (InboxOperation::Read, InboxOperation::Acknowledge(&[])),
-        (InboxOperation::Acknowledge(&DIGESTS), InboxOperation::Read),
-        (InboxOperation::Acknowledge(&[]), InboxOperation::Read),
+        (InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), InboxOperation::Acknowledge(&DIGESTS)),
+        (InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), InboxOperation::Acknowledge(&[])),
+        (InboxOperation::Acknowledge(&DIGESTS), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST)),
+        (InboxOperation::Acknowledge(&[]), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST)),
         (InboxOperation::Acknowledge(&DIGESTS[..2]), InboxOperation::Acknowledge(&DIGESTS)),
         (InboxOperation::Acknowledge(&DIGESTS), InboxOperation::Acknowledge(&DIGESTS[..2])),
         (InboxOperation::Acknowledge(&[b, a, c]), InboxOperation::Acknowledge(&DIGESTS)),
@@ -184,7 +218,9 @@ fn a_proof_is_for_one_operation() {
 #[test]
 fn a_proof_is_for_one_network() {
     let other = other_network();
-    let verified = read().verify(&other, InboxOperation::Read, here(), NOW).map(|_| ());
+    let verified = read()
+        .verify(&other, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), here(), NOW)
+        .map(|_| ());
     let wrong = AuthorizationError::Certificate(CertificateError::WrongNetwork);
     assert_eq!(verified, Err(wrong));
 }
@@ -201,13 +237,18 @@ fn a_changed_proof_is_refused() {
     for (number, change) in changes.into_iter().enumerate() {
         let mut changed: Proof = recode(&read());
         change(&mut changed);
-        let result = verify(&recode::<_, InboxProof>(&changed), InboxOperation::Read);
+        let result = verify(
+            &recode::<_, InboxProof>(&changed),
+            InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST),
+        );
         assert_eq!(result, Err(BAD_SIGNATURE), "change {number}");
     }
     let mut redirected: Proof = recode(&read());
     redirected.node = elsewhere();
     let redirected: InboxProof = recode(&redirected);
-    let result = redirected.verify(&network(), InboxOperation::Read, elsewhere(), NOW).map(|_| ());
+    let result = redirected
+        .verify(&network(), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), elsewhere(), NOW)
+        .map(|_| ());
     assert_eq!(result, Err(BAD_SIGNATURE));
 }
 
@@ -216,7 +257,10 @@ fn another_users_key_opens_no_inbox() {
     let (bob, mallory) = (Owner::named("bob", 3), Owner::named("mallory", 8));
     let mixed = Owner { secret: mallory.secret, ..bob };
     assert_eq!(
-        verify(&proof(&mixed, InboxOperation::Read), InboxOperation::Read),
+        verify(
+            &proof(&mixed, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST)),
+            InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST)
+        ),
         Err(BAD_SIGNATURE)
     );
 }
@@ -225,9 +269,13 @@ fn another_users_key_opens_no_inbox() {
 fn one_owner_with_two_addresses_proves_one_at_a_time() {
     // The same key, so only the signed address tells the two inboxes apart.
     let (bob, robert) = (Owner::named("bob", 3), Owner::named("robert", 3));
-    let mut changed: Proof = recode(&proof(&bob, InboxOperation::Read));
+    let mut changed: Proof =
+        recode(&proof(&bob, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST)));
     changed.certificate = robert.certificate.to_unverified();
-    let result = verify(&recode::<_, InboxProof>(&changed), InboxOperation::Read);
+    let result = verify(
+        &recode::<_, InboxProof>(&changed),
+        InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST),
+    );
     assert_eq!(result, Err(BAD_SIGNATURE));
 }
 
@@ -236,6 +284,8 @@ fn a_revoked_owner_proves_nothing() {
     let owner = Owner::named("bob", 3);
     let mut network: Network = network();
     network.revoked.addresses.insert(owner.secret.verify_key());
-    let result = read().verify(&network, InboxOperation::Read, here(), NOW).map(|_| ());
+    let result = read()
+        .verify(&network, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), here(), NOW)
+        .map(|_| ());
     assert_eq!(result, Err(AuthorizationError::Certificate(CertificateError::Revoked)));
 }

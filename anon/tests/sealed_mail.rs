@@ -72,6 +72,8 @@ fn opened(notification: &[u8], by: &Owner) -> Result<(), MailError> {
 }
 
 const CLOSED: Result<(), MailError> = Err(MailError::DoesNotOpen);
+/// It was sealed to this key, so its owner may drop it.
+const NONSENSE: Result<(), MailError> = Err(MailError::Nonsense);
 
 /// Seals `padded` to Bob the way `seal_notification` does.
 fn sealed_by_hand(padded: &[u8], e: [u8; 32], shared: [u8; 32]) -> Vec<u8> {
@@ -141,7 +143,7 @@ fn all_notifications_have_one_size_and_nothing_in_common() {
 }
 
 #[test]
-fn sealed_nonsense_does_not_open() {
+fn sealed_nonsense_is_told_from_what_was_sealed_to_another_key() {
     let (e, shared) = honest_agreement();
     let good: BareHeaders = recode(&headers(bob().certificate.address()));
     let seal = |headers: &BareHeaders| {
@@ -157,14 +159,14 @@ fn sealed_nonsense_does_not_open() {
         BareHeaders { parts: too_many, ..good.clone() },
         BareHeaders { to, ..good.clone() },
     ] {
-        assert_eq!(opened(&seal(&bad), &bob()), CLOSED);
+        assert_eq!(opened(&seal(&bad), &bob()), NONSENSE);
     }
     let encoded = wire::encode(&good);
     let trailing = padding::pad(&[&encoded[..], &[0]].concat(), 4_096).unwrap();
     let mut filled = padding::pad(&encoded, 4_096).unwrap();
     filled[4_095] = 1;
     for padded in [trailing, filled, vec![0; 4_096], vec![255; 4_096], Vec::new()] {
-        assert_eq!(opened(&sealed_by_hand(&padded, e, shared), &bob()), CLOSED);
+        assert_eq!(opened(&sealed_by_hand(&padded, e, shared), &bob()), NONSENSE);
     }
 }
 
@@ -223,6 +225,21 @@ fn a_signature_is_for_one_mail_to_one_recipient() {
     let mut unsigned = headers(bob().certificate.address());
     unsigned.sender = Some(forged);
     assert_eq!(unsigned.verified_sender(&network(), NOW), Err(MailError::BadSignature));
+}
+
+#[test]
+fn a_mail_is_known_by_all_its_parts_in_their_order() {
+    let to = bob().certificate.address().clone();
+    let parts: Vec<Part> =
+        (0..3).map(|n| seal_body(&[n], &mut rng(n.into())).unwrap().remove(0).part).collect();
+    let known = |order: &[usize], date| {
+        let parts: Vec<Part> = order.iter().map(|at| parts[*at].duplicate()).collect();
+        Headers::new(to.clone(), date, "subject", 3, &parts, None).parts_digest()
+    };
+    let all = known(&[0, 1, 2], NOW);
+    assert_eq!(known(&[0, 1, 2], NOW.after(1)), all, "whoever announces it, whenever");
+    let others = [&[0][..], &[0, 1], &[1, 0, 2], &[0, 1, 2, 2], &[0, 1, 1], &[2, 1, 0]];
+    assert!(others.iter().all(|order| known(order, NOW) != all));
 }
 
 #[test]

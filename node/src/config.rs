@@ -90,8 +90,8 @@ impl Default for Limits {
         Self {
             store_bytes: 4 << 30,
             object_bytes: anon::request::MAX_OBJECT,
-            inbox_entries: 1_000,
-            inbox_bytes: 8 << 20,
+            inbox_entries: 8_000,
+            inbox_bytes: 40 << 20,
             store_queue: 256,
             store_group: 64,
             connections: 1_024,

@@ -100,7 +100,7 @@ impl Service for StandardService {
                 Request::Fetch { key } => self.fetch(key).await,
                 Request::Delete(deletion) => self.delete(&deletion).await,
                 Request::AppendInbox(append) => self.append_inbox(append).await,
-                Request::ReadInbox(proof) => self.read_inbox(&proof).await,
+                Request::ReadInbox { proof, query } => self.read_inbox(&proof, &query).await,
                 Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
                 Request::Closest { key, count } => {
                     self.closest(peer, key, usize::from(count)).await

@@ -70,7 +70,7 @@ mod verify;
 mod writer;
 
 pub use error::{Corruption, StoreError};
-pub use inbox::{InboxEntry, InboxPage, InboxUsage};
+pub use inbox::{InboxEntry, InboxList, InboxPage, InboxUsage};
 pub use objects::{Deleted, ObjectKind, Stored, StoredObject};
 pub use repair::{Checked, Repaired, check, repair};
 pub use sweep::{Direction, KeyUsage, Usage};

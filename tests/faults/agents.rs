@@ -216,13 +216,16 @@ async fn restore(user: &User, aside: &Path) {
 fn forget_the_last_step(user: &User) {
     let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
     let home = Home::open(&user.home, &passphrase).unwrap();
-    let seen = home.vault().read("seen").unwrap();
-    let (mut delivered, delivering): (Vec<[u8; 20]>, Option<[u8; 20]>) =
+    /// The parts, who signed them, where an answer goes.
+    type Known = ([u8; 20], Option<[u8; 12]>, Option<[u8; 12]>);
+    let name = home.vault().list("seen-").unwrap().pop().unwrap();
+    let seen = home.vault().read(&name).unwrap();
+    let (mut delivered, delivering): (Vec<Known>, Option<Known>) =
         wire::decode(&seen, seen.len()).unwrap();
     assert_eq!(delivering, None);
     let last = delivered.pop();
     assert!(last.is_some());
-    home.vault().write("seen", &wire::encode(&(delivered, last))).unwrap();
+    home.vault().write(&name, &wire::encode(&(delivered, last))).unwrap();
 }
 
 async fn retry(user: &User) {

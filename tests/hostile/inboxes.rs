@@ -1,19 +1,32 @@
-//! Strangers at somebody else's inbox (paper, 2.2: "only the owner"): nobody reads, nothing is deleted.
+//! Strangers at somebody else's inbox (paper, 2.2: "only the owner"): nobody reads, nothing is deleted. And nodes that
+//! keep it, and answer so much that nobody else would be heard.
+
+use std::sync::{Arc, Mutex};
 
 use anon::{
     authorization::{InboxOperation, InboxProof},
     certificate::{Address, AddressClaims, NodeId, UnverifiedAddressCertificate},
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
-    request::{Request, Response},
+    request::{Errand, InboxPage, InboxQuery, MAX_OBJECT, Request, Response, Targets},
     time::{MAX_SKEW, Time},
     wire,
 };
-use node::{Limits, Running, now};
+use node::{Channel, Limits, Running, now};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::network::{Network, User, mail};
+use super::{
+    liars::{lie, lying},
+    network::{Network, PATIENCE, User, mail},
+};
+
+/// What is asked for.
+const LIST: InboxQuery = InboxQuery::FROM_THE_OLDEST;
+
+fn list(proof: InboxProof) -> Request {
+    Request::ReadInbox { proof, query: LIST }
+}
 
 /// An inbox proof as it travels, every field at hand.
 #[derive(Clone, Serialize)]
@@ -45,7 +58,8 @@ impl Proof {
         time: Time,
     ) -> Self {
         let (node, network, nonce) = (node.id(), node.network().id, rand::random());
-        let claims = Claims { address, node, time, nonce, operation: [0; 32] };
+        let operation = Sha256::digest(wire::encode(&LIST)).into();
+        let claims = Claims { address, node, time, nonce, operation };
         let signature = secret.sign(labels::READ_INBOX, &network, &claims);
         Self { certificate, node, time, nonce, signature }
     }
@@ -126,7 +140,7 @@ fn bad_acknowledgements(
         ("the owner's, for no list", signed(bob, of(&[]), node, t)),
         ("the owner's, for another node", signed(bob, of(digests), other, t)),
         ("the owner's, too old", signed(bob, of(digests), node, early)),
-        ("the owner's, for reading", signed(bob, InboxOperation::Read, node, t)),
+        ("the owner's, for reading", signed(bob, InboxOperation::Read(&LIST), node, t)),
         ("the owner's certificate, another's key", by_stranger),
     ]
     .map(|(name, proof)| (name.to_owned(), proof))
@@ -152,7 +166,7 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             page.entries.iter().map(|entry| Sha256::digest(&entry.bytes).into()).collect();
         assert_eq!(digests.len(), 1);
         for (name, proof) in bad_reads(&bob, &eve, node, other) {
-            let answer = network.ask(node, &Request::ReadInbox(proof)).await;
+            let answer = network.ask(node, &list(proof)).await;
             assert_eq!(answer, Response::Refused, "read: {name}");
             attempts += 1;
         }
@@ -162,11 +176,14 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             attempts += 1;
         }
         // Eve may speak for her own inbox only, whatever she names.
-        let hers = signed(&eve, InboxOperation::Read, node, now());
-        let Response::Inbox(page) = network.ask(node, &Request::ReadInbox(hers)).await else {
-            panic!("an owner is refused");
-        };
-        assert!(page.notifications.is_empty());
+        let hers = signed(&eve, InboxOperation::Read(&LIST), node, now());
+        let nothing = InboxPage::List { digests: Vec::new(), next: None };
+        assert_eq!(network.ask(node, &list(hers)).await, Response::Inbox(nothing));
+        let query = InboxQuery::HandOver(digests.clone());
+        let hers = signed(&eve, InboxOperation::Read(&query), node, now());
+        let request = Request::ReadInbox { proof: hers, query };
+        let nothing = InboxPage::HandedOver(Vec::new());
+        assert_eq!(network.ask(node, &request).await, Response::Inbox(nothing));
         let hers = signed(&eve, InboxOperation::Acknowledge(&digests), node, now());
         let request = Request::Acknowledge { proof: hers, digests: digests.clone() };
         assert_eq!(network.ask(node, &request).await, Response::Acknowledged(0));
@@ -179,10 +196,10 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
             node,
             now(),
         );
-        let read = Request::ReadInbox(proof.wired());
+        let read = list(proof.wired());
         assert!(matches!(network.ask(node, &read).await, Response::Inbox(_)), "the owner reads");
         assert_eq!(network.ask(node, &read).await, Response::Refused, "replayed");
-        let renewed = Request::ReadInbox(proof.with(|p| p.nonce[0] ^= 1).wired());
+        let renewed = list(proof.with(|p| p.nonce[0] ^= 1).wired());
         assert_eq!(network.ask(node, &renewed).await, Response::Refused, "replayed, renumbered");
 
         let usage = node.service().store().inbox_usage(inbox.0).await.unwrap();
@@ -196,4 +213,66 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
         let usage = network.node(&node).service().store().inbox_usage(inbox.0).await.unwrap();
         assert_eq!(usage.entries, 0, "the owner's acknowledgement deletes");
     }
+}
+
+/// How long each answer is that an anonymizer brings; for a list, how many digests it has.
+async fn brought(channel: &mut Channel, request: &Request) -> Vec<Option<usize>> {
+    let performed = channel.request(request, PATIENCE).await.unwrap();
+    let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
+    let length = |response| match response {
+        Some(Response::Object(object)) => Some(object.len()),
+        Some(Response::Inbox(InboxPage::List { digests, .. })) => Some(digests.len()),
+        _ => None,
+    };
+    answers.into_iter().map(|answer| length(answer.response)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_answers_at_length_silences_no_other() {
+    let loud = Arc::new(Mutex::new(None::<NodeId>));
+    let who = Arc::clone(&loud);
+    let lie = lie(move |asked| {
+        let is_loud = *who.lock().unwrap() == Some(asked.node.identity().node());
+        async move {
+            match &asked.request {
+                Request::Fetch { .. } | Request::ReadInbox { .. } if is_loud => {
+                    Response::Object(vec![7; MAX_OBJECT])
+                }
+                _ => asked.honestly().await,
+            }
+        }
+    });
+    let network = Network::start(6, 3, Limits::default(), |node| lying(node, &lie)).await;
+    let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
+    let id = alice.prepare(&mail("heard", 2), &bob, true);
+    assert!(alice.deliver(&id).await.error.is_none());
+
+    for key in [bob.address().inbox(), bob.address().certificate()] {
+        let replicas = network.closest(&key, 3);
+        let far_end = network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
+        let far_end = network.cross_verified(far_end).await;
+        let mut channel = Channel::open(&network.links(), &far_end, None, PATIENCE).await.unwrap();
+        for loud_one in [None, Some(0), Some(1), Some(2)] {
+            *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
+            let fetch = Request::Fetch { key };
+            let errand = |node: &NodeId| {
+                let node = network.node(node);
+                let proof = signed(&bob, InboxOperation::Read(&LIST), node, now());
+                Errand { target: node.id(), request: list(proof) }
+            };
+            let request = if key == bob.address().inbox() {
+                Request::PerformEach(replicas.iter().map(errand).collect())
+            } else {
+                let targets = Targets::Nodes(replicas.clone());
+                Request::Perform { targets, request: Box::new(fetch) }
+            };
+            let brought = brought(&mut channel, &request).await;
+            println!("the loud one: {loud_one:?}, brought: {brought:?}");
+            for (at, length) in brought.iter().enumerate() {
+                assert_eq!(length.is_some(), Some(at) != loud_one, "{brought:?}");
+            }
+        }
+    }
+    *loud.lock().unwrap() = Some(network.closest(&bob.address().inbox(), 1)[0]);
+    assert_eq!(bob.fetch().await.delivered.len(), 1);
 }

@@ -124,14 +124,16 @@ def lax_ed25519(secret, message):
 
 DELETION = signed(DELETE, "delete", NETWORK, EXAMPLE_KEY + ed25519(DELETE) + C.id + num(NOW))
 LAX_DELETION = DELETION[:-64] + lax_ed25519(DELETE, label("delete") + NETWORK + DELETION[:-65])
-READ = inbox_proof(BOB, A, "read inbox", bytes(32))
+LIST, HAND_OVER = num(0) + num(300) + num(4_096), num(1) + seq(DIGESTS)
+READ = inbox_proof(BOB, A, "read inbox", sha(LIST))
+TAKE = inbox_proof(BOB, A, "read inbox", sha(HAND_OVER))
 ACKNOWLEDGE = inbox_proof(ALICE, B, "acknowledge inbox", sha(seq(DIGESTS)))
 
 
 def storage():
     return dict(nonce=RECEIPT_NONCE, expiry=NOW + 86_400, store_digest=STORE_DIGEST, append_digest=APPEND_DIGEST,
                 receipts=RECEIPTS, delete_seed=DELETE, deletion=DELETION,
-                lax_deletion=LAX_DELETION, proof_nonce=PROOF_NONCE, read=READ,
+                lax_deletion=LAX_DELETION, proof_nonce=PROOF_NONCE, list=READ, hand_over=TAKE,
                 digests=DIGESTS, acknowledge=ACKNOWLEDGE)
 
 
@@ -142,7 +144,8 @@ FETCH = num(1) + EXAMPLE_KEY
 def messages():
     requests = dict(
         store=STORE, fetch=FETCH, delete=num(2) + DELETION, append=num(3) + APPENDED + RECEIPT_NONCE,
-        read=num(4) + READ, acknowledge=num(5) + ACKNOWLEDGE + seq(DIGESTS), closest=num(6) + EXAMPLE_KEY + b"\x14",
+        list=num(4) + READ + LIST, hand_over=num(4) + TAKE + HAND_OVER,
+        acknowledge=num(5) + ACKNOWLEDGE + seq(DIGESTS), closest=num(6) + EXAMPLE_KEY + b"\x14",
         certificate=num(7), perform_nodes=num(8) + num(0) + seq([A.id, B.id]) + FETCH,
         perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH,
         perform_nearest=num(8) + num(2) + EXAMPLE_KEY + b"\x08" + FETCH, nearest=num(10) + EXAMPLE_KEY + b"\x05",
@@ -152,7 +155,7 @@ def messages():
     answers = seq([A.id + option(num(0) + RECEIPTS[0]), B.id + option(None)])
     responses = dict(
         receipt=num(0) + RECEIPTS[1], object=num(1) + blob(OBJECT), deleted=num(2),
-        inbox=num(3) + seq([blob(NOTIFICATION)]) + b"\1", acknowledged=num(4) + num(300),
+        listed=num(3) + num(0) + seq(DIGESTS) + option(num(300)), handed_over=num(3) + num(1) + seq([blob(NOTIFICATION)]), acknowledged=num(4) + num(300),
         closest=num(5) + seq([C.certificate]), certificate=num(6) + C.certificate,
         performed=num(7) + seq([B.certificate]) + answers, not_found=num(9), full=num(10), refused=num(11),
         nearest=num(12) + signed(A.identity, "nearest statement", NETWORK, statement),
@@ -287,8 +290,14 @@ def mail():
     e = x25519(ephemeral)
     k = hkdf(e + BOB.sealing_key, x25519(ephemeral, BOB.sealing_key), "notification", NETWORK + BOB.address.encode())
     return dict(content=content, body_key=key, message_id=message_id, object=sealed, date=date, subject=subject,
+                answers=[dict(number=number, signing=answer(number, 0), sealing=answer(number, 1)) for number in (0, 258)],
                 delete_seed=DELETE, delete_secret=hkdf(b"", DELETE, "delete key", message_id), ephemeral=ephemeral, headers=headers,
                 notification=e + secretbox(k, NO_NONCE, pad(headers, 4_096)))
+
+
+def answer(number, purpose):
+    """A secret of an address for answers."""
+    return hkdf(NETWORK, seed(0x84), "reply address", struct.pack(">IB", number, purpose))
 
 
 def plain(value):

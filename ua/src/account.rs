@@ -15,6 +15,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
+    answers::Answers,
     sealed,
     vault::{Vault, VaultError},
 };
@@ -74,6 +75,17 @@ impl Account {
         let mut rng = rand::rng();
         let (signing, sealing) =
             (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        Self::from_secrets(signing, sealing, network, now)
+    }
+
+    /// The account with these secrets and an address that certifies itself.
+    #[must_use]
+    pub fn from_secrets(
+        signing: AddressSecret,
+        sealing: SealingSecret,
+        network: &Network,
+        now: Time,
+    ) -> Self {
         let address =
             Address::self_certifying(network, &signing.verify_key(), &sealing.agreement_key());
         let mut account = Self { address, signing, sealing, certificate: None };
@@ -144,6 +156,8 @@ impl Account {
     /// # Errors
     /// [`AccountError::Vault`].
     pub fn write(&self, vault: &Vault) -> Result<(), AccountError> {
+        // A backup of any age has the seed of the addresses that are yet to be made.
+        drop(Answers::open(vault)?);
         self.write_named(vault, OWN)
     }
 

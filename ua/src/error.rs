@@ -57,6 +57,9 @@ pub enum AgentError {
     /// Another command of the same user is sending this mail now.
     #[error("another cutout command is sending this mail now")]
     BeingSent,
+    /// No node that keeps the inbox answered, whichever way it was asked.
+    #[error("none of the nodes that keep this inbox answered")]
+    NoInbox,
     /// Certificates or lists disagree, attempt after attempt.
     #[error("{0}")]
     Disagreement(#[from] Disagreement),
@@ -130,6 +133,7 @@ impl AgentError {
             | Self::BeingSent
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
+            | Self::NoInbox
             | Self::Link(_)
             | Self::BadAnswer => 75,
             Self::Mail(_) => 65,
@@ -154,6 +158,7 @@ impl AgentError {
             }
             Self::NotFoundOut => "run `cutout outbox` later: the nodes are asked again",
             Self::BeingSent => "let it end; `cutout outbox --list` tells what still waits",
+            Self::NoInbox => "run `cutout fetch` again: your mail stays where it is",
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout outbox` later"
             }

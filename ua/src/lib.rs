@@ -8,6 +8,7 @@
 //! ```
 
 pub mod account;
+pub mod answers;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;

@@ -57,6 +57,12 @@ pub trait Scheme: Send + Sync {
         let _ = (channels, avoid);
     }
 
+    /// Notes that a far end knows whose inbox is read: it serves for nothing else of this reading, where there is any
+    /// other.
+    fn set_apart(&self, far_end: NodeId) {
+        let _ = far_end;
+    }
+
     /// How many channels stand ready.
     fn ready(&self) -> usize {
         0

@@ -35,6 +35,9 @@ pub enum MailError {
     /// Does not open, or is malformed inside.
     #[error("does not open")]
     DoesNotOpen,
+    /// Opens, but what is inside is nothing that a sender of ours would seal.
+    #[error("opens, and holds nonsense")]
+    Nonsense,
     /// The headers do not fit a notification.
     #[error("the headers do not fit a notification")]
     HeadersTooLong,

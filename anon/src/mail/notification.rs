@@ -9,6 +9,7 @@ use std::fmt;
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{MailError, MessageId, Part};
@@ -147,6 +148,18 @@ impl Headers {
         SignedMail { to: &self.to, date: self.date, digests }
     }
 
+    /// What the parts are together: `SHA-256(label ‖ 0x00 ‖ encode(digests, in order))`. Two mails have the same if, and
+    /// only if, they are the same sealed objects in the same order; a copy that lacks a part is another mail.
+    #[must_use]
+    pub fn parts_digest(&self) -> [u8; 32] {
+        let digests: Vec<[u8; 32]> = self.parts.iter().map(|part| part.digest).collect();
+        let mut hash = Sha256::new();
+        hash.update(labels::MAIL_PARTS.as_bytes());
+        hash.update([0]);
+        hash.update(wire::encode(&digests));
+        hash.finalize().into()
+    }
+
     /// The secret that deletes this recipient's permission from a part; `None`: the recipient's own key does.
     #[must_use]
     pub fn delete_secret(&self, part: &Part) -> Option<DeleteSecret> {
@@ -214,28 +227,22 @@ pub fn seal_notification<R: CryptoRng>(
 /// Opens a notification with the sealing secret of the address it lay in the inbox of.
 ///
 /// # Errors
-/// [`MailError::DoesNotOpen`] if it was not sealed to that address, whoever put it there.
+/// [`MailError::DoesNotOpen`] if it was not sealed to this key of this address: by whom, and to which, nobody can tell.
+/// [`MailError::Nonsense`] if it was, and what is inside is no announcement of a mail.
 pub fn open_notification(
     notification: &[u8],
     secret: &SealingSecret,
     certificate: &AddressCertificate,
 ) -> Result<Headers, MailError> {
     let claims = certificate.claims();
-    let open = || {
-        let (public, sealed) = notification.split_first_chunk::<32>()?;
-        let public = AgreementKey(*public);
-        let shared = secret.agree(&public).ok()?;
-        let key = notification_key(
-            &shared,
-            &public,
-            &claims.sealing_key,
-            &claims.network,
-            &claims.address,
-        );
-        let padded = secretbox::open(&key.0, &[0; 24], sealed).ok()?;
-        let headers: Headers = wire::decode(padding::unpad(&padded).ok()?, HEADERS).ok()?;
-        let good = headers.to == claims.address && (1..=MAX_PARTS).contains(&headers.parts.len());
-        good.then_some(headers)
-    };
-    open().ok_or(MailError::DoesNotOpen)
+    let (public, sealed) = notification.split_first_chunk::<32>().ok_or(MailError::DoesNotOpen)?;
+    let public = AgreementKey(*public);
+    let shared = secret.agree(&public).map_err(|_| MailError::DoesNotOpen)?;
+    let key =
+        notification_key(&shared, &public, &claims.sealing_key, &claims.network, &claims.address);
+    let padded = secretbox::open(&key.0, &[0; 24], sealed).map_err(|_| MailError::DoesNotOpen)?;
+    let encoded = padding::unpad(&padded).map_err(|_| MailError::Nonsense)?;
+    let headers: Headers = wire::decode(encoded, HEADERS).map_err(|_| MailError::Nonsense)?;
+    let good = headers.to == claims.address && (1..=MAX_PARTS).contains(&headers.parts.len());
+    if good { Ok(headers) } else { Err(MailError::Nonsense) }
 }

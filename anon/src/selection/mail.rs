@@ -1,25 +1,39 @@
 //! What the paths of one mail owe each other: who has served does not serve again, and a guard that is near what a
 //! path is for makes way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
 use super::{Candidates, GuardedPath, draw_guarded};
 
+/// How often a reader's path is drawn again because its far end has served oftener than others.
+const REDRAWS: usize = 200;
+
 /// Who has served in one mail's channels, or stands ready to. No far end serves twice; no witness does where
-/// there are others.
+/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
 #[derive(Clone, Debug)]
 pub struct Served<Id> {
-    far_ends: BTreeSet<Id>,
+    /// How often each has served.
+    far_ends: BTreeMap<Id, u32>,
     witnesses: BTreeSet<Id>,
     /// Far ends that served before all others had.
     earlier: BTreeSet<Id>,
+    /// Those that do not serve again where there is anybody else.
+    apart: BTreeSet<Id>,
+    /// How often all others have served, as far as that is known.
+    floor: u32,
 }
 
 impl<Id> Default for Served<Id> {
     fn default() -> Self {
-        Self { far_ends: BTreeSet::new(), witnesses: BTreeSet::new(), earlier: BTreeSet::new() }
+        Self {
+            far_ends: BTreeMap::new(),
+            witnesses: BTreeSet::new(),
+            earlier: BTreeSet::new(),
+            apart: BTreeSet::new(),
+            floor: 0,
+        }
     }
 }
 
@@ -36,7 +50,7 @@ impl<Id: Copy + Ord> Served<Id> {
         avoid: &BTreeSet<Id>,
         rng: &mut R,
     ) -> Option<GuardedPath<C::Node>> {
-        let least = || avoid.iter().chain(&self.far_ends);
+        let least = || avoid.iter().chain(self.far_ends.keys());
         let without_witnesses = || least().chain(&self.earlier);
         let without_any = || without_witnesses().chain(&self.witnesses);
         let mut draw = |excluded| draw_guarded(candidates, guard, middle, &excluded, rng);
@@ -51,20 +65,78 @@ impl<Id: Copy + Ord> Served<Id> {
     /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
     /// where there is no other.
     pub fn begin_anew(&mut self) {
-        self.earlier.append(&mut self.far_ends);
+        self.earlier.extend(std::mem::take(&mut self.far_ends).into_keys());
         self.witnesses.clear();
+    }
+
+    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
+    /// only once all others that may be were as often, by [`REDRAWS`] draws; who was set apart, only where there is
+    /// nobody else.
+    ///
+    /// The path, and how often its far end has served at most.
+    pub fn draw_again<C: Candidates<Id = Id>, R: CryptoRng>(
+        &mut self,
+        candidates: &C,
+        guard: &C::Node,
+        middle: usize,
+        avoid: &BTreeSet<Id>,
+        rng: &mut R,
+    ) -> Option<(GuardedPath<C::Node>, u32)> {
+        if let Some(path) = self.draw(candidates, guard, middle, avoid, rng) {
+            return Some((path, 0));
+        }
+        let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
+            for _ in 0..REDRAWS {
+                let path = draw_guarded(candidates, guard, middle, excluded, rng)?;
+                let far_end = candidates.id(&path.hops.last()?.1);
+                if self.far_ends.get(&far_end).copied().unwrap_or_default() <= times {
+                    return Some(path);
+                }
+            }
+            None
+        };
+        let most = self.far_ends.values().max().copied().unwrap_or_default();
+        let excluded = avoid.union(&self.apart).copied().collect();
+        for times in self.floor..=most {
+            if let Some(path) = draw(&excluded, times) {
+                return Some((path, times));
+            }
+            if times == self.floor && draw(&self.apart, times).is_none() {
+                self.floor = self.floor.saturating_add(1);
+            }
+        }
+        draw(avoid, u32::MAX).map(|path| (path, u32::MAX))
     }
 
     /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.
     #[must_use]
     pub fn reserve(&mut self, far_end: Id, witness: Id) -> bool {
+        self.reserve_again(far_end, witness, 0)
+    }
+
+    /// Notes who is to serve. `false` if the far end has served oftener than `times` by now.
+    #[must_use]
+    pub fn reserve_again(&mut self, far_end: Id, witness: Id, times: u32) -> bool {
         self.witnesses.insert(witness);
-        self.far_ends.insert(far_end)
+        let served = self.far_ends.entry(far_end).or_default();
+        let is_free = *served <= times;
+        if is_free {
+            *served = served.saturating_add(1);
+        }
+        is_free
     }
 
     /// A far end that has heard of nothing may serve after all.
     pub fn release(&mut self, far_end: &Id) {
-        self.far_ends.remove(far_end);
+        match self.far_ends.get_mut(far_end) {
+            Some(served) if *served > 1 => *served -= 1,
+            _ => drop(self.far_ends.remove(far_end)),
+        }
+    }
+
+    /// A far end that knows whose inbox is read is to serve for nothing else, where there is anybody else.
+    pub fn set_apart(&mut self, far_end: Id) {
+        self.apart.insert(far_end);
     }
 }
 
@@ -82,4 +154,90 @@ pub fn serving_guard<'a, N, Id: Ord>(
     let in_order = || going.iter().chain(&stalled).copied();
     let first = in_order().next().or_else(|| guards.first())?;
     if is_last { in_order().nth(1).or(Some(first)) } else { Some(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Key;
+
+    /// So many nodes, each its own operator.
+    struct Nodes(u8);
+
+    impl Candidates for Nodes {
+        type Id = u8;
+        type Node = u8;
+        type Operator = u8;
+
+        fn count(&self) -> usize {
+            self.0.into()
+        }
+
+        fn nth(&self, rank: usize) -> Option<u8> {
+            u8::try_from(rank).ok().filter(|rank| *rank < self.0)
+        }
+
+        fn rank(&self, id: &u8) -> Option<usize> {
+            (*id < self.0).then(|| usize::from(*id))
+        }
+
+        fn closest(&self, key: &Key) -> Option<u8> {
+            Some(key.0[0] % self.0)
+        }
+
+        fn id(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn operator(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn overlap(&self, a: &u8, b: &u8) -> bool {
+            a == b
+        }
+    }
+
+    /// Draws so many paths of a reader behind guard 0, and says how often each node was the far end.
+    fn far_ends(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
+        let avoid = avoid.iter().copied().collect();
+        let mut counts = BTreeMap::new();
+        for _ in 0..paths {
+            let drawn = served.draw_again(&Nodes(16), &0, 1, &avoid, &mut rand::rng());
+            let (path, times) = drawn.expect("a path");
+            let far_end = path.hops[1].1;
+            assert!(!avoid.contains(&far_end));
+            assert!(served.reserve_again(far_end, path.witness.1, times));
+            *counts.entry(far_end).or_default() += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_mail_has_no_far_end_twice_and_a_reader_each_as_often_as_any_other() {
+        let mut served = Served::default();
+        let mut sent = 0;
+        while let Some(path) = served.draw(&Nodes(16), &0, 1, &BTreeSet::new(), &mut rand::rng()) {
+            assert!(served.reserve(path.hops[1].1, path.witness.1), "a far end twice");
+            sent += 1;
+        }
+        assert!((10..15).contains(&sent), "{sent}");
+        let mut served = Served::default();
+        assert_eq!(far_ends(&mut served, 150, &[]), (1..16).map(|id| (id, 10)).collect());
+        // Two that may not serve for a while fall behind, and then make up for it.
+        let counts = far_ends(&mut served, 130, &[3, 4]);
+        assert_eq!(counts, (1..16).filter(|id| ![3, 4].contains(id)).map(|id| (id, 10)).collect());
+        assert_eq!(far_ends(&mut served, 20, &[]), BTreeMap::from([(3, 10), (4, 10)]));
+    }
+
+    #[test]
+    fn whoever_is_set_apart_serves_again_only_where_there_is_nobody_else() {
+        let mut served = Served::default();
+        served.set_apart(5);
+        assert!(served.reserve_again(5, 6, 0));
+        let counts = far_ends(&mut served, 140, &[]);
+        assert_eq!(counts.get(&5), None, "{counts:?}");
+        let most: Vec<u8> = (1..16).filter(|id| ![5, 6, 7].contains(id)).collect();
+        assert!(far_ends(&mut served, 30, &most).contains_key(&5));
+    }
 }

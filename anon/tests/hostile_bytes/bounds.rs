@@ -6,8 +6,8 @@ use anon::{
     mail::NOTIFICATION,
     network::{Epoch, MAX_K},
     request::{
-        Answer, Append, DeletePermission, InboxPage, MAX_ACKNOWLEDGED, MAX_DELETERS, MAX_MESSAGE,
-        MAX_OBJECT, Request, Response, Store, Targets,
+        Answer, Append, DeletePermission, InboxPage, InboxQuery, MAX_ACKNOWLEDGED, MAX_DELETERS,
+        MAX_DIGESTS, MAX_HANDED_OVER, MAX_MESSAGE, MAX_OBJECT, Request, Response, Store, Targets,
     },
     roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
     verification::{Statement, StatementClaims},
@@ -15,7 +15,7 @@ use anon::{
 };
 use proptest::prelude::*;
 
-use super::specimens::{KEY, append, errand, inbox_proof, requests, store};
+use super::specimens::{KEY, append, errand, inbox_proof, read, requests, store};
 use crate::world::{Node, network};
 
 /// That a request is read if, and only if, it is in bounds.
@@ -53,6 +53,17 @@ fn an_acknowledgement_has_bounds() {
     for (count, good) in [(0, true), (MAX_ACKNOWLEDGED, true), (MAX_ACKNOWLEDGED + 1, false)] {
         let digests = vec![[1; 32]; count];
         assert_bound(&Request::Acknowledge { proof: inbox_proof(), digests }, good);
+    }
+}
+
+#[test]
+fn a_reading_has_bounds() {
+    for (count, good) in [(0, false), (1, true), (MAX_DIGESTS, true), (MAX_DIGESTS + 1, false)] {
+        let count = u16::try_from(count).unwrap();
+        assert_bound(&read(InboxQuery::List { from: u64::MAX, count }), good);
+    }
+    for (count, good) in [(0, true), (MAX_HANDED_OVER, true), (MAX_HANDED_OVER + 1, false)] {
+        assert_bound(&read(InboxQuery::HandOver(vec![[1; 32]; count])), good);
     }
 }
 
@@ -193,10 +204,15 @@ fn every_list_of_an_answer_has_a_bound() {
             },
             Response::Object(vec![1; MAX_OBJECT + more]),
             Response::Acknowledged(u32::try_from(MAX_ACKNOWLEDGED + more).unwrap()),
-            Response::Inbox(InboxPage {
-                notifications: vec![vec![1; NOTIFICATION + more].into()],
-                more: false,
+            Response::Inbox(InboxPage::List {
+                digests: vec![[1; 32]; MAX_DIGESTS + more],
+                next: None,
             }),
+            Response::Inbox(InboxPage::HandedOver(vec![
+                vec![1; NOTIFICATION].into();
+                MAX_HANDED_OVER + more
+            ])),
+            Response::Inbox(InboxPage::HandedOver(vec![vec![1; NOTIFICATION + more].into()])),
         ] {
             assert_answer_bound(&answer, good);
         }

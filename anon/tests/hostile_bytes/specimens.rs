@@ -15,8 +15,8 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, ObjectKind, Request, Response, Store,
-        Targets,
+        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
+        Response, Store, Targets,
     },
     roster::{PIECES, ShortDigest},
     verification::{Statement, StatementClaims},
@@ -121,8 +121,13 @@ pub(crate) fn append() -> Append {
 
 pub(crate) fn inbox_proof() -> InboxProof {
     let owner = Owner::self_certifying(4);
-    let (node, operation) = (Node::new(1).id(), InboxOperation::Read);
+    let (node, operation) = (Node::new(1).id(), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST));
     InboxProof::sign(&owner.secret, &owner.certificate, operation, node, NOW, NONCE)
+}
+
+/// A question for an inbox.
+pub(crate) fn read(query: InboxQuery) -> Request {
+    Request::ReadInbox { proof: inbox_proof(), query }
 }
 
 fn receipt() -> Receipt {
@@ -181,7 +186,8 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("fetch", *fetch()),
         ("delete", Request::Delete(deletion)),
         ("append", Request::AppendInbox(append())),
-        ("read", Request::ReadInbox(inbox_proof())),
+        ("list", read(InboxQuery::FROM_THE_OLDEST)),
+        ("hand over", read(InboxQuery::HandOver(vec![[3; 32]; 2]))),
         ("acknowledge", Request::Acknowledge { proof: inbox_proof(), digests: vec![[3; 32]; 2] }),
         ("closest", Request::Closest { key: KEY, count: 20 }),
         ("certificate", Request::Certificate),
@@ -207,7 +213,12 @@ fn responses() -> Vec<(&'static str, Response)> {
         ("receipt", Response::Receipt(Box::new(receipt()))),
         ("object", Response::Object(vec![0xEF; 300])),
         ("deleted", Response::Deleted),
-        ("inbox", Response::Inbox(InboxPage { notifications, more: true })),
+        (
+            "list",
+            Response::Inbox(InboxPage::List { digests: vec![[1; 32]; 2], next: Some(70_000) }),
+        ),
+        ("last list", Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })),
+        ("handed over", Response::Inbox(InboxPage::HandedOver(notifications))),
         ("acknowledged", Response::Acknowledged(70_000)),
         ("closest", Response::Closest(vec![certificate(), certificate()])),
         ("certificate", Response::Certificate(Box::new(certificate()))),

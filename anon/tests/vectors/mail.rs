@@ -1,6 +1,7 @@
 //! Our own known answers: a sealed body and a sealed, signed notification.
 
 use anon::{
+    answers::AnswerSeed,
     mail::{DeleteSeed, Headers, MessageId, open_notification, seal_body, seal_notification},
     time::Time,
     wire,
@@ -52,4 +53,17 @@ fn the_recipient_opens_them() {
     assert_eq!(content, Ok(expected.bytes("/content")));
     let sender = headers.verified_sender(&members.network, members.now);
     assert_eq!(sender.as_ref(), Ok(&Some(alice.certificate.address().clone())));
+}
+
+#[test]
+fn the_secrets_of_addresses_for_answers() {
+    let file = known_answers!("cutout-mail");
+    let expected = Vector(&file);
+    let seed = AnswerSeed::from_bytes([0x84; 32]);
+    for answer in expected.list("/answers") {
+        let number = u32::try_from(answer.number("/number")).unwrap();
+        let (signing, sealing) = seed.secrets(&Members::read().network.id, number);
+        assert_eq!(signing.expose_seed(), answer.array("/signing"));
+        assert_eq!(sealing.expose_seed(), answer.array("/sealing"));
+    }
 }

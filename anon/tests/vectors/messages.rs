@@ -6,8 +6,8 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, ObjectKind, Request, Response, Store,
-        Targets,
+        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
+        Response, Store, Targets,
     },
     roster::ShortDigest,
     time::Time,
@@ -88,9 +88,13 @@ impl Stored {
     }
 }
 
+/// A list that goes on in the middle of an inbox.
+const LIST: InboxQuery = InboxQuery::List { from: 300, count: 4_096 };
+
 struct Proofs {
     deletion: Deletion,
-    read: InboxProof,
+    list: InboxProof,
+    hand_over: InboxProof,
     acknowledge: InboxProof,
     digests: Vec<[u8; 32]>,
 }
@@ -102,10 +106,14 @@ impl Proofs {
         let (now, nonce) = (members.now, [8; 16]);
         let digests = vec![[1; 32], [2; 32], [3; 32]];
         let acknowledge = InboxOperation::Acknowledge(&digests);
-        let read = InboxOperation::Read;
+        let read = |query: &InboxQuery| {
+            let read = InboxOperation::Read(query);
+            InboxProof::sign(&bob.secret, &bob.certificate, read, a, now, nonce)
+        };
         Self {
             deletion: Deletion::sign(&stored.delete, &members.network.id, key(), c, now),
-            read: InboxProof::sign(&bob.secret, &bob.certificate, read, a, now, nonce),
+            list: read(&LIST),
+            hand_over: read(&InboxQuery::HandOver(digests.clone())),
             acknowledge: InboxProof::sign(
                 &alice.secret,
                 &alice.certificate,
@@ -141,14 +149,16 @@ fn proofs_of_permission() {
     let proofs = Proofs::new(&members, &stored);
     for (proof, name) in [
         (wire::encode(&proofs.deletion), "/deletion"),
-        (wire::encode(&proofs.read), "/read"),
+        (wire::encode(&proofs.list), "/list"),
+        (wire::encode(&proofs.hand_over), "/hand_over"),
         (wire::encode(&proofs.acknowledge), "/acknowledge"),
     ] {
         assert_eq!(proof, expected.bytes(name), "{name}");
     }
     let (network, now) = (&members.network, members.now);
-    let read: InboxProof = wire::decode(&expected.bytes("/read"), 1_024).unwrap();
-    let owner = read.verify(network, InboxOperation::Read, members.nodes[0].id(), now).unwrap();
+    let read: InboxProof = wire::decode(&expected.bytes("/list"), 1_024).unwrap();
+    let owner =
+        read.verify(network, InboxOperation::Read(&LIST), members.nodes[0].id(), now).unwrap();
     assert_eq!(owner.certificate, members.owners[1].certificate);
     let proof: InboxProof = wire::decode(&expected.bytes("/acknowledge"), 1_024).unwrap();
     let operation = InboxOperation::Acknowledge(&proofs.digests);
@@ -166,7 +176,7 @@ fn proofs_of_permission() {
 fn requests() {
     let members = Members::read();
     let stored = Stored::new(&members);
-    let Proofs { deletion, read, acknowledge, digests } = Proofs::new(&members, &stored);
+    let Proofs { deletion, list, hand_over, acknowledge, digests } = Proofs::new(&members, &stored);
     let fetch = || Box::new(Request::Fetch { key: key() });
     let errand = |i: usize, request| Errand { target: members.nodes[i].id(), request };
     let closest = Targets::Closest { key: key(), count: 8 };
@@ -178,7 +188,11 @@ fn requests() {
         ("fetch", *fetch()),
         ("delete", Request::Delete(deletion)),
         ("append", Request::AppendInbox(stored.append)),
-        ("read", Request::ReadInbox(read)),
+        ("list", Request::ReadInbox { proof: list, query: LIST }),
+        (
+            "hand_over",
+            Request::ReadInbox { proof: hand_over, query: InboxQuery::HandOver(digests.clone()) },
+        ),
         ("acknowledge", Request::Acknowledge { proof: acknowledge, digests }),
         ("closest", Request::Closest { key: key(), count: 20 }),
         ("certificate", Request::Certificate),
@@ -205,6 +219,7 @@ fn responses() {
     let stored = Stored::new(&members);
     let certificate = |i: usize| members.nodes[i].certificate.to_unverified();
     let notifications = vec![ByteBuf::from(stored.append.notification)];
+    let listed = InboxPage::List { digests: vec![[1; 32], [2; 32], [3; 32]], next: Some(300) };
     let [first, second] = stored.receipts.map(|r| Response::Receipt(Box::new(r)));
     let answers = vec![
         Answer { node: members.nodes[0].id(), response: Some(first) },
@@ -223,7 +238,8 @@ fn responses() {
         ("receipt", second),
         ("object", Response::Object(object())),
         ("deleted", Response::Deleted),
-        ("inbox", Response::Inbox(InboxPage { notifications, more: true })),
+        ("listed", Response::Inbox(listed)),
+        ("handed_over", Response::Inbox(InboxPage::HandedOver(notifications))),
         ("acknowledged", Response::Acknowledged(300)),
         ("closest", Response::Closest(vec![certificate(2)])),
         ("certificate", Response::Certificate(Box::new(certificate(2)))),

@@ -83,7 +83,7 @@ impl Service for Liar {
                     let (hostile, ledger) = (&self.hostile, &self.ledger);
                     self.marking.answer(&self.standard, hostile, ledger, peer, request).await
                 }
-                (Request::Fetch { .. } | Request::ReadInbox(_), Via::Direct)
+                (Request::Fetch { .. } | Request::ReadInbox { .. }, Via::Direct)
                     if is(Behaviour::AnsweringAtLength) =>
                 {
                     self.ledger.write(peer, Act::AnsweredAtLength);
@@ -93,9 +93,9 @@ impl Service for Liar {
                     self.ledger.write(peer, Act::HeldBack);
                     Response::NotFound
                 }
-                (Request::ReadInbox(_), Via::Direct) if is(Behaviour::HoldingBack) => {
+                (Request::ReadInbox { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
                     self.ledger.write(peer, Act::HeldBack);
-                    Response::Inbox(InboxPage { notifications: Vec::new(), more: false })
+                    Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })
                 }
                 _ => self.standard.handle(peer, via, request).await,
             }

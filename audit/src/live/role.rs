@@ -191,7 +191,7 @@ impl MailRun<'_> {
             Request::Fetch { key } => *key,
             Request::Delete(deletion) => deletion.key(),
             Request::AppendInbox(append) => append.inbox,
-            Request::ReadInbox(_) | Request::Acknowledge { .. } => self.bob.address().inbox(),
+            Request::ReadInbox { .. } | Request::Acknowledge { .. } => self.bob.address().inbox(),
             _ => return None,
         };
         self.place(&key)

@@ -5,7 +5,10 @@ use anon::{
     handshake::Initiator,
     keys::{DeleteSecret, SigningSecret as _},
     position::Key,
-    request::{Append, DeletePermission, Errand, MAX_MESSAGE, ObjectKind, Request, Store, Targets},
+    request::{
+        Append, DeletePermission, Errand, InboxQuery, MAX_MESSAGE, ObjectKind, Request, Store,
+        Targets,
+    },
     roster::ShortDigest,
     wire,
 };
@@ -97,7 +100,10 @@ fn specimens(rng: &mut StdRng) -> Option<Vec<Vec<u8>>> {
             notification: vec![0xCD; anon::mail::NOTIFICATION],
             nonce: rng.random(),
         }),
-        Request::ReadInbox(proof(InboxOperation::Read, rng.random())),
+        Request::ReadInbox {
+            proof: proof(InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), rng.random()),
+            query: InboxQuery::FROM_THE_OLDEST,
+        },
         Request::Acknowledge {
             proof: proof(InboxOperation::Acknowledge(&digests), rng.random()),
             digests: digests.to_vec(),

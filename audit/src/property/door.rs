@@ -6,6 +6,7 @@ use anon::{
     keys::Signature,
     network::Network,
     position::Key,
+    request::InboxQuery,
     time::{MAX_SKEW, Time},
     wire,
 };
@@ -121,10 +122,9 @@ impl Door for BlindDoor {
                 let new = self.inner.nonces.insert(bare.nonce);
                 (here && new).then(|| certificate.address().inbox())
             }
-            Blind::Operation => self
-                .inner
-                .opens(proof, operation, now)
-                .or_else(|| self.inner.opens(proof, InboxOperation::Read, now)),
+            Blind::Operation => self.inner.opens(proof, operation, now).or_else(|| {
+                self.inner.opens(proof, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), now)
+            }),
         }
     }
 }
@@ -151,6 +151,7 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
     let (bob, mallory) = (Owner::named("bob", rng)?, Owner::named("mallory", rng)?);
     let digests: [[u8; 32]; 2] = [rng.random(), rng.random()];
     let acknowledge = InboxOperation::Acknowledge(&digests);
+    let list = InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST);
     let inbox = bob.certificate.address().inbox();
     let mut attempts = Attempts { guarding, here, tried: 0, opened: 0 };
     for _ in 0..8 {
@@ -158,7 +159,7 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
             let (secret, certificate) = (&owner.secret, &bob.certificate);
             InboxProof::sign(secret, certificate, operation, node, time, rng.random())
         };
-        for operation in [InboxOperation::Read, acknowledge] {
+        for operation in [list, acknowledge] {
             let proof = sign(&bob, operation, here, NOW);
             let mut door = guarding.door(network(), here);
             if door.opens(&proof, operation, NOW) != Some(inbox) {
@@ -177,7 +178,10 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
             attempts.comes(&sign(&mallory, operation, here, NOW), operation, NOW);
         }
         // A proof for reading is none for deleting, nor one for other notifications.
-        attempts.comes(&sign(&bob, InboxOperation::Read, here, NOW), acknowledge, NOW);
+        attempts.comes(&sign(&bob, list, here, NOW), acknowledge, NOW);
+        // Nor is one for a page one for another page.
+        let page = InboxQuery::List { from: 126, count: 126 };
+        attempts.comes(&sign(&bob, list, here, NOW), InboxOperation::Read(&page), NOW);
         attempts.comes(&sign(&bob, acknowledge, here, NOW), InboxOperation::Acknowledge(&[]), NOW);
     }
     let Attempts { tried, opened, .. } = attempts;

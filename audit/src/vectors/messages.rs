@@ -7,8 +7,8 @@ use anon::{
     position::Key,
     receipt::Receipt,
     request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, ObjectKind, Request, Response, Store,
-        Targets,
+        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
+        Response, Store, Targets,
     },
     roster::ShortDigest,
     verification::{Statement, StatementClaims},
@@ -73,9 +73,10 @@ fn requests(members: &Members, storage: Known<'_>) -> Option<Vec<(&'static str, 
     let inbox = bob.address().inbox();
     let append = Append { inbox, notification: ramp(4_144, 241), nonce };
     let deletion: Deletion = read(storage, "/deletion")?;
-    let (reading, proof): (InboxProof, InboxProof) =
-        (read(storage, "/read")?, read(storage, "/acknowledge")?);
-    let digests = storage.list("/digests")?.map(|d| d.array("")).collect::<Option<_>>()?;
+    let proof: InboxProof = read(storage, "/acknowledge")?;
+    let digests: Vec<[u8; 32]> =
+        storage.list("/digests")?.map(|d| d.array("")).collect::<Option<_>>()?;
+    let reading = |name, query| Some(Request::ReadInbox { proof: read(storage, name)?, query });
     let fetch = || Box::new(Request::Fetch { key: key() });
     let [a, b] = [members.node(0)?, members.node(1)?];
     let perform = |targets| Request::Perform { targets, request: fetch() };
@@ -88,7 +89,8 @@ fn requests(members: &Members, storage: Known<'_>) -> Option<Vec<(&'static str, 
         ("fetch", *fetch()),
         ("delete", Request::Delete(deletion)),
         ("append", Request::AppendInbox(append)),
-        ("read", Request::ReadInbox(reading)),
+        ("list", reading("/list", InboxQuery::List { from: 300, count: 4_096 })?),
+        ("hand_over", reading("/hand_over", InboxQuery::HandOver(digests.clone()))?),
         ("acknowledge", Request::Acknowledge { proof, digests }),
         ("closest", Request::Closest { key: key(), count: 20 }),
         ("certificate", Request::Certificate),
@@ -121,12 +123,14 @@ fn responses(members: &Members, storage: Known<'_>) -> Option<Vec<(&'static str,
         nearest: vec![b, c],
     };
     let statement = Statement::issue(&members.nodes.first()?.identity, claims);
-    let page = InboxPage { notifications: vec![ByteBuf::from(ramp(4_144, 241))], more: true };
+    let listed = InboxPage::List { digests: vec![[1; 32], [2; 32], [3; 32]], next: Some(300) };
+    let page = InboxPage::HandedOver(vec![ByteBuf::from(ramp(4_144, 241))]);
     Some(vec![
         ("receipt", receipt(1)?),
         ("object", Response::Object(ramp(5_000, 251))),
         ("deleted", Response::Deleted),
-        ("inbox", Response::Inbox(page)),
+        ("listed", Response::Inbox(listed)),
+        ("handed_over", Response::Inbox(page)),
         ("acknowledged", Response::Acknowledged(300)),
         ("closest", Response::Closest(vec![certificate(2)?])),
         ("certificate", Response::Certificate(Box::new(certificate(2)?))),

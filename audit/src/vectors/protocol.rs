@@ -15,7 +15,7 @@ use anon::{
     padding::padme,
     position::Key,
     receipt::{Receipt, ReceiptKind},
-    request::Request,
+    request::{InboxQuery, Request},
     time::{Time, Validity},
     wire,
 };
@@ -235,9 +235,13 @@ fn proofs(known: Known<'_>, compared: &mut Compared, members: &Members, key: Key
     let deletion = Deletion::sign(&delete, &network.id, key, c, now);
     let good = deletion.verify(&network.id, c, now) == Ok((key, delete.verify_key()));
     compared.same("a deletion", good && wire::encode(&deletion) == known.bytes("/deletion")?);
-    for (name, owner, operation, node) in
-        [("/read", bob, InboxOperation::Read, a), ("/acknowledge", alice, acknowledge, b)]
-    {
+    let list = InboxQuery::List { from: 300, count: 4_096 };
+    let hand_over = InboxQuery::HandOver(digests.clone());
+    for (name, owner, operation, node) in [
+        ("/list", bob, InboxOperation::Read(&list), a),
+        ("/hand_over", bob, InboxOperation::Read(&hand_over), a),
+        ("/acknowledge", alice, acknowledge, b),
+    ] {
         let proof = prove(owner, operation, node);
         let good = proof.verify(network, operation, node, now).is_ok();
         compared.same(name, good && wire::encode(&proof) == known.bytes(name)?);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anon::{
     certificate::{NodeCertificate, NodeId},
     receipt::Expected,
-    request::{Answer, Errand, MAX_MESSAGE, Request, Response, Targets},
+    request::{ANSWER_OVERHEAD, Answer, Errand, Request, Response, Targets, answer_share},
     time::Time,
     wire,
 };
@@ -13,9 +13,6 @@ use futures::future::join_all;
 
 use super::{Service as _, StandardService};
 use crate::{client::ask, clock::now, link::Peer, observer::Via};
-
-/// What an answer takes besides its response, bytes, at most.
-const ANSWER_OVERHEAD: usize = 64;
 
 impl StandardService {
     pub(super) async fn perform(&self, targets: Targets, request: Request) -> Response {
@@ -44,10 +41,18 @@ impl StandardService {
         Response::Performed { nodes, answers: within_one_message(answers) }
     }
 
-    /// Performs each errand at its own node, all at once.
+    /// Performs each errand at its own node, all at once. A node that is named again is not asked again: an errand is
+    /// no amplifier.
     pub(super) async fn perform_each(&self, errands: Vec<Errand>) -> Response {
-        let performed =
-            errands.iter().map(|errand| self.perform_at_known(errand.target, &errand.request));
+        let mut seen = BTreeSet::new();
+        let fresh: Vec<bool> = errands.iter().map(|errand| seen.insert(errand.target)).collect();
+        let performed = errands.iter().zip(fresh).map(async |(errand, is_fresh)| {
+            if is_fresh {
+                self.perform_at_known(errand.target, &errand.request).await
+            } else {
+                Answer { node: errand.target, response: None }
+            }
+        });
         let answers = within_one_message(join_all(performed).await);
         Response::Performed { nodes: Vec::new(), answers }
     }
@@ -106,18 +111,55 @@ impl StandardService {
     }
 }
 
-/// Drops the responses that do not fit one message any more: the sender asks again for those.
+/// Drops each answer that is longer than its share of one message. The share depends on the number of answers
+/// alone, so that what one node says at length costs none of the others their word.
 fn within_one_message(mut answers: Vec<Answer>) -> Vec<Answer> {
-    let mut room = MAX_MESSAGE / 2 + MAX_MESSAGE / 4;
-    let mut first = true;
+    let share = answer_share(answers.len());
     for answer in &mut answers {
-        let length = wire::encode(&answer.response).len() + ANSWER_OVERHEAD;
-        if length <= room || first {
-            room = room.saturating_sub(length);
-        } else {
+        if wire::encode(&answer.response).len() + ANSWER_OVERHEAD > share {
             answer.response = None;
         }
-        first = false;
     }
     answers
+}
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        network::MAX_K,
+        request::{MAX_MESSAGE, MAX_OBJECT},
+    };
+
+    use super::*;
+
+    fn kept(lengths: &[usize]) -> Vec<Option<usize>> {
+        let answer = |(number, length): (u8, &usize)| Answer {
+            node: NodeId([number; 32]),
+            response: Some(Response::Object(vec![number; *length])),
+        };
+        let answers = within_one_message((0..).zip(lengths).map(answer).collect());
+        let whole = Response::Performed { nodes: Vec::new(), answers: answers.clone() };
+        assert!(wire::encode(&whole).len() <= MAX_MESSAGE);
+        let length = |answer: Answer| match answer.response {
+            Some(Response::Object(bytes)) => Some(bytes.len()),
+            _ => None,
+        };
+        answers.into_iter().map(length).collect()
+    }
+
+    #[test]
+    fn one_long_answer_pushes_out_no_other() {
+        for place in 0..3 {
+            let mut lengths = [400; 3];
+            lengths[place] = MAX_OBJECT;
+            let mut expected = [Some(400); 3];
+            expected[place] = None;
+            assert_eq!(kept(&lengths), expected);
+        }
+        assert_eq!(kept(&[MAX_OBJECT; 4]), [None; 4]);
+        assert_eq!(kept(&[MAX_OBJECT]), [Some(MAX_OBJECT)], "one alone has all the room");
+        let fits = answer_share(MAX_K) - ANSWER_OVERHEAD - 8;
+        assert_eq!(kept(&[fits; MAX_K]), [Some(fits); MAX_K]);
+        assert_eq!(kept(&[fits + 2_000; MAX_K]), [None; MAX_K]);
+    }
 }

@@ -5,7 +5,7 @@ use anon::{
     certificate::{AddressCertificate, UnverifiedAddressCertificate},
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
-    request::{self, Append, DeletePermission, InboxPage, ObjectKind, Response},
+    request::{self, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, Response},
     time::Time,
 };
 use serde_bytes::ByteBuf;
@@ -15,9 +15,6 @@ use crate::{
     clock::now,
     store::{ObjectKind as StoredKind, StoreError, Stored, StoredObject},
 };
-
-/// How much of an inbox one answer carries, bytes.
-const PAGE: usize = 1 << 19;
 
 impl StandardService {
     pub(super) async fn store_object(&self, store: request::Store) -> Response {
@@ -139,16 +136,23 @@ impl StandardService {
         self.acknowledge_write(appended, claims)
     }
 
-    pub(super) async fn read_inbox(&self, proof: &InboxProof) -> Response {
-        let Some(owner) = self.owner(proof, InboxOperation::Read) else { return Response::Refused };
-        match self.store.read_inbox(owner.certificate.address().inbox().0, PAGE).await {
-            Ok(page) => {
-                let notifications =
-                    page.entries.into_iter().map(|entry| ByteBuf::from(entry.bytes)).collect();
-                Response::Inbox(InboxPage { notifications, more: page.more })
+    pub(super) async fn read_inbox(&self, proof: &InboxProof, query: &InboxQuery) -> Response {
+        let Some(owner) = self.owner(proof, InboxOperation::Read(query)) else {
+            return Response::Refused;
+        };
+        let inbox = owner.certificate.address().inbox().0;
+        let page = match query {
+            InboxQuery::List { from, count } => {
+                let list = self.store.list_inbox(inbox, *from, usize::from(*count)).await;
+                list.map(|list| InboxPage::List { digests: list.digests, next: list.next })
             }
-            Err(error) => refuse(&error),
-        }
+            InboxQuery::HandOver(digests) => {
+                let handed_over = self.store.hand_over(inbox, digests).await;
+                handed_over
+                    .map(|all| InboxPage::HandedOver(all.into_iter().map(ByteBuf::from).collect()))
+            }
+        };
+        page.map_or_else(|error| refuse(&error), Response::Inbox)
     }
 
     pub(super) async fn acknowledge(&self, proof: &InboxProof, digests: &[[u8; 32]]) -> Response {

@@ -10,7 +10,7 @@ use redb::{ReadTransaction, ReadableTable as _};
 
 use super::group::{Group, Write};
 use super::objects::moved;
-use super::rows::{ENTRIES, ENTRY, EntryRow, INBOXES, entry_counted, payload};
+use super::rows::{DIGESTS, ENTRIES, ENTRY, EntryRow, INBOXES, entry_counted, payload};
 use super::{Store, StoreError, Stored};
 
 /// One notification in an inbox.
@@ -29,6 +29,15 @@ pub struct InboxPage {
     pub entries: Vec<InboxEntry>,
     /// Whether there are younger ones.
     pub more: bool,
+}
+
+/// What an inbox holds, from some arrival number on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboxList {
+    /// Digests of the entries, oldest first.
+    pub digests: Vec<[u8; 32]>,
+    /// The arrival number of the first entry that is not listed, if there is one.
+    pub next: Option<u64>,
 }
 
 /// How full an inbox is.
@@ -71,6 +80,34 @@ impl Store {
         max_bytes: usize,
     ) -> Result<InboxPage, StoreError> {
         self.read(move |txn| read_page(txn, &key, max_bytes)).await
+    }
+
+    /// Lists the inbox at `key` from the arrival number `from` on, at most `count` entries. Arrival numbers only grow
+    /// while the inbox is not empty, and begin with 0 again when it has been.
+    ///
+    /// # Errors
+    /// Faults.
+    pub async fn list_inbox(
+        &self,
+        key: [u8; 32],
+        from: u64,
+        count: usize,
+    ) -> Result<InboxList, StoreError> {
+        self.read(move |txn| list(txn, &key, from, count)).await
+    }
+
+    /// Hands over the payloads of the entries with these digests from the inbox at `key`; those that are not there are
+    /// left out, and none comes twice.
+    ///
+    /// # Errors
+    /// Faults.
+    pub async fn hand_over(
+        &self,
+        key: [u8; 32],
+        digests: &[[u8; 32]],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let digests: BTreeSet<[u8; 32]> = digests.iter().copied().collect();
+        self.read(move |txn| hand_over(txn, &key, &digests)).await
     }
 
     /// Removes the entries with these digests from the inbox at `key`; returns how many there were.
@@ -174,6 +211,39 @@ impl Write for Acknowledge {
     }
 }
 
+fn list(
+    txn: &ReadTransaction,
+    key: &[u8; 32],
+    from: u64,
+    count: usize,
+) -> Result<InboxList, StoreError> {
+    let mut list = InboxList::default();
+    for row in txn.open_table(ENTRIES)?.range((key, from)..=(key, u64::MAX))? {
+        let (place, row) = row?;
+        if list.digests.len() >= count {
+            list.next = Some(place.value().1);
+            break;
+        }
+        list.digests.push(EntryRow::decode(row.value())?.digest);
+    }
+    Ok(list)
+}
+
+fn hand_over(
+    txn: &ReadTransaction,
+    key: &[u8; 32],
+    wanted: &BTreeSet<[u8; 32]>,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let (digests, entries) = (txn.open_table(DIGESTS)?, txn.open_table(ENTRIES)?);
+    let mut handed_over = Vec::new();
+    for digest in wanted {
+        let Some(arrival) = digests.get((key, digest))?.map(|row| row.value()) else { continue };
+        let row = entries.get((key, arrival))?.ok_or_else(|| StoreError::row("digests"))?;
+        handed_over.push(EntryRow::decode(row.value())?.bytes.to_vec());
+    }
+    Ok(handed_over)
+}
+
 fn read_page(
     txn: &ReadTransaction,
     key: &[u8; 32],
@@ -236,6 +306,32 @@ mod tests {
         assert_eq!(store.inbox_usage([9; 32]).await, Ok(InboxUsage::default()));
         assert!(!store.holds([9; 32]).await.unwrap());
         store.verify().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_list_goes_on_where_it_ended_and_what_is_named_is_handed_over() {
+        let (_folder, store) = temporary(limits());
+        assert_eq!(store.list_inbox([9; 32], 0, 10).await, Ok(InboxList::default()));
+        for digest in [5, 3, 4, 1, 2] {
+            store.append_inbox([9; 32], [digest; 32], vec![digest; 10], 1000).await.unwrap();
+        }
+        store.append_inbox([8; 32], [8; 32], vec![8], 1000).await.unwrap();
+        let list = async |from, count| {
+            let list = store.list_inbox([9; 32], from, count).await.unwrap();
+            (list.digests.iter().map(|digest| digest[0]).collect::<Vec<_>>(), list.next)
+        };
+        assert_eq!(list(0, 2).await, (vec![5, 3], Some(2)));
+        assert_eq!(list(2, 2).await, (vec![4, 1], Some(4)));
+        assert_eq!(list(4, 2).await, (vec![2], None));
+        assert_eq!(list(0, 5).await, (vec![5, 3, 4, 1, 2], None));
+        assert_eq!(list(u64::MAX, 5).await, (vec![], None));
+        // What goes meanwhile moves nothing: the list neither repeats nor leaves out.
+        store.acknowledge([9; 32], &[[5; 32], [4; 32]]).await.unwrap();
+        assert_eq!(list(2, 2).await, (vec![1, 2], None));
+        let asked = [[2; 32], [77; 32], [3; 32], [8; 32], [2; 32]];
+        let handed_over = store.hand_over([9; 32], &asked).await.unwrap();
+        assert_eq!(handed_over, [vec![2; 10], vec![3; 10]]);
+        assert_eq!(store.hand_over([7; 32], &asked).await, Ok(Vec::new()));
     }
 
     #[tokio::test]

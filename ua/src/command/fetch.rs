@@ -8,22 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::network::Network;
+use anon::{certificate::AddressCertificate, network::Network};
 use clap::Args;
 use node::now;
 
 use super::scheme::SchemeArgs;
 
 use crate::{
-    account::{Account, OWN},
-    certificates::{publish, publish_anonymously},
+    account::{Account, MAX_REPLIES, OWN},
+    answers::Answers,
+    certificates::{fetch_anonymously, publish, publish_anonymously},
     command::Global,
     entrance::Entrance,
     error::AgentError,
     home::Home,
     maildir::Maildir,
     printable,
-    receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
+    receive::{AnonymousRoute, DirectRoute, Fetched, GIVE_UP_AFTER, Reader, Route},
     session::prepare_scheme,
     terminal::{Failure, Progress, say, say_json, tell},
     underlay::{UnderlayArgs, underlay, unless_lost},
@@ -47,6 +48,9 @@ pub struct FetchArgs {
     /// Read directly, even in the guarded scheme: the inbox's nodes see this machine's address
     #[arg(long)]
     direct: bool,
+    /// This home comes from a backup, or is a copy: look first for addresses for answers that were made since
+    #[arg(long, conflicts_with = "watch")]
+    restored: bool,
     /// Go on reading, each address at random times of its own, this many seconds apart on average; 900 if no number
     /// is given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "900",
@@ -61,6 +65,9 @@ pub struct FetchArgs {
     json: bool,
 }
 
+/// How often one run of the command catches up with the network and reads on.
+const MAX_RUNS: usize = 64;
+
 /// Runs `cutout fetch`.
 ///
 /// # Errors
@@ -71,6 +78,9 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     }
     let home = global.open_home()?;
     let session = Session::start(&home, &args, global.verbose > 0).await?;
+    if args.restored {
+        session.look_for_answers().await?;
+    }
     let replies = Account::replies(home.vault())?;
     let mut fetched = Fetched::default();
     let read = session.fetch(OWN, true, &mut fetched).await;
@@ -143,6 +153,35 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Takes over the addresses for answers that were made since this home was copied: those of the next
+    /// [`crate::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
+    /// tell nobody that they have one owner.
+    async fn look_for_answers(&self) -> Result<(), Failure> {
+        let (vault, entrance) = (self.home.vault(), &self.entrance);
+        let mut answers = Answers::open(vault)?;
+        let mut found = 0;
+        for (number, account) in answers.ahead(&self.network, now()) {
+            self.progress.step("looking for addresses for answers that were made since");
+            let look = async {
+                let choice = self.args.scheme.choice();
+                let scheme = prepare_scheme(choice, vault, entrance).await?;
+                fetch_anonymously(&scheme, entrance, account.address()).await
+            };
+            match unless_lost(entrance.underlay(), look).await? {
+                Ok(_) if Account::replies(vault)?.len() < MAX_REPLIES => {
+                    answers.adopt(number, &account)?;
+                    found += 1;
+                }
+                Ok(_) | Err(AgentError::NoSuchRecipient) => {}
+                Err(error) => {
+                    tell(format!("warning: an address for answers was not looked for: {error}"));
+                }
+            }
+        }
+        tell(format!("{found} addresses for answers were made since this copy, and are read now."));
+        Ok(())
+    }
+
     /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4),
     /// by the same way: an address made for answers never directly, two addresses never through one channel.
     /// `all` gets what was read, also where not everything was.
@@ -150,36 +189,24 @@ impl<'a> Session<'a> {
         let vault = self.home.vault();
         let account = self.account(name)?;
         let certificate = account.certificate(&self.network, now())?;
-        let direct = self.args.scheme.wants_entrances(self.args.direct);
-        let scheme = if !direct || name != OWN {
-            let prepared = prepare_scheme(self.args.scheme.choice(), vault, &self.entrance);
-            let scheme = unless_lost(self.entrance.underlay(), prepared).await;
-            let scheme = scheme.and_then(|scheme| scheme.map_err(reading));
-            Some(scheme.map_err(|failure| failure.of("your mail cannot be fetched"))?)
-        } else {
-            None
-        };
-        let entrance = Arc::clone(&self.entrance);
-        let route: Box<dyn Route> = match &scheme {
-            Some(scheme) => Box::new(AnonymousRoute::new(Arc::clone(scheme), &entrance)),
-            None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
-        };
-        let reader = Reader::new(
-            Arc::clone(&entrance),
-            route,
-            vault,
-            &account,
-            certificate.clone(),
-            &self.maildir,
-        );
+        let is_direct = self.args.scheme.wants_entrances(self.args.direct) && name == OWN;
         // Apart from what follows: what was read is told, whatever becomes of that.
         let mut fetched = Fetched::default();
-        let read = unless_lost(entrance.underlay(), reader.fetch(&mut fetched)).await;
-        let read = read.and_then(|read| read.map_err(reading));
+        let mut read = Ok(());
+        for _ in 0..MAX_RUNS {
+            let mut some = Fetched::default();
+            read = self.read(&account, &certificate, is_direct, &mut some).await;
+            let has_moved = some.tried > 0;
+            fetched.go_on(some);
+            if read.is_err() || !fetched.is_cut_short || !has_moved {
+                break;
+            }
+        }
         all.merge(fetched);
         if check && read.is_ok() {
+            let entrance = Arc::clone(&self.entrance);
             let publishing = async {
-                if scheme.is_none() {
+                if is_direct {
                     return publish(&entrance, &certificate).await;
                 }
                 // A scheme of its own: what served the reading is free again.
@@ -193,6 +220,33 @@ impl<'a> Session<'a> {
             }
         }
         read.map_err(|failure| failure.of("your mail cannot be fetched"))
+    }
+
+    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with.
+    async fn read(
+        &self,
+        account: &Account,
+        certificate: &AddressCertificate,
+        is_direct: bool,
+        fetched: &mut Fetched,
+    ) -> Result<(), Failure> {
+        let (vault, entrance) = (self.home.vault(), &self.entrance);
+        let route: Box<dyn Route> = if is_direct {
+            Box::new(DirectRoute::new(Arc::clone(entrance))?)
+        } else {
+            let prepared = prepare_scheme(self.args.scheme.choice(), vault, entrance);
+            let scheme = unless_lost(entrance.underlay(), prepared).await?.map_err(reading)?;
+            Box::new(AnonymousRoute::new(scheme, entrance))
+        };
+        let certificate = certificate.clone();
+        let reader =
+            Reader::new(Arc::clone(entrance), route, vault, account, certificate, &self.maildir);
+        let reader = reader.telling(|tried, all| {
+            if all > 1 {
+                self.progress.step(&format!("{tried} of {all} announced mails were tried"));
+            }
+        });
+        unless_lost(entrance.underlay(), reader.fetch(fetched)).await?.map_err(reading)
     }
 }
 
@@ -256,7 +310,11 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             "delivered": mails,
             "repeated": fetched.repeated,
             "junk": fetched.junk,
-            "waiting": fetched.waiting,
+            "unopened": fetched.unopened,
+            "waiting": fetched.waiting(),
+            "missing": fetched.missing,
+            "unreached": fetched.unreached,
+            "given_up": fetched.given_up,
             "forged": fetched.forged,
             "inboxes": fetched.inboxes,
         }));
@@ -271,20 +329,48 @@ fn show(fetched: &Fetched, json: bool) -> Result<(), Failure> {
             tell(format!("  an answer reaches its sender at {address}"));
         }
     }
-    if fetched.waiting > 0 {
-        tell(format!(
-            "{} more announced whose body no node hands out yet; they stay in the inbox.",
-            fetched.waiting
-        ));
-    }
-    if fetched.forged > 0 {
-        tell(format!(
-            "{} claim a signature that does not verify; treat them as anonymous.",
-            fetched.forged
-        ));
-    }
-    if fetched.junk > 0 {
-        tell(format!("{} notifications were not sealed to you and are dropped.", fetched.junk));
-    }
+    remains(fetched);
     Ok(())
+}
+
+/// Tells what else the inboxes hold, and why it was not delivered.
+fn remains(fetched: &Fetched) {
+    let tell_some = |count: usize, text: String| {
+        if count > 0 {
+            tell(format!("{count} {text}"));
+        }
+    };
+    let days = GIVE_UP_AFTER / 86_400;
+    tell_some(
+        fetched.unreached,
+        "more could not be fetched this time: paths broke, or nodes did not answer. They stay in the inbox; \
+         `cutout fetch` tries them again."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.missing,
+        format!(
+            "more are announced, but the nodes that should keep them say that they have nothing. They stay in the \
+             inbox, and are given up {days} days after they were first missed."
+        ),
+    );
+    tell_some(
+        fetched.given_up,
+        format!("were given up: announced, and missing for {days} days or more."),
+    );
+    tell_some(
+        fetched.unopened,
+        "notifications do not open with your key. They stay in the inbox until they expire; they may be junk, or \
+         sealed to a newer key of this address."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.junk,
+        "notifications in the inbox announce nothing that can be read; they are dropped."
+            .to_owned(),
+    );
+    tell_some(
+        fetched.forged,
+        "claim a signature that does not verify; treat them as anonymous.".to_owned(),
+    );
 }

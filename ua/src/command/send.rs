@@ -15,6 +15,7 @@ use node::now;
 use super::{read_file, unless_interrupted};
 use crate::{
     account::{Account, MAX_REPLIES},
+    answers::Answers,
     certificates::publish_anonymously,
     command::{Global, scheme::SchemeArgs},
     compose::{Answered, ComposeError, Message},
@@ -187,8 +188,7 @@ pub(super) async fn run_unlocked(
         }
     };
     let account = Account::read(home.vault())?;
-    let reply = args.reply_to.map(|ReplyTo::New| Account::self_certifying(&network, now()));
-    if reply.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
+    if args.reply_to.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
         let what = "you keep as many addresses for answers as you may";
         return Err(Failure::new(
             64,
@@ -197,6 +197,9 @@ pub(super) async fn run_unlocked(
             "send without --reply-to",
         ));
     }
+    // Kept before the mail is: nobody could read the answers otherwise.
+    let make = |ReplyTo::New| Answers::open(home.vault())?.make(&network, now());
+    let reply = args.reply_to.map(make).transpose()?;
     let reply_to = reply.as_ref().map(Account::address);
     let message = match &args.subject {
         Some(subject) => {
@@ -227,10 +230,6 @@ pub(super) async fn run_unlocked(
         direct: args.direct,
         reply_to,
     };
-    // Kept before the mail is: nobody could read the answers otherwise.
-    if let Some(reply) = &reply {
-        reply.write_named(home.vault(), &Account::reply_name())?;
-    }
     // From here on the mail is kept, whatever happens to it or to this program.
     let outbox = Outbox::new(home.vault());
     let id = hand_in(&outbox, &mail)?;

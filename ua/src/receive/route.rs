@@ -1,38 +1,62 @@
 //! How a reader gets to the nodes that hold its mail: itself, or through channels, one for each key.
+//!
+//! A channel serves one key and is closed when that is done. It is never used for another body: whoever sends Bob a
+//! mail knows a key that he will ask for, and a far end that works with that sender would learn the keys of all else
+//! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is far end
+//! again once all others were as often (`anon::selection::Served`); by the channels nobody can tell that they have one
+//! reader.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::NodeCertificate,
+    certificate::{NodeCertificate, NodeId},
     network::MAX_K,
     position::Key,
     request::{Errand, Request, Response},
 };
 use futures::future::{BoxFuture, join_all};
-use node::{Channel, Links, ask};
+use node::{Channel, LinkError, Links, ask};
 
-use crate::{entrance::Entrance, error::AgentError, event::Purpose, scheme::Scheme};
+use crate::{
+    entrance::Entrance,
+    error::AgentError,
+    event::Purpose,
+    scheme::{OpenChannel, Scheme},
+};
 
 /// How long a node may take for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a far end may take to perform errands and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What lies at a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The reader's inbox.
+    Inbox,
+    /// A part of a mail.
+    Body,
+}
+
 /// A way to the nodes that hold what belongs to a key.
 pub trait Route: Send + Sync {
-    /// The nodes that may hold it, nearest first: rather one too many.
-    fn candidates(&self, key: Key) -> BoxFuture<'_, Result<Vec<NodeCertificate>, AgentError>>;
+    /// Opens a way to the nodes near a key.
+    fn open(&self, key: Key, place: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>>;
+}
 
-    /// Asks each node what is for it alone; the answers in order, `None` where none came.
+/// An open way; dropping it closes it.
+pub trait Way: Send {
+    /// The nodes that may hold it, nearest first: rather one too many.
+    fn nodes(&self) -> &[NodeCertificate];
+
+    /// Asks each node what is for it alone, all at once; the answers in order, `None` where none came.
+    ///
+    /// # Errors
+    /// [`AgentError`] if the way is broken, and no good any more.
     fn ask_each(
-        &self,
-        key: Key,
+        &mut self,
         errands: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Vec<Option<Response>>>;
+    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>>;
 }
 
 /// The reader goes itself: the nodes see its address.
@@ -54,29 +78,42 @@ impl DirectRoute {
 }
 
 impl Route for DirectRoute {
-    fn candidates(&self, key: Key) -> BoxFuture<'_, Result<Vec<NodeCertificate>, AgentError>> {
-        Box::pin(self.entrance.all_candidates(key))
-    }
-
-    fn ask_each(
-        &self,
-        _: Key,
-        errands: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Vec<Option<Response>>> {
+    fn open(&self, key: Key, _: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>> {
         Box::pin(async move {
-            let asked = errands.iter().map(async |(node, request)| {
-                ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
-            });
-            join_all(asked).await
+            let nodes = self.entrance.all_candidates(key).await?;
+            Ok(Box::new(DirectWay { links: self.links.clone(), nodes }) as Box<dyn Way>)
         })
     }
 }
 
-/// A channel for each key: no far end sees two inboxes, or an inbox and a body, of one reader.
+struct DirectWay {
+    links: Links,
+    nodes: Vec<NodeCertificate>,
+}
+
+impl Way for DirectWay {
+    fn nodes(&self) -> &[NodeCertificate] {
+        &self.nodes
+    }
+
+    fn ask_each(
+        &mut self,
+        errands: Vec<(NodeCertificate, Request)>,
+    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
+        Box::pin(async move {
+            let asked = errands.iter().map(async |(node, request)| {
+                ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
+            });
+            Ok(join_all(asked).await)
+        })
+    }
+}
+
+/// A channel for each key: no far end is told of two inboxes, or an inbox and a body, or two bodies, that they have
+/// one reader.
 pub struct AnonymousRoute {
     scheme: Arc<dyn Scheme>,
     k: usize,
-    open: Mutex<BTreeMap<Key, Channel>>,
 }
 
 impl std::fmt::Debug for AnonymousRoute {
@@ -89,70 +126,77 @@ impl AnonymousRoute {
     /// A route over channels of this scheme.
     #[must_use]
     pub fn new(scheme: Arc<dyn Scheme>, entrance: &Entrance) -> Self {
-        Self { scheme, k: entrance.network().k, open: Mutex::default() }
-    }
-
-    fn take(&self, key: Key) -> Option<Channel> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)
-    }
-
-    fn keep(&self, key: Key, channel: Channel) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key, channel);
-    }
-
-    async fn open(&self, key: Key) -> Result<(Channel, Vec<NodeCertificate>), AgentError> {
-        let question = self.scheme.list_replicas(key, u8::try_from(self.k).unwrap_or(u8::MAX));
-        let open = self.scheme.open(Purpose::Reading, &question).await?;
-        Ok((open.channel, self.scheme.candidates(key, open.answer)?))
-    }
-
-    /// Performs at most [`MAX_K`] errands; `None` if the channel failed.
-    async fn perform(
-        &self,
-        key: Key,
-        errands: &[(NodeCertificate, Request)],
-    ) -> Option<Vec<Option<Response>>> {
-        let mut channel = match self.take(key) {
-            Some(channel) => channel,
-            None => self.open(key).await.ok()?.0,
-        };
-        let each = errands
-            .iter()
-            .map(|(node, request)| Errand { target: node.node(), request: request.clone() });
-        let request = Request::PerformEach(each.collect());
-        match channel.request(&request, PERFORM_TIMEOUT).await {
-            Ok(Response::Performed { answers, .. }) if answers.len() == errands.len() => {
-                self.keep(key, channel);
-                Some(answers.into_iter().map(|answer| answer.response).collect())
-            }
-            _ => None,
-        }
+        Self { scheme, k: entrance.network().k }
     }
 }
 
 impl Route for AnonymousRoute {
-    fn candidates(&self, key: Key) -> BoxFuture<'_, Result<Vec<NodeCertificate>, AgentError>> {
+    fn open(&self, key: Key, place: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>> {
         Box::pin(async move {
-            let (channel, candidates) = self.open(key).await?;
-            self.keep(key, channel);
-            Ok(candidates)
+            let question = self.scheme.list_replicas(key, u8::try_from(self.k).unwrap_or(u8::MAX));
+            let open = self.scheme.open(Purpose::Reading, &question).await?;
+            let OpenChannel { channel, answer, path } = open;
+            let (scheme, far_end) = (Arc::clone(&self.scheme), path.far_end);
+            if place == Place::Inbox {
+                scheme.set_apart(far_end);
+            }
+            let nodes = scheme.candidates(key, answer)?;
+            Ok(Box::new(AnonymousWay { scheme, channel, far_end, nodes }) as Box<dyn Way>)
         })
+    }
+}
+
+struct AnonymousWay {
+    scheme: Arc<dyn Scheme>,
+    channel: Channel,
+    far_end: NodeId,
+    nodes: Vec<NodeCertificate>,
+}
+
+impl AnonymousWay {
+    /// Has at most [`MAX_K`] errands performed.
+    async fn perform(
+        &mut self,
+        errands: &[(NodeCertificate, Request)],
+    ) -> Result<Vec<Option<Response>>, AgentError> {
+        let each = errands
+            .iter()
+            .map(|(node, request)| Errand { target: node.node(), request: request.clone() });
+        let request = Request::PerformEach(each.collect());
+        match self.channel.request(&request, PERFORM_TIMEOUT).await {
+            Ok(Response::Performed { answers, .. }) if answers.len() == errands.len() => {
+                Ok(answers.into_iter().map(|answer| answer.response).collect())
+            }
+            Ok(_) => {
+                self.scheme.set_apart(self.far_end);
+                Err(AgentError::BadAnswer)
+            }
+            Err(error) => {
+                if matches!(error, LinkError::TimedOut) {
+                    // Whoever let time run out once does not get to do it again where there are others.
+                    self.scheme.set_apart(self.far_end);
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Way for AnonymousWay {
+    fn nodes(&self) -> &[NodeCertificate] {
+        &self.nodes
     }
 
     fn ask_each(
-        &self,
-        key: Key,
+        &mut self,
         errands: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Vec<Option<Response>>> {
+    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(errands.len());
             for some in errands.chunks(MAX_K) {
-                match self.perform(key, some).await {
-                    Some(performed) => answers.extend(performed),
-                    None => answers.extend(some.iter().map(|_| None)),
-                }
+                answers.extend(self.perform(some).await?);
             }
-            answers
+            Ok(answers)
         })
     }
 }

@@ -112,16 +112,16 @@ impl GuardedScheme {
 
     async fn try_build(
         &self,
+        purpose: Purpose,
         guard: &NodeCertificate,
         avoid: &BTreeSet<NodeId>,
         early: Option<&Request>,
     ) -> Result<Built, AgentError> {
-        let path = self.draw(guard, avoid).ok_or_else(|| self.too_few())?;
+        let path = self.draw(purpose, guard, avoid).ok_or_else(|| self.too_few())?;
         let (Some((key, far_end)), (witness_key, witness)) = (path.hops.last(), &path.witness)
         else {
             return Err(AgentError::RosterTooSmall);
         };
-        self.reserve(far_end.node(), witness.node())?;
         let links = self.guard_links(guard)?;
         let nodes = Path {
             go_between: guard.node(),
@@ -157,7 +157,7 @@ impl GuardedScheme {
         let mut is_cut_off = true;
         for attempt in 0..ATTEMPTS {
             let Some(guard) = self.guard(attempt, avoid) else { return Err(last) };
-            let built = self.try_build(guard, avoid, early).await;
+            let built = self.try_build(purpose, guard, avoid, early).await;
             self.note(guard.node(), built.as_ref());
             match built {
                 Ok(built) => return Ok(built),
@@ -176,21 +176,38 @@ impl GuardedScheme {
         Err(if is_cut_off { AgentError::NoGuard } else { last })
     }
 
-    /// Draws a path; where there is none left, what stands ready makes room, and in a network too small for all paths
-    /// of this mail a far end serves again: none that has another to serve in its place.
-    fn draw(&self, guard: &NodeCertificate, avoid: &BTreeSet<NodeId>) -> Option<GuardedPath> {
-        let epoch = self.epoch();
+    /// Draws a path and notes who is to serve, in one step: no two channels that are drawn at once fall on one far end.
+    /// Where there is none left, what stands ready makes room. In a network too small for all paths of a mail that is
+    /// sent, a far end serves again: none that has another to serve in its place. A reader may need more channels than
+    /// there are nodes.
+    fn draw(
+        &self,
+        purpose: Purpose,
+        guard: &NodeCertificate,
+        avoid: &BTreeSet<NodeId>,
+    ) -> Option<GuardedPath> {
+        let (epoch, middle) = (self.epoch(), self.plan.middle);
         let draw = || {
-            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.plan.roster.with(|roster| {
-                used.draw(&(&*roster, epoch), guard, self.plan.middle, avoid, &mut rand::rng())
-            })
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let (path, times) = self.plan.roster.with(|roster| {
+                let (among, rng) = ((&*roster, epoch), &mut rand::rng());
+                if purpose == Purpose::Reading {
+                    used.draw_again(&among, guard, middle, avoid, rng)
+                } else {
+                    used.draw(&among, guard, middle, avoid, rng).map(|path| (path, 0))
+                }
+            })?;
+            let (_, far_end) = path.hops.last()?;
+            used.reserve_again(far_end.node(), path.witness.1.node(), times).then_some(path)
         };
         let make_room = || {
             self.pool.discard().iter().for_each(|far_end| self.release(*far_end));
             draw()
         };
         let begin_anew = || {
+            if purpose == Purpose::Reading {
+                return None;
+            }
             self.used.lock().unwrap_or_else(PoisonError::into_inner).begin_anew();
             draw()
         };
@@ -218,12 +235,6 @@ impl GuardedScheme {
 
     fn release(&self, far_end: NodeId) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).release(&far_end);
-    }
-
-    fn reserve(&self, far_end: NodeId, witness: NodeId) -> Result<(), AgentError> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two channels that are drawn at once may fall on one node: the later one draws again.
-        if used.reserve(far_end, witness) { Ok(()) } else { Err(AgentError::BadAnswer) }
     }
 
     /// Makes a path through the guard to the far end; each hop is asked who is nearest to the key that chose the
@@ -332,6 +343,10 @@ impl Scheme for GuardedScheme {
             });
             building.buffer_unordered(AHEAD_AT_ONCE).collect::<()>().await;
         });
+    }
+
+    fn set_apart(&self, far_end: NodeId) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).set_apart(far_end);
     }
 
     fn ready(&self) -> usize {
