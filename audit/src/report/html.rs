@@ -67,6 +67,9 @@ pub fn page(report: &Report) -> Result<String, String> {
         fallen => Value::from(Serde(report.ended(Verdict::Fell).collect::<Vec<_>>())),
         known => Value::from(Serde(report.ended(Verdict::Known).collect::<Vec<_>>())),
         sections => sections(report),
+        acting => simulation.and_then(|findings| findings.acting.as_ref()).map(|acting| context! {
+            both => percent(acting.both.value),
+        }),
         headline => simulation.and_then(|findings| findings.headline.as_ref()).map(headline),
         plots,
         table => simulation.map(table),
@@ -115,7 +118,7 @@ fn plots(findings: &sim::Findings) -> Result<BTreeMap<&'static str, String>, Str
 }
 
 /// What a line of the first plot is called, of which scheme, by which measure, and whether it is what was published.
-const LINES: [(&str, &str, Measure, bool); 6] = [
+const LINES: [(&str, &str, Measure, bool); 7] = [
     ("paper: its own claim, {X, Z}", "paper, to the letter", Measure::Claim, true),
     (
         "paper: all that nodes are told, to the letter",
@@ -127,6 +130,12 @@ const LINES: [(&str, &str, Measure, bool); 6] = [
     ("guarded: identifiers", "guarded, 1 hop", Measure::Identifiers, false),
     ("guarded, two middles: identifiers", "guarded, 2 hops", Measure::Identifiers, false),
     ("guarded: both ends seen, by time", "guarded, 1 hop", Measure::Timing, false),
+    (
+        "guarded, nodes mark certificates and write into cells: identifiers",
+        "guarded, 1 hop, nodes mark and write",
+        Measure::Identifiers,
+        false,
+    ),
 ];
 
 fn by_share(findings: &sim::Findings) -> Vec<Series> {
@@ -244,4 +253,56 @@ fn game_rows(findings: &game::Findings) -> Value {
         .flat_map(|(game, trials)| trials.iter().map(move |t| row(game, t)))
         .collect();
     Value::from(Serde(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        claims::Claims,
+        live::{Coalition, Findings, Role, Strength},
+        outcome::Outcome,
+        report::{Parts, Run},
+    };
+
+    #[test]
+    fn the_page_counts_what_was_run_and_shows_what_hostile_nodes_found() {
+        let member = Role::Member(String::new());
+        let found = Coalition {
+            roles: [member, Role::FarEnd("Z2".to_owned())].into(),
+            strength: Strength::Value,
+            mails: (1, 1),
+            chain: vec!["member and Z2 share a mark".to_owned()],
+        };
+        let mut live = Findings::default();
+        live.acting.coalitions.push(found);
+        let outcomes = vec![
+            Outcome::of("a.held", true, ""),
+            Outcome::of("acting.certificates", false, "linked"),
+            Outcome::not_shown("a.little", "six rounds"),
+            Outcome::not_run("a.absent", ""),
+        ];
+        let parts = Parts { outcomes, live: Some(live), ..Parts::default() };
+        let run = Run {
+            version: String::new(),
+            profile: "quick".to_owned(),
+            command: String::new(),
+            seed: 1,
+            commit: String::new(),
+            started: String::new(),
+            seconds: 1,
+        };
+        let page = page(&Report::new(run, &Claims::read().unwrap(), parts)).unwrap();
+        for part in [
+            "<title>cutout audit: 1 of 4 checks held</title>",
+            "cutout is e-mail without a server",
+            "1 of 4 checks held, 1 failed as they are known to, see the limits, 1 looked at too little",
+            "see L-63. linked",
+            "not shown",
+            "member and Z2 share a mark",
+        ] {
+            assert!(page.contains(part), "{part} is not on the page");
+        }
+        assert!(!page.contains("all holds"));
+    }
 }
