@@ -220,13 +220,14 @@ async fn a_damaged_store_is_checked_repaired_and_kept() {
     use sha2::Digest as _;
     let place = Place::served().await;
     let (file, limits) = (place.file("store.redb"), node::Limits::default().store());
+    let expiry = node::now().0 + 1_000;
     let object = |number: u8| {
         let bytes = vec![number; 20_000];
         let digest = sha2::Sha256::digest(&bytes).into();
         StoredObject {
             kind: ObjectKind::Body,
             digest,
-            expiry: 1 << 40,
+            expiry,
             deleters: Vec::new(),
             bytes,
         }
@@ -265,7 +266,7 @@ async fn a_damaged_store_is_checked_repaired_and_kept() {
     let store = Store::open(&file, limits).unwrap();
     for number in 1..=20 {
         let held = store.fetch([number; 32]).await.unwrap();
-        assert_eq!(held, (number != 7).then(|| object(number)), "{number}");
+        assert!(held == (number != 7).then(|| object(number)), "{number}");
     }
     store.close().await.unwrap();
     place.assert_starts().await;

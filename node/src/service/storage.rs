@@ -212,7 +212,9 @@ fn anon_digest(bytes: &[u8]) -> [u8; 32] {
 fn refuse(error: &StoreError) -> Response {
     tracing::debug!(%error, "the store refuses");
     match error {
-        StoreError::Full { .. } | StoreError::InboxFull => Response::Full,
+        StoreError::Full { .. }
+        | StoreError::InboxFull
+        | StoreError::Io(std::io::ErrorKind::StorageFull) => Response::Full,
         _ => Response::Refused,
     }
 }

@@ -78,7 +78,7 @@ async fn until_full(store: &Store, kept: &mut Vec<u64>) -> StoreError {
             Err(error) => return error,
         }
     }
-    unreachable!()
+    panic!("it is never full")
 }
 
 #[tokio::test]
