@@ -31,6 +31,9 @@ use crate::{
 /// Nodes near every key.
 const NODES: u8 = 5;
 
+/// What an honest node lists at once, here.
+const PAGE: usize = 100;
+
 /// What the nodes hold, and how they behave.
 #[derive(Default)]
 struct World {
@@ -120,7 +123,7 @@ impl World {
             InboxQuery::List { from, count } => {
                 assert!(count <= listed_at_once(asked));
                 let (from, inbox) = (usize::try_from(from).unwrap(), &self.inboxes[node]);
-                let end = (from + usize::from(count)).min(inbox.len());
+                let end = (from + usize::from(count).min(PAGE)).min(inbox.len());
                 let digests = inbox[from..end].iter().map(|n| Sha256::digest(n).into()).collect();
                 let next = (end < inbox.len()).then(|| u64::try_from(end).unwrap());
                 InboxPage::List { digests, next }
