@@ -21,7 +21,15 @@ use ua::{
 use crate::support::{User, message, text};
 
 /// The files that only a command with a network reads, or writes on a full disk.
-const WITH_NETWORK: [&str; 3] = ["vault/reply-*", "vault/certificates", "vault/seen"];
+const WITH_NETWORK: [&str; 7] = [
+    "vault/reply-*",
+    "vault/certificates",
+    "vault/answers",
+    "vault/seen-*",
+    "vault/reading",
+    "vault/parts",
+    "vault/origin-*",
+];
 
 fn passphrase() -> Passphrase {
     Passphrase::new("correct horse".to_owned()).unwrap()

@@ -26,6 +26,7 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
     let params = home.network().network().unwrap();
     let reply = Account::self_certifying(&params, node::now());
     reply.write_named(home.vault(), &Account::reply_name()).unwrap();
+    home.vault().write("parts", &[0]).unwrap();
     drop(home);
     let rows = table("## A user's directory");
     let of = |file: &str| rows.iter().find(|row| row.file == file).unwrap();
@@ -40,6 +41,11 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
             "vault/certificates" => {
                 user.run_with_input(["send", "--to", &bob.address], &message("next", 1)).await
             }
+            "vault/answers" => {
+                let to = ["send", "--reply-to", "new", "--to", &bob.address];
+                user.run_with_input(to, &message("next", 1)).await
+            }
+            "vault/origin-*" => user.run(["list"]).await,
             _ => user.run(["fetch"]).await,
         };
         let told = text(&output.stderr);
@@ -63,7 +69,7 @@ async fn full_disk(bob: &User, rows: &[Row]) {
     }
     let user = at(bob, home);
     for (file, output) in [
-        ("vault/seen", user.run(["fetch"]).await),
+        ("vault/seen-*", user.run(["fetch"]).await),
         ("mail/", bob.run(["fetch", "--maildir", maildir.to_str().unwrap()]).await),
     ] {
         let row = rows.iter().find(|row| row.file == file).unwrap();

@@ -33,11 +33,11 @@ type Circuit = String;
 /// The circuit that a stream is on. arti shows it in the form that is for debugging alone; should it no longer, this fails.
 fn circuit(stream: &tor::Stream) -> Circuit {
     let shown = format!("{stream:?}");
-    let names = shown.match_indices("unique_id: ").filter_map(|(at, before)| {
-        let name = &shown[at + before.len()..];
-        Some(name[..=name.find('}')?].to_owned())
-    });
-    let names: BTreeSet<Circuit> = names.filter(|name| name.starts_with("UniqId {")).collect();
+    let names = shown.split("unique_id: ").skip(1).filter_map(|rest| rest.split_once('}'));
+    let names: BTreeSet<Circuit> = names
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("UniqId {"))
+        .collect();
     assert_eq!(names.len(), 1, "a stream is on one circuit: {shown}");
     names.into_iter().next().unwrap()
 }
