@@ -121,3 +121,25 @@ async fn listed_by(asked: &ClusterNode) -> Vec<NodeId> {
         other => panic!("{other:?}"),
     }
 }
+
+/// A file that anybody can put back to an older one must not make the authority forget what it took back.
+#[tokio::test]
+async fn what_was_taken_back_stays_so_where_the_network_file_was_put_back() {
+    let authority = Authority::found("demo.alt", &[]).await;
+    let before = std::fs::read(authority.network_path()).unwrap();
+    let (first, second) = ("ab".repeat(32), "cd".repeat(32));
+    authority.revoke("--node", &first).await;
+    std::fs::write(authority.network_path(), before).unwrap();
+    authority.revoke("--node", &second).await;
+    let file = authority.network();
+    assert_eq!(file.revocation_list().unwrap().unwrap().number(), 2, "no number is given twice");
+    let revoked: Vec<String> = file
+        .network()
+        .unwrap()
+        .revoked
+        .nodes
+        .iter()
+        .map(|n| data_encoding::HEXLOWER.encode(&n.0))
+        .collect();
+    assert_eq!(revoked, [first, second]);
+}

@@ -66,11 +66,11 @@ mod tests {
             asked += usize::from(task.is_some());
             task
         };
-        hedge(next, 2, SHORT, |_| {
+        let asking = hedge(next, 2, SHORT, |_| {
             answers += 1;
             answers == 2
-        })
-        .await;
+        });
+        tokio::time::timeout(SHORT * 1_000, asking).await.expect("the silent are waited for");
         assert_eq!((answers, asked), (2, 5));
         assert!(start.elapsed() >= SHORT * 2, "the silent ones were given no time at all");
     }
