@@ -1,7 +1,7 @@
 //! Admissions: who may serve where the authority decides it.
 
 use anon::{
-    certificate::{Admission, CertificateError, UnverifiedNodeCertificate},
+    certificate::{Admission, CertificateError, MAX_NODE_VALIDITY, UnverifiedNodeCertificate},
     keys::{AuthoritySecret, Signature},
     network::Network,
     time::{Time, Validity},
