@@ -31,7 +31,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(before: &[&str], network: &Path, directory: &Path, listen: &str) -> Self {
+    fn start(before: &[String], network: &Path, directory: &Path, listen: &str) -> Self {
         let mut words = before.iter().map(PathBuf::from).chain([program()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(["node", "run", "--listen", listen]);
@@ -52,6 +52,16 @@ impl Process {
         let output = ended.expect("it runs, and should not").unwrap();
         (output.status.code(), text(&output.stderr))
     }
+}
+
+/// What goes before a command whose clock is to be off by so many seconds. `faketime` itself would stay between the
+/// command and its signals.
+async fn with_clock(offset: &str) -> Vec<String> {
+    let library = Command::new("faketime").args(["-f", offset, "printenv", "LD_PRELOAD"]).output();
+    let library = text(&library.await.unwrap().stdout);
+    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1"].map(str::to_owned).into_iter();
+    let set = [format!("LD_PRELOAD={}", library.trim()), format!("FAKETIME={offset}")];
+    words.chain(set).collect()
 }
 
 /// Asks a node something over a link of its own.
@@ -176,7 +186,7 @@ async fn a_node_with_a_wrong_clock_notices_says_so_and_serves_nobody() {
     let file = network.cluster.network_file();
     for (offset, seconds) in [("+3600", -3_600_i64), ("-3600", 3_600)] {
         let directory = network.directory.path().join(offset);
-        let before = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", offset];
+        let before = with_clock(offset).await;
         let mut node = Process::start(&before, &file, &directory, "/ip4/127.80.0.1/tcp/0");
         let listening = node.line().await.unwrap();
         let address: Multiaddr = listening.strip_prefix("listening ").unwrap().parse().unwrap();

@@ -142,6 +142,9 @@ async fn a_configuration_with_an_error_in_it_is_refused() {
         ("[limits]\nstore_bytes = 'much'", "invalid type"),
         ("[limits]\nstore_bytes = -1", "invalid value"),
         ("family = ", "the configuration is not valid"),
+        (&format!("advertise = [{}]", "'/ip4/192.0.2.1/tcp/1',".repeat(4)), "at most 3 addresses"),
+        ("[limits]\nchannel_key_seconds = 1382401", "channel_key_seconds is more than"),
+        ("[limits]\nrange_percent = 0", "range_percent is not between 1 and 100"),
     ] {
         std::fs::write(place.file("node.toml"), config).unwrap();
         place.assert_refused(78, cause, "check the file", "node.toml").await;
@@ -285,8 +288,9 @@ async fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
     let output = place.command(&["run", "--listen", &listen]).output().await.unwrap();
-    let (error, cause) = ("the node does not start", "cannot listen");
-    let remedy = "give a free address with --listen";
+    let error = "the node does not start";
+    let cause = &format!("cannot listen: another program listens at {listen}");
+    let remedy = "stop the other program, or give this node another port with --listen";
     assert_refused(&output, &Says { code: 69, error, cause, remedy });
     let output = place.command(&["run", "--listen", "here"]).output().await.unwrap();
     let cause = "not an address of the form /ip4/";

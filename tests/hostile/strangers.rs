@@ -20,7 +20,7 @@ use anon::{
     wire,
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use node::{Carrier, Limits, Links, certified_addresses};
+use node::{Carrier, Channel, Limits, LinkError, Links, ask, certified_addresses};
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -103,7 +103,7 @@ async fn answered(network: &Network, to: &NodeCertificate) -> usize {
     let mut good = 0;
     for _ in 0..QUESTIONS {
         let links = network.links();
-        let answer = node::ask(&links, to, &Request::Certificate, ANSWERED).await;
+        let answer = ask(&links, to, &Request::Certificate, ANSWERED).await;
         good += usize::from(matches!(answer, Ok(Response::Certificate(_))));
     }
     good
@@ -139,20 +139,23 @@ async fn strangers_who_do_not_read_their_answers_hold_nobody_up() {
     assert!(good * 20 >= QUESTIONS * 19, "{good} of {QUESTIONS}");
     attack.shutdown().await;
 
-    // Whoever takes nothing for ten seconds is disconnected, with all its streams.
-    let (slow, other) = (network.links(), Request::Certificate);
+    // Whoever takes nothing for ten seconds is disconnected, with all that it has.
+    let slow = network.links();
+    let verified = network.cross_verified(0).await;
+    let mut channel =
+        Channel::open(&slow, &verified, Some(&Request::Certificate), PATIENCE).await.unwrap();
+    channel.response(PATIENCE).await.unwrap();
     let (mut reader, mut writer) = slow.open(&to, Carrier::Request).await.unwrap().into_cells();
-    let (mut idle, _writer) = slow.open(&to, Carrier::Channel).await.unwrap().into_cells();
     writer.write(&[fetch]).await.unwrap();
-    let began = std::time::Instant::now();
-    let ended = tokio::time::timeout(PATIENCE, idle.read()).await.expect("it is ended");
-    assert!(ended.is_err() && began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
+    let ended = channel.response(PATIENCE).await.unwrap_err();
+    assert!(matches!(ended, LinkError::Io(_)), "ended by the node: {ended:?}");
     let mut cells = 0;
     while reader.read().await.is_ok() {
         cells += 1;
     }
     assert!(cells * CELL < 1 << 20, "{cells}");
-    assert!(node::ask(&network.links(), &to, &other, PATIENCE).await.is_ok());
+    let answer = ask(&network.links(), &to, &Request::Certificate, PATIENCE).await;
+    assert!(answer.is_ok(), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,6 +191,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("acknowledge", Request::Acknowledge { proof: inbox_proof(), digests: vec![[3; 32]; 2] }),
         ("closest", Request::Closest { key: KEY, count: 20 }),
         ("certificate", Request::Certificate),
+        ("time", Request::Time),
         ("perform at nodes", Request::Perform { targets: nodes, request: fetch() }),
         ("perform at the closest", Request::Perform { targets: closest, request: fetch() }),
         ("perform at the nearest", Request::Perform { targets: nearest, request: fetch() }),
