@@ -224,13 +224,7 @@ async fn a_damaged_store_is_checked_repaired_and_kept() {
     let object = |number: u8| {
         let bytes = vec![number; 20_000];
         let digest = sha2::Sha256::digest(&bytes).into();
-        StoredObject {
-            kind: ObjectKind::Body,
-            digest,
-            expiry,
-            deleters: Vec::new(),
-            bytes,
-        }
+        StoredObject { kind: ObjectKind::Body, digest, expiry, deleters: Vec::new(), bytes }
     };
     let store = Store::open(&file, limits.clone()).unwrap();
     for number in 1..=20 {
