@@ -61,7 +61,7 @@ impl Place {
     /// A node that has served, and keeps something.
     async fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().unwrap() };
-        place.run(&["ca", "init", "files.alt", "--dir", "authority"]).await;
+        place.run(&["ca", "init", "files.alt", "--dir", "authority", "--admission-required"]).await;
         let network = ["--network", "authority/network.toml", "--dir", "node"];
         place.run(&[&["node", "request"][..], &network, &["--out", "request"]].concat()).await;
         let sign = ["ca", "sign", "request", "--dir", "authority", "--out", "node/admission"];

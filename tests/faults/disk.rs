@@ -45,7 +45,7 @@ impl Drop for Mount<'_> {
 
 /// A running node, and how it is asked.
 struct Asked {
-    _child: Child,
+    child: Child,
     _lines: tokio::io::Lines<BufReader<ChildStdout>>,
     links: Links,
     certificate: NodeCertificate,
@@ -67,7 +67,12 @@ impl Asked {
         let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await.unwrap();
         let Response::Certificate(certificate) = answer else { panic!("{answer:?}") };
         let certificate = certificate.verify(network, now()).unwrap();
-        Self { _child: child, _lines: lines, links, certificate }
+        Self { child, _lines: lines, links, certificate }
+    }
+
+    /// Kills it, and waits until it is gone.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     async fn ask(&self, request: &Request) -> Response {
@@ -139,7 +144,7 @@ async fn a_full_disk_is_no_deadlock() {
     // What was freed inside the file is used again, though the disk is as full as it was.
     let again = fill(&node, 1_000, &bob).await;
     assert!(again > 5, "{again} of {stored}");
-    drop(node);
+    node.kill().await;
     std::fs::remove_file(&ballast).unwrap();
     let node = Asked::start(&network, &file, &dir).await;
     assert!(matches!(node.ask(&Request::Fetch { key: key(1_000) }).await, Response::Object(_)));

@@ -138,3 +138,47 @@ fn allocated(path: &Path) -> Option<u64> {
 fn allocated(path: &Path) -> Option<u64> {
     Some(fs::metadata(path).ok()?.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_made_given_up_and_made_again_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, file) = (folder.path().join("store"), folder.path().join("store.reserve"));
+        fs::write(&path, vec![7; 1 << 20]).unwrap();
+        let mut space = Space::new(path.clone(), 1 << 20);
+        space.restore();
+        assert_eq!(allocated(&file), Some(1 << 20), "its bytes are on the disk");
+        assert!(space.release() && !file.exists());
+        assert!(!space.release(), "there is none any more");
+        space.restore();
+        assert!(!file.exists(), "not at once, or it would take what deletions need");
+        space.looked = None;
+        space.restore();
+        assert_eq!(allocated(&file), Some(1 << 20));
+        let mut none = Space::new(path, 0);
+        assert!(none.release());
+        none.restore();
+        assert!(!file.exists(), "no reserve was asked for");
+    }
+
+    #[test]
+    fn room_is_what_is_free_beyond_the_reserve_and_inside_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        fs::write(&path, vec![7; 1 << 20]).unwrap();
+        // More than any disk has.
+        let mut full = Space::new(path.clone(), u64::MAX);
+        assert_eq!(full.room(0), 1 << 20);
+        assert_eq!(full.room(512 << 10), (1 << 20) - (512 << 10) - (32 << 10));
+        assert_eq!(full.room(1 << 20), 0);
+        assert!(Space::new(path.clone(), 0).room(1 << 20) > 0, "this disk is not full");
+        assert_eq!(
+            Space::new(folder.path().join("none"), 1).room(0),
+            u64::MAX,
+            "it cannot be told"
+        );
+    }
+}

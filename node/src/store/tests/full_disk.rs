@@ -121,12 +121,23 @@ async fn deletions_go_through_though_others_have_filled_the_disk() {
     for number in 0..200 {
         let _ = store.append_inbox([9; 32], digest(number), vec![7; 4_144], 1).await;
     }
+    // Nothing is free inside the file, either.
+    store.close().await.unwrap();
+    repair(&path, &folder.path().join("aside"), 0).unwrap();
+    let store = Store::open(&path, limits.clone()).unwrap();
     assert_eq!(std::fs::metadata(&reserve).unwrap().len(), 2 << 20);
     // Every byte that is left.
     let mut ballast = std::fs::File::create(folder.path().join("ballast")).unwrap();
     for piece in [1 << 16, 1 << 12, 1] {
         while ballast.write_all(&vec![7; piece]).is_ok() {}
     }
+    // Small things until not one more page is to be had.
+    let mut small = 0;
+    for number in 10_000..12_000 {
+        let stored = store.store(digest(number), object(1, 10, &[b"bob"]), false).await;
+        small += u32::from(stored.is_ok());
+    }
+    assert!(small < 2_000, "the disk is full");
     let entries = entries(&store).await;
     for number in &kept {
         assert_eq!(store.delete(digest(*number), b"bob").await, Ok(Deleted::Discarded), "{number}");
@@ -134,6 +145,7 @@ async fn deletions_go_through_though_others_have_filled_the_disk() {
     let digests: Vec<_> = (0..200).map(digest).collect();
     let acknowledged = store.acknowledge([9; 32], &digests).await;
     assert_eq!(acknowledged, Ok(u32::try_from(entries).unwrap()));
+    assert_eq!(store.expire(u64::MAX, u32::MAX).await, Ok(small));
     assert_eq!(store.usage().await.unwrap().bytes, 0);
     store.close().await.unwrap();
     // It starts on a disk that is full, too, and when there is space again the reserve is there again.
