@@ -93,6 +93,8 @@ async fn an_anonymous_sender_can_be_answered() {
     let network = Network::aged(24, |_| {}).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     let guarded = ["--scheme", "guarded", "--json"];
+    // A backup from before there was an address for answers.
+    let backup = alice.copied_to(network.directory.path().join("backup"));
     let question = ["send", "--to", &bob.address, "-s", "question", "--reply-to", "new"];
     let sent = alice.run_with_input(question.into_iter().chain(guarded), b"who am I?\n").await;
     assert!(sent.status.success(), "{}", text(&sent.stderr));
@@ -112,6 +114,15 @@ async fn an_anonymous_sender_can_be_answered() {
     let fetched = alice.run(["fetch"].into_iter().chain(guarded)).await;
     let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
     assert_eq!(report["delivered"][0]["subject"], "answer", "{report}, {}", text(&fetched.stderr));
+
+    let answer = ["send", "--to", &reply_to, "-s", "to the backup"];
+    let sent = bob.run_with_input(answer.into_iter().chain(guarded), b"once more\n").await;
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    let fetched = backup.run(["fetch", "--restored"].into_iter().chain(guarded)).await;
+    let report: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    let told = text(&fetched.stderr);
+    assert_eq!(report["delivered"][0]["subject"], "to the backup", "{report}, {told}");
+    assert!(told.contains("One address for answers was made since"), "{told}");
 }
 
 /// Takes in reports of a watching command until a mail with this subject is among what it delivered.

@@ -1,7 +1,7 @@
 //! What scenarios share: a network, its users, and the lock that lets one scenario run at a time.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
@@ -104,6 +104,13 @@ pub struct User {
 }
 
 impl User {
+    /// A copy of this user, whose home is a copy in that directory.
+    pub fn copied_to(&self, home: PathBuf) -> Self {
+        copy(&self.home, &home);
+        let (address, host) = (self.address.clone(), self.host.clone());
+        Self { home, address, scheme: self.scheme, host }
+    }
+
     pub async fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Output {
         self.run_with_input(args, b"").await
     }
@@ -179,6 +186,18 @@ impl User {
     pub fn mails(&self) -> Vec<Vec<u8>> {
         let maildir = ua::maildir::Maildir::open(&self.home.join("mail")).unwrap();
         maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, to) = (entry.as_ref().unwrap(), to.join(entry.as_ref().unwrap().file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

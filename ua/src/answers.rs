@@ -24,8 +24,11 @@ use crate::{
 const ANSWERS: &str = "answers";
 /// More than it takes, bytes.
 const MAX: usize = 64;
-/// How many numbers beyond the next one a restored copy looks at.
-pub const WINDOW: u32 = 16;
+/// How many numbers beyond the next one a restored copy looks at, at most.
+pub const WINDOW: u32 = 64;
+/// How many numbers in a row that the network does not know end the looking: an address is made before it is published,
+/// which may fail.
+pub const MISSES: usize = 4;
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Stored {
@@ -154,7 +157,7 @@ mod tests {
         let ahead = answers.ahead(&network, now());
         let addresses: Vec<_> = ahead.iter().map(|(_, account)| account.address()).collect();
         assert_eq!(addresses[..2], [&since[0], &since[1]]);
-        assert_eq!(addresses.len(), 16);
+        assert_eq!(addresses.len(), 64);
         let (number, account) = &ahead[1];
         answers.adopt(*number, account).unwrap();
         let names = Account::replies(&restored).unwrap();

@@ -16,7 +16,7 @@ use super::scheme::SchemeArgs;
 
 use crate::{
     account::{Account, MAX_REPLIES, OWN},
-    answers::Answers,
+    answers::{Answers, MISSES},
     certificates::{fetch_anonymously, publish, publish_anonymously},
     command::Global,
     entrance::Entrance,
@@ -159,8 +159,11 @@ impl<'a> Session<'a> {
     async fn look_for_answers(&self) -> Result<(), Failure> {
         let (vault, entrance) = (self.home.vault(), &self.entrance);
         let mut answers = Answers::open(vault)?;
-        let mut found = 0;
+        let (mut found, mut misses) = (0, 0);
         for (number, account) in answers.ahead(&self.network, now()) {
+            if misses >= MISSES || Account::replies(vault)?.len() >= MAX_REPLIES {
+                break;
+            }
             self.progress.step("looking for addresses for answers that were made since");
             let look = async {
                 let choice = self.args.scheme.choice();
@@ -168,17 +171,21 @@ impl<'a> Session<'a> {
                 fetch_anonymously(&scheme, entrance, account.address()).await
             };
             match unless_lost(entrance.underlay(), look).await? {
-                Ok(_) if Account::replies(vault)?.len() < MAX_REPLIES => {
+                Ok(_) => {
                     answers.adopt(number, &account)?;
-                    found += 1;
+                    (found, misses) = (found + 1, 0);
                 }
-                Ok(_) | Err(AgentError::NoSuchRecipient) => {}
+                Err(AgentError::NoSuchRecipient) => misses += 1,
                 Err(error) => {
                     tell(format!("warning: an address for answers was not looked for: {error}"));
                 }
             }
         }
-        tell(format!("{found} addresses for answers were made since this copy, and are read now."));
+        tell(match found {
+            0 => "No address for answers was made since this copy.".to_owned(),
+            1 => "One address for answers was made since this copy, and is read now.".to_owned(),
+            n => format!("{n} addresses for answers were made since this copy, and are read now."),
+        });
         Ok(())
     }
 
