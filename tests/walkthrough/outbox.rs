@@ -65,7 +65,7 @@ pub async fn what_is_killed_is_kept_or_delivered_once(walk: &Walk) {
         let mut stdin = sending.stdin.take().unwrap();
         stdin.write_all(b"x\n").await.unwrap();
         drop(stdin);
-        tokio::time::sleep(Duration::from_millis(number * 400)).await;
+        tokio::time::sleep(Duration::from_millis(number * 150)).await;
         let _ = sending.start_kill();
         sending.wait().await.unwrap();
     }
