@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(full.room(0), 1 << 20);
         assert_eq!(full.room(512 << 10), (1 << 20) - (512 << 10) - (32 << 10));
         assert_eq!(full.room(1 << 20), 0);
-        assert!(Space::new(path.clone(), 0).room(1 << 20) > 0, "this disk is not full");
+        assert!(Space::new(path, 0).room(1 << 20) > 0, "this disk is not full");
         assert_eq!(
             Space::new(folder.path().join("none"), 1).room(0),
             u64::MAX,
