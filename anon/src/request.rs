@@ -366,7 +366,10 @@ impl Response {
         };
         match self {
             Self::Object(object) => object.len() <= MAX_OBJECT,
-            Self::Inbox(page) => page.notifications.iter().all(|n| n.len() == NOTIFICATION),
+            Self::Inbox(InboxPage { notifications, .. }) => {
+                notifications.len() <= MAX_OBJECT / NOTIFICATION
+                    && notifications.iter().all(|n| n.len() <= NOTIFICATION)
+            }
             Self::Closest(nodes) => all(nodes, MAX_K),
             Self::Certificate(certificate) => certificate.is_in_bounds(),
             Self::Performed { nodes, answers } => {
@@ -376,11 +379,9 @@ impl Response {
             Self::Nearest(statement) => statement.claims.nearest.len() <= MAX_K,
             Self::Roster { listed, .. } => listed.len() <= MAX_LISTED,
             Self::RosterEntries(entries) => all(entries, MAX_CARRIED),
-            Self::Acknowledged(count) => {
-                usize::try_from(*count).is_ok_and(|c| c <= MAX_ACKNOWLEDGED)
-            }
             Self::Receipt(_)
             | Self::Deleted
+            | Self::Acknowledged(_)
             | Self::Extended(_)
             | Self::NotFound
             | Self::Full

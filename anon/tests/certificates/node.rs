@@ -183,7 +183,7 @@ fn it_holds_for_a_month_and_no_longer() {
     let node = Node::new(1);
     let until = |seconds: u64| {
         node.certify(|c| {
-            c.validity.not_after = Time(c.validity.not_before.0.saturating_add(seconds))
+            c.validity.not_after = Time(c.validity.not_before.0.saturating_add(seconds));
         })
     };
     assert_eq!(verify(until(MAX_NODE_VALIDITY), NOW), Ok(()));
