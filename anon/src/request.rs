@@ -378,11 +378,9 @@ impl Response {
             Self::Nearest(statement) => statement.claims.nearest.len() <= MAX_K,
             Self::Roster { listed, .. } => listed.len() <= MAX_LISTED,
             Self::RosterEntries(entries) => all(entries, MAX_CARRIED),
-            Self::Acknowledged(count) => {
-                usize::try_from(*count).is_ok_and(|c| c <= MAX_ACKNOWLEDGED)
-            }
             Self::Receipt(_)
             | Self::Deleted
+            | Self::Acknowledged(_)
             | Self::Extended(_)
             | Self::NotFound
             | Self::Full

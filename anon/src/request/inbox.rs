@@ -72,7 +72,7 @@ impl InboxPage {
             Self::List { digests, .. } => digests.len() <= MAX_DIGESTS,
             Self::HandedOver(notifications) => {
                 notifications.len() <= MAX_HANDED_OVER
-                    && notifications.iter().all(|n| n.len() == NOTIFICATION)
+                    && notifications.iter().all(|n| n.len() <= NOTIFICATION)
             }
         }
     }

@@ -115,7 +115,8 @@ fn no_errand_or_extension_inside_an_errand() {
 #[test]
 fn what_changes_state_goes_to_named_nodes_only() {
     for (name, request) in requests() {
-        let reads = ["fetch", "closest", "certificate", "nearest", "roster", "roster entries"];
+        let reads =
+            ["fetch", "closest", "certificate", "time", "nearest", "roster", "roster entries"];
         let reads = reads.contains(&name);
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
@@ -203,7 +204,6 @@ fn every_list_of_an_answer_has_a_bound() {
                 listed: vec![ShortDigest([1; 8]); MAX_LISTED + more],
             },
             Response::Object(vec![1; MAX_OBJECT + more]),
-            Response::Acknowledged(u32::try_from(MAX_ACKNOWLEDGED + more).unwrap()),
             Response::Inbox(InboxPage::List {
                 digests: vec![[1; 32]; MAX_DIGESTS + more],
                 next: None,

@@ -231,6 +231,7 @@ fn responses() -> Vec<(&'static str, Response)> {
         ("nearest", Response::Nearest(Box::new(statement()))),
         ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([1; 8]); 3] }),
         ("roster entries", Response::RosterEntries(vec![certificate()])),
+        ("time", Response::Time(NOW)),
     ]
 }
 
