@@ -220,6 +220,8 @@ mod tests {
             )
             .unwrap();
         }
+        // Nothing is taken for lost, and so thrown away.
+        assert_eq!(read(&vault).unwrap().len(), 5);
         let most = (0..2_000).map(|n| piece(n, Misdeed::FalseNearest, 9, MAX_PROOF)).collect();
         add(&vault, most).unwrap();
         assert_eq!(read(&vault).unwrap().len(), KEPT);
