@@ -81,6 +81,9 @@ impl StoredRoster {
             index += 1;
             kept.contains(&(index - 1))
         });
+        if self.entries.is_empty() {
+            self.members.clear();
+        }
         self
     }
 
@@ -207,14 +210,14 @@ mod tests {
 
     fn node(seed: u8, address: &str, longest: bool) -> NodeCertificate {
         let identity = IdentitySecret::from_seed(&[seed; 32]);
-        let long = vec!["x".repeat(160); 8];
+        let long = ["a", "b", "c"].map(|l| format!("/onion3/{}:65535", l.repeat(56))).to_vec();
         let claims = NodeClaims {
             network: network().id,
             identity: NodeId(identity.verify_key().0),
             channel_key: ChannelSecret::from_seed(&[seed; 32]).agreement_key(),
             addresses: if longest { long } else { vec![address.to_owned()] },
             family: String::new(),
-            validity: Validity { not_before: Time(1), not_after: Time(u64::MAX) },
+            validity: Validity { not_before: Time(1), not_after: Time(1_000_000) },
             admission: None,
         };
         NodeCertificate::issue(&identity, claims).verify(&network(), Time(2)).unwrap()
