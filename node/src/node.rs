@@ -1,17 +1,8 @@
 //! A whole node: from its directory and network file to a running process of all roles.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anon::{
-    certificate::{Admission, NodeId},
-    network::Network,
-    roster::renewal_seconds,
-    wire,
-};
+use anon::{certificate::NodeId, network::Network, roster::renewal_seconds};
 use libp2p::{Multiaddr, PeerId};
 use rand::seq::IteratorRandom as _;
 use thiserror::Error;
@@ -21,7 +12,7 @@ use crate::{
     channel::{ChannelContext, budget},
     clock::now,
     clock_check::ClockCheck,
-    config::{ConfigError, Limits, NodeConfig, addresses},
+    config::{ConfigError, NodeConfig, addresses},
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity, IdentityError},
@@ -35,18 +26,18 @@ use crate::{
     server::{self, Acceptor, Parts, Server},
     service::{Service, StandardService},
     shares::Shares,
-    store::{self, Checked, Repaired, Store, StoreError},
+    store::StoreError,
     substrate::{self, Substrate},
 };
 
+mod files;
+
+use files::{open, read_admission};
+
 /// Nodes seen that wait to be asked for their certificate.
 const SEEN: usize = 1_024;
-/// The store's file in a node's directory.
-const STORE: &str = "store.redb";
 /// Nodes that were known before by which a node enters, beside those of its network file.
 const WAYS_IN: usize = 8;
-/// The longest admission file, bytes.
-const MAX_ADMISSION: usize = 256;
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -207,29 +198,6 @@ impl Node {
             Some(_) => open(&self.directory, &self.config.limits).map(|_| ()),
             None => Ok(()),
         }
-    }
-
-    /// Verifies the store of the node in `directory`, which must not run, and changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn examine_store(directory: &Path) -> Result<Checked, StoreError> {
-        store::check(&directory.join(STORE))
-    }
-
-    /// Makes the store of the node in `directory`, which must not run, good again; a damaged file is kept as
-    /// `store.damaged-` and `when`. A directory without an identity is none of a node's.
-    ///
-    /// # Errors
-    /// [`NodeError`].
-    pub fn repair_store(directory: &Path, when: &str) -> Result<Repaired, NodeError> {
-        let path = directory.join(STORE);
-        let identity = Identity::read(directory)?;
-        if identity.is_none() && !path.try_exists().unwrap_or(false) {
-            return Err(StoreError::Missing.into());
-        }
-        let aside = directory.join(format!("store.damaged-{when}"));
-        Ok(store::repair(&path, &aside, now().0)?)
     }
 
     /// Starts it: opens the store, listens, enters the network.
@@ -406,32 +374,6 @@ async fn every<F: Future<Output = ()>>(seconds: u64, mut work: impl FnMut() -> F
     }
 }
 
-/// Opens identity and store together: a node that has served never starts with an empty store, nor as somebody
-/// else.
-fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeError> {
-    let path = directory.join(STORE);
-    let exists = path.try_exists().unwrap_or(false);
-    match Identity::read(directory)? {
-        Some(_) if !exists => Err(NodeError::StoreMissing(path)),
-        Some(identity) => Ok((identity, Store::open(&path, limits.store())?)),
-        None => {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| NodeError::Io { path: directory.to_owned(), source })?;
-            // The store comes first: an identity without one would not start again.
-            let store = if exists {
-                let store = Store::open(&path, limits.store())?;
-                if !store.is_untouched()? {
-                    return Err(NodeError::IdentityMissing(directory.join("identity.key")));
-                }
-                store
-            } else {
-                Store::create(&path, limits.store())?
-            };
-            Ok((Identity::create(directory)?, store))
-        }
-    }
-}
-
 /// Whom to enter the network by: those of the network file, and some that this node knew when it last ran, which may be
 /// all that are left. A node that has met nobody and is told of nobody is the first of its network.
 fn ways_in(
@@ -447,18 +389,6 @@ fn ways_in(
         }
     }
     bootstrap
-}
-
-fn read_admission(directory: &Path) -> Result<Option<Admission>, NodeError> {
-    let path = directory.join("admission");
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let admission = wire::decode(&bytes, MAX_ADMISSION);
-            Ok(Some(admission.map_err(|_| NodeError::BadAdmission(path))?))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(NodeError::Io { path, source }),
-    }
 }
 
 impl Running {

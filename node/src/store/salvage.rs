@@ -30,9 +30,6 @@ const LEAF: usize = 1 << 18;
 /// How many copies of an object's pieces are tried: old ones are left where pages were given up.
 const VERSIONS: usize = 8;
 
-/// The most pieces that an object has.
-const PIECES: usize = (1 << 20) / CHUNK + 1;
-
 /// A row's value in the file, and the page that it lies in.
 #[derive(Clone, Debug)]
 struct Found<T> {
@@ -145,9 +142,6 @@ impl Salvage {
     pub(super) fn whole(&mut self) -> Whole {
         let candidates = std::mem::take(&mut self.objects);
         let mut known: BTreeSet<[u8; 32]> = candidates.keys().copied().collect();
-        let pieces =
-            |(_, number): &&([u8; 32], u32)| usize::try_from(*number).is_ok_and(|n| n < PIECES);
-        known.extend(self.chunks.keys().filter(pieces).map(|(key, _)| *key));
         let mut objects = Vec::new();
         for (key, rows) in candidates {
             for Found { page, row, .. } in rows {
@@ -157,10 +151,6 @@ impl Salvage {
             }
         }
         let entries = std::mem::take(&mut self.entries);
-        for Found { row: (inbox, ..), .. } in &entries {
-            // An entry's row looks like a piece as well.
-            known.remove(inbox);
-        }
         let of_objects = objects.iter().flat_map(|object| object.chunks.iter().cloned());
         let content = union(of_objects.chain(entries.iter().map(|entry| entry.value.clone())));
         objects.retain(|object| !lies_in(&content, object.page));

@@ -1,0 +1,81 @@
+//! The files of a node's directory that belong together: identity, store, admission.
+
+use std::path::Path;
+
+use anon::{certificate::Admission, wire};
+
+use super::{Node, NodeError};
+use crate::{
+    clock::now,
+    config::Limits,
+    identity::Identity,
+    store::{self, Checked, Repaired, Store, StoreError},
+};
+
+/// The store's file in a node's directory.
+const STORE: &str = "store.redb";
+/// The longest admission file, bytes.
+const MAX_ADMISSION: usize = 256;
+
+impl Node {
+    /// Verifies the store of the node in `directory`, which must not run, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn examine_store(directory: &Path) -> Result<Checked, StoreError> {
+        store::check(&directory.join(STORE))
+    }
+
+    /// Makes the store of the node in `directory`, which must not run, good again; a damaged file is kept as
+    /// `store.damaged-` and `when`. A directory without an identity is none of a node's.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn repair_store(directory: &Path, when: &str) -> Result<Repaired, NodeError> {
+        let path = directory.join(STORE);
+        let identity = Identity::read(directory)?;
+        if identity.is_none() && !path.try_exists().unwrap_or(false) {
+            return Err(StoreError::Missing.into());
+        }
+        let aside = directory.join(format!("store.damaged-{when}"));
+        Ok(store::repair(&path, &aside, now().0)?)
+    }
+}
+
+/// Opens identity and store together: a node that has served never starts with an empty store, nor as somebody
+/// else.
+pub(super) fn open(directory: &Path, limits: &Limits) -> Result<(Identity, Store), NodeError> {
+    let path = directory.join(STORE);
+    let exists = path.try_exists().unwrap_or(false);
+    match Identity::read(directory)? {
+        Some(_) if !exists => Err(NodeError::StoreMissing(path)),
+        Some(identity) => Ok((identity, Store::open(&path, limits.store())?)),
+        None => {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| NodeError::Io { path: directory.to_owned(), source })?;
+            // The store comes first: an identity without one would not start again.
+            let store = if exists {
+                let store = Store::open(&path, limits.store())?;
+                if !store.is_untouched()? {
+                    return Err(NodeError::IdentityMissing(directory.join("identity.key")));
+                }
+                store
+            } else {
+                Store::create(&path, limits.store())?
+            };
+            Ok((Identity::create(directory)?, store))
+        }
+    }
+}
+
+pub(super) fn read_admission(directory: &Path) -> Result<Option<Admission>, NodeError> {
+    let path = directory.join("admission");
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let admission = wire::decode(&bytes, MAX_ADMISSION);
+            Ok(Some(admission.map_err(|_| NodeError::BadAdmission(path))?))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(NodeError::Io { path, source }),
+    }
+}
