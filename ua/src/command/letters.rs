@@ -65,12 +65,16 @@ impl Signed {
 }
 
 impl Letters {
-    /// Opens a Maildir, and the vault where the passphrase is at hand. Without a Maildir being named it is the user's own,
+    /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is the user's own,
     /// and whoever sits at a terminal is asked.
     ///
     /// # Errors
     /// [`Failure`]: 66 if there is no such Maildir, 77 if the passphrase is wrong, 78 if there is no such user.
-    pub(super) fn open(global: &Global, maildir: Option<&PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn open(
+        global: &Global,
+        maildir: Option<&PathBuf>,
+        wants_signers: bool,
+    ) -> Result<Self, Failure> {
         let directory = global.directory();
         let home = directory.as_ref().ok().filter(|directory| Home::exists(directory));
         let opened = match (maildir, home) {
@@ -79,11 +83,13 @@ impl Letters {
             (None, None) => return Err(HomeError::NotInitialised(directory?).into()),
         };
         let vault = match home {
-            Some(home) => match global.passphrase_for_signers(maildir.is_none())? {
-                Some(passphrase) => Some(Vault::open(&home.join("vault"), &passphrase)?),
-                None => None,
-            },
-            None => None,
+            Some(home) if wants_signers => {
+                match global.passphrase_for_signers(maildir.is_none())? {
+                    Some(passphrase) => Some(Vault::open(&home.join("vault"), &passphrase)?),
+                    None => None,
+                }
+            }
+            _ => None,
         };
         Ok(Self { maildir: opened, vault, warned: Cell::new(false) })
     }

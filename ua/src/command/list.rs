@@ -40,7 +40,7 @@ pub struct ListArgs {
 /// # Errors
 /// [`Failure`].
 pub fn list(global: &Global, args: &ListArgs) -> Result<(), Failure> {
-    let letters = Letters::open(global, args.maildir.as_ref())?;
+    let letters = Letters::open(global, args.maildir.as_ref(), true)?;
     let entries = letters.maildir.list()?;
     let mut table = table(NOTHING);
     let mut header =

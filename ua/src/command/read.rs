@@ -48,7 +48,9 @@ pub struct ReadArgs {
 /// # Errors
 /// [`Failure`].
 pub fn read(global: &Global, args: &ReadArgs) -> Result<(), Failure> {
-    let letters = Letters::open(global, args.maildir.as_ref())?;
+    // What is handed out as it is needs no passphrase.
+    let is_shown = !args.raw && args.save.is_none();
+    let letters = Letters::open(global, args.maildir.as_ref(), is_shown)?;
     let (entry, bytes) = letters.numbered(args.number)?;
     if args.raw {
         pour(&bytes)?;
