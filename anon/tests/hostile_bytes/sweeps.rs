@@ -7,7 +7,7 @@ use anon::{
 use proptest::prelude::*;
 
 use super::specimens::{
-    LIMIT, Specimen, certificate, requests, reread_request, reread_response, specimens,
+    LIMIT, Specimen, certificate, inbox_proof, requests, reread_request, reread_response, specimens,
 };
 
 /// Every position of short encodings, every seventh of long ones.
@@ -110,16 +110,19 @@ fn unknown_variants_are_refused() {
     }
     let whole = |name: &str| specimens().iter().find(|s| s.name == name).unwrap();
     let admission = wire::encode(&certificate()).len() - 65 - 76;
+    let proof = 1 + wire::encode(&inbox_proof()).len();
     let permission = 1 + 32 + 1 + 3 + 300 + 1;
     for (name, at, known) in [
         ("request store", 33, 2),           // the object's kind
         ("request store", permission, 2),   // a delete permission
         ("request perform at nodes", 1, 3), // the targets
         ("request perform at the closest", 1, 3),
-        ("response inbox", 1 + 1 + 2 * 41, 2), // whether there is more
-        ("receipt", 32, 2),                    // the receipt's kind
-        ("signing request, node", 32, 2),      // the subject
-        ("node certificate", admission, 2),    // whether there is an admission
+        ("request hand over", proof, 2), // what is asked of an inbox
+        ("response list", 1, 2),         // what an inbox answers
+        ("response list", 1 + 1 + 1 + 2 * 32, 2), // whether there is more
+        ("receipt", 32, 2),              // the receipt's kind
+        ("signing request, node", 32, 2), // the subject
+        ("node certificate", admission, 2), // whether there is an admission
     ] {
         let specimen = whole(name);
         assert!(specimen.good[at] < known, "{name}: {at} is no variant");

@@ -1,6 +1,7 @@
 //! The protocol's own answers: encoding, names, certificates, receipts, proofs, sealed mail.
 
 use anon::{
+    answers::AnswerSeed,
     authorization::{AuthorizationError, Deletion, InboxOperation, InboxProof},
     certificate::{
         Address, AddressCertificate, NodeCertificate, NodeId, SigningRequest,
@@ -277,5 +278,18 @@ pub(super) fn mail(known: Known<'_>, compared: &mut Compared) -> Option<()> {
     compared.same("the delete key", secret == known.array("/delete_secret")?);
     let sender = opened.verified_sender(&members.network, members.now);
     compared.same("the sender", sender == Ok(Some(alice.certificate.address().clone())));
+    answers(known, compared, &members)
+}
+
+/// The secrets of addresses for answers.
+fn answers(known: Known<'_>, compared: &mut Compared, members: &Members) -> Option<()> {
+    let seed = AnswerSeed::from_bytes([0x84; 32]);
+    for answer in known.list("/answers")? {
+        let number = u32::try_from(answer.number("/number")?).ok()?;
+        let (signing, sealing) = seed.secrets(&members.network.id, number);
+        let same = signing.expose_seed() == answer.array("/signing")?
+            && sealing.expose_seed() == answer.array("/sealing")?;
+        compared.same("an address for answers", same);
+    }
     Some(())
 }
