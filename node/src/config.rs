@@ -91,7 +91,7 @@ impl Default for Limits {
             store_bytes: 4 << 30,
             object_bytes: anon::request::MAX_OBJECT,
             inbox_entries: 8_000,
-            inbox_bytes: 40 << 20,
+            inbox_bytes: 64 << 20,
             store_queue: 256,
             store_group: 64,
             connections: 1_024,
