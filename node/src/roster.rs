@@ -305,17 +305,15 @@ mod tests {
     /// As long a certificate as there is.
     fn longest(network: &Network, seed: u8) -> NodeCertificate {
         let secret = IdentitySecret::from_seed(&[seed; 32]);
-        let address = |n: usize| {
-            let start = format!("/ip4/{seed}.{n}.0.1/tcp/40{n}/");
-            format!("{start}{}", "x".repeat(anon::certificate::MAX_ADDRESS - start.len()))
-        };
+        let address =
+            |n: u8| format!("/onion3/{}:65535", char::from(b'a' + n).to_string().repeat(56));
         let claims = NodeClaims {
             network: network.id,
             identity: NodeId(secret.verify_key().0),
             channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
-            addresses: (0..anon::certificate::MAX_ADDRESSES).map(address).collect(),
+            addresses: (0..3).map(address).collect(),
             family: "f".repeat(anon::certificate::MAX_FAMILY),
-            validity: Validity { not_before: now(), not_after: anon::time::Time(u64::MAX) },
+            validity: Validity::starting(now(), anon::certificate::MAX_NODE_VALIDITY),
             admission: None,
         };
         NodeCertificate::issue(&secret, claims).verify(network, now()).unwrap()

@@ -192,7 +192,7 @@ mod tests {
         assert!(origins.of(&mails[0]).unwrap().is_empty());
         assert_eq!(origins.of(&mails[1]).unwrap(), [signed("alice")]);
         vault.write("origin-00", b"not a list").unwrap();
-        assert!(matches!(origins.of(&mails[1]), Err(AgentError::BadFile(_))));
+        assert!(origins.of(&mails[1]).unwrap().is_empty());
         origins.note(&mails[1], &signed("alice")).unwrap();
         assert_eq!(origins.of(&mails[1]).unwrap(), [signed("alice")]);
     }
