@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::Stdio};
 
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+};
 
 use super::{Says, assert_refused, user_of, user_without_nodes};
 use crate::support::{User, message, text};
@@ -140,7 +143,7 @@ fn empty(_: Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_commands_do_not_share_a_home() {
+async fn two_commands_share_a_home_and_only_one_reads() {
     let directory = tempfile::tempdir().unwrap();
     // A node that accepts and says nothing, so that the first command is busy.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -148,15 +151,20 @@ async fn two_commands_do_not_share_a_home() {
     let alice = user_of(&directory, &format!("/ip4/127.0.0.1/tcp/{port}")).await;
     let mut first = alice.command(["fetch"]).spawn().unwrap();
     let (_held, _) = silent.accept().await.unwrap();
-    for command in [&["fetch"][..], &["outbox"]] {
+    for command in [&["outbox"][..], &["outbox", "--list"], &["status"]] {
         let output = alice.run(command.iter().copied()).await;
-        let (error, cause) = ("the sealed files cannot be used", "in use by another process");
-        let remedy = "wait until the other cutout command is done";
-        assert_refused(&output, &Says { code: 75, error, cause, remedy });
+        assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
     }
     assert!(first.try_wait().unwrap().is_none(), "the first command is still at it");
+    let mut second = alice.command(["fetch"]);
+    let mut second = second.stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(second.stderr.take().unwrap()).lines();
+    let waits = "Another cutout command is reading your mail; waiting for it to end.";
+    while told.next_line().await.unwrap().expect("it says that it waits") != waits {}
     first.kill().await.unwrap();
-    assert!(alice.run(["outbox"]).await.status.success(), "a killed command holds nothing");
+    // A killed command holds nothing: the second one has its turn, and nobody to reach.
+    drop(silent);
+    assert_eq!(second.wait().await.unwrap().code(), Some(69));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,8 +195,12 @@ async fn maildirs_and_mails_that_are_not_there_are_told() {
     let remedy = "check the bootstrap addresses";
     assert_refused(&output, &Says { code: 69, error, cause, remedy });
     let output = alice.run(["outbox", "--drop", "abc"]).await;
-    let says =
-        Says { code: 64, error: "nothing waits as abc", cause: "", remedy: "see `cutout outbox`" };
+    let says = Says {
+        code: 64,
+        error: "nothing waits as abc",
+        cause: "",
+        remedy: "see `cutout outbox --list`",
+    };
     assert_refused(&output, &says);
 }
 

@@ -131,7 +131,8 @@ fn vault(directory: &Path) -> Vec<Finding> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if name == ".lock" || path.is_dir() {
+        let is_lock = [".lock", ".present"].contains(&name.as_ref()) || name.starts_with(".alone-");
+        if is_lock || path.is_dir() {
             continue;
         }
         if name.starts_with(".tmp-") {

@@ -2,7 +2,7 @@
 //! guard's certificate names, and these are its own word: nobody tries them while one of them works. So a guard that
 //! names an address in each /16 of the large hosting companies keeps the honest nodes there off the paths behind it.
 //!
-//! The network is made for this: seven /16s in which all honest nodes live, and hostile nodes that live elsewhere. How much a
+//! The network is made for this: two /16s in which all honest nodes live, and hostile nodes that live elsewhere. How much a
 //! real network differs from that, nobody can say before there is one.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const NAME: &str = "acting.subnets";
 const NOW: Time = Time(1_800_000_000);
 const TODAY: Epoch = Epoch(100);
 /// The subnets in which honest nodes live: as many as a certificate may name besides its own.
-const SUBNETS: usize = 7;
+const SUBNETS: usize = anon::certificate::MAX_ADDRESSES - 1;
 const HONEST: usize = 70;
 const HOSTILE: usize = 10;
 const PATHS: usize = 200;

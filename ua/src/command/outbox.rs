@@ -53,6 +53,7 @@ pub struct OutboxArgs {
 #[derive(Debug, Subcommand)]
 pub enum OutboxAction {
     /// Write one mail to stdout as it was handed in, byte for byte
+    #[command(after_help = "Example:\n  cutout outbox show 1f2e3d4c5b6a > letter.eml")]
     Show {
         /// The mail, as `cutout outbox --list` names it
         id: String,
