@@ -1,11 +1,14 @@
 //! Addresses and their certificates.
 
 use anon::{
-    certificate::{Address, AddressClaims, CertificateError, UnverifiedAddressCertificate},
+    certificate::{
+        Address, AddressClaims, CertificateError, MAX_ADDRESS_VALIDITY,
+        UnverifiedAddressCertificate,
+    },
     keys::{AddressSecret, AuthoritySecret, KeyError, SigningSecret as _, VerifyKey},
     labels,
     network::Network,
-    time::Time,
+    time::{Time, Validity},
     wire,
 };
 
@@ -178,6 +181,20 @@ fn a_revoked_key_is_refused() {
     let mut network = network();
     network.revoked.addresses.insert(AddressSecret::from_seed(&[99; 32]).verify_key());
     assert!(owners()[0].certificate.to_unverified().verify(&network, NOW).is_ok());
+}
+
+#[test]
+fn it_holds_for_ten_years_and_no_longer() {
+    let [alice, _] = owners();
+    let of = |seconds: u64| {
+        let change = |c: &mut AddressClaims| {
+            c.validity = Validity::starting(c.validity.not_before, seconds);
+        };
+        verify(issue(&alice, change), NOW)
+    };
+    assert_eq!(of(MAX_ADDRESS_VALIDITY), Ok(()));
+    assert_eq!(of(MAX_ADDRESS_VALIDITY + 1), Err(CertificateError::OutOfBounds));
+    assert_eq!(of(u64::MAX), Err(CertificateError::OutOfBounds));
 }
 
 #[test]
