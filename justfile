@@ -41,3 +41,12 @@ deny:
 # Are the known answers still what the second implementation computes? (needs PyNaCl and cryptography)
 vectors:
     python3 tests/vectors/generate.py --check
+
+# Mutants of anon, and 300 of what decides in node and ua: hours; it goes on where it was (needs cargo-mutants)
+mutants *ARGS:
+    tests/mutants/run.py anon {{ARGS}}
+    tests/mutants/run.py rest {{ARGS}}
+
+# What takes too long for CI: a thousand mails beside one of 15.7 MiB, and 5,000 announced mails that never existed
+full:
+    cargo test --locked --workspace --test scenarios -- reading::a_thousand --ignored --nocapture

@@ -53,7 +53,7 @@ impl Profile {
             assert_eq!(sent.status.code(), Some(69));
         }
         let home = Home::open(&user.home, &passphrase()).unwrap();
-        for (name, empty) in [("roster", &[0; 4][..]), ("evidence", &[0]), ("certificates", &[0])] {
+        for (name, empty) in [("roster", &[0; 5][..]), ("evidence", &[0]), ("certificates", &[0])] {
             home.vault().write(name, empty).unwrap();
         }
         drop(home);

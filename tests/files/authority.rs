@@ -37,7 +37,8 @@ impl Place {
         let peer = node::peer_id(&anon::certificate::NodeId([7; 32])).unwrap();
         let line = format!("bootstrap = ['/ip4/127.0.0.1/tcp/1/p2p/{peer}']");
         fs::write(&network, text.replace("bootstrap = []", &line)).unwrap();
-        place.run(&["ca", "revoke", "--dir", &pristine, "--node", NODE]).await;
+        let another = NODE.replace('1', "4");
+        place.run(&["ca", "revoke", "--dir", &pristine, "--node", &another]).await;
         place
     }
 
@@ -112,7 +113,7 @@ async fn an_old_network_file_forgets_no_revocation() {
     let third = NODE.replace('1', "3");
     place.run(&["ca", "revoke", "--dir", &pristine, "--node", &third]).await;
     let file = node::NetworkFile::read(&PathBuf::from(path)).unwrap();
-    assert_eq!(file.network().unwrap().revoked.nodes.len(), 3);
+    assert_eq!(file.network().unwrap().revoked.nodes.len(), 4);
     assert_eq!(file.revocation_list().unwrap().unwrap().number(), 4);
 }
 
@@ -125,11 +126,12 @@ async fn an_authority_on_a_full_disk_says_so() {
     disk.fill();
     let (dir_text, new) = (dir.to_str().unwrap(), disk.path().join("new"));
     let (request, out) = (place.path("request"), place.path("out"));
+    let fifth = NODE.replace('1', "5");
     for row in table("## An authority's directory") {
         let args: &[&str] = match row.file.as_str() {
             "vault/issued" => &["ca", "sign", &request, "--dir", dir_text, "--out", &out, "--yes"],
             "network.toml" | "vault/network" => {
-                &["ca", "revoke", "--dir", dir_text, "--node", NODE]
+                &["ca", "revoke", "--dir", dir_text, "--node", &fifth]
             }
             _ => &["ca", "init", "new.alt", "--dir", new.to_str().unwrap()],
         };

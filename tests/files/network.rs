@@ -39,11 +39,11 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
         let user = at(&bob, place.clone());
         let output = match row.file.as_str() {
             "vault/certificates" => {
-                user.run_with_input(["send", "--to", &bob.address], &message("next", 1)).await
+                user.run_with_input(["send", "--to", &bob.address, "-s", "next"], b"a text").await
             }
             "vault/answers" => {
-                let to = ["send", "--reply-to", "new", "--to", &bob.address];
-                user.run_with_input(to, &message("next", 1)).await
+                let to = ["send", "--reply-to", "new", "--to", &bob.address, "-s", "next"];
+                user.run_with_input(to, b"a text").await
             }
             "vault/origin-*" => user.run(["list"]).await,
             _ => user.run(["fetch"]).await,

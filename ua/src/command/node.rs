@@ -215,6 +215,7 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
 
 async fn serve(args: RunArgs) -> Result<(), Failure> {
     outlive_signals();
+    let stop = stop_signal();
     let start = async { Ok(with_tor(configured(&args)?, &args.dir).await?.start().await?) };
     let running = start.await.map_err(|failure: Failure| failure.at(&args.dir))?;
     let id = data_encoding::HEXLOWER.encode(&running.id().0);
@@ -230,7 +231,7 @@ async fn serve(args: RunArgs) -> Result<(), Failure> {
         tell(format!("Node {id} serves. Ctrl-C stops it."));
     }
     tokio::select! {
-        () = stop_signal() => {}
+        () = stop => {}
         () = async {
             if tokio::time::timeout(ALONE, running.joined()).await.is_err() {
                 tracing::warn!("no node of this network has answered yet; this one goes on trying");
@@ -275,37 +276,39 @@ pub(crate) async fn with_tor(node: Node, _: &Path) -> Result<Node, Failure> {
 }
 
 /// Waits for Ctrl-C or a service manager's SIGTERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+fn stop_signal() -> impl Future<Output = ()> {
+    use signal::unix::{SignalKind, signal};
+    // Taken hold of now: whoever hears that the node listens may end it at once.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        match signals {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            _ => drop(signal::ctrl_c().await),
         }
-        return;
     }
-    let _ = signal::ctrl_c().await;
 }
 
 /// Signals that others take for a wish to read the configuration again, or to say something, do not end a node. It reads
 /// its files when it starts, and says so.
 fn outlive_signals() {
-    #[cfg(unix)]
-    {
-        use signal::unix::{SignalKind, signal};
-        let kinds = [
-            ("SIGHUP", SignalKind::hangup()),
-            ("SIGUSR1", SignalKind::user_defined1()),
-            ("SIGUSR2", SignalKind::user_defined2()),
-        ];
-        for (name, kind) in kinds {
-            let Ok(mut signals) = signal(kind) else { continue };
-            tokio::spawn(async move {
-                while signals.recv().await.is_some() {
-                    tracing::warn!("{name} changes nothing: a node reads its files when it starts");
-                }
-            });
-        }
+    use signal::unix::{SignalKind, signal};
+    let kinds = [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ];
+    for (name, kind) in kinds {
+        let Ok(mut signals) = signal(kind) else { continue };
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                tracing::warn!("{name} changes nothing: a node reads its files when it starts");
+            }
+        });
     }
 }
 
