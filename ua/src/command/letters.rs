@@ -64,6 +64,13 @@ impl Signed {
     }
 }
 
+/// The vault of a home, whose notices are told.
+fn unlock(home: &Path, passphrase: &Passphrase) -> Result<Vault, Failure> {
+    let vault = Vault::open(&home.join("vault"), passphrase)?;
+    vault.on_notice(|text| tell(format!("warning: {text}")));
+    Ok(vault)
+}
+
 impl Letters {
     /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is the user's own,
     /// and whoever sits at a terminal is asked.
@@ -85,7 +92,7 @@ impl Letters {
         let vault = match home {
             Some(home) if wants_signers => {
                 match global.passphrase_for_signers(maildir.is_none())? {
-                    Some(passphrase) => Some(Vault::open(&home.join("vault"), &passphrase)?),
+                    Some(passphrase) => Some(unlock(home, &passphrase)?),
                     None => None,
                 }
             }
@@ -111,7 +118,7 @@ impl Letters {
             Some(path) => existing(path)?,
             None => Maildir::open(&Home::default_maildir(&directory))?,
         };
-        let vault = Vault::open(&directory.join("vault"), passphrase)?;
+        let vault = unlock(&directory, passphrase)?;
         Ok(Self { maildir, vault: Some(vault), warned: Cell::new(false) })
     }
 

@@ -159,8 +159,11 @@ async fn retry(
     for id in ids {
         let retry = Retry { global, args, home, account: &account, id: &id };
         let Err(failure) = retry.run(&mut closed).await else { continue };
-        if let Some(earlier) = last.replace(failure) {
-            earlier.print();
+        // That a file is damaged is what its owner must know, and says it last.
+        let is_damage = last.as_ref().is_some_and(|last| matches!(last.code, 74 | 78));
+        let first = if is_damage { Some(failure) } else { last.replace(failure) };
+        if let Some(first) = first {
+            first.print();
         }
     }
     match incomplete {
