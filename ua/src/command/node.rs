@@ -1,5 +1,6 @@
 //! `cutout node`: run a node, check one, ask for its admission.
 
+mod signals;
 pub mod status;
 pub mod store;
 
@@ -19,7 +20,6 @@ use node::{
     Carrier, ConfigError, Identity, IdentityError, LinkError, Links, NetworkFile, Node, NodeConfig,
     NodeError, Onion, Underlay, now,
 };
-use tokio::signal;
 
 use super::write_file;
 #[cfg(feature = "tor")]
@@ -214,8 +214,8 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
 }
 
 async fn serve(args: RunArgs) -> Result<(), Failure> {
-    outlive_signals();
-    let stop = stop_signal();
+    signals::outlive_signals();
+    let stop = signals::stop_signal();
     let start = async { Ok(with_tor(configured(&args)?, &args.dir).await?.start().await?) };
     let running = start.await.map_err(|failure: Failure| failure.at(&args.dir))?;
     let id = data_encoding::HEXLOWER.encode(&running.id().0);
@@ -273,43 +273,6 @@ pub(crate) async fn with_tor(node: Node, directory: &Path) -> Result<Node, Failu
 pub(crate) async fn with_tor(node: Node, _: &Path) -> Result<Node, Failure> {
     node.config().check().map_err(NodeError::from)?;
     Ok(node)
-}
-
-/// Waits for Ctrl-C or a service manager's SIGTERM.
-fn stop_signal() -> impl Future<Output = ()> {
-    use signal::unix::{SignalKind, signal};
-    // Taken hold of now: whoever hears that the node listens may end it at once.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    async {
-        match signals {
-            (Ok(mut terminate), Ok(mut interrupt)) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            }
-            _ => drop(signal::ctrl_c().await),
-        }
-    }
-}
-
-/// Signals that others take for a wish to read the configuration again, or to say something, do not end a node. It reads
-/// its files when it starts, and says so.
-fn outlive_signals() {
-    use signal::unix::{SignalKind, signal};
-    let kinds = [
-        ("SIGHUP", SignalKind::hangup()),
-        ("SIGUSR1", SignalKind::user_defined1()),
-        ("SIGUSR2", SignalKind::user_defined2()),
-    ];
-    for (name, kind) in kinds {
-        let Ok(mut signals) = signal(kind) else { continue };
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                tracing::warn!("{name} changes nothing: a node reads its files when it starts");
-            }
-        });
-    }
 }
 
 fn request(args: &RequestArgs) -> Result<(), Failure> {
