@@ -3,6 +3,8 @@
 //! Kademlia finds nodes here and nothing else: it stores no records. Its settings are those under which silent
 //! or lying nodes cost a lookup 1.5 seconds each at most.
 
+mod settings;
+
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
@@ -19,9 +21,7 @@ use anon::{
 };
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm,
-    connection_limits::{self, ConnectionLimits},
-    identify, kad,
+    Multiaddr, PeerId, StreamProtocol, Swarm, connection_limits, identify, kad,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
 use thiserror::Error;
@@ -41,10 +41,6 @@ use crate::{
 const COMMANDS: usize = 256;
 /// How long a lookup waits for its turn before it is refused.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one node may take to answer a lookup's question, over TCP.
-const STEP_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a whole lookup may take, over TCP.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection to another node outlives its last use.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often a node without neighbours tries to enter again.
@@ -198,13 +194,13 @@ pub(crate) fn start(
     let (streams, links, inbound) =
         Links::new(stream_protocol(network_name), local, streams, &carriage);
     let pending = usize::try_from(limits.pending_connections).unwrap_or(usize::MAX);
-    let called = usize::try_from(inbound_connections(limits)).unwrap_or(usize::MAX);
+    let called = usize::try_from(settings::inbound_connections(limits)).unwrap_or(usize::MAX);
     let strangers = Arc::new(Strangers::new(pending, share));
     let behaviour = Behaviour {
-        limits: connection_limits::Behaviour::new(connection_limits(limits)),
+        limits: connection_limits::Behaviour::new(settings::connection_limits(limits)),
         callers: Callers::new(Arc::clone(&strangers), called, pending, share),
         streams,
-        kademlia: kademlia(local, protocol.clone(), pace),
+        kademlia: settings::kademlia(local, protocol.clone(), pace),
         identify: identify::Behaviour::new(
             identify::Config::new("/cutout/1".to_owned(), identity.keypair().public())
                 .with_agent_version("cutout".to_owned())
@@ -238,48 +234,6 @@ pub(crate) fn start(
         neighbours: HashMap::new(),
     };
     Ok(Started { substrate, links, inbound, driver })
-}
-
-/// How many connections others may make.
-const fn inbound_connections(limits: &Limits) -> u32 {
-    limits.connections / 4 * 3
-}
-
-/// Those that are coming in are [`Strangers`]'.
-fn connection_limits(limits: &Limits) -> ConnectionLimits {
-    ConnectionLimits::default()
-        .with_max_pending_outgoing(Some(limits.pending_connections))
-        .with_max_established_incoming(Some(inbound_connections(limits)))
-        .with_max_established(Some(limits.connections))
-        .with_max_established_per_peer(Some(limits.connections_per_peer))
-}
-
-fn kademlia(
-    local: PeerId,
-    protocol: StreamProtocol,
-    pace: u32,
-) -> kad::Behaviour<kad::store::MemoryStore> {
-    let mut config = kad::Config::new(protocol);
-    config
-        .set_parallelism(NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN))
-        .set_substreams_timeout(STEP_TIMEOUT * pace)
-        .set_query_timeout(LOOKUP_TIMEOUT * pace)
-        .set_record_filtering(kad::StoreInserts::FilterBoth)
-        .set_replication_interval(None)
-        .set_publication_interval(None)
-        .set_provider_publication_interval(None)
-        .set_caching(kad::Caching::Disabled);
-    let store = kad::store::MemoryStore::with_config(
-        local,
-        kad::store::MemoryStoreConfig {
-            max_records: 0,
-            max_provided_keys: 0,
-            ..Default::default()
-        },
-    );
-    let mut behaviour = kad::Behaviour::with_config(local, store, config);
-    behaviour.set_mode(Some(kad::Mode::Server));
-    behaviour
 }
 
 impl SubstrateLoop {

@@ -151,7 +151,7 @@ async fn a_full_inbox_says_so_and_the_mail_waits_until_it_is_read() {
     let id = alice.prepare(&sent, &bob, false);
     let outcome = alice.deliver(&id).await;
     let error = outcome.error.unwrap();
-    let full = AgentError::NotEnoughReceipts { valid: 0, wanted: 4, full: true };
+    let full = AgentError::NotEnoughReceipts { valid: 0, wanted: 3, full: true };
     assert_eq!(error.to_string(), full.to_string());
     assert!(error.to_string().contains("the nodes have no room"), "{error}");
     assert_eq!((error.exit_code(), alice.outbox()), (75, vec![id.clone()]));

@@ -230,7 +230,7 @@ async fn receipts_that_prove_nothing_are_not_counted() {
         let forged = plan.forged.lock().unwrap().get(&case.key).copied();
         assert!(forged >= Some(K), "{forgery:?} was not mounted: {:?}", outcome.error);
         let error = outcome.error.unwrap_or_else(|| panic!("{forgery:?} counts"));
-        let AgentError::NotEnoughReceipts { valid, wanted: 4, full: false } = error else {
+        let AgentError::NotEnoughReceipts { valid, wanted: 3, full: false } = error else {
             panic!("{forgery:?}: {error:?}");
         };
         assert_eq!((valid, error.exit_code()), (counted, 75), "{forgery:?}");

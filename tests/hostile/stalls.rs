@@ -185,7 +185,7 @@ async fn a_send_waits_for_silent_storage_nodes_no_longer_than_its_rounds() {
     let outcome = alice.deliver(&id).await;
     let error = outcome.error.unwrap();
     assert!(
-        matches!(error, AgentError::NotEnoughReceipts { valid: 0, wanted: 4, full: false }),
+        matches!(error, AgentError::NotEnoughReceipts { valid: 0, wanted: 3, full: false }),
         "{error:?}"
     );
     assert_eq!((error.exit_code(), alice.outbox()), (75, vec![id.clone()]));

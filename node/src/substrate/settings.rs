@@ -1,0 +1,54 @@
+//! How many connections a node has, and the settings of its Kademlia (ARCHITECTURE.md says where they are from).
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use libp2p::{PeerId, StreamProtocol, connection_limits::ConnectionLimits, kad};
+
+use crate::config::Limits;
+
+/// How long one node may take to answer a lookup's question, over TCP.
+const STEP_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long a whole lookup may take, over TCP.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections others may make.
+pub(super) const fn inbound_connections(limits: &Limits) -> u32 {
+    limits.connections / 4 * 3
+}
+
+/// Those that are coming in are [`Strangers`]'.
+pub(super) fn connection_limits(limits: &Limits) -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_outgoing(Some(limits.pending_connections))
+        .with_max_established_incoming(Some(inbound_connections(limits)))
+        .with_max_established(Some(limits.connections))
+        .with_max_established_per_peer(Some(limits.connections_per_peer))
+}
+
+pub(super) fn kademlia(
+    local: PeerId,
+    protocol: StreamProtocol,
+    pace: u32,
+) -> kad::Behaviour<kad::store::MemoryStore> {
+    let mut config = kad::Config::new(protocol);
+    config
+        .set_parallelism(NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN))
+        .set_substreams_timeout(STEP_TIMEOUT * pace)
+        .set_query_timeout(LOOKUP_TIMEOUT * pace)
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .set_replication_interval(None)
+        .set_publication_interval(None)
+        .set_provider_publication_interval(None)
+        .set_caching(kad::Caching::Disabled);
+    let store = kad::store::MemoryStore::with_config(
+        local,
+        kad::store::MemoryStoreConfig {
+            max_records: 0,
+            max_provided_keys: 0,
+            ..Default::default()
+        },
+    );
+    let mut behaviour = kad::Behaviour::with_config(local, store, config);
+    behaviour.set_mode(Some(kad::Mode::Server));
+    behaviour
+}
