@@ -138,7 +138,7 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Identifiers of the message in `bytes` that can be repeated in a header as they are; the last [`MAX_REFERENCES`] of
+    /// Identifiers of the message in `bytes` that can be repeated in a header as they are; the last twenty of
     /// those that it refers to itself.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

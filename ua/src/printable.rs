@@ -1,7 +1,7 @@
 //! Text from outside, made harmless: the one place that decides which characters reach a terminal, a JSON line or a
 //! file name.
 //!
-//! | characters | [`text`] and [`line`] | [`json`] |
+//! | characters | [`text`] and [`line()`] | [`json`] |
 //! |---|---|---|
 //! | C0 and C1 controls, DEL; directions (bidi), tags, invisible letters, line and paragraph separators | `�` | `\u` escapes |
 //! | joiners and selectors that ordinary writing and emoji use (ZWJ, ZWNJ, U+FE0F, soft hyphen, BOM) | left out | `\u` escapes |
@@ -98,7 +98,7 @@ fn one_line(text: &str, drop_joiners: bool) -> String {
     shown.text
 }
 
-/// As [`line`], at most so many columns of a terminal wide.
+/// As [`line()`], at most so many columns of a terminal wide.
 #[must_use]
 pub fn cell(text: &str, columns: usize) -> String {
     let text = line(text);

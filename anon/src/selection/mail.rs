@@ -70,7 +70,7 @@ impl<Id: Copy + Ord> Served<Id> {
     }
 
     /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
-    /// only once all others that may be were as often, by [`REDRAWS`] draws; who was set apart, only where there is
+    /// only once all others that may be were as often, by 200 draws; who was set apart, only where there is
     /// nobody else.
     ///
     /// The path, and how often its far end has served at most.
