@@ -75,7 +75,7 @@ impl Message {
         reply_to: Option<&Address>,
         date: Time,
     ) -> Result<Self, ComposeError> {
-        Self::build(text, subject, to, (from, reply_to), date, &Answered::default())
+        Self::answer(text, subject, to, (from, reply_to), date, &Answered::default())
     }
 
     /// As [`Self::from_text`], as an answer to another message.
@@ -83,17 +83,6 @@ impl Message {
     /// # Errors
     /// [`ComposeError`].
     pub fn answer(
-        text: &str,
-        subject: &str,
-        to: &[Address],
-        (from, reply_to): (Option<&Address>, Option<&Address>),
-        date: Time,
-        answered: &Answered,
-    ) -> Result<Self, ComposeError> {
-        Self::build(text, subject, to, (from, reply_to), date, answered)
-    }
-
-    fn build(
         text: &str,
         subject: &str,
         to: &[Address],
