@@ -1,0 +1,226 @@
+"""Copies of the sources in which mutants are built, and their test programs.
+
+The copies lie in target/mutants: `choices` has all mutants in one build, `plain` one at a time. Only files that differ
+are written, so cargo builds anew what changed.
+"""
+
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+
+import schemata
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PLACE = ROOT / "target" / "mutants"
+# How long a build may take, seconds.
+BUILD_TIMEOUT = 3600
+# A mutant may make a test run for ever: it has this many seconds, and this many times what the test takes without it.
+TEST_TIMEOUT, TIMES = 20, 10
+# Or take all memory: a test has this much, bytes.
+MEMORY = 8 << 30
+# Tests that run at once, each on a mutant of its own.
+WORKERS = 2
+
+
+def git(*args):
+    return subprocess.run(["git", *args], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def sources():
+    """All files of the commit, by path."""
+    return {path: (ROOT / path).read_bytes() for path in git("ls-files", "-z").split("\0") if path}
+
+
+class Cargo:
+    """One copy of the sources, and what cargo says of it."""
+
+    def __init__(self, name):
+        self.path = PLACE / name
+        self.environment = dict(os.environ, CARGO_TARGET_DIR=str(PLACE / "build"), CARGO_INCREMENTAL="1")
+
+    def write(self, files):
+        for path, content in files.items():
+            target = self.path / path
+            if not target.exists() or target.read_bytes() != content:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        kept = set(files)
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                path = os.path.relpath(os.path.join(folder, name), self.path)
+                if path not in kept:
+                    os.remove(self.path / path)
+
+    def build(self, packages):
+        """Builds the tests of these packages: the test programs, or the errors."""
+        # Of node and ua all tests are in the library; by name alone arti would be built with other features.
+        scope = ["--package", "anon", "--lib", "--tests"] if packages == ["anon"] else ["--workspace", "--lib"]
+        command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", *scope]
+        done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True, text=True,
+                              timeout=BUILD_TIMEOUT)
+        programs, errors = [], []
+        for line in done.stdout.splitlines():
+            said = json.loads(line)
+            if said["reason"] == "compiler-artifact" and said.get("executable") and said["profile"]["test"]:
+                home = pathlib.Path(said["manifest_path"]).parent
+                programs.append(Program(said["target"]["name"], pathlib.Path(said["executable"]), home))
+            if said["reason"] == "compiler-message" and said["message"]["level"].startswith("error"):
+                errors.append(said["message"])
+        if done.returncode != 0 and not errors:
+            raise SystemExit(f"error: cargo fails\n{done.stderr[-4000:]}")
+        return [program for program in programs if program.home.name in packages], errors
+
+
+class Program:
+    """A test program: a binary, and where its package is."""
+
+    def __init__(self, name, binary, home):
+        self.name, self.binary, self.home = name, binary, home
+
+    def tests(self):
+        listed = subprocess.run([self.binary, "--list", "--format", "terse"], check=True, capture_output=True, text=True)
+        return [line[: -len(": test")] for line in listed.stdout.splitlines() if line.endswith(": test")]
+
+    def run(self, tests, timeout, **environment):
+        """Runs some tests: `True` if all passed, `False` if one failed, `None` if they ran out of time."""
+        with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
+            environment = dict(os.environ, CARGO_MANIFEST_DIR=str(self.home), TMPDIR=scratch, RUST_BACKTRACE="0",
+                               PROPTEST_MAX_SHRINK_ITERS="0", PROPTEST_FAILURE_PERSISTENCE="off", **environment)
+            process = subprocess.Popen(
+                [self.binary, "--exact", *tests], cwd=self.home, env=environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
+            )
+            try:
+                return process.wait(timeout) == 0
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                # With what the test started, and did not wait for.
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                process.wait()
+
+
+class Choices:
+    """All mutants of some packages that can be, in one build, and which tests reach which of them."""
+
+    def __init__(self, mutants, packages, say):
+        self.packages, self.say = packages, say
+        self.unviable, self.alone = set(), {}
+        files = collections.defaultdict(list)
+        for mutant in mutants:
+            files[mutant["file"]].append(mutant)
+        self.functions, self.text = {}, {}
+        for path, group in files.items():
+            self.text[path] = (ROOT / path).read_text()
+            self.functions[path], alone = schemata.functions_of(self.text[path], group)
+            self.alone.update((mutant["name"], mutant) for mutant in alone)
+        self.programs = self.build()
+
+    def numbered(self):
+        names = [mutant["name"] for path in sorted(self.functions) for function in self.functions[path]
+                 for mutant in function.mutants]
+        return {name: number for number, name in enumerate(names)}
+
+    def build(self):
+        """Builds; takes out what does not compile, until the rest does."""
+        cargo = Cargo("choices")
+        while True:
+            self.numbers = self.numbered()
+            files, owners = sources(), {}
+            for path, functions in self.functions.items():
+                text, owners[path] = schemata.rewritten(self.text[path], functions, self.numbers, path)
+                files[path] = text.encode()
+            files[f"anon/src/{schemata.MODULE}.rs"] = schemata.runtime(len(self.numbers) + 1).encode()
+            files["anon/src/lib.rs"] += f"\npub mod {schemata.MODULE};\n".encode()
+            cargo.write(files)
+            programs, errors = cargo.build(self.packages)
+            if not errors:
+                return programs
+            self.take_out(errors, owners)
+
+    def take_out(self, errors, owners):
+        unviable, other = set(), []
+        for error in errors:
+            places = [span for span in error["spans"] if span["is_primary"] and span["file_name"] in owners]
+            names = {owners[span["file_name"]][span["line_start"] - 1] for span in places} - {None}
+            unviable |= names
+            if not names and error["spans"]:
+                other.append(error["rendered"])
+        if not unviable:
+            raise SystemExit("error: this does not compile, and no mutant is the cause\n" + "\n".join(other[:3]))
+        self.say(f"{len(unviable)} mutants do not compile")
+        self.unviable |= unviable
+        for path, functions in self.functions.items():
+            for function in functions:
+                function.mutants = [mutant for mutant in function.mutants if mutant["name"] not in unviable]
+            self.functions[path] = [function for function in functions if function.mutants]
+
+    def learn(self):
+        """Runs each test once, alone, without a mutant: how long it takes and which functions it reaches."""
+        jobs = [(program, test) for program in self.programs for test in program.tests()]
+        self.took, self.reached_by = {}, collections.defaultdict(list)
+
+        def run(job):
+            with tempfile.TemporaryDirectory() as directory:
+                record, began = pathlib.Path(directory) / "reached", time.monotonic()
+                passed = job[0].run([job[1]], 600, MUTANTS_REACHED=str(record))
+                lines = record.read_text().split() if record.exists() else []
+                return job, passed, time.monotonic() - began, {int(line) for line in lines}
+
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            for job, passed, took, reached in pool.map(run, jobs):
+                if not passed:
+                    raise SystemExit(f"error: {job[1]} of {job[0].name} fails without any mutant")
+                self.took[job] = took
+                for first in reached:
+                    self.reached_by[first].append(job)
+        self.say(f"{len(jobs)} tests take {sum(self.took.values()):.0f} s, one after another")
+
+    def is_choice(self, name):
+        return name in self.numbers
+
+    def outcome(self, name):
+        """Runs the tests that reach a mutant, the quickest first, until one fails."""
+        number = self.numbers[name]
+        first = max(start for start in self.starts() if start <= number)
+        for job in sorted(self.reached_by[first], key=self.took.get):
+            passed = job[0].run([job[1]], TEST_TIMEOUT + TIMES * self.took[job], MUTANT=str(number))
+            if not passed:
+                return "timeout" if passed is None else "caught", f"{job[0].name}: {job[1]}"
+        return "survived", f"{len(self.reached_by[first])} tests reach it"
+
+    def starts(self):
+        return [self.numbers[function.mutants[0]["name"]] for functions in self.functions.values()
+                for function in functions]
+
+
+class Alone:
+    """Mutants that are built one at a time."""
+
+    def __init__(self):
+        self.cargo, self.files = Cargo("plain"), sources()
+
+    def outcome(self, mutant):
+        path, package = mutant["file"], mutant["file"].split("/", 1)[0]
+        changed = schemata.patched(self.files[path].decode(), mutant["diff"])
+        self.cargo.write({**self.files, path: changed.encode()})
+        programs, errors = self.cargo.build([package])
+        if errors:
+            return "unviable", errors[0]["message"]
+        for program in programs:
+            passed = program.run([], 600)
+            if not passed:
+                return "timeout" if passed is None else "caught", program.name
+        return "survived", "built alone"
+
