@@ -55,6 +55,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn what_just_fits_is_padded() {
+        assert_eq!(pad(b"", PREFIX), Ok(vec![0; PREFIX]));
+        assert_eq!(pad(b"ab", PREFIX + 2), Ok(b"\x02\0\0\0ab".to_vec()));
+        for (content, size) in [(&b""[..], 0), (b"", PREFIX - 1), (b"ab", PREFIX + 1)] {
+            assert_eq!(pad(content, size), Err(PaddingError), "{size}");
+        }
+    }
+
+    #[test]
     fn padme_agrees_with_the_papers_definition() {
         // E = ⌊log2 L⌋, S = ⌊log2 E⌋ + 1, the last E − S bits are zero; computed by hand.
         for (length, padded) in [

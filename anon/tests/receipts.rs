@@ -9,6 +9,7 @@ use anon::{
     labels,
     position::Key,
     receipt::{Expected, Receipt, ReceiptClaims, ReceiptError, ReceiptKind, Tally},
+    request::{Append, ObjectKind, Request, Store},
     time::Time,
     verification::ReplicaSet,
 };
@@ -56,6 +57,23 @@ fn counted(receipt: Receipt) -> Result<(), ReceiptError> {
     assert_eq!(tally.len(), usize::from(result.is_ok()));
     assert_eq!(tally.is_empty(), result.is_err());
     result
+}
+
+#[test]
+fn a_receipt_is_expected_of_what_is_stored_and_of_nothing_else() {
+    let (network, nonce) = (network().id, [6; 16]);
+    let of = |request: &Request| Expected::of(request, network, KEEP_UNTIL);
+    let (kind, object) = (ObjectKind::Body, vec![1; 300]);
+    let store = Store { key: KEY, kind, object, deleters: Vec::new(), nonce };
+    let append = Append { inbox: KEY, notification: vec![2; 200], nonce };
+    let expect = |kind, digest, size| {
+        Some(Expected { network, kind, key: KEY, digest, size, nonce, keep_until: KEEP_UNTIL })
+    };
+    let (stored, appended) = (store.digest(), append.digest());
+    assert_ne!(stored, appended);
+    assert_eq!(of(&Request::Store(store)), expect(ReceiptKind::Stored, stored, 300));
+    assert_eq!(of(&Request::AppendInbox(append)), expect(ReceiptKind::Appended, appended, 200));
+    assert_eq!(of(&Request::Time), None);
 }
 
 #[test]

@@ -12,11 +12,11 @@ use std::sync::LazyLock;
 use anon::{
     certificate::{CertificateError, NodeCertificate},
     keys::{ChannelSecret, IdentitySecret},
-    network::{Epoch, Revoked},
+    network::{Epoch, Network, Revoked},
     position::{Key, keep_closest},
     roster::{
         Compared, Comparison, Completeness, MAX_NODES, MAX_UNVOUCHED, MAX_UNVOUCHED_EACH, Operator,
-        PIECES, Reason, Roster, ShortDigest, Source, alive_seconds,
+        PIECES, Reason, Roster, ShortDigest, Source, alive_seconds, renewal_seconds,
     },
 };
 
@@ -198,6 +198,7 @@ fn what_is_told_was_met_an_epoch_ago_or_is_vouched_for() {
 #[test]
 fn rosters_that_differ_by_one_node_find_it() {
     let (mut mine, mut theirs) = (Roster::default(), Roster::default());
+    assert_eq!(mine.pieces(Epoch::default()).len(), PIECES, "in the first epoch of all, too");
     for node in (1..=20).map(Node::new) {
         mine.learn(node.certificate.clone(), Source::Contact, TODAYS);
         theirs.learn(node.certificate, Source::Contact, TODAYS);
@@ -223,6 +224,7 @@ fn what_comes_from_the_disk_is_verified_again() {
     let mut strict = network();
     strict.revoked = Revoked { nodes: [Node::new(2).id()].into(), ..Revoked::default() };
     let known = |roster: &Roster| roster.known().map(NodeCertificate::node).collect::<Vec<_>>();
+    assert!(!roster.store().is_empty() && Roster::default().store().is_empty());
     assert_eq!(known(&Roster::restore(roster.store(), &network(), NOW)), known(&roster));
     let restored = Roster::restore(roster.store(), &strict, NOW);
     assert_eq!(restored.len(), 2);
@@ -256,11 +258,23 @@ fn a_node_whose_certificate_is_old_is_silent_until_a_newer_one_comes() {
         assert_eq!(roster.differing(&none, TODAYS).len(), usize::from(active));
     }
     // Time alone changes nothing: whoever has not compared does not know.
-    assert!(roster.is_active(&node.id(), Epoch(200)));
+    assert!(roster.is_active(&node.id(), Epoch(200)) && roster.is_alive(&node.id()));
     roster.listen(&network(), NOW.after(2));
-    assert!(!roster.is_active(&node.id(), TODAYS));
+    assert!(!roster.is_active(&node.id(), TODAYS) && !roster.is_alive(&node.id()));
+    // Nor does the same certificate once more.
+    roster.learn(signed(&node, alive - 1), member(3), TODAYS);
+    assert!(!roster.is_alive(&node.id()));
     roster.learn(signed(&node, 0), member(1), TODAYS);
     assert!(roster.is_active(&node.id(), TODAYS), "it was known all the time");
+    assert!(roster.is_alive(&node.id()) && !roster.is_alive(&Node::new(2).id()));
+}
+
+#[test]
+fn a_node_signs_four_times_an_epoch_and_is_silent_after_one_and_a_half() {
+    for (epoch_seconds, alive, renewal) in [(86_400, 129_600, 21_600), (10, 15, 2), (1, 10, 1)] {
+        let network = Network { epoch_seconds, ..network() };
+        assert_eq!((alive_seconds(&network), renewal_seconds(&network)), (alive, renewal));
+    }
 }
 
 #[test]
@@ -340,6 +354,19 @@ fn one_member_cannot_fill_a_roster() {
 }
 
 #[test]
+fn an_operator_has_one_share_whatever_its_members_have_in_common() {
+    let mut roster = seasoned();
+    let subnets = ["/ip4/127.66.0.1/tcp/1", "/ip4/127.67.0.1/tcp/1", "/ip4/127.68.0.1/tcp/1"];
+    roster.learn(Node::new(1).certificate, Source::Member(operator("f", &subnets[..1])), TODAYS);
+    roster.learn(Node::new(2).certificate, Source::Member(operator("", &subnets[1..2])), TODAYS);
+    let taken = |family, subnets| MAX_UNVOUCHED_EACH - roster.room_for(&operator(family, subnets));
+    assert_eq!(taken("f", &subnets[2..]), 1, "one family");
+    assert_eq!(taken("g", &subnets[..1]), 1, "one subnet");
+    assert_eq!(taken("", &subnets[2..]), 0, "no family is none in common");
+    assert_eq!((taken("g", &subnets[2..]), taken("", &[])), (0, 0));
+}
+
+#[test]
 fn a_fresh_member_learns_a_quarter_of_the_largest_roster_with_every_exchange() {
     let listed: Vec<ShortDigest> =
         MINTED.iter().map(|c| ShortDigest(c.digest()[..8].try_into().unwrap())).collect();
@@ -389,6 +416,11 @@ fn a_roster_says_why_it_is_incomplete() {
     assert_eq!(told(&roster, &Comparison::default(), 8, TODAYS), Some(Reason::NotCompared));
     let few = Reason::TooFewMembers { answered: 1 };
     assert_eq!(told(&roster, &comparison(&[0]), 8, TODAYS), Some(few));
+    // A hundredth of those that are alive may be missing, and one in any case.
+    for (alive, missing) in [(8, 1), (199, 1), (200, 2), (1_000, 10)] {
+        assert!(comparison(&[0, missing, 500]).is_done(alive), "{missing} of {alive}");
+        assert!(!comparison(&[0, missing + 1, 500]).is_done(alive), "{} of {alive}", missing + 1);
+    }
     // One member that lists what it does not hand out proves nothing; nor does a node that went silent.
     assert_eq!(told(&roster, &comparison(&[500, 0, 1]), 8, TODAYS), None);
     for missing in [&[500, 0][..], &[500, 0, 900], &[500]] {
@@ -404,6 +436,14 @@ fn a_roster_says_why_it_is_incomplete() {
     roster.learn(Node::new(11).certificate, member(1), TODAYS);
     let reason = Reason::TooManyInactive { alive: 11, inactive: 3 };
     assert_eq!(told(&roster, &good, 8, TODAYS), Some(reason));
+    // A quarter is churn still.
+    for member in &members {
+        let ninth = Node::new(9).certificate;
+        roster.learn(ninth, Source::Member(member.clone()), TODAYS);
+    }
+    roster.learn(Node::new(12).certificate, member(1), TODAYS);
+    assert_eq!((roster.active(TODAYS).count(), roster.alive().count()), (9, 12));
+    assert_eq!(told(&roster, &good, 8, TODAYS), None);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use anon::{
     keys::Signature,
     labels,
     mail::{
-        DeleteSeed, Headers, MAX_PARTS, MailError, MessageId, NOTIFICATION, Part, SenderProof,
-        open_notification, seal_body, seal_notification,
+        BODY_MAX, DeleteSeed, Headers, MAX_PARTS, MailError, MessageId, NOTIFICATION, Part,
+        SenderProof, open_notification, seal_body, seal_notification,
     },
     padding, secretbox,
     time::Time,
@@ -240,6 +240,33 @@ fn a_mail_is_known_by_all_its_parts_in_their_order() {
     assert_eq!(known(&[0, 1, 2], NOW.after(1)), all, "whoever announces it, whenever");
     let others = [&[0][..], &[0, 1], &[1, 0, 2], &[0, 1, 2, 2], &[0, 1, 1], &[2, 1, 0]];
     assert!(others.iter().all(|order| known(order, NOW) != all));
+}
+
+#[test]
+fn what_the_recipient_could_not_open_is_not_sealed() {
+    let (bob, alice) = (bob(), Owner::named("alice", 1));
+    let seal = |headers: &Headers| {
+        seal_notification(headers, &bob.certificate, &mut rng(7)).map(|_| ()).unwrap_err()
+    };
+    assert_eq!(seal(&headers(alice.certificate.address())), MailError::DoesNotOpen);
+    let part = seal_body(BODY, &mut rng(5)).unwrap().remove(0).part;
+    for count in [0, MAX_PARTS + 1] {
+        let parts: Vec<Part> = (0..count).map(|_| part.duplicate()).collect();
+        let to = bob.certificate.address().clone();
+        let error = seal(&Headers::new(to, NOW, "noon", 12, &parts, None));
+        assert_eq!(error, MailError::DoesNotOpen, "{count} parts");
+    }
+}
+
+#[test]
+fn the_longest_mail_is_sealed_and_one_byte_more_is_not() {
+    let longest = vec![7; BODY_MAX];
+    let sealed = seal_body(&longest, &mut rng(5)).unwrap();
+    assert_eq!(sealed.len(), MAX_PARTS);
+    let opened = sealed.iter().flat_map(|part| part.part.open(&part.object).unwrap());
+    assert!(opened.eq(longest.iter().copied()));
+    let longer = vec![7; BODY_MAX + 1];
+    assert_eq!(seal_body(&longer, &mut rng(5)).unwrap_err(), MailError::TooLong);
 }
 
 #[test]

@@ -139,3 +139,15 @@ fn range_of(piece: usize) -> RangeInclusive<Position> {
     }
     Position(low)..=Position(high)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_twice_is_none() {
+        let digests = |bytes: &[u8]| xor(bytes.iter().map(|byte| ShortDigest([*byte; 8])));
+        assert_eq!(digests(&[0b1100, 0b1010]), ShortDigest([0b0110; 8]));
+        assert_eq!(digests(&[7, 7]), digests(&[]));
+    }
+}

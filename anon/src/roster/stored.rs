@@ -243,6 +243,10 @@ mod tests {
         for limit in [0, 10, HEAD, size / 20, size / 4, size / 2, size - 1] {
             let kept = all.clone().within(limit);
             assert!(wire::encode(&kept).len() <= limit.max(HEAD), "{limit}");
+            // And as much as fits: with the shortest that is gone it would be too long.
+            let longest = all.entries.iter().map(|e| wire::encode(e).len()).max().unwrap_or(0);
+            let unused = limit.saturating_sub(wire::encode(&kept).len());
+            assert!(unused <= longest + wire::encode(&all.members).len() + HEAD, "{limit}");
             let kept = Roster::restore(kept, &network(), Time(3));
             let known = |node: &&NodeCertificate| kept.certificate(&node.node()).is_some();
             let vouched = good.iter().filter(known).count();

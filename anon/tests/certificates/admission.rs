@@ -84,3 +84,17 @@ fn without_an_authority_nobody_is_admitted() {
     let verified = certificate.verify(&headless, NOW).map(|_| ());
     assert_eq!(verified, Err(CertificateError::NotAdmitted));
 }
+
+#[test]
+fn what_was_admitted_once_holds_as_long_as_its_admission() {
+    let node = Node::new(1);
+    let certificate = admitted(&node, Some(node.admission(TODAY)));
+    let certificate = certificate.verify(&strict(), NOW).unwrap();
+    // All but the ends of time, at which its own validity is over, too.
+    for (now, expected) in &edges()[..5] {
+        assert_eq!(certificate.holds(&strict(), *now), expected.is_ok(), "{now:?}");
+        assert!(certificate.holds(&network(), *now), "where none is required");
+    }
+    let bare = admitted(&node, None).verify(&network(), NOW).unwrap();
+    assert!(bare.holds(&network(), NOW) && !bare.holds(&strict(), NOW));
+}
