@@ -21,6 +21,8 @@ use crate::{certificate::MAX_NODE_CERTIFICATE, mail::NOTIFICATION, network::MAX_
 pub const MAX_DIGESTS: usize = 4_096;
 /// The most notifications one answer hands over: a mebibyte of them.
 pub const MAX_HANDED_OVER: usize = 253;
+/// What an answer takes beside what it lists or hands over, encoded, with some to spare, bytes.
+const FRAME: usize = 128;
 
 /// What an owner wants of an inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,14 +92,14 @@ pub fn answer_share(nodes: usize) -> usize {
 /// How many digests each of so many nodes may list in one message, if they are asked at once.
 #[must_use]
 pub fn listed_at_once(nodes: usize) -> u16 {
-    let fits = answer_share(nodes).saturating_sub(2 * ANSWER_OVERHEAD) / 32;
+    let fits = answer_share(nodes).saturating_sub(FRAME) / 32;
     u16::try_from(fits.clamp(1, MAX_DIGESTS)).unwrap_or(u16::MAX)
 }
 
 /// How many notifications each of so many nodes may hand over in one message, if they are asked at once.
 #[must_use]
 pub fn handed_over_at_once(nodes: usize) -> usize {
-    let fits = answer_share(nodes).saturating_sub(2 * ANSWER_OVERHEAD) / (NOTIFICATION + 3);
+    let fits = answer_share(nodes).saturating_sub(FRAME) / (NOTIFICATION + 3);
     fits.clamp(1, MAX_HANDED_OVER)
 }
 
