@@ -78,22 +78,34 @@ def package_of(mutant):
     return mutant["file"].split("/", 1)[0]
 
 
+def is_quick(mutant):
+    """Whether it is tried in one build with all others; for CI."""
+    functions, _ = tree.schemata.functions_of((ROOT / mutant["file"]).read_text(), [mutant])
+    return bool(functions)
+
+
 class Record:
     """The outcomes of a scope, and which of them still hold."""
 
     def __init__(self, path, packages, is_kept):
-        self.path, self.outcomes = path, {}
+        self.path, self.outcomes, self.told = path, {}, {}
         # Of all that could notice a mutant of a package: a survivor is tried again when this changes.
         self.tests = {package: hash_of((ROOT / package).rglob("*.rs")) for package in packages}
-        if is_kept and path.exists():
-            for line in path.read_text().splitlines():
-                if line and not line.startswith("#"):
-                    outcome, name, why, *hashes = line.split("\t")
+        for line in path.read_text().splitlines() if path.exists() else ():
+            if line and not line.startswith("#"):
+                outcome, name, why, *hashes = line.split("\t")
+                if is_kept:
                     self.outcomes[name] = (outcome, why, hashes)
+                if outcome == "caught":
+                    self.told[name] = self.told[plain(name)] = why
 
     def hashes(self, mutant, outcome):
         hashes = [hash_of([ROOT / mutant["file"]])]
         return hashes + [self.tests[package_of(mutant)]] if outcome == "survived" else hashes
+
+    def told_by(self, name):
+        """Which test told of a mutant before, or of one like it on another line."""
+        return self.told.get(name, self.told.get(plain(name), ""))
 
     def holds(self, mutant):
         known = self.outcomes.get(mutant["name"])
@@ -130,22 +142,36 @@ def excused():
     return set(re.findall(r"^\| `([^`]+)`", page.read_text(), re.M)) if page.exists() else set()
 
 
-def outcomes(waiting, packages):
-    """Tries mutants; yields each with its outcome and what told."""
+def side_by_side(work, names):
+    """Does some work for each name, a few at once; yields each with what came of it."""
+    with concurrent.futures.ThreadPoolExecutor(tree.WORKERS) as pool:
+        running = {pool.submit(work, name): name for name in names}
+        try:
+            for done in concurrent.futures.as_completed(running):
+                yield running[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def outcomes(waiting, packages, told_by):
+    """Tries mutants, first with the test that told of each before; yields each with its outcome and what told."""
     choices = tree.Choices(waiting, packages, say)
     by_name = {mutant["name"]: mutant for mutant in waiting}
     for name in sorted(choices.unviable):
         yield by_name[name], "unviable", "it does not compile"
-    choices.learn()
-    with concurrent.futures.ThreadPoolExecutor(tree.WORKERS) as pool:
-        names = sorted(choices.numbers)
-        running = {pool.submit(choices.outcome, name): name for name in names}
-        try:
-            for done in concurrent.futures.as_completed(running):
-                yield by_name[running[done]], *done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    alone = tree.Alone()
+    before = {name: told_by(name) for name in sorted(choices.numbers)}
+    left = [name for name, told in before.items() if not told]
+    for name, again in side_by_side(lambda name: choices.caught_again(name, before[name]), filter(before.get, before)):
+        if again:
+            yield by_name[name], "caught", before[name]
+        else:
+            left.append(name)
+    if left:
+        choices.learn()
+    for name, (outcome, why) in side_by_side(choices.outcome, sorted(left)):
+        yield by_name[name], outcome, why
+    if choices.alone:
+        alone = tree.Alone()
     for name, mutant in sorted(choices.alone.items()):
         yield mutant, *alone.outcome(mutant)
 
@@ -164,13 +190,15 @@ def main():
     scope = SCOPES[args.scope]
     count, seed = args.count or scope["count"], scope["seed"] if args.seed is None else args.seed
     drawn = listed(scope, args.base if args.scope == "changed" else None)
+    if args.gate:
+        drawn = [mutant for mutant in drawn if is_quick(mutant)]
     if count and count < len(drawn):
         drawn = sorted(random.Random(seed).sample(drawn, count), key=lambda mutant: mutant["name"])
     record = Record(HERE / f"{args.scope}.tsv", scope["packages"], not args.gate)
     waiting = [mutant for mutant in drawn if not record.holds(mutant)]
     say(f"{len(drawn)} mutants, {len(waiting)} to try")
     began = time.monotonic()
-    tried = outcomes(waiting, scope["packages"]) if waiting else ()
+    tried = outcomes(waiting, scope["packages"], record.told_by) if waiting else ()
     for number, (mutant, outcome, why) in enumerate(tried, 1):
         record.add(mutant, outcome, why)
         say(f"{number}/{len(waiting)} {outcome:9} {mutant['name']}  ({why})")

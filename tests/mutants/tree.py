@@ -189,8 +189,13 @@ class Choices:
                     self.reached_by[first].append(job)
         self.say(f"{len(jobs)} tests take {sum(self.took.values()):.0f} s, one after another")
 
-    def is_choice(self, name):
-        return name in self.numbers
+    def caught_again(self, name, before):
+        """Whether the test that told of a mutant before (`program: test`) does so again."""
+        for program in self.programs:
+            test = before.removeprefix(f"{program.name}: ")
+            if test != before:
+                return program.run([test], TIMES * TEST_TIMEOUT, MUTANT=str(self.numbers[name])) is False
+        return False
 
     def outcome(self, name):
         """Runs the tests that reach a mutant, the quickest first, until one fails."""
