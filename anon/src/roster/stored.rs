@@ -216,7 +216,7 @@ mod tests {
             identity: NodeId(identity.verify_key().0),
             channel_key: ChannelSecret::from_seed(&[seed; 32]).agreement_key(),
             addresses: if longest { long } else { vec![address.to_owned()] },
-            family: String::new(),
+            family: address.to_owned(),
             validity: Validity { not_before: Time(1), not_after: Time(1_000_000) },
             admission: None,
         };
