@@ -261,9 +261,12 @@ fn a_node_whose_certificate_is_old_is_silent_until_a_newer_one_comes() {
     assert!(roster.is_active(&node.id(), Epoch(200)) && roster.is_alive(&node.id()));
     roster.listen(&network(), NOW.after(2));
     assert!(!roster.is_active(&node.id(), TODAYS) && !roster.is_alive(&node.id()));
-    // Nor does the same certificate once more.
-    roster.learn(signed(&node, alive - 1), member(3), TODAYS);
-    assert!(!roster.is_alive(&node.id()));
+    // Nor does the same certificate once more, whoever brings it.
+    let (other, mut heard) = (signed(&Node::new(2), alive), seasoned());
+    heard.learn(other.clone(), member(1), TODAYS);
+    heard.listen(&network(), NOW.after(2));
+    heard.learn(other.clone(), member(2), TODAYS);
+    assert!(!heard.is_alive(&other.node()));
     roster.learn(signed(&node, 0), member(1), TODAYS);
     assert!(roster.is_active(&node.id(), TODAYS), "it was known all the time");
     assert!(roster.is_alive(&node.id()) && !roster.is_alive(&Node::new(2).id()));
