@@ -122,6 +122,16 @@ fn only_the_next_in_line_can_be_churn() {
         assert!(churn(0) && churn(1) && churn(3));
         // An accomplice, active as it may be, that only somebody who knows none of those between could name.
         assert!(!churn(4) && !churn(all.len() - 1));
+        // Of eight, two may be others, of the six next in line, or missing.
+        let is_churn = |places: &[usize]| {
+            let theirs: Vec<_> = places.iter().map(|place| all[*place].node()).collect();
+            differs_by_churn(&key, &theirs, &all[..8], &roster)
+        };
+        assert!(is_churn(&[0, 1, 2, 3, 4, 5, 12, 13]) && is_churn(&[0, 1, 2, 3, 4, 5]));
+        assert!(!is_churn(&[0, 1, 2, 3, 4, 5, 6, 14]), "too far away");
+        assert!(!is_churn(&[0, 1, 2, 3, 4, 8, 9, 10]), "three others");
+        assert!(!is_churn(&[0, 1, 2, 3, 4]) && !is_churn(&[0, 1, 2, 3, 4, 5, 6, 6]));
+        assert!(!is_churn(&[0, 1, 2, 3, 4, 5, 6, 7, 8]), "nine");
     }
 }
 

@@ -7,10 +7,13 @@ mod world;
 #[path = "roster/kept.rs"]
 mod kept;
 
-use std::sync::LazyLock;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use anon::{
-    certificate::{CertificateError, NodeCertificate},
+    certificate::{CertificateError, NodeCertificate, NodeId},
     keys::{ChannelSecret, IdentitySecret},
     network::{Epoch, Network, Revoked},
     position::{Key, keep_closest},
@@ -18,9 +21,11 @@ use anon::{
         Compared, Comparison, Completeness, MAX_NODES, MAX_UNVOUCHED, MAX_UNVOUCHED_EACH, Operator,
         PIECES, Reason, Roster, ShortDigest, Source, alive_seconds, renewal_seconds,
     },
+    selection::draw_guard,
+    verification::CrossVerified,
 };
 
-use crate::world::{NOW, Node, TODAY, network, node_claims, other_network};
+use crate::world::{NOW, Node, TODAY, network, node_claims, other_network, rng};
 
 const TODAYS: Epoch = Epoch(100);
 const TOMORROW: Epoch = Epoch(101);
@@ -182,6 +187,37 @@ fn only_active_nodes_are_closest() {
 }
 
 #[test]
+fn a_guard_is_any_active_node_that_is_not_excluded_and_each_as_likely() {
+    let mut roster = seasoned();
+    let nodes: Vec<Node> = (1..=10).map(Node::new).collect();
+    for node in &nodes {
+        for number in [1, 2] {
+            roster.learn(node.certificate.clone(), member(number), TODAYS);
+        }
+    }
+    let inactive = Node::new(11);
+    roster.learn(inactive.certificate.clone(), member(1), TODAYS);
+    let (candidates, mut rng) = ((&roster, TOMORROW), rng(4));
+    let ids = |range: std::ops::Range<usize>| nodes[range].iter().map(Node::id);
+    for excluded in [0..0, 0..3, 4..8, 7..10, 1..10] {
+        let mut excluded: BTreeSet<NodeId> = ids(excluded).collect();
+        let left = 10 - excluded.len();
+        // Whoever is no candidate takes nobody's place.
+        excluded.insert(inactive.id());
+        let mut drawn: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for _ in 0..1_000 * left {
+            let guard = draw_guard(&candidates, &excluded, &mut rng).unwrap();
+            *drawn.entry(guard.node()).or_default() += 1;
+        }
+        assert_eq!(drawn.len(), left);
+        assert!(drawn.keys().all(|node| !excluded.contains(node)));
+        // Six standard deviations.
+        assert!(drawn.values().all(|count| (810..=1_190).contains(count)), "{drawn:?}");
+    }
+    assert!(draw_guard(&candidates, &ids(0..10).collect(), &mut rng).is_none());
+}
+
+#[test]
 fn what_is_told_was_met_an_epoch_ago_or_is_vouched_for() {
     let mut roster = seasoned();
     let nodes: Vec<Node> = (1..=4).map(Node::new).collect();
@@ -311,6 +347,9 @@ fn alike_pieces_vouch_for_what_was_told_and_for_nothing_else() {
     roster.vouch(&sent, &[true; PIECES], &[], &honest, TODAYS);
     assert!(roster.is_active(&met.id(), TODAYS));
     assert!(!roster.is_active(&hearsay.id(), TODAYS), "a member vouched for what nobody told it");
+    let verified = |node: &Node| CrossVerified::active(&roster, &node.id(), TODAYS);
+    assert_eq!(verified(&met).map(|node| node.certificate().node()), Some(met.id()));
+    assert_eq!(verified(&hearsay), None);
     // What has changed since it was sent was not compared.
     stale.learn(signed(&met, 0), Source::Contact, TODAYS);
     stale.vouch(&sent, &[true; PIECES], &[], &honest, TODAYS);
