@@ -6,8 +6,9 @@ each function here becomes a choice: by the number in the environment variable M
     fn is_small(n: u64) -> bool { n < 10 }
     fn is_small(n: u64) -> bool { match crate::mutants::on(7, 9) { 7 => { true } 8 => { n > 10 } _ => { n < 10 } } }
 
-What each mutant looks like is the diff that `cargo mutants` wrote. What cannot be a choice is left for a build of its own:
-constants, `const fn`, functions that return `impl Trait`, and functions inside others.
+What each mutant looks like is the diff that `cargo mutants` wrote. A `const fn` is none in this build. What cannot be a
+choice is left for a build of its own: constants, functions that constants are made with, functions that return
+`impl Trait`, and functions inside others.
 """
 
 import re
@@ -100,9 +101,12 @@ class Function:
         self.span = body_span(text, self.start)
         self.mutants = mutants
 
+    def name(self):
+        return self.mutants[0]["function"]["function_name"].rsplit("::", 1)[-1] if self.mutants else ""
+
     def can_be_a_choice(self, text):
         head = blanked(text)[self.start : self.span[0]] if self.span else ""
-        return bool(head) and not re.search(r"\bconst\s+(unsafe\s+)?fn\b|->\s*impl\b", head)
+        return bool(head) and not re.search(r"->\s*impl\b", head)
 
 
 def functions_of(text, mutants):
@@ -140,7 +144,8 @@ def rewritten(text, functions, numbers, path):
     for function in functions:
         start, end = function.span
         first = numbers[function.mutants[0]["name"]]
-        add(text[at:start])
+        add(text[at : function.start])
+        add(re.sub(r"\bconst(\s+fn\b)", r"     \1", text[function.start : start], count=1))
         add(f"{{ match {crate}::{MODULE}::on({first}) {{\n")
         for mutant in function.mutants:
             changed = patched(text, mutant["diff"])

@@ -9,6 +9,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -152,18 +153,25 @@ class Choices:
             self.take_out(errors, owners)
 
     def take_out(self, errors, owners):
-        unviable, other = set(), []
+        unviable, other, constant = set(), [], set()
         for error in errors:
+            # What a constant is made with has to be `const`.
+            if (error["code"] or {}).get("code") == "E0015":
+                constant.update(re.findall(r"function `(?:[^`]*::)?(\w+)`", error["message"]))
+                continue
             places = [span for span in error["spans"] if span["is_primary"] and span["file_name"] in owners]
             names = {owners[span["file_name"]][span["line_start"] - 1] for span in places} - {None}
             unviable |= names
             if not names and error["spans"]:
                 other.append(error["rendered"])
-        if not unviable:
+        if not unviable and not constant:
             raise SystemExit("error: this does not compile, and no mutant is the cause\n" + "\n".join(other[:3]))
-        self.say(f"{len(unviable)} mutants do not compile")
+        self.say(f"{len(unviable)} mutants do not compile; constants are made with {sorted(constant)}")
         self.unviable |= unviable
         for path, functions in self.functions.items():
+            for function in [function for function in functions if function.name() in constant]:
+                self.alone.update((mutant["name"], mutant) for mutant in function.mutants)
+                function.mutants = []
             for function in functions:
                 function.mutants = [mutant for mutant in function.mutants if mutant["name"] not in unviable]
             self.functions[path] = [function for function in functions if function.mutants]
