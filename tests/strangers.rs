@@ -130,21 +130,27 @@ async fn a_node_outlives_signals_silent_sockets_and_whoever_looks_at_it() {
     let mut first = Process::start(&[], &file, &directory, listen);
     assert!(first.line().await.unwrap().starts_with("listening"));
     first.child.kill().await.unwrap();
-    let looking = directory.clone();
-    let looking = tokio::spawn(async move {
-        loop {
-            let mut command = Command::new(program());
-            command.args(["node", "status", "--dir"]).arg(&looking);
-            command.output().await.unwrap();
-        }
-    });
+    let mut looking = JoinSet::new();
+    for command in ["status", "check"] {
+        let (directory, file) = (directory.clone(), file.clone());
+        looking.spawn(async move {
+            loop {
+                let mut look = Command::new(program());
+                look.args(["node", command, "--dir"]).arg(&directory);
+                if command == "check" {
+                    look.arg("--network").arg(&file);
+                }
+                look.kill_on_drop(true).output().await.unwrap();
+            }
+        });
+    }
     for _ in 0..8 {
         let mut node = Process::start(&[], &file, &directory, listen);
         let line = node.line().await;
         assert!(line.is_some_and(|line| line.starts_with("listening")), "{:?}", node.end().await);
         node.child.kill().await.unwrap();
     }
-    looking.abort();
+    looking.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

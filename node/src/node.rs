@@ -189,17 +189,6 @@ impl Node {
         Ok(keys.rotate(&identity, &self.network.network()?, Vec::new(), now())?)
     }
 
-    /// Checks that the store opens.
-    ///
-    /// # Errors
-    /// [`NodeError`] saying why not.
-    pub fn check_store(&self) -> Result<(), NodeError> {
-        match Identity::read(&self.directory)? {
-            Some(_) => open(&self.directory, &self.config.limits).map(|_| ()),
-            None => Ok(()),
-        }
-    }
-
     /// Starts it: opens the store, listens, enters the network.
     ///
     /// # Errors
