@@ -324,12 +324,26 @@ impl Node {
             let renewed = alive.is_right().then(|| keys.renew(identity, network, now()));
             certify(renewed.unwrap_or(Ok(())), keys)
         }));
-        tasks.spawn(every(limits.channel_key_seconds, move || {
-            certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
-        }));
+        let (own, node) = (Arc::clone(&service.roster), service.identity.node());
+        let rotate = {
+            let (keys, network) = (Arc::clone(&keys), Arc::clone(&network));
+            move || certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
+        };
+        let begin_anew = rotate.clone();
+        tasks.spawn(every(limits.channel_key_seconds, rotate));
         let (sign, substrate) = (Sign::new(&self.directory), service.substrate.clone());
         tasks.spawn(Sign::show(self.directory.clone()));
-        tasks.spawn(clock.keep_up(substrate, links, move |clock| sign.say(clock)));
+        let mut was_right = true;
+        tasks.spawn(clock.keep_up(substrate, links, move |clock| {
+            sign.say(clock);
+            let is_mended = !std::mem::replace(&mut was_right, clock.is_right()) && was_right;
+            let holds = keys.certificate().is_some_and(|own| own.holds(&network, now()));
+            // What a wrong clock certified may not hold yet, and would be in the way of what does.
+            if is_mended && !holds {
+                own.with(|roster| roster.forget(&node));
+                let _done = begin_anew();
+            }
+        }));
         Ok(Running { service, addresses, tasks })
     }
 }
