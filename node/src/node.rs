@@ -34,7 +34,7 @@ mod files;
 
 use files::{open, read_admission};
 
-/// Nodes seen that wait to be asked for their certificate.
+/// Nodes seen of which the directory has not been told yet.
 const SEEN: usize = 1_024;
 /// Nodes that were known before by which a node enters, beside those of its network file.
 const WAYS_IN: usize = 8;
@@ -293,7 +293,7 @@ impl Node {
             tasks.spawn(service.watch(directory, network.name.clone(), peer.to_peer_id()));
         }
         tasks.spawn(started.driver.run());
-        tasks.spawn(directory.fill(seen));
+        tasks.spawn(directory.fill(seen, share));
         tasks.spawn(Arc::clone(&roster).keep_up(links.clone()));
         tasks.spawn(server::accept(acceptor, started.inbound));
         let asking = (Arc::clone(&clock), service.substrate.clone(), links.clone());
