@@ -10,7 +10,7 @@ use std::{
 
 use anon::request::{Request, Response};
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use node::{Carrier, Links};
+use node::{Carrier, Links, NetworkFile};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
@@ -54,14 +54,17 @@ impl Process {
     }
 }
 
-/// What goes before a command whose clock is to be off by so many seconds. `faketime` itself would stay between the
-/// command and its signals.
-async fn with_clock(offset: &str) -> Vec<String> {
-    let library = Command::new("faketime").args(["-f", offset, "printenv", "LD_PRELOAD"]).output();
+/// What goes before a command whose clock is off by what this file says, which may change meanwhile. `faketime` itself
+/// would stay between the command and its signals.
+async fn with_clock(file: &Path) -> Vec<String> {
+    let library = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
     let library = text(&library.await.unwrap().stdout);
-    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1"].map(str::to_owned).into_iter();
-    let set = [format!("LD_PRELOAD={}", library.trim()), format!("FAKETIME={offset}")];
-    words.chain(set).collect()
+    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1"];
+    let set = [
+        format!("LD_PRELOAD={}", library.trim()),
+        format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
+    ];
+    words.map(str::to_owned).into_iter().chain(set).collect()
 }
 
 /// Asks a node something over a link of its own.
@@ -130,21 +133,27 @@ async fn a_node_outlives_signals_silent_sockets_and_whoever_looks_at_it() {
     let mut first = Process::start(&[], &file, &directory, listen);
     assert!(first.line().await.unwrap().starts_with("listening"));
     first.child.kill().await.unwrap();
-    let looking = directory.clone();
-    let looking = tokio::spawn(async move {
-        loop {
-            let mut command = Command::new(program());
-            command.args(["node", "status", "--dir"]).arg(&looking);
-            command.output().await.unwrap();
-        }
-    });
+    let mut looking = JoinSet::new();
+    for command in ["status", "check"] {
+        let (directory, file) = (directory.clone(), file.clone());
+        looking.spawn(async move {
+            loop {
+                let mut look = Command::new(program());
+                look.args(["node", command, "--dir"]).arg(&directory);
+                if command == "check" {
+                    look.arg("--network").arg(&file);
+                }
+                look.kill_on_drop(true).output().await.unwrap();
+            }
+        });
+    }
     for _ in 0..8 {
         let mut node = Process::start(&[], &file, &directory, listen);
         let line = node.line().await;
         assert!(line.is_some_and(|line| line.starts_with("listening")), "{:?}", node.end().await);
         node.child.kill().await.unwrap();
     }
-    looking.abort();
+    looking.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,12 +190,15 @@ async fn a_node_is_alone_at_its_port_and_has_joined_when_another_has_answered() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_with_a_wrong_clock_notices_says_so_and_serves_nobody() {
+async fn a_node_with_a_wrong_clock_serves_nobody_until_it_is_set_right() {
     let network = Network::start(4).await;
     let file = network.cluster.network_file();
+    let params = NetworkFile::read(&file).unwrap().network().unwrap();
     for (offset, seconds) in [("+3600", -3_600_i64), ("-3600", 3_600)] {
         let directory = network.directory.path().join(offset);
-        let before = with_clock(offset).await;
+        let clock = network.directory.path().join(format!("clock{offset}"));
+        std::fs::write(&clock, offset).unwrap();
+        let before = with_clock(&clock).await;
         let mut node = Process::start(&before, &file, &directory, "/ip4/127.80.0.1/tcp/0");
         let listening = node.line().await.unwrap();
         let address: Multiaddr = listening.strip_prefix("listening ").unwrap().parse().unwrap();
@@ -214,9 +226,25 @@ async fn a_node_with_a_wrong_clock_notices_says_so_and_serves_nobody() {
         assert!(ask(&address, &Request::Certificate).await.is_none(), "it serves");
         let time = ask(&address, &Request::Time).await;
         assert!(matches!(time, Some(Response::Time(_))), "what others need to judge it: {time:?}");
+
+        // The clock is set right while the node runs: it serves again, under a certificate that others accept now.
+        std::fs::write(&clock, "+0").unwrap();
+        let serves = async {
+            loop {
+                if let Some(answer) = ask(&address, &Request::Certificate).await {
+                    break answer;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let own = tokio::time::timeout(PATIENCE, serves).await.expect("it serves again");
+        let Response::Certificate(own) = own else { panic!("{own:?}") };
+        let own = own.verify(&params, node::now());
+        assert!(own.is_ok(), "{offset}: {own:?}");
         let pid = i32::try_from(node.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
         let (_, log) = node.end().await;
+        assert!(log.contains("this machine's clock is right again"), "{log}");
         let side = if seconds > 0 { "behind" } else { "ahead" };
         assert!(log.contains(&format!("60 minutes {side}")), "{log}");
     }

@@ -9,6 +9,7 @@ use anon::{
     keys::KeyError,
     network::{Epoch, MAX_K},
     position::Key,
+    roster::{Operator, Roster, Source},
     verification::{
         Disagreement, ReplicaSet, Statement, StatementClaims, cross_verify, verify_list,
     },
@@ -158,6 +159,50 @@ fn one_bad_certificate_spoils_a_list() {
         let result = verify_list(list, &KEY, 4, &network(), NOW);
         assert_eq!(result, Err(Disagreement::Certificate(error)));
     }
+}
+
+/// A roster that has had so many nodes for an epoch.
+fn roster_of(count: u8) -> Roster {
+    let mut roster = Roster::default();
+    for node in nodes(1..=count) {
+        for member in [200_u8, 201] {
+            let certificate = Node::new(member).certify(|claims| {
+                claims.family = format!("family {member}");
+                claims.addresses = vec![format!("/ip4/127.{member}.0.1/tcp/1")];
+            });
+            let source =
+                Source::Member(Operator::of(&certificate.verify(&network(), NOW).unwrap()));
+            roster.learn(node.certificate.clone(), source, Epoch(98));
+        }
+    }
+    roster
+}
+
+#[test]
+fn a_set_of_ones_own_is_confirmed_by_the_anonymizer_and_by_the_verifier() {
+    let roster = roster_of(40);
+    let (near, epoch) = (roster.closest(&KEY, 40, Epoch(100)), Epoch(100));
+    assert_eq!(near.len(), 40);
+    let own = ids(&near[..5]);
+    let confirmed = |z: &[NodeId], w: &[NodeId]| {
+        let set = ReplicaSet::confirmed(KEY, &roster, 5, (z, w), epoch);
+        set.map(|set| ids(set.nodes()))
+    };
+    assert_eq!(confirmed(&own, &own), Ok(own.clone()));
+    // Nobody, too few, the next ones in line, a node that nobody has heard of, and one from far away.
+    let churn = [&own[..4], &ids(&near[5..6])].concat();
+    let stranger = [&own[..4], &ids(&certificates([77]))].concat();
+    let far_away = [&own[..4], &ids(&near[39..])].concat();
+    for lie in [Vec::new(), own[..2].to_vec(), ids(&near[5..10]), stranger, far_away] {
+        let lists = |only_first, only_second| Err(Disagreement::Lists { only_first, only_second });
+        assert_eq!(confirmed(&lie, &own), lists(1, 0), "the anonymizer: {lie:?}");
+        assert_eq!(confirmed(&own, &lie), lists(0, 1), "the verifier: {lie:?}");
+        assert_eq!(confirmed(&lie, &lie), lists(1, 1), "both: {lie:?}");
+    }
+    // Whom others name by churn does not come into the set.
+    assert_eq!(confirmed(&churn, &churn), Ok(own.clone()));
+    let nobody = ReplicaSet::confirmed(KEY, &Roster::default(), 5, (&own, &own), epoch);
+    assert_eq!(nobody, Err(Disagreement::BadList));
 }
 
 fn statement(node: &Node) -> StatementClaims {

@@ -292,3 +292,41 @@ async fn pass(from: &CellReader, to: &mut CellWriter, cell: &Cell) -> Result<(),
     to.feed(cell).await?;
     if from.has_more() { Ok(()) } else { to.flush().await }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::handshake::Initiator;
+
+    use super::*;
+    use crate::{NetworkFile, Node, NodeConfig};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_handshake_drives_out_none_that_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = NetworkFile::parse("name = 'replay.alt'\nk = 1\n").unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let limits = Limits { replays: 4, ..Limits::default() };
+        let config = NodeConfig { listen, limits, ..NodeConfig::default() };
+        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let own = node.service().keys.certificate().unwrap();
+        let create = || Cell::create(&Initiator::start(&own, None, &mut rand::rng()).unwrap().1);
+        let is_answered = async |cell: Cell| {
+            let links = Links::disposable("replay.alt").unwrap();
+            let (mut reader, mut writer) =
+                links.open(&own, Carrier::Channel).await.unwrap().into_cells();
+            writer.write(&[cell]).await.unwrap();
+            reader.read().await.is_ok()
+        };
+        let good = create();
+        let again = || Cell::from_bytes(Box::new(*good.as_bytes()));
+        assert!(is_answered(again()).await);
+        for junk in 0..6 {
+            let mut changed = Box::new(*create().as_bytes());
+            // Of every second one the certificate is nobody's; the others do not open.
+            changed[if junk % 2 == 0 { 0 } else { 300 }] ^= 1;
+            assert!(!is_answered(Cell::from_bytes(changed)).await);
+        }
+        assert!(!is_answered(again()).await, "remembered all the same");
+        assert!(is_answered(create()).await);
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anon::{
     certificate::NodeCertificate,
     channel::{Extension, Opening, OpeningPath, Passage, SenderChannel},
-    request::{Request, Response},
+    request::{MAX_MESSAGE, Request, Response},
     verification::CrossVerified,
 };
 
@@ -22,7 +22,21 @@ pub async fn ask(
     request: &Request,
     timeout: Duration,
 ) -> Result<Response, LinkError> {
-    links.open(to, Carrier::Request).await?.request(request, timeout).await
+    ask_within(links, to, request, timeout, MAX_MESSAGE).await
+}
+
+/// As [`ask`]; an answer of more than `most` bytes, encoded, is not read: [`LinkError::FrameTooLong`].
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) async fn ask_within(
+    links: &Links,
+    to: &NodeCertificate,
+    request: &Request,
+    timeout: Duration,
+    most: usize,
+) -> Result<Response, LinkError> {
+    links.open(to, Carrier::Request).await?.request_within(request, timeout, most).await
 }
 
 /// A channel as its sender drives it. Dropping it closes it.

@@ -14,19 +14,24 @@ use anon::{
     time::Time,
 };
 use libp2p::Multiaddr;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::{
     clock::now,
     link::{Carrier, LinkError, Links, peer_id},
     roster::RosterKeeper,
-    substrate::Found,
+    shares::{RangeShare, Shares},
+    substrate::Seen,
 };
 
 /// How long a node may take to hand out its certificate.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Certificates asked for at once in the background.
 const REFRESHES: usize = 32;
+/// Nodes that wait to be asked.
+const WAITING: usize = 1_024;
+/// How long each of them waits.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Certificates of other nodes, at most a fixed number of them.
 #[derive(Debug)]
@@ -125,18 +130,74 @@ impl Directory {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
-    /// Asks every node that the substrate connects to for its certificate, until there are no more.
-    pub(crate) async fn fill(self: Arc<Self>, mut seen: mpsc::Receiver<Found>) {
-        let permits = Arc::new(Semaphore::new(REFRESHES));
-        while let Some((node, addresses)) = seen.recv().await {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            let directory = Arc::clone(&self);
+    /// Asks every node that the substrate connects to for its certificate, until there are no more. Who does not
+    /// answer holds up others of its address range alone.
+    pub(crate) async fn fill(self: Arc<Self>, mut seen: mpsc::Receiver<Seen>, share: RangeShare) {
+        let waiting = Shares::new("nodes that wait to be asked", WAITING, 1, share);
+        let asking = Arc::new(Shares::new("nodes that are asked", REFRESHES, 1, share));
+        while let Some((caller, (node, addresses))) = seen.recv().await {
+            // What is beyond a share is seen again, when it describes itself the next time.
+            let Some(place) = waiting.take(caller, 1) else { continue };
+            let (directory, asking) = (Arc::clone(&self), Arc::clone(&asking));
             tokio::spawn(async move {
+                let Some(_turn) = asking.wait(caller, 1, REFRESH_PATIENCE).await else { return };
                 if directory.refresh(node, addresses).await.is_err() {
                     tracing::debug!("a neighbour did not hand out a certificate");
                 }
-                drop(permit);
+                drop(place);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        NetworkFile, Node, NodeConfig,
+        shares::{Caller, Range},
+    };
+
+    const HALF: RangeShare = RangeShare { percent: 50, unknown: 100 };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nodes_that_hand_out_nothing_hold_up_their_own_address_range_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = NetworkFile::parse("name = 'fill.alt'\nk = 1\n").unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let config = NodeConfig { listen, ..NodeConfig::default() };
+        let node = Node::new(folder.path().to_owned(), network.clone(), config);
+        let honest = node.start().await.unwrap();
+        let mut address = honest.addresses()[0].clone();
+        address.pop();
+
+        let network = Arc::new(network.network().unwrap());
+        let links = Links::disposable("fill.alt").unwrap();
+        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
+        let directory = Arc::new(Directory::new(network, links, roster, 100, 1_000));
+        let (sender, seen) = mpsc::channel(2_000);
+        let filling = tokio::spawn(Arc::clone(&directory).fill(seen, HALF));
+        let see = |node: NodeId, from: &str, at: Multiaddr| {
+            let range = Range::of(&from.parse().unwrap());
+            let peer = peer_id(&node).unwrap();
+            sender.try_send((Caller { peer, range }, (node, vec![at]))).unwrap();
+        };
+        // It takes calls and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port());
+        for number in 0..1_500_u16 {
+            let identity = crate::Identity::from_seed(
+                &[&number.to_be_bytes()[..], &[7; 30]].concat().try_into().unwrap(),
+            );
+            see(identity.unwrap().node(), "/ip4/127.66.0.1/tcp/1", silent.parse().unwrap());
+        }
+        see(honest.id(), "/ip4/127.1.0.1/tcp/1", address);
+        let known = async {
+            while directory.known(&honest.id()).is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, known).await.expect("a place of the other half");
+        filling.abort();
     }
 }

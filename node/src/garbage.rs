@@ -32,7 +32,8 @@ const EXPIRED: u32 = 500;
 /// How long a store that needs room looks for garbage, and if it was in vain does not look again: whoever stores
 /// waits meanwhile, and strangers who go on storing do not have it look things up all the time.
 const PAUSE: Duration = Duration::from_secs(10);
-
+/// How long whoever stores waits for a collection that others have begun: that of the timer may take minutes.
+const TURN: Duration = Duration::from_secs(3);
 /// A search that took no longer, and looked nothing up, may be made again at once.
 const QUICK: Duration = Duration::from_millis(100);
 
@@ -98,9 +99,10 @@ impl Collector {
     }
 
     /// Tries to free at least `bytes`, as they count in the store; callers that come meanwhile wait for their
-    /// turn.
+    /// turn, three seconds at most.
     pub(crate) async fn make_room(&self, bytes: u64) -> Collected {
-        let mut state = self.running.lock().await;
+        let turn = tokio::time::timeout(TURN, self.running.lock()).await;
+        let Ok(mut state) = turn else { return Collected::default() };
         if state.vain.is_some_and(|vain| vain.elapsed() < PAUSE) {
             return Collected::default();
         }
@@ -214,5 +216,24 @@ fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
     match direction {
         Direction::Ascending => key > start,
         Direction::Descending => key < start,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NetworkFile, Node, NodeConfig};
+
+    #[tokio::test]
+    async fn whoever_stores_does_not_wait_for_a_collection_that_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = NetworkFile::parse("name = 'garbage.alt'\nk = 1\n").unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let config = NodeConfig { listen, ..NodeConfig::default() };
+        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let collector = &node.service().collector;
+        let _collecting = collector.running.lock().await;
+        let room = tokio::time::timeout(TURN * 2, collector.make_room(1)).await;
+        assert_eq!(room.expect("it gives up"), Collected::default());
     }
 }

@@ -34,7 +34,7 @@ mod files;
 
 use files::{open, read_admission};
 
-/// Nodes seen that wait to be asked for their certificate.
+/// Nodes seen of which the directory has not been told yet.
 const SEEN: usize = 1_024;
 /// Nodes that were known before by which a node enters, beside those of its network file.
 const WAYS_IN: usize = 8;
@@ -189,17 +189,6 @@ impl Node {
         Ok(keys.rotate(&identity, &self.network.network()?, Vec::new(), now())?)
     }
 
-    /// Checks that the store opens.
-    ///
-    /// # Errors
-    /// [`NodeError`] saying why not.
-    pub fn check_store(&self) -> Result<(), NodeError> {
-        match Identity::read(&self.directory)? {
-            Some(_) => open(&self.directory, &self.config.limits).map(|_| ()),
-            None => Ok(()),
-        }
-    }
-
     /// Starts it: opens the store, listens, enters the network.
     ///
     /// # Errors
@@ -304,7 +293,7 @@ impl Node {
             tasks.spawn(service.watch(directory, network.name.clone(), peer.to_peer_id()));
         }
         tasks.spawn(started.driver.run());
-        tasks.spawn(directory.fill(seen));
+        tasks.spawn(directory.fill(seen, share));
         tasks.spawn(Arc::clone(&roster).keep_up(links.clone()));
         tasks.spawn(server::accept(acceptor, started.inbound));
         let asking = (Arc::clone(&clock), service.substrate.clone(), links.clone());
@@ -335,12 +324,26 @@ impl Node {
             let renewed = alive.is_right().then(|| keys.renew(identity, network, now()));
             certify(renewed.unwrap_or(Ok(())), keys)
         }));
-        tasks.spawn(every(limits.channel_key_seconds, move || {
-            certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
-        }));
+        let (own, node) = (Arc::clone(&service.roster), service.identity.node());
+        let rotate = {
+            let (keys, network) = (Arc::clone(&keys), Arc::clone(&network));
+            move || certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
+        };
+        let begin_anew = rotate.clone();
+        tasks.spawn(every(limits.channel_key_seconds, rotate));
         let (sign, substrate) = (Sign::new(&self.directory), service.substrate.clone());
         tasks.spawn(Sign::show(self.directory.clone()));
-        tasks.spawn(clock.keep_up(substrate, links, move |clock| sign.say(clock)));
+        let mut was_right = true;
+        tasks.spawn(clock.keep_up(substrate, links, move |clock| {
+            sign.say(clock);
+            let is_mended = !std::mem::replace(&mut was_right, clock.is_right()) && was_right;
+            let holds = keys.certificate().is_some_and(|own| own.holds(&network, now()));
+            // What a wrong clock certified may not hold yet, and would be in the way of what does.
+            if is_mended && !holds {
+                own.with(|roster| roster.forget(&node));
+                let _done = begin_anew();
+            }
+        }));
         Ok(Running { service, addresses, tasks })
     }
 }

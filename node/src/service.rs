@@ -112,7 +112,7 @@ impl Service for StandardService {
                 },
                 // An errand makes this node work for somebody: only for those who hide behind a channel.
                 Request::Perform { targets, request } if via == Via::Channel => {
-                    self.perform(targets, *request).await
+                    self.perform(peer, targets, *request).await
                 }
                 Request::PerformEach(errands) if via == Via::Channel => {
                     self.perform_each(errands).await

@@ -72,7 +72,7 @@ mod writer;
 pub use error::{Corruption, StoreError};
 pub use inbox::{InboxEntry, InboxList, InboxPage, InboxUsage};
 pub use objects::{Deleted, ObjectKind, Stored, StoredObject};
-pub use repair::{Checked, Repaired, check, repair};
+pub use repair::{Checked, Repaired, check, look, repair};
 pub use sweep::{Direction, KeyUsage, Usage};
 
 use file::Slot;

@@ -34,7 +34,7 @@ use crate::{
         Callers, Carriage, Door, Inbound, LinkError, Links, Strangers, Streams, build_swarm,
         is_dialable, only_listener, stream_protocol,
     },
-    shares::Shares,
+    shares::{Caller, Range, Shares},
 };
 
 /// Lookups that wait for the swarm.
@@ -64,6 +64,9 @@ pub enum SubstrateError {
 
 /// A node and where it was found.
 pub(crate) type Found = (NodeId, Vec<Multiaddr>);
+
+/// A node that this one is connected to now, and whose shares it takes.
+pub(crate) type Seen = (Caller, Found);
 
 enum Command {
     Neighbours { reply: oneshot::Sender<Vec<(PeerId, Multiaddr)>> },
@@ -153,7 +156,7 @@ pub(crate) struct SubstrateLoop {
     pending: HashMap<kad::QueryId, oneshot::Sender<Vec<Found>>>,
     bootstrap: Vec<(PeerId, Multiaddr)>,
     protocol: StreamProtocol,
-    seen: mpsc::Sender<Found>,
+    seen: mpsc::Sender<Seen>,
     counters: Arc<Counters>,
     joined: watch::Sender<bool>,
     /// Whether another node of this network has answered a lookup.
@@ -182,7 +185,7 @@ pub(crate) fn start(
     network_name: &str,
     bootstrap: Vec<(PeerId, Multiaddr)>,
     limits: &Limits,
-    seen: mpsc::Sender<Found>,
+    seen: mpsc::Sender<Seen>,
     carriage: Carriage,
 ) -> Result<Started, LinkError> {
     let local = identity.keypair().public().to_peer_id();
@@ -338,7 +341,7 @@ impl SubstrateLoop {
                 }
                 // Whom we dialled is a node: ask for its certificate while the lookup goes on.
                 if endpoint.is_dialer() && num_established.get() == 1 {
-                    self.has_seen(peer_id, vec![address]);
+                    self.has_seen(peer_id, &address, vec![address.clone()]);
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
@@ -405,6 +408,7 @@ impl SubstrateLoop {
             return;
         }
         neighbour.described = Some(Instant::now());
+        let from = neighbour.address.clone();
         let addresses: Vec<Multiaddr> = info
             .listen_addrs
             .iter()
@@ -414,12 +418,13 @@ impl SubstrateLoop {
         for address in &addresses {
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address.clone());
         }
-        self.has_seen(peer, addresses);
+        self.has_seen(peer, &from, addresses);
     }
 
-    fn has_seen(&self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    fn has_seen(&self, peer: PeerId, from: &Multiaddr, addresses: Vec<Multiaddr>) {
         if let Some(node) = node_id(&peer) {
-            let _ = self.seen.try_send((node, addresses));
+            let caller = Caller { peer, range: Range::of(from) };
+            let _ = self.seen.try_send((caller, (node, addresses)));
         }
     }
 }

@@ -114,14 +114,27 @@ impl Link {
     /// # Errors
     /// [`LinkError`].
     pub async fn request(
+        self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Response, LinkError> {
+        self.request_within(request, timeout, MAX_MESSAGE).await
+    }
+
+    /// As [`Self::request`]; an answer of more than `most` bytes, encoded, is not read.
+    ///
+    /// # Errors
+    /// [`LinkError`]; [`LinkError::FrameTooLong`] for such an answer.
+    pub(crate) async fn request_within(
         mut self,
         request: &Request,
         timeout: Duration,
+        most: usize,
     ) -> Result<Response, LinkError> {
         let timeout = timeout * self.pace;
         let exchange = async {
             write_frame(&mut self.writer, &wire::encode(request)).await?;
-            let length = self.read_length(MAX_MESSAGE).await?;
+            let length = self.read_length(most).await?;
             let frame = self.read_content(length, |_| Ok(())).await?;
             Ok(Response::decode(&frame)?)
         };

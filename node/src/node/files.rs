@@ -18,6 +18,22 @@ const STORE: &str = "store.redb";
 const MAX_ADMISSION: usize = 256;
 
 impl Node {
+    /// Checks that the store would open, and changes nothing. It takes no lock, so that a start at that moment
+    /// does not find the store in use.
+    ///
+    /// # Errors
+    /// [`NodeError`] saying why not; [`StoreError::Locked`] in it if a node runs there.
+    pub fn check_store(&self) -> Result<(), NodeError> {
+        let path = self.directory.join(STORE);
+        match Identity::read(&self.directory)? {
+            Some(_) => store::look(&path).map_err(|error| match error {
+                StoreError::Missing => NodeError::StoreMissing(path),
+                error => error.into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Verifies the store of the node in `directory`, which must not run, and changes nothing.
     ///
     /// # Errors

@@ -59,11 +59,21 @@ impl StandardService {
         Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
-    /// A lookup makes many nodes work, and this one wait: each peer has its share of them.
+    /// As [`Self::closest_certificates`], for a peer, be it within an errand: a lookup makes many nodes work, and this
+    /// one wait, so each peer has its share of them.
+    pub(super) async fn looked_up_for(
+        &self,
+        peer: &Peer,
+        key: Key,
+        count: usize,
+    ) -> Option<Vec<NodeCertificate>> {
+        let _held = self.lookups.wait(peer.caller(), 1, LOOKUP_PATIENCE).await?;
+        self.closest_certificates(key, count).await
+    }
+
+    /// Answers a peer that wants something looked up.
     pub(super) async fn closest(&self, peer: &Peer, key: Key, count: usize) -> Response {
-        let held = self.lookups.wait(peer.caller(), 1, LOOKUP_PATIENCE).await;
-        let Some(_held) = held else { return Response::Refused };
-        match self.closest_certificates(key, count).await {
+        match self.looked_up_for(peer, key, count).await {
             Some(nodes) => {
                 Response::Closest(nodes.iter().map(NodeCertificate::to_unverified).collect())
             }

@@ -218,3 +218,79 @@ fn refuse(error: &StoreError) -> Response {
         _ => Response::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        certificate::{Address, AddressClaims},
+        keys::{AddressSecret, SealingSecret, SigningSecret as _},
+        time::Validity,
+    };
+
+    use super::*;
+    use crate::{NetworkFile, Node, NodeConfig, Running};
+
+    async fn node() -> (Running, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let network = NetworkFile::parse("name = 'store.alt'\nk = 1\n").unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let config = NodeConfig { listen, ..NodeConfig::default() };
+        let node = Node::new(directory.path().to_owned(), network, config);
+        (node.start().await.unwrap(), directory)
+    }
+
+    /// A certificate of one address that was signed so many seconds ago.
+    fn signed(node: &Running, ago: u64) -> UnverifiedAddressCertificate {
+        let (signing, sealing) =
+            (AddressSecret::from_seed(&[1; 32]), SealingSecret::from_seed(&[2; 32]));
+        let (verify_key, sealing_key) = (signing.verify_key(), sealing.agreement_key());
+        let network = node.network();
+        let claims = AddressClaims {
+            network: network.id,
+            address: Address::self_certifying(network, &verify_key, &sealing_key),
+            verify_key,
+            sealing_key,
+            validity: Validity::starting(now().before(ago), 1_000_000),
+        };
+        UnverifiedAddressCertificate::self_signed(&signing, claims)
+    }
+
+    /// What the node answers to whoever brings a certificate for this key.
+    async fn bring(
+        node: &Running,
+        key: Key,
+        certificate: &UnverifiedAddressCertificate,
+    ) -> Response {
+        let deleter = AddressSecret::from_seed(&[1; 32]).verify_key();
+        let store = request::Store {
+            key,
+            kind: ObjectKind::Certificate,
+            object: anon::wire::encode(certificate),
+            deleters: vec![DeletePermission::OneTimeKey(deleter)],
+            nonce: [0; 16],
+        };
+        node.service().store_object(store).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_certificate_lies_at_its_own_key_and_gives_way_to_newer_ones_alone() {
+        let (node, _directory) = node().await;
+        let own = signed(&node, 0).verify(node.network(), now()).unwrap().address().certificate();
+        let held = async || node.service().fetch(own).await;
+        let holds = |certificate| Response::Object(anon::wire::encode(certificate));
+        // Elsewhere it would be in the way of whoever belongs there.
+        for key in [Key([7; 32]), Key(own.0.map(|byte| byte ^ 1))] {
+            assert_eq!(bring(&node, key, &signed(&node, 0)).await, Response::Refused);
+            assert_eq!(node.service().fetch(key).await, Response::NotFound);
+        }
+        let [older, newer, newest] = [300, 200, 100].map(|ago| signed(&node, ago));
+        for (brought, is_kept) in
+            [(&newer, true), (&older, false), (&newest, true), (&newer, false), (&older, false)]
+        {
+            let answer = bring(&node, own, brought).await;
+            assert_eq!(matches!(answer, Response::Receipt(_)), is_kept, "{answer:?}");
+            assert_eq!(held().await == holds(brought), is_kept);
+        }
+        assert_eq!(held().await, holds(&newest));
+    }
+}

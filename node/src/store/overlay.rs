@@ -16,7 +16,17 @@ const PAGE: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: FileBackend,
+    locks: Locks,
     over: Mutex<Over>,
+}
+
+/// What becomes of the locks that redb wants of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locks {
+    /// They are taken: nobody else opens the file meanwhile.
+    Taken,
+    /// They are left alone: a node may start meanwhile, and what is read may then make no sense.
+    Left,
 }
 
 #[derive(Debug)]
@@ -32,10 +42,10 @@ impl Overlay {
     ///
     /// # Errors
     /// The file's.
-    pub(super) fn new(file: File) -> Result<Self, redb::DatabaseError> {
+    pub(super) fn new(file: File, locks: Locks) -> Result<Self, redb::DatabaseError> {
         let length = file.metadata()?.len();
         let over = Mutex::new(Over { length, beneath: length, pages: BTreeMap::new() });
-        Ok(Self { file: FileBackend::new(file)?, over })
+        Ok(Self { file: FileBackend::new(file)?, locks, over })
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Over) -> T) -> T {
@@ -141,7 +151,10 @@ impl StorageBackend for Overlay {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.try_lock_range(start, end),
+            Locks::Left => Ok(true),
+        }
     }
 
     fn try_lock_shared_range(
@@ -149,22 +162,37 @@ impl StorageBackend for Overlay {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.try_lock_shared_range(start, end),
+            Locks::Left => Ok(true),
+        }
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.lock_range(start, end),
+            Locks::Left => Ok(()),
+        }
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.lock_shared_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.lock_shared_range(start, end),
+            Locks::Left => Ok(()),
+        }
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.unlock_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.unlock_range(start, end),
+            Locks::Left => Ok(()),
+        }
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.query_lock_range(start, end)
+        match self.locks {
+            Locks::Taken => self.file.query_lock_range(start, end),
+            Locks::Left => Ok(false),
+        }
     }
 }

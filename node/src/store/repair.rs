@@ -1,14 +1,17 @@
 //! Looking at a store without changing it, and making it good again: what `cutout node store` does.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::ops::Bound::Unbounded;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use redb::{Database, Durability, ReadableDatabase as _};
+use redb::backends::FileBackend;
+use redb::{Database, Durability, ReadableDatabase as _, StorageBackend as _};
 
 use super::file::{self, guarded, sync_folder};
 use super::group::{Group, Totals};
-use super::overlay::Overlay;
+use super::overlay::{Locks, Overlay};
 use super::rows::{EntryRow, META};
 use super::salvage::{Salvage, Whole, WholeEntry, WholeObject};
 use super::{StoreError, StoreLimits, Usage, verify};
@@ -18,6 +21,10 @@ const STEP: usize = 32 << 20;
 /// Seconds beyond now that nothing which a repair saved is kept: a damaged expiry is no reason to keep
 /// it for ever.
 const LONGEST: u64 = 400 * 86_400;
+
+/// How long a file must have rested before the time of its last change tells the next change: file systems keep that
+/// time to some milliseconds.
+const REST: Duration = Duration::from_millis(50);
 
 /// A store that is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +63,9 @@ pub enum Repaired {
 /// # Errors
 /// As [`super::Store::open`].
 pub fn check(path: &Path) -> Result<Checked, StoreError> {
-    let failed = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound => StoreError::Missing,
-        kind => StoreError::Io(kind),
-    };
-    let opened = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let opened = open(path)?;
     let length = opened.metadata().map_err(failed)?.len();
-    let overlay = guarded(|| Ok(Overlay::new(opened)?))?;
+    let overlay = guarded(|| Ok(Overlay::new(opened, Locks::Taken)?))?;
     let database = file::open_in(overlay)?;
     guarded(|| {
         let txn = database.begin_read()?;
@@ -71,6 +74,51 @@ pub fn check(path: &Path) -> Result<Checked, StoreError> {
         let usage = Usage { bytes, objects, inbox_entries: entries, commits: 0 };
         Ok(Checked { usage, file: length })
     })
+}
+
+/// Whether the store at `path` would open, without taking its lock: a node can start there meanwhile. Changes
+/// nothing. Blocks while the file is read.
+///
+/// # Errors
+/// As [`super::Store::open`]; [`StoreError::Locked`] also if somebody has opened it while it was read, because
+/// what was read of it then says nothing.
+pub fn look(path: &Path) -> Result<(), StoreError> {
+    let (opened, asked) = (open(path)?, open(path)?);
+    let early = Stamp::of(&asked)?;
+    std::thread::sleep(REST);
+    let before = Stamp::of(&asked)?;
+    let asked = guarded(|| Ok(FileBackend::new(asked)?))?;
+    // Where a lock cannot be asked for, whoever holds it shows by what it writes.
+    let is_held = || asked.query_lock_range(Unbounded, Unbounded).unwrap_or(false);
+    if is_held() || before != early {
+        return Err(StoreError::Locked);
+    }
+    let overlay = guarded(|| Ok(Overlay::new(opened, Locks::Left)?))?;
+    let looked = file::open_in(overlay).map(drop);
+    let is_other = || is_held() || open(path).and_then(|file| Stamp::of(&file)) != Ok(before);
+    if looked.is_err() && is_other() { Err(StoreError::Locked) } else { looked }
+}
+
+/// What changes when somebody writes to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(u64, Option<SystemTime>);
+
+impl Stamp {
+    fn of(file: &File) -> Result<Self, StoreError> {
+        let file = file.metadata().map_err(failed)?;
+        Ok(Self(file.len(), file.modified().ok()))
+    }
+}
+
+fn open(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(failed)
+}
+
+fn failed(error: io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::NotFound => StoreError::Missing,
+        kind => StoreError::Io(kind),
+    }
 }
 
 /// Makes the store at `path` good: a sound one gives back the space that it does not need, of a damaged
@@ -97,7 +145,6 @@ pub fn repair(path: &Path, aside: &Path, now: u64) -> Result<Repaired, StoreErro
 }
 
 fn salvage(path: &Path, aside: &Path, now: u64) -> Result<Repaired, StoreError> {
-    let failed = |error: io::Error| StoreError::Io(error.kind());
     if aside.try_exists().map_err(failed)? {
         return Err(StoreError::Exists);
     }

@@ -235,3 +235,52 @@ async fn a_store_that_is_well_in_use_or_of_another_version_is_left_alone() {
     assert_eq!(repair(&path, &aside, NOW), Ok(Repaired::Begun));
     assert_eq!(holds(&path).await, (0, 0));
 }
+
+#[tokio::test]
+async fn whoever_looks_keeps_nobody_from_opening_and_changes_nothing() {
+    let Place { _folder, path, .. } = place();
+    assert_eq!(look(&path), Err(StoreError::Missing));
+    let (store, crashed) = filled(&path).await;
+    assert_eq!(look(&path), Err(StoreError::Locked));
+    store.close().await.unwrap();
+
+    // Eight look all the time, and a store that is opened, changed and closed is always to be had.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let looks = std::thread::scope(|scope| {
+        let looking: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut looks = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let looked = look(&path);
+                        assert!(matches!(looked, Ok(()) | Err(StoreError::Locked)), "{looked:?}");
+                        looks += 1;
+                    }
+                    looks
+                })
+            })
+            .collect();
+        let mut opened = Vec::new();
+        for _ in 0..20 {
+            let open = redb::Database::open(&path);
+            opened.push(open.map(|mut store| store.compact().unwrap()));
+            std::thread::sleep(std::time::Duration::from_millis(80));
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(opened.iter().all(Result::is_ok), "nobody has locked it: {opened:?}");
+        looking.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    });
+    assert!(looks > 8, "{looks}");
+
+    for damage in [0..4096, 4096..8192, 0..crashed.len()] {
+        let mut damaged = crashed.clone();
+        damaged[damage].fill(0x55);
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(matches!(look(&path), Err(StoreError::Corrupt(_))));
+        assert!(std::fs::read(&path).unwrap() == damaged);
+    }
+    // One that was not closed is well, and stays as it is.
+    std::fs::write(&path, &crashed).unwrap();
+    assert_eq!(look(&path), Ok(()));
+    assert!(std::fs::read(&path).unwrap() == crashed);
+}
