@@ -3,6 +3,7 @@
 mod addresses;
 mod nodes;
 mod refusals;
+mod replaced;
 
 use std::path::{Path, PathBuf};
 

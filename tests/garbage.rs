@@ -239,3 +239,26 @@ async fn all_that_is_past_its_time_goes_at_once_however_much_it_is() {
     ));
     assert_eq!(nodes.holdings().await, [1], "it and nothing else");
 }
+
+/// A clock that is wrong by months would otherwise delete everything at the first collection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_off_for_two_months_deletes_nothing_by_its_clock_at_first() {
+    let mut nodes = Nodes::new(1, "garbage_seconds = 3600\nstore_bytes = 30_000");
+    nodes.grow(1).await;
+    let links = Links::disposable("gc.alt").unwrap();
+    let node = nodes.certificates(&links).await.remove(0);
+    let kept = nodes.running[0].service().store();
+    let stopped = node::now().0 - 60 * 86_400;
+    kept.note_time(stopped).await.unwrap();
+    let (kind, key, bytes) = (node::store::ObjectKind::Body, [7; 32], vec![1; 20_000]);
+    let (expiry, deleters) = (stopped + 86_400, Vec::new());
+    let object = node::store::StoredObject { kind, digest: key, expiry, deleters, bytes };
+    kept.store(key, object, false).await.unwrap();
+    // There is no room for another, and what is past its time by this clock alone makes none.
+    assert_eq!(store(&links, &node, Key(rand::random()), 20_000).await, Response::Full);
+    assert!(is_held(&nodes.running[0], Key(key)).await);
+    assert!(
+        kept.noted_time().await.unwrap() < Some(stopped + 86_400),
+        "its time goes on from there"
+    );
+}

@@ -21,6 +21,7 @@
 //! | [`limits`] | a peer, a correspondent | more than its share |
 //! | [`strangers`] | peers of one or two address ranges | all of a node |
 
+mod attempts;
 mod bodies;
 mod bytes;
 mod cells;

@@ -5,7 +5,7 @@ use std::fs;
 use ua::{account::Account, home::Home};
 
 use super::{
-    Damage, FullDisk, cheapen, copy, passphrase,
+    Damage, FullDisk, cheapen, copy_used, passphrase,
     table::{Row, table},
 };
 use crate::support::{Network, User, message, text};
@@ -34,7 +34,7 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
         Damage::ALL.into_iter().filter(|d| *d != Damage::DiskFull).map(move |damage| (row, damage))
     }) {
         let place = network.directory.path().join("copy");
-        copy(&bob.home, &place);
+        copy_used(&bob.home, &place);
         damage.apply(&place, &row.file);
         let user = at(&bob, place.clone());
         let output = match row.file.as_str() {
@@ -61,7 +61,7 @@ async fn full_disk(bob: &User, rows: &[Row]) {
     let Some(disk) = FullDisk::mount() else { return };
     bob.send(["--to", &bob.address], &message("waiting", 1)).await;
     let home = disk.path().join("home");
-    copy(&bob.home, &home);
+    copy_used(&bob.home, &home);
     disk.fill();
     let maildir = disk.path().join("maildir");
     for folder in ["new", "cur", "tmp"] {

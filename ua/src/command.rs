@@ -24,7 +24,7 @@ use clap::Args;
 use crate::{
     handover,
     home::Home,
-    settings,
+    place, settings,
     terminal::{Failure, tell},
     vault::{Passphrase, VaultError, disk_remedy, replace_file},
 };
@@ -66,11 +66,20 @@ impl Global {
     /// # Errors
     /// [`Failure`].
     pub fn open_home(&self) -> Result<Home, Failure> {
-        let directory = self.directory()?;
-        Home::check(&directory)?;
-        let home = Home::open(&directory, &self.passphrase("Passphrase: ")?)?;
+        // Nobody types a passphrase for a home that is not there.
+        Home::check(&self.directory()?)?;
+        self.unlock(&self.passphrase("Passphrase: ")?)
+    }
+
+    /// As [`Self::open_home`], with a passphrase that is at hand.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn unlock(&self, passphrase: &Passphrase) -> Result<Home, Failure> {
+        let home = Home::open(&self.directory()?, passphrase)?;
         home.vault().on_notice(|text| tell(format!("warning: {text}")));
         settings::check(&home)?;
+        place::check(&home)?;
         Ok(home)
     }
 

@@ -30,6 +30,7 @@ pub mod identifying;
 pub mod maildir;
 pub mod origin;
 pub mod outbox;
+pub mod place;
 pub mod printable;
 pub mod receive;
 pub mod record;

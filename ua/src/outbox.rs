@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use anon::{
     certificate::{Address, NodeId},
+    keys::VerifyKey,
     mail::Part,
     time::Time,
     wire,
@@ -115,6 +116,9 @@ pub struct State {
     pub stored: Vec<Option<Time>>,
     /// The recipients.
     pub recipients: Vec<OutgoingRecipient>,
+    /// In a direct send: by the key of which certificate each recipient deletes the bodies; `None`: by one-time keys, as in
+    /// any other. It is decided before anything is stored, and empty until then.
+    pub delete_keys: Vec<Option<VerifyKey>>,
     /// Attempts so far of which somebody in the network has heard.
     pub attempts: u32,
     /// Why the last attempt ended.
@@ -131,6 +135,12 @@ impl State {
                 self.evidence.push((node, misdeed));
             }
         }
+    }
+
+    /// By the key of which certificate this recipient deletes the bodies; `None`: by one-time keys.
+    #[must_use]
+    pub fn delete_key(&self, recipient: usize) -> Option<VerifyKey> {
+        self.delete_keys.get(recipient).copied().flatten()
     }
 
     /// Whether nothing is left to do.
@@ -419,6 +429,7 @@ mod tests {
             reply_to: None,
             stored: Vec::new(),
             recipients: Vec::new(),
+            delete_keys: Vec::new(),
             attempts: 0,
             evidence: Vec::new(),
             last_error: String::new(),

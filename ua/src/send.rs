@@ -104,6 +104,7 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         reply_to: mail.reply_to.cloned(),
         stored: vec![None; parts.len()],
         recipients: mail.recipients.iter().map(recipient).collect(),
+        delete_keys: Vec::new(),
         attempts: 0,
         last_error: String::new(),
         evidence: Vec::new(),

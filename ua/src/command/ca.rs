@@ -6,26 +6,28 @@
 //! ```
 //! What becomes of each where it is lost or damaged: docs/files.md.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod authority;
+
+use std::path::{Path, PathBuf};
 
 use anon::{
-    certificate::{NodeId, SigningRequest, Subject, UnverifiedAddressCertificate},
-    keys::{AuthoritySecret, SigningSecret as _, VerifyKey},
-    network::{Network, Revoked, UnverifiedRevocationList},
+    certificate::{
+        CertificateError, NodeId, SigningRequest, Subject, UnverifiedAddressCertificate,
+    },
+    keys::{AuthoritySecret, SigningSecret as _},
+    network::Revoked,
     time::Validity,
     wire,
 };
 use clap::{Args, Subcommand};
-use node::{NetworkFile, NetworkFileError, now};
+use node::{NetworkFile, now};
+
+use self::authority::{Authority, Issued};
 
 use super::{read_file, write_file};
 use crate::{
     command::Global,
     home::HomeError,
-    sealed,
     terminal::{Failure, say, tell},
     vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
 };
@@ -36,8 +38,6 @@ const KEY: &str = "authority";
 const MAX_REQUEST: usize = 1024;
 /// Name of the sealed file that says which keys were certified for which address.
 const ISSUED: &str = "issued";
-/// Its greatest length, bytes.
-const MAX_ISSUED: usize = 32 << 20;
 /// Name of the sealed file with the network file as it was last written.
 const NETWORK: &str = "network";
 const DAY: u64 = 86_400;
@@ -52,7 +52,7 @@ pub enum CaCommand {
     Init(InitArgs),
     /// Sign a request: for an address (from `cutout init`) or a node (from `cutout node request`)
     #[command(
-        after_help = "Examples:\n  cutout ca sign bob.request --dir authority --out bob.certificate\n  cutout ca sign node7.request --dir authority --out admission --days 30"
+        after_help = "Examples:\n  cutout ca sign bob.request --dir authority --out bob.certificate\n  cutout ca sign node7.request --dir authority --out admission --days 30\n  cutout ca sign bob2.request --dir authority --out bob2.certificate --replace"
     )]
     Sign(SignArgs),
     /// Take back what was signed; give the new network file to all members
@@ -105,7 +105,8 @@ pub struct SignArgs {
     /// Sign without asking
     #[arg(long)]
     yes: bool,
-    /// Sign although the address was certified for another key: its owner lost the first one
+    /// Sign although the address was certified for another key, which its owner lost, and revoke that one: the network
+    /// file is written anew, for all members
     #[arg(long)]
     replace: bool,
 }
@@ -215,112 +216,6 @@ fn to_text(file: &NetworkFile) -> Result<String, Failure> {
         .map_err(|error| Failure::new(70, "the network file cannot be written", error, ""))
 }
 
-fn open(global: &Global, dir: &Path) -> Result<(Authority, NetworkFile, Network), Failure> {
-    let vault =
-        Vault::open(&dir.join("vault"), &global.passphrase("The authority's passphrase: ")?)?;
-    vault.on_notice(|text| tell(format!("warning: {text}")));
-    let (file, network) = network_file(&vault, &network_path(dir))?;
-    let seed = match vault.read(KEY) {
-        Err(VaultError::NotFound) => Err(VaultError::Missing(KEY.to_owned())),
-        read => read,
-    }?;
-    let seed: [u8; 32] =
-        seed.as_slice().try_into().map_err(|_| VaultError::OtherForm(KEY.to_owned()))?;
-    let secret = AuthoritySecret::from_seed(&seed);
-    if network.authority != Some(secret.verify_key()) {
-        return Err(Failure::new(
-            78,
-            "the network file names another authority",
-            network_path(dir).display(),
-            "move it away, and it is made anew as `ca init` or `ca revoke` wrote it",
-        ));
-    }
-    Ok((Authority { secret, vault }, file, network))
-}
-
-/// The network file in the authority's directory; where it is gone, the one that was last written takes its place.
-fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Failure> {
-    let last = last_written(vault)?;
-    if !path.exists()
-        && let Some((copy, _)) = &last
-    {
-        write_file(path, copy.as_bytes())?;
-        vault.notice(
-            "network.toml is gone, and is made anew as `ca init` or `ca revoke` wrote it: what was changed by hand \
-             since then is not in it",
-        );
-    }
-    let bad = |error: NetworkFileError| {
-        let remedy =
-            "mend it; or move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
-        Failure::new(78, "the authority's network.toml cannot be used", error, remedy)
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.into()))?;
-    let file = NetworkFile::parse(&text).map_err(bad)?;
-    let network = file.network().map_err(bad)?;
-    if let Some((_, own)) = last.filter(|(copy, _)| *copy != text) {
-        let own = own.network().map_err(bad)?;
-        if own.id != network.id {
-            let cause = format!("it is for another network than {}", own.name);
-            let remedy = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
-            let what = "the authority's network.toml cannot be used";
-            return Err(Failure::new(78, what, cause, remedy));
-        }
-        vault.notice(
-            "network.toml is not as `ca init` or `ca revoke` wrote it; was it you who changed it?",
-        );
-    }
-    Ok((file, network))
-}
-
-/// The network file as it was last written, and its text; a copy, so that where it is lost the next `ca revoke` makes
-/// another.
-fn last_written(vault: &Vault) -> Result<Option<(String, NetworkFile)>, Failure> {
-    let read = vault.read(NETWORK).and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let file = NetworkFile::parse(&text);
-        Ok((text, file.map_err(|_| VaultError::OtherForm(NETWORK.to_owned()))?))
-    });
-    match read {
-        Ok(last) => Ok(Some(last)),
-        Err(VaultError::NotFound) => Ok(None),
-        Err(error) if error.is_lost() => {
-            vault.notice(format!(
-                "{error}; it is made anew: from network.toml, by the next `ca revoke`"
-            ));
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Which key each address was certified for.
-type Issued = BTreeMap<String, VerifyKey>;
-
-/// The authority's key, and its memory.
-struct Authority {
-    secret: AuthoritySecret,
-    vault: Vault,
-}
-
-impl Authority {
-    /// Remembers which key an address was certified for; a second key would divert its mail. As one change: nobody
-    /// else's is lost, and nobody waits for a person meanwhile.
-    fn record(&self, address: &str, key: VerifyKey, replace: bool) -> Result<(), Failure> {
-        let _writing = self.vault.lock()?;
-        let issued: Option<Issued> = sealed::read(&self.vault, ISSUED, MAX_ISSUED)?;
-        let mut issued = issued.ok_or_else(|| VaultError::Missing(ISSUED.to_owned()))?;
-        if issued.get(address).is_some_and(|known| *known != key) && !replace {
-            let what = format!("{address} was certified for another key");
-            let remedy =
-                "if its owner has lost that key, sign with --replace, and revoke the first";
-            return Err(Failure::new(65, &what, "a second key would divert its mail", remedy));
-        }
-        issued.insert(address.to_owned(), key);
-        Ok(self.vault.write(ISSUED, &wire::encode(&issued))?)
-    }
-}
-
 fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
     let request: SigningRequest =
         wire::decode(&read_file(&args.request)?, MAX_REQUEST).map_err(|error| {
@@ -331,9 +226,9 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
                 "ask the applicant for the file again",
             )
         })?;
-    let (authority, _, network) = open(global, &args.dir)?;
-    let secret = &authority.secret;
-    let subject = request.verify(&network).map_err(|error| {
+    let authority = Authority::open(global, &args.dir)?;
+    let (secret, network) = (&authority.secret, &authority.network);
+    let subject = request.verify(network).map_err(|error| {
         Failure::new(
             65,
             "this request cannot be signed",
@@ -345,7 +240,9 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
         Subject::Address { address, .. } => format!("the address {address}"),
         Subject::Node(node) => format!("the node {}", data_encoding::HEXLOWER.encode(&node.0)),
     };
-    if !args.yes && !confirm(&format!("Sign for {whom}, {} days? [y/N] ", args.days))? {
+    let replaced = authority.replaced(subject, args.replace)?;
+    let and = replaced.map_or("", |_| ", and revoke the key that it has now");
+    if !args.yes && !confirm(&format!("Sign for {whom}, {} days{and}? [y/N] ", args.days))? {
         return Err(Failure::new(64, "not signed", "the question was not answered with yes", ""));
     }
     let validity = Validity::starting(now(), args.days.saturating_mul(DAY));
@@ -354,11 +251,17 @@ fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
     let Some(bytes) = certificate.or_else(admission) else {
         return Err(Failure::new(70, "nothing to sign", "", ""));
     };
-    if let Subject::Address { address, verify_key, .. } = subject {
-        authority.record(&address.to_string(), *verify_key, args.replace)?;
-    }
+    let list = authority.record(subject, args.replace)?;
     write_file(&args.out, &bytes)?;
     tell(format!("Signed for {whom}."));
+    if let Some(number) = list {
+        tell(format!(
+            "The key that it had before is revoked: revocation list {number} is in {}. Give that file to all members.\n\
+             Whoever holds the old key can read and delete what is sent to this address until its nodes were started \
+             again with that file.",
+            network_path(&args.dir).display()
+        ));
+    }
     say(args.out.display().to_string())
 }
 
@@ -375,19 +278,8 @@ fn confirm(question: &str) -> Result<bool, Failure> {
 }
 
 fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
-    let (Authority { secret, vault }, mut file, network) = open(global, &args.dir)?;
-    let _lock = vault.lock()?;
-    let mut revoked: Revoked = network.revoked.clone();
-    // The plain file may be an older copy: nothing that was revoked is forgotten, and no number is used twice.
-    let mut number = file.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
-    if let Some((_, last)) = last_written(&vault)? {
-        let before = last.network().map_err(HomeError::from)?.revoked;
-        revoked.nodes.extend(before.nodes);
-        revoked.addresses.extend(before.addresses);
-        let before = last.revocation_list().map_err(HomeError::from)?.map_or(0, |l| l.number());
-        number = number.max(before);
-    }
-    number += 1;
+    let authority = Authority::open(global, &args.dir)?;
+    let mut taken_back = Revoked::default();
     for text in &args.node {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
         let node = bytes.and_then(|bytes| bytes.try_into().ok()).map(NodeId).ok_or_else(|| {
@@ -398,28 +290,26 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
                 "give its 64 hexadecimal digits",
             )
         })?;
-        revoked.nodes.insert(node);
+        taken_back.nodes.insert(node);
     }
     for path in &args.certificate {
-        let fail = |error: anon::certificate::CertificateError| {
+        let fail = |error: CertificateError| {
             let what = format!("{} is no certificate of this network", path.display());
             Failure::new(65, &what, error, "")
         };
         let certificate = UnverifiedAddressCertificate::decode(&read_file(path)?).map_err(fail)?;
-        let certificate = certificate.verify(&network, now()).map_err(fail)?;
-        revoked.addresses.insert(certificate.claims().verify_key);
+        let certificate = certificate.verify(&authority.network, now()).map_err(fail)?;
+        taken_back.addresses.insert(certificate.claims().verify_key);
     }
-    if revoked == network.revoked {
-        tell("All of that was taken back before; the network file stays as it is.");
-        return say(network_path(&args.dir).display().to_string());
+    let writing = authority.vault.lock()?;
+    match authority.revoke(&writing, taken_back)? {
+        Some(number) => {
+            tell(format!(
+                "Revocation list {number} is in the network file; give it to all members."
+            ));
+        }
+        None => tell("All of that was taken back before; the network file stays as it is."),
     }
-    let list = UnverifiedRevocationList::issue(&secret, &network.id, number, now(), &revoked);
-    file.set_revocations(&list);
-    let text = to_text(&file)?;
-    NetworkFile::parse(&text).map_err(HomeError::from)?;
-    vault.write(NETWORK, text.as_bytes())?;
-    write_file(&network_path(&args.dir), text.as_bytes())?;
-    tell(format!("Revocation list {number} is in the network file; give it to all members."));
     say(network_path(&args.dir).display().to_string())
 }
 

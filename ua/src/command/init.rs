@@ -19,6 +19,7 @@ use crate::{
     command::Global,
     guard::Guards,
     home::Home,
+    place,
     session::prepare_scheme,
     settings,
     terminal::{Failure, Progress, say, tell},
@@ -153,6 +154,7 @@ fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Acc
     // From here on these are missed if they go.
     Guards::default().write(home.vault())?;
     settings::begin(&home)?;
+    place::begin(&home)?;
     Ok((home, account))
 }
 

@@ -154,7 +154,7 @@ pub(super) async fn run_unlocked(
         && std::io::stdin().is_terminal();
     let input = if types { None } else { Some(read_input(args.file.as_ref())?) };
     let home = match passphrase {
-        Some(passphrase) => Home::open(&global.directory()?, &passphrase)?,
+        Some(passphrase) => global.unlock(&passphrase)?,
         None => global.open_home()?,
     };
     let network = home.network().network().map_err(crate::home::HomeError::from)?;

@@ -11,7 +11,7 @@ use anon::{
     certificate::AddressCertificate,
     position::Key,
     receipt::{Expected, Tally},
-    request::{DeletePermission, ObjectKind, Request, Store},
+    request::{ObjectKind, Request, Store},
 };
 use futures::{StreamExt as _, future, stream};
 use node::now;
@@ -65,7 +65,7 @@ impl<'a> Attempt<'a> {
             id,
             parts,
             direct: state.direct,
-            permissions: Permissions::OneTime(state.recipients.clone()),
+            permissions: Permissions::of(&state, |_| None),
             state: Mutex::new(state),
             places: Semaphore::new(RECIPIENTS_AT_ONCE),
             salt: rand::random(),
@@ -139,7 +139,8 @@ impl<'a> Attempt<'a> {
         Ok(turns.into_iter().map(|(turn, _, index)| (turn, index)).collect())
     }
 
-    /// In a direct send the certificates are the delete permissions, so they come first, each by itself.
+    /// In a direct send the certificates are the delete permissions, so they come first, each by itself. The first attempt
+    /// that finds any decides for all: who has none yet is to delete by one-time keys.
     async fn certificates_as_permissions(&self) -> Result<Permissions, AgentError> {
         let recipients = self.state.lock().await.recipients.clone();
         let entrance = &self.sender.entrance;
@@ -148,19 +149,10 @@ impl<'a> Attempt<'a> {
             .buffered(RECIPIENTS_AT_ONCE)
             .collect()
             .await;
-        let mut permissions = Vec::new();
         for ((index, fetched), recipient) in fetched.into_iter().zip(&recipients) {
             let waits = matches!(recipient.progress, Progress::Waiting | Progress::NoSuchRecipient);
             match fetched {
-                Ok(certificate) => {
-                    let permission = Box::new(certificate.to_unverified());
-                    permissions.push(DeletePermission::Certificate(permission));
-                    self.has_found(index, certificate);
-                    if waits {
-                        // What was stored before may lack this one's permission: it is stored again, with all.
-                        self.state.lock().await.stored.fill(None);
-                    }
-                }
+                Ok(certificate) => self.has_found(index, certificate),
                 Err(AgentError::NoSuchRecipient) if waits => {
                     self.record(index, Progress::NoSuchRecipient).await?;
                 }
@@ -168,7 +160,14 @@ impl<'a> Attempt<'a> {
                 Err(_) => {}
             }
         }
-        Ok(Permissions::Certificates(permissions))
+        let mut state = self.state.lock().await;
+        let key = |index| Some(self.found(index)?.claims().verify_key);
+        let keys: Vec<_> = (0..recipients.len()).map(key).collect();
+        if state.delete_keys.is_empty() && keys.iter().any(Option::is_some) {
+            state.delete_keys = keys;
+            self.sender.outbox.update(self.id, &state)?;
+        }
+        Ok(Permissions::of(&state, |index| self.found(index)))
     }
 
     /// When all bodies were stored; whoever needs that first has it done. `None` if it failed.

@@ -124,23 +124,25 @@ impl Attempt<'_> {
             return Ok(notification.to_vec());
         }
         let certificate = certificate.ok_or(AgentError::NotFoundOut)?;
-        let sealed = self.seal(recipient, &certificate).await?;
+        let sealed = self.seal(index, recipient, &certificate).await?;
         self.record(index, Progress::Sealed(ByteBuf::from(sealed.clone()))).await?;
         Ok(sealed)
     }
 
     async fn seal(
         &self,
+        index: usize,
         recipient: &OutgoingRecipient,
         certificate: &AddressCertificate,
     ) -> Result<Vec<u8>, AgentError> {
         let parts: Vec<_> = self.parts.iter().map(|p| p.part.duplicate()).collect();
         let to = recipient.address.clone();
-        // A direct mail's bodies name the recipient's certificate, an anonymous one's a one-time key.
-        let delete = (!self.direct).then(|| DeleteSeed::from_bytes(recipient.delete_seed));
         let (headers, is_signed) = self
             .with_state(|state| {
                 let (created, size) = (state.created, state.size);
+                // Bodies name either the key of the recipient's certificate or a one-time key.
+                let is_one_time = state.delete_key(index).is_none();
+                let delete = is_one_time.then(|| DeleteSeed::from_bytes(recipient.delete_seed));
                 let headers = Headers::new(to, created, &state.subject, size, &parts, delete);
                 (headers.answered_at(state.reply_to.clone()), state.signed)
             })

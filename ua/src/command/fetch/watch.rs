@@ -12,7 +12,6 @@ use super::{FetchArgs, Session, show};
 use crate::{
     account::{Account, OWN},
     command::Global,
-    home::Home,
     receive::Fetched,
     session::random_delay,
     terminal::{Failure, tell},
@@ -35,11 +34,10 @@ struct Turn {
 /// # Errors
 /// [`Failure`] if the home cannot be opened; a reading that fails is told, and comes round again.
 pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
-    let directory = global.directory()?;
     let passphrase = global.passphrase("Passphrase: ")?;
-    drop(Home::open(&directory, &passphrase)?);
+    drop(global.unlock(&passphrase)?);
     tell(format!("Reading every {seconds} s on average. Ctrl-C ends it."));
-    let work = watch(global, args, Duration::from_secs(seconds), &directory, &passphrase);
+    let work = watch(global, args, Duration::from_secs(seconds), &passphrase);
     tokio::select! {
         ended = work => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
@@ -50,7 +48,6 @@ async fn watch(
     global: &Global,
     args: &FetchArgs,
     mean: Duration,
-    directory: &std::path::Path,
     passphrase: &Passphrase,
 ) -> Result<(), Failure> {
     let mut turns: BTreeMap<String, Turn> = BTreeMap::new();
@@ -62,7 +59,7 @@ async fn watch(
             return Ok(());
         };
         tokio::time::sleep_until(next.into()).await;
-        let home = Home::open(directory, passphrase)?;
+        let home = global.unlock(passphrase)?;
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
