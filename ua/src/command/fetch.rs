@@ -299,7 +299,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), Failure> {
         let (vault, entrance) = (self.home.vault(), &self.entrance);
         let route: Box<dyn Route> = if is_direct {
-            Box::new(DirectRoute::new(Arc::clone(entrance))?)
+            Box::new(DirectRoute::new(Arc::clone(entrance)).map_err(reading)?)
         } else {
             let prepared = prepare_scheme(self.args.scheme.choice(), vault, entrance);
             let scheme = self.unless_ended(prepared).await?.map_err(reading)?;
