@@ -14,7 +14,7 @@ use super::user_of;
 use crate::support::{Network, User, message, text};
 
 /// A user whose commands hang at the network, and the port they hang at.
-async fn hanging(directory: &tempfile::TempDir) -> (User, TcpListener) {
+pub async fn hanging(directory: &tempfile::TempDir) -> (User, TcpListener) {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let user = user_of(directory, &format!("/ip4/127.0.0.1/tcp/{port}")).await;

@@ -10,6 +10,20 @@ use tokio::{
 use super::user_without_nodes;
 use crate::support::{User, program, text};
 
+/// Nothing that is shown, but a mail in the outbox.
+const KEPT: &str = "";
+
+/// After these the terminal must not show what is typed.
+const PROMPTS: [&str; 4] =
+    ["Passphrase: ", "Passphrase, to tell who signed", "New passphrase: ", "Again: "];
+
+/// Whether a terminal shows nothing of what is typed.
+async fn hides(terminal: &str) -> bool {
+    let asked = Command::new("stty").args(["-F", terminal, "-a"]).output().await.unwrap();
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
+    text(&asked.stdout).split_whitespace().any(|word| word == "-echo")
+}
+
 /// What was seen of a command line that ran at a terminal.
 struct Seen {
     code: Option<i32>,
@@ -22,7 +36,13 @@ impl Seen {
     /// halves, its second is typed.
     async fn of(user: &User, before: &str, words: &str, typed: &[(&str, &str)]) -> Self {
         let file = user.home.with_extension("stdout");
-        let line = format!("{before}'{}' {words} >'{}'", program().display(), file.display());
+        let at = user.home.with_extension("tty");
+        let line = format!(
+            "tty >'{}'; {before}'{}' {words} >'{}'",
+            at.display(),
+            program().display(),
+            file.display()
+        );
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "dumb");
         command.env("CUTOUT_HOME", &user.home).env_remove("CUTOUT_PASSPHRASE").kill_on_drop(true);
@@ -39,9 +59,15 @@ impl Seen {
                 break;
             }
             seen.extend_from_slice(&some[..read]);
-            if let Some((shown, keys_of)) = next
+            while let Some((shown, keys_of)) = next
                 && text(&seen[from..]).contains(shown)
             {
+                if *shown == KEPT {
+                    while user.outbox().await.is_empty() {}
+                } else if PROMPTS.contains(shown) {
+                    // The prompt is there a moment before the terminal stops to show what is typed.
+                    while !hides(content(&at).trim()).await {}
+                }
                 keys.write_all(keys_of.as_bytes()).await.unwrap();
                 (from, next) = (seen.len(), left.next());
             }
@@ -49,11 +75,11 @@ impl Seen {
         let code = child.wait().await.unwrap().code();
         let screen = text(&seen);
         assert_eq!(next, None, "{words}: not asked:\n{screen}");
-        Self { code, screen, stdout: read(&file) }
+        Self { code, screen, stdout: content(&file) }
     }
 }
 
-fn read(file: &Path) -> String {
+fn content(file: &Path) -> String {
     text(&std::fs::read(file).unwrap())
 }
 
@@ -120,4 +146,26 @@ async fn a_passphrase_and_a_message_never_share_an_input() {
     let mail = text(&mail.stdout);
     assert!(mail.contains("by the oak") && !mail.contains("horse"), "{mail}");
     assert_eq!(seen.stdout, "", "all of it was talk");
+}
+
+/// The network may take its time, and the person may lose patience: what was typed is kept before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
+    let directory = tempfile::tempdir().unwrap();
+    let (alice, silent) = super::interrupted::hanging(&directory).await;
+    let dialled = tokio::spawn(async move { silent.accept().await.unwrap().0 });
+    let send = format!("send --to {} -s noon", alice.address);
+    let typed = [
+        ("Passphrase: ", "correct horse\n"),
+        ("then Ctrl-D.", "by the oak\n\u{4}"),
+        (KEPT, "\u{3}"),
+    ];
+    let started = std::time::Instant::now();
+    let seen = Seen::of(&alice, "", &send, &typed).await;
+    println!("ended after {:.1?}", started.elapsed());
+    assert_eq!(seen.code, Some(130), "{}", seen.screen);
+    assert!(seen.screen.contains("error: the mail waits in the outbox as"), "{}", seen.screen);
+    assert!(seen.screen.contains("try:   run `cutout outbox`"), "{}", seen.screen);
+    assert!(dialled.is_finished(), "it was entering the network");
+    assert_eq!(alice.outbox().await[0]["attempts"], 0);
 }
