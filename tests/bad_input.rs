@@ -8,6 +8,7 @@ mod interrupted;
 mod node_files;
 mod nodes;
 pub mod outputs;
+mod prompt;
 mod send;
 
 use std::process::Output;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod disk;
+mod maildir;
 mod nodes;
 
 use ua::cluster::Cluster;

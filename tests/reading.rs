@@ -22,7 +22,7 @@ const K: usize = 3;
 const EPOCH: u64 = 10;
 
 /// Somebody who talks to nodes directly, as fast as they answer: a flood, or a year of mail.
-struct Flood {
+pub struct Flood {
     links: Links,
     nodes: Vec<NodeCertificate>,
     name: String,
@@ -30,7 +30,7 @@ struct Flood {
 }
 
 impl Flood {
-    async fn new(network: &Network, bob: &User) -> Self {
+    pub async fn new(network: &Network, bob: &User) -> Self {
         let file = NetworkFile::read(&network.cluster.network_file()).unwrap();
         let params = Arc::new(file.network().unwrap());
         let peers = file.bootstrap_peers().unwrap();
@@ -59,9 +59,9 @@ impl Flood {
         }
     }
 
-    async fn announce(&self, parts: &[Part], delete: anon::mail::DeleteSeed) {
+    async fn announce(&self, subject: &str, parts: &[Part], delete: anon::mail::DeleteSeed) {
         let address = self.bob.address().clone();
-        let headers = Headers::new(address, now(), "flood", 1, parts, Some(delete));
+        let headers = Headers::new(address, now(), subject, 1, parts, Some(delete));
         let notification = seal_notification(&headers, &self.bob, &mut rand::rng()).unwrap();
         let inbox = self.bob.address().inbox();
         self.ask(inbox, &Request::AppendInbox(Append { inbox, notification, nonce: [1; 16] }))
@@ -70,6 +70,11 @@ impl Flood {
 
     /// Stores and announces a mail.
     async fn mail(&self, mail: &[u8]) {
+        self.mail_called("flood", mail).await;
+    }
+
+    /// As [`Self::mail`], with this subject in the sealed headers.
+    pub async fn mail_called(&self, subject: &str, mail: &[u8]) {
         use anon::keys::SigningSecret as _;
         let seed = rand::random();
         let mut parts = Vec::new();
@@ -86,7 +91,7 @@ impl Flood {
             self.ask(key, &Request::Store(store)).await;
             parts.push(sealed.part);
         }
-        self.announce(&parts, anon::mail::DeleteSeed::from_bytes(seed)).await;
+        self.announce(subject, &parts, anon::mail::DeleteSeed::from_bytes(seed)).await;
     }
 
     async fn mails(&self, count: usize) {
@@ -100,7 +105,7 @@ impl Flood {
     async fn phantoms(&self, count: usize) {
         let phantoms = (0..count).map(async |_| {
             let part = seal_body(b"", &mut rand::rng()).unwrap().remove(0).part;
-            self.announce(&[part], anon::mail::DeleteSeed::from_bytes([7; 32])).await;
+            self.announce("flood", &[part], anon::mail::DeleteSeed::from_bytes([7; 32])).await;
         });
         stream::iter(phantoms).buffer_unordered(8).collect::<()>().await;
     }

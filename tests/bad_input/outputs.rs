@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Says, assert_refused, user_without_nodes};
-use crate::support::{program, text};
+use crate::{
+    reading::Flood,
+    support::{Network, program, text},
+};
 
 /// Fails if an output holds a control, bidi, zero-width, tag or separator character, raw; or speaks of a panic.
 #[track_caller]
@@ -52,51 +55,74 @@ fn maildir_with(directory: &Path, mails: impl IntoIterator<Item = Vec<u8>>) -> P
     maildir
 }
 
+/// Over a network, and then with its nodes gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_output_carries_what_a_stranger_hid() {
-    let directory = tempfile::tempdir().unwrap();
-    let alice = user_without_nodes(&directory).await;
-    let maildir = maildir_with(directory.path(), [evil_mail()]);
-    let (maildir, saved) = (maildir.to_str().unwrap(), directory.path().join("saved"));
+    let mut network = Network::start_with(5, |options| options.k = 3).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let saved = network.directory.path().join("saved");
     let saved = saved.to_str().unwrap();
-    let file = directory.path().join("evil.eml");
+    let file = network.directory.path().join("evil.eml");
     std::fs::write(&file, evil_mail()).unwrap();
-    let with = |args: &[&'static str]| args.to_vec();
-    let evil_address = format!("{EVIL}@demo.alt");
-    let sent = alice.run(["send", "--to", &alice.address, file.to_str().unwrap()]).await;
-    assert_eq!(sent.status.code(), Some(69), "{}", text(&sent.stderr));
-    let mut outputs = vec![sent];
+    let send = ["send", "-v", "--to", &bob.address, file.to_str().unwrap()];
+    let mut outputs = vec![alice.run(send).await];
+    // A stranger's own program writes whatever it likes into the sealed headers.
+    let stranger = Flood::new(&network, &bob).await;
+    stranger.mail_called(EVIL, &evil_mail()).await;
+    outputs.push(bob.run(["fetch", "-v"]).await);
+    stranger.mail_called(EVIL, &evil_mail()).await;
+    outputs.push(bob.run(["fetch", "--json"]).await);
+    let fetched = text(&outputs[1].stdout);
+    assert_eq!(fetched.lines().filter(|line| line.contains("�[2Jb")).count(), 2, "{fetched}");
+    let json: serde_json::Value = serde_json::from_slice(&outputs[2].stdout).unwrap();
+    assert_eq!(json["delivered"][0]["subject"], EVIL, "the data is all there");
+    assert_eq!(bob.mails(), [evil_mail(), evil_mail(), evil_mail()]);
+    for index in 0..network.cluster.nodes().len() {
+        network.cluster.kill(index).await.unwrap();
+    }
     for args in [
-        vec!["list", "--maildir", maildir],
-        vec!["list", "--json", "--maildir", maildir],
-        vec!["read", "1", "--maildir", maildir],
-        vec!["read", "1", "--save", saved, "--maildir", maildir],
-        with(&["outbox", "--list"]),
-        with(&["outbox", "--list", "--json"]),
-        with(&["outbox"]),
-        with(&["status"]),
-        vec!["send", "--to", &evil_address, "-s", "x"],
-        vec!["list", "--maildir", EVIL],
-        vec!["reply", "1", "--maildir", maildir],
-        vec!["outbox", "--drop", EVIL],
+        vec!["send", "--to", &bob.address, file.to_str().unwrap()],
+        vec!["fetch", "--maildir", saved],
     ] {
-        outputs.push(alice.run(args).await);
+        let output = bob.run(args).await;
+        assert_eq!(output.status.code(), Some(69), "{}", text(&output.stderr));
+        outputs.push(output);
+    }
+    let evil_address = format!("{EVIL}@demo.alt");
+    for args in [
+        &["list"][..],
+        &["list", "--json"],
+        &["read", "1"],
+        &["read", "1", "--save", saved],
+        &["outbox", "--list"],
+        &["outbox", "--list", "--json"],
+        &["outbox"],
+        &["status"],
+        &["send", "--to", &evil_address, "-s", "x"],
+        &["list", "--maildir", EVIL],
+        &["fetch", "--maildir", &format!("/dev/null/{EVIL}")],
+        &["reply", "1"],
+        &["outbox", "--drop", EVIL],
+    ] {
+        outputs.push(bob.run(args.iter().copied()).await);
     }
     for output in &outputs {
         assert_harmless(output);
     }
     // It is not hidden by showing nothing.
-    assert!(text(&outputs[1].stdout).contains("�[2Jb"), "{}", text(&outputs[1].stdout));
     assert!(text(&outputs[5].stdout).contains("�[2Jb"), "{}", text(&outputs[5].stdout));
-    let json: serde_json::Value = serde_json::from_slice(&outputs[2].stdout).unwrap();
+    assert!(text(&outputs[9].stdout).contains("�[2Jb"), "{}", text(&outputs[9].stdout));
+    let listed = text(&outputs[6].stdout);
+    let json: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
     assert!(json["subject"].as_str().unwrap().contains('\u{202e}'), "the data is all there");
+    let mut names = 0;
     for name in std::fs::read_dir(saved).unwrap() {
         let name = name.unwrap().file_name().into_string().unwrap();
-        assert!(
-            !name.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{200b}'),
-            "{name:?}"
-        );
+        let is_evil = |c: char| c.is_control() || c == '\u{202e}' || c == '\u{200b}';
+        assert!(!name.chars().any(is_evil), "{name:?}");
+        names += 1;
     }
+    assert!(names > 0, "attachments were saved");
 }
 
 #[test]

@@ -103,3 +103,47 @@ async fn whom_the_network_does_not_know_is_told_and_the_others_get_the_mail() {
     let (first, second) = (bob.run(["read", "1"]).await, bob.run(["read", "2"]).await);
     assert!(text(&[first.stdout, second.stdout].concat()).contains(&long));
 }
+
+/// A message of so many random megabytes, as a mail program would make it of an attachment.
+fn megabytes(count: usize) -> Vec<u8> {
+    let noise: Vec<u8> = (0..count * 125_000).flat_map(|_| rand::random::<[u8; 8]>()).collect();
+    let head = format!(
+        "From: sender@demo.alt\r\nSubject: {count} MB\r\nMIME-Version: 1.0\r\n\
+         Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    );
+    (head + &data_encoding::BASE64_MIME.encode(&noise)).into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_round_the_limit_arrive_or_are_refused_with_both_numbers() {
+    let network = Network::start_with(5, |options| options.k = 3).await;
+    let (alice, bob) = (network.user("alice").await, network.user("bob").await);
+    let file = network.directory.path().join("mail.eml");
+    let send = ["send", "--to", &bob.address, file.to_str().unwrap()];
+    let mut taken = Vec::new();
+    // Base64 makes 12 MB a little less than the limit, and 15 MB more.
+    for count in [11, 12, 15, 20] {
+        let mail = megabytes(count);
+        std::fs::write(&file, &mail).unwrap();
+        let started = std::time::Instant::now();
+        let output = alice.run(send).await;
+        if mail.len() <= anon::mail::BODY_MAX {
+            assert!(output.status.success(), "{count} MB: {}", text(&output.stderr));
+            println!("{} bytes were sent in {:.1?}", mail.len(), started.elapsed());
+            taken.push(mail);
+            continue;
+        }
+        let (length, limit) = (mail.len(), anon::mail::BODY_MAX);
+        let cause = format!("the message has {length} bytes; a mail may have {limit}");
+        let error = "this cannot be sent";
+        assert_refused(&output, &Says { code: 65, error, cause: &cause, remedy: "smaller" });
+    }
+    assert_eq!(taken.len(), 2);
+    assert!(alice.outbox().await.is_empty(), "what is refused does not wait");
+    let started = std::time::Instant::now();
+    assert_eq!(bob.fetch().await["delivered"].as_array().unwrap().len(), 2);
+    println!("both were fetched in {:.1?}", started.elapsed());
+    let mut arrived = bob.mails();
+    arrived.sort_by_key(Vec::len);
+    assert!(arrived == taken, "byte for byte");
+}

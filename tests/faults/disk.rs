@@ -20,13 +20,13 @@ use tokio::{
 use crate::support::{alone, program};
 
 /// A file system in memory, unmounted when dropped.
-struct Mount<'a>(&'a Path);
+pub struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
     /// `None` where mounting is not allowed. CI sets `CUTOUT_REQUIRE_ROOT=1`, and then it must be.
-    fn new(at: &'a Path) -> Option<Self> {
+    pub fn with(at: &'a Path, options: &str) -> Option<Self> {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=24m,mode=700", "none"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(at);
         let mounted = mount.status().is_ok_and(|status| status.success());
         let is_required = std::env::var("CUTOUT_REQUIRE_ROOT").is_ok_and(|value| value == "1");
         assert!(mounted || !is_required, "mounting a tmpfs fails");
@@ -114,7 +114,7 @@ async fn a_full_disk_is_no_deadlock() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, file) = (folder.path().join("node"), folder.path().join("network.toml"));
     std::fs::create_dir(&dir).unwrap();
-    let Some(_mount) = Mount::new(&dir) else { return };
+    let Some(_mount) = Mount::with(&dir, "size=24m,mode=700") else { return };
     std::fs::write(&file, "name = 'full.alt'\nk = 1\n").unwrap();
     std::fs::write(dir.join("node.toml"), "[limits]\nstore_reserve_bytes = 4194304\n").unwrap();
     let network = NetworkFile::read(&file).unwrap().network().unwrap();

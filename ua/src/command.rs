@@ -4,6 +4,7 @@ pub mod ca;
 pub mod doctor;
 pub mod fetch;
 pub mod init;
+pub mod interruption;
 mod letters;
 pub mod list;
 pub mod node;
@@ -144,27 +145,6 @@ impl Global {
         }
         Passphrase::new(first).map_err(|error: VaultError| error.into())
     }
-}
-
-/// Does some work, unless the person or the system ends this program meanwhile (SIGINT, SIGTERM). A mail that was handed in
-/// stays in the outbox then, and the failure says so.
-///
-/// # Errors
-/// [`Failure`] with 130 or 143, as a shell shows such an end.
-pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let ended = async |kind| match signal(kind) {
-        Ok(mut stream) => drop(stream.recv().await),
-        // Without a handler the signal ends the program by itself.
-        Err(_) => std::future::pending().await,
-    };
-    let code = tokio::select! {
-        done = work => return Ok(done),
-        () = ended(SignalKind::interrupt()) => 130,
-        () = ended(SignalKind::terminate()) => 143,
-    };
-    let remedy = "run `cutout outbox` to go on where this stopped";
-    Err(Failure::new(code, "interrupted", "this command was interrupted", remedy))
 }
 
 /// Asks the person at the terminal for a passphrase.

@@ -18,7 +18,7 @@ use crate::{
     account::Account,
     certificates::publish,
     cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
-    command::{read_file, scheme::SchemeName},
+    command::{interruption::Interruption, read_file, scheme::SchemeName},
     compose::Message,
     entrance::Entrance,
     event::{Event, Listener},
@@ -138,10 +138,7 @@ impl Person {
 /// [`Failure`] if anything does not work as promised.
 pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     // Interrupted, it cleans up all the same: the nodes and their directory go when this returns.
-    tokio::select! {
-        shown = show(args) => shown,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(130, "interrupted", "", "")),
-    }
+    Interruption::take_hold("run it again: nothing of it is kept")?.unless(show(args)).await?
 }
 
 async fn show(args: &DemoArgs) -> Result<(), Failure> {

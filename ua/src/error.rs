@@ -196,12 +196,71 @@ impl AgentError {
             Self::Disagreement(_) => {
                 "some node lies, or the network is changing: run `cutout fetch` later; your mail stays in the inbox"
             }
-            Self::TooFewNodes
+            Self::OneOperator => {
+                "run `cutout fetch` later, or name bootstrap nodes of different operators in the network file"
+            }
+            Self::NetworkTooSmall { .. } => {
+                "run `cutout fetch` when the network has grown and an epoch has passed; your mail stays in the inbox"
+            }
+            Self::RosterTooSmall => {
+                "wait for the network's next epoch, then run `cutout fetch`: your mail stays in the inbox"
+            }
+            Self::BeingSent
+            | Self::NotFoundOut
+            | Self::TooFewNodes
             | Self::TooFewReplicas { .. }
             | Self::NotEnoughReceipts { .. }
             | Self::Link(_)
             | Self::BadAnswer => "run `cutout fetch` later: your mail stays in the inbox",
-            _ => self.remedy(),
+            // None of these speaks of sending.
+            Self::NoNode
+            | Self::OneNode
+            | Self::NoGuard
+            | Self::NoSuchRecipient
+            | Self::NoInbox
+            | Self::Mail(_)
+            | Self::Vault(_)
+            | Self::Maildir(_)
+            | Self::LostGuards(_)
+            | Self::BadFile(_) => self.remedy(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is sent is kept in the outbox, and what is read is not.
+    #[test]
+    fn a_reader_is_never_sent_to_the_outbox() {
+        let errors = [
+            AgentError::NoNode,
+            AgentError::OneNode,
+            AgentError::OneOperator,
+            AgentError::NoGuard,
+            AgentError::NetworkTooSmall { known: 1, needed: 2 },
+            AgentError::RosterTooSmall,
+            AgentError::TooFewNodes,
+            AgentError::NoSuchRecipient,
+            AgentError::NotFoundOut,
+            AgentError::BeingSent,
+            AgentError::NoInbox,
+            AgentError::Disagreement(Disagreement::Lists { only_first: 1, only_second: 1 }),
+            AgentError::TooFewReplicas { found: 1, wanted: 2 },
+            AgentError::NotEnoughReceipts { valid: 1, wanted: 2, full: true },
+            AgentError::Link(LinkError::TimedOut),
+            AgentError::BadAnswer,
+            AgentError::Mail(MailError::TooLong),
+            AgentError::Vault(VaultError::NotFound),
+            AgentError::LostGuards(VaultError::NotFound),
+            AgentError::LostGuards(VaultError::Damaged("guards".to_owned())),
+            AgentError::Maildir(MaildirError::NotFound),
+            AgentError::BadFile("guards".to_owned()),
+        ];
+        for error in errors {
+            let remedy = error.reading_remedy();
+            assert!(!remedy.contains("outbox"), "{error:?}: {remedy}");
         }
     }
 }

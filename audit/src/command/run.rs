@@ -9,7 +9,10 @@ use std::{
 
 use clap::Args;
 use node::now;
-use ua::terminal::{Failure, Progress, say};
+use ua::{
+    command::interruption::Interruption,
+    terminal::{Failure, Progress, say},
+};
 
 use crate::{
     canary,
@@ -64,10 +67,7 @@ impl RunArgs {
 /// [`Failure`]: 1 if something fell, other codes if the audit itself could not run.
 pub async fn run(args: &RunArgs) -> Result<(), Failure> {
     // Interrupted, it cleans up all the same: processes and directories go when this returns.
-    tokio::select! {
-        ran = audit(args) => ran,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(130, "interrupted", "", "")),
-    }
+    Interruption::take_hold("run it again: nothing of it is kept")?.unless(audit(args)).await?
 }
 
 async fn audit(args: &RunArgs) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use node::{Carrier, Link, Links, NetworkFile, Underlay, now};
 use tokio::net::TcpStream;
 
+use super::interruption::Interruption;
 use crate::{
     command::Global,
     home::{Home, HomeError},
@@ -96,10 +97,11 @@ impl Doctor<'_> {
 pub async fn run(global: &Global, args: &DoctorArgs) -> Result<(), Failure> {
     let directory = global.directory()?;
     let path = args.network.clone().unwrap_or_else(|| directory.join("network.toml"));
+    let interruption = Interruption::take_hold("run `cutout doctor` again")?;
     let progress = Arc::new(Progress::start("looking", global.verbose > 0));
-    let ended = examine(args, &directory, &path, &progress).await;
+    let ended = interruption.unless(examine(args, &directory, &path, &progress)).await;
     progress.finish();
-    ended
+    ended.and_then(|ended| ended)
 }
 
 async fn examine(

@@ -12,7 +12,7 @@ use anon::{certificate::AddressCertificate, network::Network};
 use clap::Args;
 use node::now;
 
-use super::scheme::SchemeArgs;
+use super::{interruption::Interruption, scheme::SchemeArgs};
 
 use crate::{
     account::{Account, MAX_REPLIES, OWN},
@@ -65,6 +65,10 @@ pub struct FetchArgs {
     json: bool,
 }
 
+/// How to go on after an interruption.
+const ADVICE: &str =
+    "run `cutout fetch` again: what was not delivered stays in the inbox, and nothing comes twice";
+
 /// How often one run of the command catches up with the network and reads on.
 const MAX_RUNS: usize = 64;
 
@@ -77,30 +81,71 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
         return watch::run(global, &args, seconds).await;
     }
     let home = global.open_home()?;
-    let session = Session::start(&home, &args, global.verbose > 0).await?;
-    if args.restored {
-        session.look_for_answers().await?;
-    }
-    let replies = Account::replies(home.vault())?;
+    let interruption = Interruption::take_hold(ADVICE)?;
     let mut fetched = Fetched::default();
-    let read = session.fetch(OWN, true, &mut fetched).await;
+    let ended = fetch_all(&home, &args, global.verbose > 0, &interruption, &mut fetched).await;
+    // What was delivered is told, whatever came after.
+    if ended.has_read || !fetched.delivered.is_empty() {
+        report(&fetched, args.json)?;
+    }
+    let interrupted = interruption.check().map_err(|failure| cut_short(failure, &fetched));
+    // A damaged file is what its owner must know first.
+    match ended.result {
+        Err(failure) if interrupted.is_ok() || matches!(failure.code, 74 | 78) => Err(failure),
+        _ => interrupted,
+    }
+}
+
+/// How the reading of all addresses ended.
+struct Ended {
+    has_read: bool,
+    result: Result<(), Failure>,
+}
+
+/// Reads the user's own address and those for answers.
+async fn fetch_all(
+    home: &Home,
+    args: &FetchArgs,
+    verbose: bool,
+    interruption: &Interruption,
+    fetched: &mut Fetched,
+) -> Ended {
+    let prepared = async {
+        let session = Session::start(home, args, verbose, interruption).await?;
+        if args.restored {
+            session.look_for_answers().await?;
+        }
+        Ok((session, Account::replies(home.vault())?))
+    };
+    let (session, replies) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(failure) => return Ended { has_read: false, result: Err(failure) },
+    };
+    let read = session.fetch(OWN, true, fetched).await;
     let mut lost = Ok(());
     for name in replies.iter().take_while(|_| read.is_ok()) {
         session.progress.step("reading the inboxes of your addresses for answers");
-        if let Err(failure) = session.fetch(name, true, &mut fetched).await {
-            tell(format!("warning: an address for answers was not read: {}", failure.cause));
-            // The others are read; that a key is damaged is told by the exit code as well.
-            if matches!(failure.code, 74 | 78) {
-                lost = Err(failure.of("the mail of an address for answers cannot be fetched"));
-            }
+        let Err(failure) = session.fetch(name, true, fetched).await else { continue };
+        if interruption.check().is_err() {
+            break;
+        }
+        tell(format!("warning: an address for answers was not read: {}", failure.cause));
+        // The others are read; that a key is damaged is told by the exit code as well.
+        if matches!(failure.code, 74 | 78) {
+            lost = Err(failure.of("the mail of an address for answers cannot be fetched"));
         }
     }
     let ended = session.end(read.is_ok()).await;
-    // What was delivered is told, whatever came after.
-    if read.is_ok() || !fetched.delivered.is_empty() {
-        report(&fetched, args.json)?;
-    }
-    read.and(ended).and(lost)
+    Ended { has_read: read.is_ok(), result: read.and(ended).and(lost) }
+}
+
+/// An interruption as that of a fetch that delivered this much.
+fn cut_short(failure: Failure, fetched: &Fetched) -> Failure {
+    failure.of(&match fetched.delivered.len() {
+        0 => "the fetch ended before it delivered a mail".to_owned(),
+        1 => "the fetch ended early; it delivered one mail".to_owned(),
+        n => format!("the fetch ended early; it delivered {n} mails"),
+    })
 }
 
 /// What reading takes, for as long as the home is open.
@@ -111,23 +156,35 @@ struct Session<'a> {
     entrance: Arc<Entrance>,
     maildir: Maildir,
     args: &'a FetchArgs,
+    interruption: &'a Interruption,
     _alone: VaultLock,
 }
 
 impl<'a> Session<'a> {
-    async fn start(home: &'a Home, args: &'a FetchArgs, verbose: bool) -> Result<Self, Failure> {
-        let alone = alone(home).await?;
+    async fn start(
+        home: &'a Home,
+        args: &'a FetchArgs,
+        verbose: bool,
+        interruption: &'a Interruption,
+    ) -> Result<Self, Failure> {
+        let alone = interruption.unless(alone(home)).await??;
         let network = home.network().network().map_err(crate::home::HomeError::from)?;
         let default = || Home::default_maildir(home.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let underlay = underlay(home.directory(), args.underlay, &progress).await;
-        let underlay = underlay.map_err(|failure| {
+        let reached = underlay(home.directory(), args.underlay, &progress);
+        let reached = interruption.unless(reached).await.and_then(|reached| reached);
+        let underlay = reached.map_err(|failure| {
             progress.finish();
             failure.of("your mail cannot be fetched")
         })?;
         let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
-        Ok(Self { home, network, progress, entrance, maildir, args, _alone: alone })
+        Ok(Self { home, network, progress, entrance, maildir, args, interruption, _alone: alone })
+    }
+
+    /// Does some work, unless a signal ends it or what its links go over is lost.
+    async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        self.interruption.unless(unless_lost(self.entrance.underlay(), work)).await?
     }
 
     /// One account, with a certificate that lasts for a while.
@@ -146,7 +203,8 @@ impl<'a> Session<'a> {
     /// Closes it; where something was read, more of the network is got to know.
     async fn end(self, has_read: bool) -> Result<(), Failure> {
         if has_read && self.args.scheme.wants_entrances(self.args.direct) {
-            self.entrance.widen().await;
+            // All was read: whoever ends this here misses nothing.
+            let _ = self.interruption.unless(self.entrance.widen()).await;
         }
         self.progress.finish();
         self.home.remember(&self.entrance);
@@ -170,7 +228,7 @@ impl<'a> Session<'a> {
                 let scheme = prepare_scheme(choice, vault, entrance).await?;
                 fetch_anonymously(&scheme, entrance, account.address()).await
             };
-            match unless_lost(entrance.underlay(), look).await? {
+            match self.unless_ended(look).await? {
                 Ok(_) => {
                     answers.adopt(number, &account)?;
                     (found, misses) = (found + 1, 0);
@@ -220,8 +278,10 @@ impl<'a> Session<'a> {
                 let apart = prepare_scheme(self.args.scheme.choice(), vault, &entrance).await?;
                 publish_anonymously(apart, &entrance, &certificate).await
             };
-            let published = unless_lost(entrance.underlay(), publishing).await;
-            if let Err(failure) = published.and_then(|published| Ok(published?)) {
+            let published = self.unless_ended(publishing).await;
+            if let Err(failure) = published.and_then(|published| Ok(published?))
+                && self.interruption.check().is_ok()
+            {
                 let cause = failure.cause;
                 tell(format!("warning: your certificate could not be checked: {cause}"));
             }
@@ -239,10 +299,10 @@ impl<'a> Session<'a> {
     ) -> Result<(), Failure> {
         let (vault, entrance) = (self.home.vault(), &self.entrance);
         let route: Box<dyn Route> = if is_direct {
-            Box::new(DirectRoute::new(Arc::clone(entrance))?)
+            Box::new(DirectRoute::new(Arc::clone(entrance)).map_err(reading)?)
         } else {
             let prepared = prepare_scheme(self.args.scheme.choice(), vault, entrance);
-            let scheme = unless_lost(entrance.underlay(), prepared).await?.map_err(reading)?;
+            let scheme = self.unless_ended(prepared).await?.map_err(reading)?;
             Box::new(AnonymousRoute::new(scheme, entrance))
         };
         let certificate = certificate.clone();
@@ -253,7 +313,7 @@ impl<'a> Session<'a> {
                 self.progress.step(&format!("{tried} of {all} announced mails were tried"));
             }
         });
-        unless_lost(entrance.underlay(), reader.fetch(fetched)).await?.map_err(reading)
+        self.unless_ended(reader.fetch(fetched)).await?.map_err(reading)
     }
 }
 

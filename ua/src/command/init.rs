@@ -12,7 +12,7 @@ use anon::{
 use clap::Args;
 use node::now;
 
-use super::{read_file, scheme::SchemeArgs, write_file};
+use super::{interruption::Interruption, read_file, scheme::SchemeArgs, write_file};
 use crate::{
     account::Account,
     certificates::{publish, publish_anonymously},
@@ -57,6 +57,10 @@ pub struct InitArgs {
     underlay: UnderlayArgs,
 }
 
+/// What an interrupted publishing leaves, and how to go on.
+const UNPUBLISHED: &str = "your address is made, but its certificate is not published yet";
+const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
+
 /// Runs `cutout init`.
 ///
 /// # Errors
@@ -77,12 +81,13 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
-    let underlay = match underlay(home.directory(), args.underlay, &progress).await {
+    let interruption = Interruption::take_hold(ADVICE)?;
+    let reached = underlay(home.directory(), args.underlay, &progress);
+    let underlay = match interruption.unless(reached).await.and_then(|reached| reached) {
         Ok(underlay) => underlay,
         Err(failure) => {
             progress.finish();
-            let what = "your address is made, but its certificate is not published yet";
-            return Err(failure.of(what));
+            return Err(failure.of(UNPUBLISHED));
         }
     };
     let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
@@ -96,9 +101,11 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
         let scheme = prepare_scheme(choice, home.vault(), &entrance).await?;
         Ok::<_, Failure>(publish_anonymously(scheme, &entrance, &certificate).await?)
     };
-    let published = unless_lost(entrance.underlay(), publishing).await.and_then(|done| done);
+    let publishing = async { unless_lost(entrance.underlay(), publishing).await? };
+    let published = interruption.unless(publishing).await.and_then(|done| done);
     if wants_entrances && published.is_ok() {
-        entrance.widen().await;
+        // It is published: whoever ends this here misses nothing.
+        let _ = interruption.unless(entrance.widen()).await;
     }
     progress.finish();
     match published {
@@ -106,11 +113,8 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
             home.remember(&entrance);
             tell("Your certificate is published: others can write to you now.");
         }
-        Err(failure) if entrance.underlay().is_tor() => {
-            let remedy = "run `cutout fetch` later: it publishes the certificate";
-            let failure =
-                failure.of("your address is made, but its certificate is not published yet");
-            return Err(Failure { remedy: remedy.to_owned(), ..failure });
+        Err(failure) if entrance.underlay().is_tor() || interruption.check().is_err() => {
+            return Err(Failure { remedy: ADVICE.to_owned(), ..failure.of(UNPUBLISHED) });
         }
         Err(failure) => {
             let cause = failure.cause;

@@ -7,7 +7,11 @@ use clap::{Args, Subcommand};
 use comfy_table::presets::NOTHING;
 use node::now;
 
-use super::{scheme::SchemeArgs, send::report};
+use super::{
+    interruption::Interruption,
+    scheme::SchemeArgs,
+    send::{ADVICE, report},
+};
 use crate::{
     account::Account,
     command::Global,
@@ -153,11 +157,17 @@ async fn retry(
     incomplete: Result<(), Failure>,
 ) -> Result<(), Failure> {
     let account = Account::read(home.vault())?;
+    let interruption = Interruption::take_hold(ADVICE)?;
     let mut last: Option<Failure> = None;
     // Ways of sending, direct or not, by which nobody is reached now.
     let mut closed = BTreeSet::new();
     for id in ids {
-        let retry = Retry { global, args, home, account: &account, id: &id };
+        // The others wait as they did.
+        if interruption.check().is_err() {
+            break;
+        }
+        let (account, interruption) = (&account, &interruption);
+        let retry = Retry { global, args, home, account, interruption, id: &id };
         let Err(failure) = retry.run(&mut closed).await else { continue };
         // That a file is damaged is what its owner must know, and says it last.
         let is_damage = last.as_ref().is_some_and(|last| matches!(last.code, 74 | 78));
@@ -174,7 +184,7 @@ async fn retry(
             }
             Err(damaged)
         }
-        Ok(()) => last.map_or(Ok(()), Err),
+        Ok(()) => last.map_or_else(|| interruption.check(), Err),
     }
 }
 
@@ -184,6 +194,7 @@ struct Retry<'a> {
     args: &'a OutboxArgs,
     home: &'a Home,
     account: &'a Account,
+    interruption: &'a Interruption,
     id: &'a str,
 }
 
@@ -227,7 +238,8 @@ impl Retry<'_> {
         let (home, args) = (self.home, self.args);
         let step = format!("delivering {}", self.id);
         let progress = Arc::new(Progress::start(&step, self.global.verbose > 0));
-        let underlay = match underlay(home.directory(), args.underlay, &progress).await {
+        let reached = underlay(home.directory(), args.underlay, &progress);
+        let underlay = match self.interruption.unless(reached).await.and_then(|reached| reached) {
             Ok(underlay) => underlay,
             Err(failure) => {
                 progress.finish();
@@ -247,7 +259,8 @@ impl Retry<'_> {
             };
             Ok::<_, Failure>(sender.deliver_claimed(claim).await?)
         };
-        let outcome = unless_lost(entrance.underlay(), attempt).await;
+        let attempt = unless_lost(entrance.underlay(), attempt);
+        let outcome = self.interruption.unless(attempt).await.and_then(|done| done);
         progress.finish();
         home.remember(&entrance);
         match outcome {

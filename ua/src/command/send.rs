@@ -5,6 +5,7 @@ use std::{
     io::{IsTerminal as _, Read as _},
     os::fd::AsFd as _,
     path::PathBuf,
+    pin::pin,
     sync::Arc,
 };
 
@@ -12,7 +13,7 @@ use anon::{certificate::Address, mail::BODY_MAX, request::MAX_DELETERS};
 use clap::{Args, ValueEnum};
 use node::now;
 
-use super::{read_file, unless_interrupted};
+use super::{interruption::Interruption, read_file};
 use crate::{
     account::{Account, MAX_REPLIES},
     answers::Answers,
@@ -31,6 +32,9 @@ use crate::{
     underlay::{UnderlayArgs, underlay, unless_lost},
     vault::Passphrase,
 };
+
+/// How to go on after an interruption.
+pub(super) const ADVICE: &str = "run `cutout outbox` to go on where this stopped";
 
 /// Header fields that are warned of one by one.
 const MOST_WARNINGS: usize = 30;
@@ -171,22 +175,35 @@ pub(super) async fn run_unlocked(
         let underlay = underlay(home.directory(), args.underlay, &progress).await?;
         Ok::<_, Failure>(Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?))
     };
-    let (input, ahead) = match input {
-        Some(input) => (input, None),
+    let is_typed = input.is_none();
+    let mut entering = pin!(async {
+        let entered = enter().await;
+        let ahead = match &entered {
+            Ok(entrance) if is_typed => build_ahead(choice, &home, entrance, &recipients).await,
+            _ => None,
+        };
+        (entered, ahead)
+    });
+    let mut early = None;
+    let input = match input {
+        Some(input) => input,
         None => {
             progress.hide();
-            let typed = tokio::task::spawn_blocking(|| read_input(None));
-            let entered = enter().await;
-            let scheme = match &entered {
-                Ok(entrance) => build_ahead(choice, &home, entrance, &recipients).await,
-                Err(_) => None,
+            let mut typing = tokio::task::spawn_blocking(|| read_input(None));
+            // Channels are built meanwhile. What was typed is handed in at once, however far they are.
+            let typed = tokio::select! {
+                typed = &mut typing => typed,
+                done = &mut entering => {
+                    early = Some(done);
+                    typing.await
+                }
             };
-            let typed =
-                typed.await.map_err(|error| Failure::new(66, "nothing was read", error, ""));
             progress.show();
-            (typed??, Some((entered, scheme)))
+            typed.map_err(|error| Failure::new(66, "nothing was read", error, ""))??
         }
     };
+    // From here on a signal leaves the mail in the outbox. Until here there is no mail that it could cost.
+    let interruption = Interruption::take_hold(ADVICE)?;
     let account = Account::read(home.vault())?;
     if args.reply_to.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
         let what = "you keep as many addresses for answers as you may";
@@ -239,9 +256,12 @@ pub(super) async fn run_unlocked(
     let claim = claim.ok_or_else(|| Failure::from(AgentError::BeingSent).of(&what))?;
     // Sealed, it is all that is needed: nobody finds it here while it is on its way.
     drop(message);
-    let (entered, ahead) = match ahead {
-        Some(ahead) => ahead,
-        None => (unless_interrupted(enter()).await.and_then(|entered| entered), None),
+    let (entered, ahead) = match early {
+        Some(early) => early,
+        None => match interruption.unless(entering).await {
+            Ok(done) => done,
+            Err(failure) => (Err(failure), None),
+        },
     };
     let attempt = async |entrance: &Arc<Entrance>| {
         if let Some(reply) = &reply {
@@ -268,7 +288,7 @@ pub(super) async fn run_unlocked(
     let outcome = match &entered {
         Ok(entrance) => {
             let attempt = unless_lost(entrance.underlay(), attempt(entrance));
-            unless_interrupted(attempt).await.and_then(|done| done)
+            interruption.unless(attempt).await.and_then(|done| done)
         }
         Err(failure) => Err(failure.clone()),
     };

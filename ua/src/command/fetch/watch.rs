@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{FetchArgs, Session, show};
+use super::{FetchArgs, Session, cut_short, show};
 use crate::{
     account::{Account, OWN},
-    command::Global,
+    command::{Global, interruption::Interruption},
     receive::Fetched,
     session::random_delay,
     terminal::{Failure, tell},
@@ -29,19 +29,20 @@ struct Turn {
     checked: Option<Instant>,
 }
 
+/// How to go on after an interruption.
+const ADVICE: &str = "run `cutout fetch --watch` again: what was not delivered stays in the inbox";
+
 /// Reads until it is interrupted.
 ///
 /// # Errors
-/// [`Failure`] if the home cannot be opened; a reading that fails is told, and comes round again.
+/// [`Failure`]: 130 or 143 if it is interrupted, others if the home cannot be opened; a reading that fails is told, and comes
+/// round again.
 pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
     let passphrase = global.passphrase("Passphrase: ")?;
     drop(global.unlock(&passphrase)?);
     tell(format!("Reading every {seconds} s on average. Ctrl-C ends it."));
-    let work = watch(global, args, Duration::from_secs(seconds), &passphrase);
-    tokio::select! {
-        ended = work => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-    }
+    let interruption = Interruption::take_hold(ADVICE)?;
+    watch(global, args, Duration::from_secs(seconds), &passphrase, &interruption).await
 }
 
 async fn watch(
@@ -49,6 +50,7 @@ async fn watch(
     args: &FetchArgs,
     mean: Duration,
     passphrase: &Passphrase,
+    interruption: &Interruption,
 ) -> Result<(), Failure> {
     let mut turns: BTreeMap<String, Turn> = BTreeMap::new();
     // One's own address at once, so that whoever starts this sees that it works.
@@ -58,23 +60,25 @@ async fn watch(
         let Some((name, next)) = due.map(|(name, turn)| (name.clone(), turn.next)) else {
             return Ok(());
         };
-        tokio::time::sleep_until(next.into()).await;
+        interruption.unless(tokio::time::sleep_until(next.into())).await.map_err(ended)?;
         let home = global.unlock(passphrase)?;
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
             let mut fetched = Fetched::default();
-            let (read, ended) = match Session::start(&home, args, global.verbose > 0).await {
-                Ok(session) => {
-                    let read = session.fetch(&name, check, &mut fetched).await;
-                    let ended = session.end(read.is_ok()).await;
-                    (read, ended)
-                }
-                Err(failure) => (Err(failure), Ok(())),
-            };
+            let (read, ended) =
+                match Session::start(&home, args, global.verbose > 0, interruption).await {
+                    Ok(session) => {
+                        let read = session.fetch(&name, check, &mut fetched).await;
+                        let ended = session.end(read.is_ok()).await;
+                        (read, ended)
+                    }
+                    Err(failure) => (Err(failure), Ok(())),
+                };
             if read.is_ok() || !fetched.delivered.is_empty() {
                 show(&fetched, args.json)?;
             }
+            interruption.check().map_err(|failure| cut_short(failure, &fetched))?;
             match read {
                 Ok(()) if check => turn.checked = Some(Instant::now()),
                 Ok(()) => {}
@@ -87,4 +91,9 @@ async fn watch(
             turns.entry(name).or_insert_with(fresh);
         }
     }
+}
+
+/// An interruption as that of a watch that waits for its next reading.
+fn ended(failure: Failure) -> Failure {
+    failure.of("your mail is no longer watched")
 }
