@@ -184,6 +184,7 @@ mod tests {
         let id = NetworkId::derive("demo.alt", Some(&authority.verify_key()));
         let revoked = Revoked { nodes: [NodeId([4; 32])].into(), ..Revoked::default() };
         let list = UnverifiedRevocationList::issue(&authority, &id, 3, Time(9), &revoked);
+        assert_eq!(list.number(), 3);
         assert_eq!(list.clone().verify(&id, &authority.verify_key()), Ok(revoked));
         let other = NetworkId::derive("other.alt", Some(&authority.verify_key()));
         assert!(list.clone().verify(&other, &authority.verify_key()).is_err());

@@ -245,7 +245,14 @@ mod tests {
     fn whoever_heard_of_nothing_may_serve_after_all() {
         let mut served = Served::default();
         assert!(served.reserve(1, 9) && !served.reserve(1, 9));
+        // Behind guard 0 there are 1, 2 and 3, and a path needs all of them.
+        let avoid: BTreeSet<u8> = (4..16).collect();
+        let draw = |served: &Served<u8>| {
+            served.draw(&Nodes(16), &0, 1, &avoid, &mut rand::rng()).is_some()
+        };
+        assert!(!draw(&served));
         served.release(&1);
+        assert!(draw(&served));
         served.release(&2);
         assert!(served.reserve(1, 9) && served.reserve(2, 9));
         // One time of three is taken back, and no more.
