@@ -168,7 +168,8 @@ async fn an_old_key_reads_and_deletes_nothing_at_nodes_that_have_the_list() {
         assert_eq!(old.acknowledge(node, &[[7; 32]]).await, Response::Acknowledged(0));
         holding.extend((!listed.is_empty()).then_some((index, listed)));
     }
-    assert_eq!(holding.len(), 3, "the mail lies at its three nodes");
+    // A send is done with a quorum of its three nodes.
+    assert!(holding.len() >= 2, "the mail lies at {} nodes", holding.len());
 
     hand_out(&authority, &file);
     for index in 0..5 {
