@@ -9,6 +9,8 @@ stays as it is and, if it survived, the tests do too.
     tests/mutants/run.py anon                  all mutants of anon
     tests/mutants/run.py rest                  300 of what decides in node and ua, drawn with the seed in SCOPES
     tests/mutants/run.py anon --count 40 --seed 5 --gate   a bounded sample; exits 1 if an unlisted one survives
+    tests/mutants/run.py rest --files 'node/src/garbage' --scenarios 'garbage::'
+                                               the survivors in these files once more, with scenarios over processes
     tests/mutants/run.py changed --base REV    those of the lines that changed since REV, at most --count of them
 
 Outcomes are written to tests/mutants/SCOPE.tsv: outcome, mutant, what tells, hash of its file. The lines before them say
@@ -178,6 +180,16 @@ def outcomes(waiting, packages, told_by):
         yield mutant, *alone.outcome(mutant)
 
 
+def outcomes_over_processes(survivors, packages, pattern):
+    """Tries survivors with the scenarios that fit a pattern; yields each with its outcome and what told."""
+    choices = tree.Choices(survivors, packages, say, scenarios=True)
+    by_name = {mutant["name"]: mutant for mutant in survivors}
+    for name, (outcome, why) in side_by_side(
+        lambda name: choices.outcome_over_processes(name, pattern), sorted(choices.numbers)
+    ):
+        yield by_name[name], outcome, why
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scope", choices=SCOPES)
@@ -186,6 +198,8 @@ def main():
     parser.add_argument("--seed", type=int)
     parser.add_argument("--minutes", type=float, help="stop after so long; the next run goes on from there")
     parser.add_argument("--gate", action="store_true", help="record nothing; fail if an unlisted mutant survives")
+    parser.add_argument("--scenarios", help="try survivors of --files with the scenarios that fit this pattern")
+    parser.add_argument("--files", default="", help="a pattern, with --scenarios")
     args = parser.parse_args()
     if git("status", "--porcelain", "--untracked-files=no"):
         sys.exit("error: uncommitted changes\ncause: mutants are tried at a commit\ntry:   commit first")
@@ -198,9 +212,15 @@ def main():
         drawn = sorted(random.Random(seed).sample(drawn, count), key=lambda mutant: mutant["name"])
     record = Record(HERE / f"{args.scope}.tsv", scope["packages"], not args.gate)
     waiting = [mutant for mutant in drawn if not record.holds(mutant)]
+    if args.scenarios:
+        survivors = set(record.survivors(drawn))
+        waiting = [m for m in drawn if m["name"] in survivors and re.search(args.files, m["file"])]
     say(f"{len(drawn)} mutants, {len(waiting)} to try")
     began = time.monotonic()
-    tried = outcomes(waiting, scope["packages"], record.told_by) if waiting else ()
+    if args.scenarios:
+        tried = outcomes_over_processes(waiting, scope["packages"], args.scenarios)
+    else:
+        tried = outcomes(waiting, scope["packages"], record.told_by) if waiting else ()
     for number, (mutant, outcome, why) in enumerate(tried, 1):
         record.add(mutant, outcome, why)
         say(f"{number}/{len(waiting)} {outcome:9} {mutant['name']}  ({why})")

@@ -24,6 +24,8 @@ PLACE = ROOT / "target" / "mutants"
 BUILD_TIMEOUT = 3600
 # A mutant may make a test run for ever: it has this many seconds, and this many times what the test takes without it.
 TEST_TIMEOUT, TIMES = 20, 10
+# A scenario over processes has this many seconds.
+SCENARIO_TIMEOUT = 300
 # Or take all memory: a test has this much, bytes.
 MEMORY = 8 << 30
 # Tests that run at once, each on a mutant of its own.
@@ -59,10 +61,12 @@ class Cargo:
                 if path not in kept:
                     os.remove(self.path / path)
 
-    def build(self, packages):
-        """Builds the tests of these packages: the test programs, or the errors."""
+    def build(self, packages, scenarios=False):
+        """Builds the tests of these packages, or the scenarios and their program: the test programs, or the errors."""
         # Of node and ua all tests are in the library; by name alone arti would be built with other features.
         scope = ["--package", "anon", "--lib", "--tests"] if packages == ["anon"] else ["--workspace", "--lib"]
+        if scenarios:
+            scope = ["--workspace"]
         # Tests of anon that count ten thousand draws take a tenth of the time where the code is optimized a little.
         quick = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1"} if packages == ["anon"] else {}
         command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", *scope]
@@ -78,6 +82,8 @@ class Cargo:
                 errors.append(said["message"])
         if done.returncode != 0 and not errors:
             raise SystemExit(f"error: cargo fails\n{done.stderr[-4000:]}")
+        if scenarios:
+            return [program for program in programs if program.name == "scenarios"], errors
         return [program for program in programs if program.home.name in packages], errors
 
 
@@ -117,8 +123,8 @@ class Program:
 class Choices:
     """All mutants of some packages that can be, in one build, and which tests reach which of them."""
 
-    def __init__(self, mutants, packages, say):
-        self.packages, self.say = packages, say
+    def __init__(self, mutants, packages, say, scenarios=False):
+        self.packages, self.say, self.scenarios = packages, say, scenarios
         self.unviable, self.alone = set(), {}
         files = collections.defaultdict(list)
         for mutant in mutants:
@@ -147,7 +153,7 @@ class Choices:
             files[f"anon/src/{schemata.MODULE}.rs"] = schemata.runtime(len(self.numbers) + 1).encode()
             files["anon/src/lib.rs"] += f"\npub mod {schemata.MODULE};\n".encode()
             cargo.write(files)
-            programs, errors = cargo.build(self.packages)
+            programs, errors = cargo.build(self.packages, self.scenarios)
             if not errors:
                 return programs
             self.take_out(errors, owners)
@@ -214,6 +220,16 @@ class Choices:
             if not passed:
                 return "timeout" if passed is None else "caught", f"{job[0].name}: {job[1]}"
         return "survived", f"{len(self.reached_by[first])} tests reach it"
+
+    def outcome_over_processes(self, name, pattern):
+        """Runs the scenarios whose name fits, one after another, until one fails."""
+        program = self.programs[0]
+        tests = [test for test in program.tests() if re.search(pattern, test)]
+        for test in tests:
+            passed = program.run([test], SCENARIO_TIMEOUT, MUTANT=str(self.numbers[name]))
+            if not passed:
+                return "timeout" if passed is None else "caught", f"{program.name}: {test}"
+        return "survived", f"{len(tests)} scenarios: {pattern}"
 
     def starts(self):
         return [self.numbers[function.mutants[0]["name"]] for functions in self.functions.values()
