@@ -1,7 +1,8 @@
-"""Copies of the sources in which mutants are built, and their test programs.
+"""A copy of the sources in which mutants are built, and their test programs.
 
-The copies lie in target/mutants: `choices` has all mutants in one build, `plain` one at a time. Only files that differ
-are written, so cargo builds anew what changed.
+It lies in target/mutants, and has all mutants at once, or one at a time. Only files that differ are written, so cargo builds
+anew what changed. There is one copy: cargo takes what was built of a second one, in the same target directory, for this
+one's.
 """
 
 import collections
@@ -42,10 +43,10 @@ def sources():
 
 
 class Cargo:
-    """One copy of the sources, and what cargo says of it."""
+    """The copy of the sources, and what cargo says of it."""
 
-    def __init__(self, name):
-        self.path = PLACE / name
+    def __init__(self):
+        self.path = PLACE / "tree"
         self.environment = dict(os.environ, CARGO_TARGET_DIR=str(PLACE / "build"), CARGO_INCREMENTAL="1")
 
     def write(self, files):
@@ -143,7 +144,7 @@ class Choices:
 
     def build(self):
         """Builds; takes out what does not compile, until the rest does."""
-        cargo = Cargo("choices")
+        cargo = Cargo()
         while True:
             self.numbers = self.numbered()
             files, owners = sources(), {}
@@ -240,7 +241,7 @@ class Alone:
     """Mutants that are built one at a time."""
 
     def __init__(self):
-        self.cargo, self.files = Cargo("plain"), sources()
+        self.cargo, self.files = Cargo(), sources()
 
     def outcome(self, mutant):
         path, package = mutant["file"], mutant["file"].split("/", 1)[0]
