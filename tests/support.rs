@@ -143,6 +143,19 @@ impl User {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Sends what waits in the outbox, with some patience, until nothing does.
+    pub async fn deliver(&self) {
+        for _ in 0..6 {
+            let output = self.run(["outbox"]).await;
+            println!("outbox: {:?} {}", output.status.code(), text(&output.stderr).trim());
+            if self.outbox().await.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        panic!("the mail still waits");
+    }
+
     /// What waits in the outbox: one report a mail.
     pub async fn outbox(&self) -> Vec<serde_json::Value> {
         let output = self.run(["outbox", "--list", "--json"]).await;

@@ -89,7 +89,7 @@ async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
     ground.tor.resume().await.unwrap();
     std::fs::write(alice.home.join("config.toml"), &config).unwrap();
     let watch = ground.watch();
-    deliver(&alice).await;
+    alice.deliver().await;
     assert!(watch.end().is_subset(&ground.relays()));
     let fetched = bob.fetch().await;
     let subjects: Vec<_> = fetched["delivered"]
@@ -100,19 +100,6 @@ async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
         .collect();
     assert_eq!((subjects.len(), &fetched["repeated"]), (4, &json!(0)), "{fetched}");
     assert_eq!(subjects.iter().filter(|subject| *subject == "killed").count(), 1);
-}
-
-/// Tries until nothing waits.
-async fn deliver(user: &User) {
-    for _ in 0..6 {
-        let output = user.run(["outbox"]).await;
-        println!("outbox: {:?} {}", output.status.code(), text(&output.stderr).trim());
-        if user.outbox().await.is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-    panic!("the mail still waits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +134,7 @@ async fn tor_that_dies_in_the_middle_of_a_mail_costs_no_mail_and_makes_none_twic
     assert!(told.contains("cause: Tor cannot be reached"), "{told}");
     ground.tor.resume().await.unwrap();
     std::fs::write(alice.home.join("config.toml"), &config).unwrap();
-    deliver(&alice).await;
+    alice.deliver().await;
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");
     assert_eq!(fetched["repeated"], json!(0));

@@ -41,8 +41,8 @@ pub enum ClusterError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// A node did not say what it should in time.
-    #[error("node {0} does not come up")]
-    NotReady(usize),
+    #[error("node {0} does not come up\n{1}")]
+    NotReady(usize, String),
     /// The network file cannot be written.
     #[error("{0}")]
     Toml(#[from] toml::ser::Error),
@@ -240,12 +240,12 @@ impl Cluster {
         let log = std::fs::File::create(node.directory.join("log"))?;
         command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let stdout = child.stdout.take().ok_or(ClusterError::NotReady(index))?;
+        let stdout = child.stdout.take().ok_or(ClusterError::NotReady(index, String::new()))?;
         node.process = Some((child, BufReader::new(stdout).lines()));
-        let event = next_event(node, "listening").await.ok_or(ClusterError::NotReady(index))?;
+        let event = next_event(node, "listening").await.ok_or_else(|| not_ready(index, node))?;
         let address = event.get("address").and_then(|a| a.as_str()).and_then(|a| a.parse().ok());
-        let address: Multiaddr = address.ok_or(ClusterError::NotReady(index))?;
-        node.id = node_of(&address).ok_or(ClusterError::NotReady(index))?;
+        let address: Multiaddr = address.ok_or(ClusterError::NotReady(index, String::new()))?;
+        node.id = node_of(&address).ok_or(ClusterError::NotReady(index, String::new()))?;
         node.address = address;
         Ok(())
     }
@@ -255,8 +255,8 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::NotReady`].
     async fn await_event(&mut self, index: usize, name: &str) -> Result<(), ClusterError> {
-        let node = self.nodes.get_mut(index).ok_or(ClusterError::NotReady(index))?;
-        next_event(node, name).await.map(|_| ()).ok_or(ClusterError::NotReady(index))
+        let node = self.nodes.get_mut(index).ok_or(ClusterError::NotReady(index, String::new()))?;
+        next_event(node, name).await.map(|_| ()).ok_or_else(|| not_ready(index, node))
     }
 
     /// Kills a node with SIGKILL and waits until it is gone.
@@ -279,7 +279,7 @@ impl Cluster {
     /// [`ClusterError`].
     pub async fn restart(&mut self, index: usize) -> Result<(), ClusterError> {
         if index >= self.nodes.len() {
-            return Err(ClusterError::NotReady(index));
+            return Err(ClusterError::NotReady(index, String::new()));
         }
         let mut node = self.nodes.remove(index);
         let is_alone = self.nodes.iter().all(|other| other.process.is_none());
@@ -315,9 +315,11 @@ impl Cluster {
         let mut sums = (0, 0);
         for (index, node) in self.nodes.iter_mut().enumerate() {
             let Some((child, _)) = node.process.as_mut() else { continue };
-            let stdin = child.stdin.as_mut().ok_or(ClusterError::NotReady(index))?;
+            let stdin = child.stdin.as_mut().ok_or(ClusterError::NotReady(index, String::new()))?;
             stdin.write_all(b"\n").await?;
-            let event = next_event(node, "counters").await.ok_or(ClusterError::NotReady(index))?;
+            let event = next_event(node, "counters")
+                .await
+                .ok_or(ClusterError::NotReady(index, String::new()))?;
             let count = |name| event.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
             sums = (sums.0 + count("kademlia_requests"), sums.1 + count("lookups"));
         }
@@ -388,6 +390,12 @@ pub async fn serve(running: Running) -> Result<(), Failure> {
     }
     running.shutdown().await;
     Ok(())
+}
+
+/// What to say of a node that does not come up: its log.
+fn not_ready(index: usize, node: &ClusterNode) -> ClusterError {
+    let log = std::fs::read_to_string(node.directory.join("log")).unwrap_or_default();
+    ClusterError::NotReady(index, log)
 }
 
 async fn next_event(node: &mut ClusterNode, name: &str) -> Option<serde_json::Value> {

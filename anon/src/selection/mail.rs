@@ -141,7 +141,8 @@ impl<Id: Copy + Ord> Served<Id> {
 }
 
 /// The guard that serves: the first of `guards`, unless it is in `avoid`, the nodes near what the path is for, or
-/// stalled; on the last attempt the next one. Where all are near, the first serves all the same.
+/// stalled; on the last attempt the next one. Where there is none but near and stalled ones, a near one serves: whoever
+/// is gone keeps no mail waiting.
 pub fn serving_guard<'a, N, Id: Ord>(
     guards: &'a [N],
     id: impl Fn(&N) -> Id,
@@ -149,11 +150,11 @@ pub fn serving_guard<'a, N, Id: Ord>(
     is_stalled: impl Fn(&Id) -> bool,
     is_last: bool,
 ) -> Option<&'a N> {
-    let fit = guards.iter().filter(|guard| !avoid.contains(&id(guard)));
-    let (stalled, going): (Vec<_>, Vec<_>) = fit.partition(|guard| is_stalled(&id(guard)));
-    let in_order = || going.iter().chain(&stalled).copied();
-    let first = in_order().next().or_else(|| guards.first())?;
-    if is_last { in_order().nth(1).or(Some(first)) } else { Some(first) }
+    let is_near = |guard: &N| avoid.contains(&id(guard));
+    let mut order: Vec<&N> = guards.iter().collect();
+    order.sort_by_key(|guard| (is_stalled(&id(guard)), is_near(guard)));
+    let next = order.iter().filter(|guard| is_last && !is_near(guard)).nth(1);
+    next.or_else(|| order.first()).copied()
 }
 
 #[cfg(test)]
@@ -274,9 +275,13 @@ mod tests {
             (&[], &[1, 3], 2, 1),
             (&[2], &[1], 3, 1),
             (&[1, 2], &[], 3, 3),
-            (&[1, 2], &[3], 3, 3),
+            // A near one before one that is gone.
+            (&[1, 2], &[3], 1, 1),
+            (&[2], &[1, 3], 2, 3),
             // All are near: the first one all the same.
             (&[1, 2, 3], &[], 1, 1),
+            (&[1, 2, 3], &[1], 2, 2),
+            (&[1, 2, 3], &[1, 2, 3], 1, 1),
         ] {
             assert_eq!(serving(avoid, stalled, false), Some(first), "{avoid:?} {stalled:?}");
             assert_eq!(serving(avoid, stalled, true), Some(last), "{avoid:?} {stalled:?}, last");

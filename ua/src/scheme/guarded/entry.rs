@@ -46,8 +46,8 @@ impl GuardedScheme {
     }
 
     /// The guard that serves: the first, unless it is near what the channel is for, or channel after channel broke
-    /// behind it while this mail was sent; on the last attempt the spare. In a network so small that both are near,
-    /// the first serves all the same.
+    /// behind it while this mail was sent; on the last attempt the spare. In a network so small that both are near, or
+    /// one is and the other is gone, a near one serves all the same.
     pub(super) fn guard(
         &self,
         attempt: usize,
@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(serves(&scheme, 0, &[]), guard, "a lie behind it is not the guard's");
         scheme.note(guard, Err(&broke));
         assert_eq!(serves(&scheme, 0, &[]), spare);
+        assert_eq!(serves(&scheme, 0, &[spare]), spare, "near, and the guard is gone");
     }
 
     #[test]
