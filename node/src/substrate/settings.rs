@@ -73,6 +73,19 @@ mod tests {
     }
 
     #[test]
+    fn kademlia_keeps_nothing_for_anybody() {
+        use kad::store::{Error, RecordStore as _};
+
+        let protocol = StreamProtocol::new("/cutout/kad/1");
+        let mut kademlia = kademlia(PeerId::random(), protocol, 1);
+        let record = kad::Record::new(vec![7], vec![7]);
+        let provider = kad::ProviderRecord::new(vec![7], PeerId::random(), Vec::new());
+        assert!(matches!(kademlia.store_mut().put(record), Err(Error::MaxRecords)));
+        let provided = kademlia.store_mut().add_provider(provider);
+        assert!(matches!(provided, Err(Error::MaxProvidedKeys)));
+    }
+
+    #[test]
     fn a_quarter_of_the_connections_is_for_those_that_a_node_makes_itself() {
         let inbound =
             |connections| inbound_connections(&Limits { connections, ..Limits::default() });
