@@ -148,9 +148,7 @@ async fn next_request(
     let mut held = Vec::new();
     let mut begun: Option<Instant> = None;
     loop {
-        let patience = begun.map_or(context.idle, |begun| {
-            (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(begun.elapsed()).min(context.idle)
-        });
+        let patience = patience(begun.map(|begun| begun.elapsed()), context.idle);
         let cell = tokio::time::timeout(patience, reader.read());
         let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
         let more = context.budget.wait(caller, CELL_UNITS, HANDSHAKE_TIMEOUT).await;
@@ -164,6 +162,12 @@ async fn next_request(
             (held, begun) = (Vec::new(), None);
         }
     }
+}
+
+/// How long the next cell may take: as long as a channel may be silent, and what is left to a request that began so
+/// long ago.
+fn patience(begun: Option<Duration>, idle: Duration) -> Duration {
+    begun.map_or(idle, |ago| (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(ago).min(idle))
 }
 
 async fn answer(
@@ -299,6 +303,17 @@ mod tests {
 
     use super::*;
     use crate::{NetworkFile, Node, NodeConfig};
+
+    #[test]
+    fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()
+     {
+        let left = |begun: Option<u64>, idle| {
+            patience(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
+        };
+        assert_eq!([left(None, 120), left(None, 20)], [120, 20]);
+        assert_eq!([0, 10, 59, 60, 99].map(|ago| left(Some(ago), 120)), [60, 50, 1, 0, 0]);
+        assert_eq!([0, 39, 41].map(|ago| left(Some(ago), 20)), [20, 20, 19]);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_no_handshake_drives_out_none_that_is_remembered() {

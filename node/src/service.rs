@@ -134,3 +134,39 @@ impl Service for StandardService {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::{position::Key, request::Targets};
+
+    use super::*;
+    use crate::{NetworkFile, Node, NodeConfig};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn some_requests_are_answered_directly_alone_and_errands_through_a_channel_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = NetworkFile::parse("name = 'service.alt'\nk = 1\n").unwrap();
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+        let config = NodeConfig { listen, ..NodeConfig::default() };
+        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
+        let peer = Peer { id: libp2p::PeerId::random(), address };
+        let fetch = Request::Fetch { key: Key([7; 32]) };
+        let targets = Targets::Nodes(vec![node.id()]);
+        // Which of the two ways a request may come.
+        for (request, direct, channel) in [
+            (Request::Time, true, false),
+            (Request::Roster { pieces: Vec::new() }, true, false),
+            (Request::RosterEntries { wanted: Vec::new() }, true, false),
+            (Request::Perform { targets, request: Box::new(fetch.clone()) }, false, true),
+            (Request::PerformEach(Vec::new()), false, true),
+            (fetch, true, true),
+            (Request::Certificate, true, true),
+        ] {
+            for (via, is_answered) in [(Via::Direct, direct), (Via::Channel, channel)] {
+                let response = node.service().handle(&peer, via, request.clone()).await;
+                assert_eq!(response != Response::Refused, is_answered, "{via:?} {request:?}");
+            }
+        }
+    }
+}

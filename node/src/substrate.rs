@@ -3,7 +3,10 @@
 //! Kademlia finds nodes here and nothing else: it stores no records. Its settings are those under which silent
 //! or lying nodes cost a lookup 1.5 seconds each at most.
 
+mod listening;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -32,7 +35,7 @@ use crate::{
     identity::Identity,
     link::{
         Callers, Carriage, Door, Inbound, LinkError, Links, Strangers, Streams, build_swarm,
-        is_dialable, only_listener, stream_protocol,
+        is_dialable, stream_protocol,
     },
     shares::{Caller, Range, Shares},
 };
@@ -245,31 +248,7 @@ impl SubstrateLoop {
     /// # Errors
     /// [`LinkError::AddressInUse`] if somebody else listens at one of them, be it another node of the same user.
     pub(crate) async fn listen(&mut self, at: &[Multiaddr]) -> Result<Vec<Multiaddr>, LinkError> {
-        let mut waiting = 0_usize;
-        let mut alone = Vec::new();
-        for address in at {
-            alone.push(only_listener(address).map_err(|error| match error.kind() {
-                std::io::ErrorKind::AddrInUse => LinkError::AddressInUse(address.clone()),
-                _ => error.into(),
-            })?);
-            self.swarm
-                .listen_on(address.clone())
-                .map_err(|error| std::io::Error::other(error.to_string()))?;
-            waiting += 1;
-        }
-        let mut bound = Vec::new();
-        while waiting > 0 {
-            match self.swarm.select_next_some().await {
-                SwarmEvent::NewListenAddr { address, .. } => {
-                    bound.push(address);
-                    waiting -= 1;
-                }
-                SwarmEvent::ListenerClosed { reason: Err(error), .. } => return Err(error.into()),
-                SwarmEvent::ListenerError { error, .. } => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(bound)
+        listening::listen(&mut self.swarm, at).await
     }
 
     /// Tells other nodes to dial these addresses.

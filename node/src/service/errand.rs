@@ -245,6 +245,18 @@ mod tests {
         assert!(matches!(performed(&one).await, Response::Performed { .. }));
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_that_is_itself_a_target_answers_as_the_others_do() {
+        let (here, _here) = node(|node| node).await;
+        let answer = Answer { node: here.id(), response: Some(Response::NotFound) };
+        let key = Key([7; 32]);
+        for targets in [Targets::Nodes(vec![here.id()]), Targets::Closest { key, count: 1 }] {
+            let performed = here.service().perform(&peer(), targets, FETCH).await;
+            let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
+            assert_eq!(answers, std::slice::from_ref(&answer));
+        }
+    }
+
     /// Counts what it is asked to fetch.
     struct Counting(Arc<StandardService>, Arc<AtomicUsize>);
 

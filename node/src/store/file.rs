@@ -86,16 +86,20 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing),
         Err(cause) => return Err(StoreError::Io(cause.kind())),
     }
-    let verified = || {
+    with_reserve(path, || {
         guarded(|| {
             let database = builder().open(path)?;
             check(&database)?;
             Ok(database)
         })
-    };
-    match verified() {
-        Err(FULL) if space::release(path) => verified(),
-        opened => opened,
+    })
+}
+
+/// Does `work` on the store at `path`, and where the disk is too full for it once more, without the reserve.
+fn with_reserve<T>(path: &Path, work: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match work() {
+        Err(FULL) if space::release(path) => work(),
+        done => done,
     }
 }
 
@@ -164,4 +168,32 @@ fn check(database: &Database) -> Result<(), StoreError> {
 /// [`StoreError::Io`].
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     durable::sync_folder(path).map_err(|cause| StoreError::Io(cause.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_costs_the_reserve_and_without_one_nothing_is_tried_again() {
+        let other = StoreError::Io(io::ErrorKind::Other);
+        for (fault, is_reserved, tried) in
+            [(FULL, true, 2), (FULL, false, 1), (other, true, 1), (other, false, 1)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let reserve = folder.path().join("store.reserve");
+            if is_reserved {
+                fs::write(&reserve, b"reserve").unwrap();
+            }
+            let times = Cell::new(0);
+            let done: Result<(), _> = with_reserve(&folder.path().join("store"), || {
+                times.set(times.get() + 1);
+                assert_eq!(reserve.exists(), is_reserved && times.get() == 1);
+                Err(fault)
+            });
+            assert_eq!((done, times.get()), (Err(fault), tried), "{is_reserved}");
+        }
+    }
 }

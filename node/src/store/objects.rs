@@ -281,6 +281,54 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn delete_permissions_may_take_all_of_their_space_and_no_byte_more() {
+        let (_folder, store) = temporary(limits());
+        // Each counts for four bytes beside its own.
+        let [most, over] = [0, 1].map(|more| vec![7; 65_536 - 4 + more]);
+        let stored = store.store([1; 32], object(1, 9, &[&most]), false).await;
+        assert_eq!(stored, Ok(Stored::New));
+        assert_eq!(store.fetch([1; 32]).await.unwrap().unwrap().deleters, [most]);
+        let refused = store.store([2; 32], object(2, 9, &[&over]), false).await;
+        assert_eq!(refused, Err(StoreError::TooLarge { size: 65_537, limit: 65_536 }));
+    }
+
+    #[test]
+    fn no_repetition_moves_an_expiry_where_the_space_is_for_deletions() {
+        let limits = super::super::StoreLimits { extension: 1_000, ..limits() };
+        let deleters = [b"bob".to_vec()].into();
+        let row = |expiry| ObjectRow {
+            kind: ObjectKind::Body,
+            digest: [1; 32],
+            expiry,
+            latest: 2_000,
+            permissions: permissions(&deleters),
+            size: 9,
+            deleters: deleters.clone(),
+        };
+        // The disk has room for one row, or for one byte less.
+        for (room, held) in [(LEAST - 1, 1_000), (LEAST, 1_500)] {
+            let folder = tempfile::tempdir().unwrap();
+            let database = super::super::file::create(&folder.path().join("store")).unwrap();
+            let store = |room, expiry| {
+                let txn = database.begin_write().unwrap();
+                let mut group = Group::open(&txn, &limits, |_| room).unwrap();
+                let write = StoreObject {
+                    key: [1; 32],
+                    object: row(expiry),
+                    bytes: vec![7; 9],
+                    replace: false,
+                };
+                let stored = write.apply(&mut group);
+                group.finish().unwrap();
+                txn.commit().unwrap();
+                stored
+            };
+            assert_eq!(store(u64::MAX, 1_000), Ok(Stored::New));
+            assert_eq!(store(room, 1_500), Ok(Stored::AlreadyHeld { expiry: held }), "{room}");
+        }
+    }
+
+    #[tokio::test]
     async fn another_object_conflicts_unless_it_replaces() {
         let (_folder, store) = temporary(limits());
         let key = [1; 32];

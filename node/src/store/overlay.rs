@@ -196,3 +196,95 @@ impl StorageBackend for Overlay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{RngExt as _, SeedableRng as _};
+    use std::fs::OpenOptions;
+    use std::ops::Bound::Unbounded;
+    use std::path::Path;
+
+    const SEED: u64 = 12;
+
+    fn opened(path: &Path) -> File {
+        OpenOptions::new().read(true).write(true).open(path).unwrap()
+    }
+
+    /// Bytes that tell where they are from.
+    fn noise(rng: &mut StdRng, length: usize) -> Vec<u8> {
+        (0..length).map(|_| rng.random_range(1..=255)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_the_file_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut rng = StdRng::seed_from_u64(SEED);
+        // It ends amid a page.
+        let beneath = noise(&mut rng, 5 * PAGE + 1_000);
+        std::fs::write(&path, &beneath).unwrap();
+        let overlay = Overlay::new(opened(&path), Locks::Taken).unwrap();
+        let mut expected = beneath.clone();
+        for step in 0..2_000 {
+            let at = rng.random_range(0..=expected.len() + 100);
+            let length = rng.random_range(1..=2 * PAGE);
+            match rng.random_range(0..20) {
+                // Now shorter, now longer, by whole pages as redb does it; what comes anew is zero.
+                0 => {
+                    let length = PAGE * rng.random_range(1..9);
+                    overlay.set_len(to_u64(length)).unwrap();
+                    expected.resize(length, 0);
+                }
+                1..8 => {
+                    let data = noise(&mut rng, length);
+                    overlay.write(to_u64(at), &data).unwrap();
+                    expected.resize(expected.len().max(at + length), 0);
+                    expected[at..at + length].copy_from_slice(&data);
+                }
+                _ => {
+                    let mut read = vec![7; length];
+                    let outcome = overlay.read(to_u64(at), &mut read);
+                    match expected.get(at..at + length) {
+                        Some(bytes) => assert!(outcome.is_ok() && read == bytes, "step {step}"),
+                        None => assert!(outcome.is_err(), "step {step}: beyond the end"),
+                    }
+                }
+            }
+            assert_eq!(overlay.len().unwrap(), to_u64(expected.len()), "step {step}");
+        }
+        assert!(std::fs::read(&path).unwrap() == beneath);
+    }
+
+    #[test]
+    fn locks_are_the_files_or_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"a store").unwrap();
+        let holder = FileBackend::new(opened(&path)).unwrap();
+        let over = |locks| Overlay::new(opened(&path), locks).unwrap();
+        let (taken, left) = (over(Locks::Taken), over(Locks::Left));
+        assert!(holder.try_lock_range(Unbounded, Unbounded).unwrap());
+        assert!(taken.query_lock_range(Unbounded, Unbounded).unwrap(), "somebody has it");
+        assert!(!taken.try_lock_range(Unbounded, Unbounded).unwrap());
+        assert!(!taken.try_lock_shared_range(Unbounded, Unbounded).unwrap());
+        // Who leaves the locks alone sees none, and is stopped by none.
+        assert!(!left.query_lock_range(Unbounded, Unbounded).unwrap());
+        assert!(left.try_lock_range(Unbounded, Unbounded).unwrap());
+        assert!(left.try_lock_shared_range(Unbounded, Unbounded).unwrap());
+        left.lock_range(Unbounded, Unbounded).unwrap();
+        left.lock_shared_range(Unbounded, Unbounded).unwrap();
+        left.unlock_range(Unbounded, Unbounded).unwrap();
+        assert!(taken.query_lock_range(Unbounded, Unbounded).unwrap(), "it has it still");
+
+        holder.unlock_range(Unbounded, Unbounded).unwrap();
+        assert!(!taken.query_lock_range(Unbounded, Unbounded).unwrap());
+        for lock in [Overlay::try_lock_range, Overlay::try_lock_shared_range] {
+            assert!(lock(&taken, Unbounded, Unbounded).unwrap());
+            assert!(!holder.try_lock_range(Unbounded, Unbounded).unwrap(), "it is the file's lock");
+            taken.unlock_range(Unbounded, Unbounded).unwrap();
+            assert!(!holder.query_lock_range(Unbounded, Unbounded).unwrap());
+        }
+    }
+}

@@ -285,3 +285,48 @@ fn rows<const N: usize>(leaf: &[u8], count: u16) -> Vec<([u8; N], Range<usize>)>
 fn split<const N: usize, const R: usize>(key: &[u8; N]) -> Option<([u8; 32], [u8; R])> {
     Some((*key.first_chunk()?, *key.last_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leaf with values that end at these places.
+    fn table(places: &[usize]) -> Vec<u8> {
+        let count = u16::try_from(places.len()).unwrap().to_le_bytes();
+        let mut leaf = vec![1, 0, count[0], count[1]];
+        for place in places {
+            leaf.extend(u32::try_from(*place).unwrap().to_le_bytes());
+        }
+        leaf
+    }
+
+    #[test]
+    fn no_leaf_is_longer_than_the_longest_and_its_values_are_in_order() {
+        let of = |places: &[usize]| ends(&table(places), u16::try_from(places.len()).unwrap());
+        for fine in [&[][..], &[LEAF], &[100, 100], &[100, 200, LEAF]] {
+            assert_eq!(of(fine).as_deref(), Some(fine));
+        }
+        // Four gigabytes would otherwise be read for a page that only looks like a leaf.
+        for odd in [&[LEAF + 1][..], &[u32::MAX as usize], &[100, LEAF + 2], &[100, 99]] {
+            assert_eq!(of(odd), None, "{odd:?}");
+        }
+        assert_eq!(ends(&table(&[100, 200])[..11], 2), None, "cut off");
+    }
+
+    #[test]
+    fn a_row_may_be_empty_and_none_begins_before_the_keys_end() {
+        // 4 bytes and 4 for each end, then the keys: values begin at 4 + 2 * 4 + 2 * 32 = 76.
+        let leaf = |places: &[usize]| {
+            let mut leaf = table(places);
+            leaf.extend([[1; 32], [2; 32]].concat());
+            leaf.extend(b"abc");
+            leaf
+        };
+        let of = |places: [usize; 2]| rows::<32>(&leaf(&places), 2);
+        assert_eq!(of([76, 79]), [([1; 32], 76..76), ([2; 32], 76..79)]);
+        assert_eq!(of([78, 78]), [([1; 32], 76..78), ([2; 32], 78..78)]);
+        for odd in [[75, 79], [76, 80], [79, 78]] {
+            assert_eq!(of(odd), [], "{odd:?}");
+        }
+    }
+}

@@ -165,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_nearly_full_is_told_of_once_a_minute_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        fs::write(&path, b"store").unwrap();
+        let mut ample = Space::new(path.clone(), 0);
+        assert!(ample.tell().is_some() && ample.told.is_none());
+        let mut full = Space::new(path, u64::MAX);
+        assert!(full.tell().is_some());
+        let told = full.told;
+        assert!(told.is_some());
+        assert!(full.tell().is_some() && full.told == told, "not twice");
+    }
+
+    #[test]
     fn room_is_what_is_free_beyond_the_reserve_and_inside_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");

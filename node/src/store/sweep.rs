@@ -290,6 +290,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_time_that_is_noted_is_there_after_a_restart() {
+        let (folder, store) = temporary(limits());
+        assert_eq!(store.noted_time().await, Ok(None));
+        assert_eq!(store.is_untouched(), Ok(true));
+        for now in [1_700_000_000, 1_700_000_600] {
+            store.note_time(now).await.unwrap();
+            assert_eq!(store.noted_time().await, Ok(Some(now)));
+        }
+        store.close().await.unwrap();
+        let store = Store::open(folder.path().join("store"), limits()).unwrap();
+        assert_eq!(store.noted_time().await, Ok(Some(1_700_000_600)));
+        assert_eq!(store.is_untouched(), Ok(false), "a node has been here");
+    }
+
+    #[tokio::test]
     async fn what_is_past_its_time_goes_in_batches() {
         let (_folder, store) = temporary(StoreLimits { inbox_entries: 100, ..limits() });
         for age in 0..20 {

@@ -251,3 +251,89 @@ fn commit(
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::RwLock;
+    use std::sync::atomic::{AtomicU32, AtomicU64};
+    use std::time::Duration;
+
+    use super::super::tests::limits;
+    use super::*;
+
+    const OTHER: StoreError = StoreError::Io(ErrorKind::Other);
+
+    /// A write that fails so often before it is made.
+    struct Fails<const FREES: bool>(StoreError, AtomicU32);
+
+    impl<const FREES: bool> Write for Fails<FREES> {
+        type Answer = ();
+
+        const FREES: bool = FREES;
+
+        fn apply(&self, _: &mut Group<'_>) -> Result<(), StoreError> {
+            let left =
+                self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            if left.is_ok() { Err(self.0) } else { Ok(()) }
+        }
+    }
+
+    type Told = oneshot::Receiver<Result<(), StoreError>>;
+
+    fn job<const FREES: bool>(fault: StoreError, times: u32) -> (Box<dyn Job>, Told) {
+        let (reply, told) = oneshot::channel();
+        (Box::new(Pending::new(Fails::<FREES>(fault, AtomicU32::new(times)), reply)), told)
+    }
+
+    /// A writer that is served by hand, over a new store.
+    fn writer(path: &Path) -> Writer {
+        let database = file::create(path).unwrap();
+        let shared = Shared {
+            slot: RwLock::new(Slot::Open(database)),
+            limits: limits(),
+            commits: AtomicU64::new(0),
+        };
+        Writer::new(Arc::new(shared), path.to_owned(), mpsc::channel(1).1)
+    }
+
+    /// Serves two writes together that fail so often; what is told to the one that gives space back, and to the other.
+    fn served(writer: &mut Writer, fault: StoreError, times: u32) -> [Result<(), StoreError>; 2] {
+        let (frees, told_frees) = job::<true>(fault, times);
+        let (takes, told_takes) = job::<false>(fault, times);
+        writer.serve(vec![frees, takes]);
+        [told_frees, told_takes].map(|mut told| told.try_recv().unwrap())
+    }
+
+    #[test]
+    fn a_writer_that_rests_from_a_full_disk_makes_only_what_gives_space_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(&folder.path().join("store"));
+        let until = Instant::now() + Duration::from_secs(3_600);
+        for (fault, frees) in [(FULL, Ok(())), (OTHER, Err(OTHER))] {
+            writer.rest = Some((until, fault));
+            assert_eq!(served(&mut writer, fault, 0), [frees, Err(fault)]);
+        }
+        writer.rest = Some((Instant::now(), OTHER));
+        assert_eq!(served(&mut writer, OTHER, 0), [Ok(()); 2], "it has rested");
+    }
+
+    #[test]
+    fn on_a_full_disk_what_gives_space_back_is_tried_again_if_there_is_a_reserve() {
+        for (fault, is_reserved, frees) in [
+            (FULL, true, Ok(())),
+            (FULL, false, Err(FULL)),
+            // A reserve is of no use against anything else.
+            (OTHER, true, Err(OTHER)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let reserve = folder.path().join("store.reserve");
+            if is_reserved {
+                std::fs::write(&reserve, b"reserve").unwrap();
+            }
+            let mut writer = writer(&folder.path().join("store"));
+            assert_eq!(served(&mut writer, fault, 1), [frees, Err(fault)], "{is_reserved}");
+            assert_eq!(reserve.exists(), fault == OTHER, "{fault}");
+        }
+    }
+}
