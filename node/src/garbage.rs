@@ -108,8 +108,7 @@ impl Collector {
         }
         let began = Instant::now();
         let collected = self.collect(&mut state, bytes, PAUSE).await;
-        let costly = collected.stayed > 0 || began.elapsed() > QUICK;
-        state.vain = (collected.freed < bytes && costly).then(Instant::now);
+        state.vain = was_vain(&collected, bytes, began.elapsed()).then(Instant::now);
         collected
     }
 
@@ -211,6 +210,11 @@ impl Collector {
     }
 }
 
+/// Whether a collection that should free so many bytes did not, and cost lookups or time.
+fn was_vain(collected: &Collected, bytes: u64, took: Duration) -> bool {
+    collected.freed < bytes && (collected.stayed > 0 || took > QUICK)
+}
+
 /// Whether a walk in this direction comes to `start` before `key`.
 fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
     match direction {
@@ -222,18 +226,64 @@ fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NetworkFile, Node, NodeConfig};
+    use crate::{
+        NetworkFile, Node, NodeConfig, Running,
+        store::{ObjectKind, StoredObject},
+    };
 
-    #[tokio::test]
-    async fn whoever_stores_does_not_wait_for_a_collection_that_goes_on() {
+    async fn node() -> (Running, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let network = NetworkFile::parse("name = 'garbage.alt'\nk = 1\n").unwrap();
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
         let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let node = Node::new(folder.path().to_owned(), network, config);
+        (node.start().await.unwrap(), folder)
+    }
+
+    /// An object of a thousand bytes that is kept until then.
+    fn until(expiry: u64) -> StoredObject {
+        let kind = ObjectKind::Body;
+        StoredObject { kind, digest: [1; 32], expiry, deleters: Vec::new(), bytes: vec![1; 1_000] }
+    }
+
+    #[tokio::test]
+    async fn whoever_stores_does_not_wait_for_a_collection_that_goes_on() {
+        let (node, _folder) = node().await;
         let collector = &node.service().collector;
         let _collecting = collector.running.lock().await;
         let room = tokio::time::timeout(TURN * 2, collector.make_room(1)).await;
         assert_eq!(room.expect("it gives up"), Collected::default());
+    }
+
+    #[test]
+    fn a_collection_was_vain_if_it_freed_too_little_and_cost_something() {
+        let (quick, slow) = (QUICK, QUICK + Duration::from_millis(1));
+        for (freed, stayed, took, vain) in [
+            (9, 0, slow, true),
+            (9, 1, quick, true),
+            (9, 0, quick, false),
+            (10, 1, slow, false),
+            (11, 1, slow, false),
+        ] {
+            let collected = Collected { looked_at: 5, stayed, freed };
+            assert_eq!(was_vain(&collected, 10, took), vain, "{freed} {stayed} {took:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_vain_collection_there_is_a_pause_and_what_expired_counts_as_freed() {
+        let (node, _folder) = node().await;
+        let collector = &node.service().collector;
+        let expiry = now().0;
+        collector.store.store([2; 32], until(expiry + 1_000), false).await.unwrap();
+        let vain = async |elapsed: Duration| {
+            collector.running.lock().await.vain = Instant::now().checked_sub(elapsed);
+            collector.make_room(1).await.looked_at
+        };
+        assert_eq!(vain(PAUSE / 2).await, 0, "it rests");
+        assert_eq!(vain(PAUSE * 2).await, 1);
+        collector.running.lock().await.vain = None;
+        collector.store.store([3; 32], until(expiry - 1_000), false).await.unwrap();
+        assert!(collector.make_room(1).await.freed >= 1_000);
     }
 }
