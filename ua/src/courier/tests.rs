@@ -31,18 +31,23 @@ fn tally(entrance: &Entrance, keep_until: Time) -> Tally {
 async fn deposited(
     replicas: u8,
     giving: &'static [u8],
-) -> (Result<Vec<NodeCertificate>, AgentError>, Vec<usize>) {
+) -> (Result<Vec<NodeId>, AgentError>, Vec<usize>) {
     let (entrance, later) = (entrance(), now().after(100));
     let mut courier = MadeUp::with_receipts(replicas, giving, later);
     courier.rounds_left = giving.len();
     let mut tally = tally(&entrance, later);
     let done = deposit(&mut courier, &request(), &mut tally, &entrance).await;
-    (done, courier.performed.into_iter().map(|(_, asked)| asked).collect())
+    let ids = |nodes: Vec<NodeCertificate>| nodes.iter().map(NodeCertificate::node).collect();
+    (done.map(ids), courier.performed.into_iter().map(|(_, asked)| asked).collect())
 }
 
-fn nodes(count: u8) -> Vec<NodeCertificate> {
+fn replicas(count: u8) -> ReplicaSet {
     let nodes: Vec<_> = (1..=count).map(certificate).collect();
-    ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap().nodes().to_vec()
+    ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap()
+}
+
+fn nodes(count: u8) -> Vec<NodeId> {
+    replicas(count).nodes().iter().map(NodeCertificate::node).collect()
 }
 
 #[tokio::test]
@@ -77,8 +82,7 @@ async fn where_the_replicas_are_lost_a_quorum_of_receipts_counts_and_less_does_n
 async fn a_receipt_that_another_node_brings_does_not_count() {
     let (entrance, later) = (entrance(), now().after(100));
     let mut tally = tally(&entrance, later);
-    let nodes = nodes(5);
-    let set = ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap();
+    let set = replicas(5);
     let receipt = receipt(1, &request(), later);
     assert_eq!(count(&mut tally, &set, node(2), &receipt), Err(ReceiptError::NotAReplica));
     assert_eq!((count(&mut tally, &set, node(1), &receipt), tally.len()), (Ok(()), 1));

@@ -55,3 +55,9 @@ impl Scheme for Closed {
         Targets::Closest { key, count }
     }
 }
+
+#[test]
+fn a_scheme_that_does_not_know_the_replicas_names_none() {
+    // An empty list would mean that nobody holds anything.
+    assert!(Closed::default().own_replicas(&Key([0; 32])).is_none());
+}
