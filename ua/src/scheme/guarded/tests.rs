@@ -4,9 +4,11 @@ use anon::{
     network::Network,
     request::Errand,
     roster::{Operator, Source},
-    verification::{Statement, StatementClaims},
+    verification::{Statement, StatementClaims, cross_verify},
 };
-use node::{ChannelKeys, Identity, NetworkFile};
+use node::{
+    ChannelKeys, Identity, NetworkFile, Node, NodeConfig, Peer, Running, Service as _, Via,
+};
 
 use super::*;
 use crate::event::Silent;
@@ -229,4 +231,76 @@ fn a_request_is_about_the_key_that_it_names_nodes_by() {
     assert_eq!(perform(Targets::Nodes(vec![id(1)])), None);
     let errand = Errand { target: id(1), request: Request::Fetch { key } };
     assert_eq!(about(&Request::PerformEach(vec![errand])), None);
+}
+
+/// A node, and a way to have channels to it, however many.
+struct Far {
+    _directory: tempfile::TempDir,
+    _node: Running,
+    links: Links,
+    hop: CrossVerified,
+}
+
+impl Far {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = NetworkFile::parse("name = 'pool.alt'").unwrap();
+        let listen = vec!["/ip4/127.83.0.1/tcp/0".to_owned()];
+        let config = NodeConfig { listen, ..NodeConfig::default() };
+        let node = Node::new(directory.path().to_path_buf(), file, config).start().await.unwrap();
+        let peer =
+            Peer { id: node::peer_id(&node.id()).unwrap(), address: node.addresses()[0].clone() };
+        let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;
+        let Response::Certificate(own) = own else { panic!("{own:?}") };
+        let own = own.verify(node.network(), now()).unwrap();
+        let hop = cross_verify(own.clone(), own).unwrap();
+        let links = Links::disposable("pool.alt").unwrap();
+        Self { _directory: directory, _node: node, links, hop }
+    }
+
+    /// A channel that says to lead through one node to another.
+    async fn ready(&self, go_between: u8, middle: &[u8], far_end: u8) -> ReadyChannel {
+        let hop = std::slice::from_ref(&self.hop);
+        let open = Channel::open(&self.links, &hop[0], None, HANDSHAKE_TIMEOUT).await;
+        let path = Path {
+            go_between: id(go_between),
+            middle: ids(middle),
+            witness: id(99),
+            far_end: id(far_end),
+        };
+        ReadyChannel { channel: open.unwrap(), path }
+    }
+}
+
+const KEYS: Draw = Draw { go_between: KEY, witness: KEY, far_end: KEY };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
+    let (far, scheme) = (Far::start().await, knowing(20, 0, true));
+    let order = nearest(20);
+    let (near, aside) = (&order[..K], &order[K..]);
+    let paths = [
+        (near[0], [aside[1]], aside[2]),
+        (aside[0], [near[1]], aside[3]),
+        (aside[0], [aside[1]], near[4]),
+        (aside[0], [aside[1]], aside[4]),
+    ];
+    for (go_between, middle, far_end) in paths {
+        scheme.pool.put(far.ready(go_between, &middle, far_end).await, KEYS);
+    }
+    let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.far_end);
+    assert_eq!((take(), take()), (Some(id(aside[4])), None));
+    assert_eq!(scheme.ready(), 3, "the others serve for other keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_channels_wait_than_there_is_room_for_and_all_can_be_given_up() {
+    let (far, pool) = (Far::start().await, Pool::default());
+    let seeds: Vec<u8> = (1..=33).collect();
+    for seed in &seeds {
+        pool.put(far.ready(100, &[], *seed).await, KEYS);
+    }
+    assert_eq!(pool.len(), 32);
+    assert_eq!(pool.discard(), ids(&seeds[..32]));
+    assert_eq!((pool.len(), pool.discard()), (0, Vec::new()));
 }
