@@ -107,7 +107,7 @@ async fn a_bad_receipt_is_held_against_its_bearer_and_its_time_against_its_signe
     let mut forged = signed.clone();
     forged.claims.expiry = Time(1);
     for performer in [None, Some(node(50))] {
-        let bearer = vec![(performer.unwrap_or(node(1)), Misdeed::BadReceipt, Vec::new())];
+        let bearer = vec![(performer.unwrap_or_else(|| node(1)), Misdeed::BadReceipt, Vec::new())];
         let signer = vec![(node(1), Misdeed::BadReceipt, wire::encode(&signed))];
         let soon = ReceiptError::ExpiresTooSoon;
         assert_eq!(accused(performer, &signed, soon), signer);
