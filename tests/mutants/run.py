@@ -80,6 +80,14 @@ def package_of(mutant):
     return mutant["file"].split("/", 1)[0]
 
 
+def draw(mutants, count, seed, before):
+    """At least so many mutants: all that were drawn before, wherever they are now, and others by the seed."""
+    kept = [mutant for mutant in mutants if plain(mutant["name"]) in before]
+    others = [mutant for mutant in mutants if plain(mutant["name"]) not in before]
+    fresh = random.Random(seed).sample(others, max(0, min(count - len(kept), len(others))))
+    return sorted(kept + fresh, key=lambda mutant: mutant["name"])
+
+
 def is_quick(mutant):
     """Whether it is tried in one build with all others; for CI."""
     functions, _ = tree.schemata.functions_of((ROOT / mutant["file"]).read_text(), [mutant])
@@ -208,9 +216,9 @@ def main():
     drawn = listed(scope, args.base if args.scope == "changed" else None)
     if args.gate:
         drawn = [mutant for mutant in drawn if is_quick(mutant)]
-    if count and count < len(drawn):
-        drawn = sorted(random.Random(seed).sample(drawn, count), key=lambda mutant: mutant["name"])
     record = Record(HERE / f"{args.scope}.tsv", scope["packages"], not args.gate)
+    if count and count < len(drawn):
+        drawn = draw(drawn, count, seed, {plain(name) for name in record.outcomes})
     waiting = [mutant for mutant in drawn if not record.holds(mutant)]
     if args.scenarios:
         survivors = set(record.survivors(drawn))

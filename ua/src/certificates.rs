@@ -200,3 +200,88 @@ fn lacking(nodes: &[NodeCertificate], answers: &[Answer]) -> Vec<NodeCertificate
     };
     nodes.iter().filter(lacks).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::time::Time;
+
+    use super::*;
+    use crate::{
+        account::Account,
+        courier::made_up::{MadeUp, entrance, node, receipt},
+        scheme::closed::Closed,
+    };
+
+    fn account(entrance: &Entrance) -> (Account, AddressCertificate) {
+        let account = Account::self_certifying(entrance.network(), Time(now().0 - 100));
+        let certificate = account.certificate(entrance.network(), now()).unwrap();
+        (account, certificate)
+    }
+
+    #[test]
+    fn of_all_answers_the_newest_certificate_of_that_address_is_found() {
+        let entrance = entrance();
+        let ((mut bob, older), (eve, others)) = (account(&entrance), account(&entrance));
+        bob.renew(entrance.network(), now());
+        let newer = bob.certificate(entrance.network(), now()).unwrap();
+        let answer = |response| Answer { node: node(1), response };
+        let object = |bytes: Vec<u8>| answer(Some(Response::Object(bytes)));
+        let nothing = [
+            answer(None),
+            answer(Some(Response::NotFound)),
+            object(vec![7; 64]),
+            object(others.encode()),
+        ];
+        assert_eq!(newest(&entrance, bob.address(), &nothing), None);
+        assert_eq!(newest(&entrance, eve.address(), &nothing), Some(others));
+        let [older, newer] = [older, newer].map(|found| (object(found.encode()), found));
+        let some = |answers: &[&Answer]| -> Vec<Answer> {
+            nothing.iter().chain(answers.iter().copied()).cloned().collect()
+        };
+        let found = |answers: &[&Answer]| newest(&entrance, bob.address(), &some(answers)).unwrap();
+        assert_eq!(found(&[&older.0]), older.1);
+        assert_eq!(found(&[&older.0, &newer.0]), newer.1);
+        assert_eq!(found(&[&newer.0, &older.0]), newer.1);
+    }
+
+    /// Publishes a certificate that only these replicas lack, and that all take: how many lacked it, and at how many
+    /// replicas it was stored.
+    async fn published(lack: &'static [u8]) -> (usize, Vec<usize>) {
+        let entrance = entrance();
+        let (_, certificate) = account(&entrance);
+        let held = certificate.encode();
+        let mut courier = MadeUp::new(5, move |seed, _, request| {
+            Some(match request {
+                Request::Fetch { .. } if lack.contains(&seed) => Response::NotFound,
+                Request::Fetch { .. } => Response::Object(held.clone()),
+                _ => Response::Receipt(Box::new(receipt(seed, request, now().after(100)))),
+            })
+        });
+        let lacking = publish_by(&mut courier, &entrance, &certificate).await.unwrap();
+        let is_store = |(request, _): &(Request, usize)| matches!(request, Request::Store(_));
+        let stored = courier.performed.into_iter().filter(is_store);
+        (lacking, stored.map(|(_, replicas)| replicas).collect())
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_stored_only_if_a_replica_lacks_it() {
+        assert_eq!(published(&[]).await, (0, vec![]));
+        assert_eq!(published(&[2]).await, (1, vec![5]));
+        assert_eq!(published(&[1, 2, 3, 4, 5]).await, (5, vec![5]));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_where_nobody_is_reached() {
+        let entrance = entrance();
+        let (_, certificate) = account(&entrance);
+        // The one node that it knows has no address.
+        let entrance = Arc::new(entrance);
+        let directly = publish(&entrance, &certificate).await;
+        assert!(matches!(directly, Err(AgentError::NoNode)), "{directly:?}");
+        let scheme = Arc::new(Closed::default());
+        let anonymously =
+            publish_anonymously(Arc::<Closed>::clone(&scheme), &entrance, &certificate).await;
+        assert!(matches!(anonymously, Err(AgentError::NoGuard)), "{anonymously:?}");
+        assert!(scheme.asked() > 0);
+    }
+}

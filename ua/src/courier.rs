@@ -3,6 +3,10 @@
 
 mod anonymous;
 mod direct;
+#[cfg(test)]
+pub(crate) mod made_up;
+#[cfg(test)]
+mod tests;
 
 use anon::{
     certificate::{NodeCertificate, NodeId},

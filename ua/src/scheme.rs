@@ -1,5 +1,7 @@
 //! Schemes: how the nodes of a channel are chosen and checked. All else is shared.
 
+#[cfg(test)]
+pub(crate) mod closed;
 mod guarded;
 mod paper;
 mod pool;

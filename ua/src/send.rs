@@ -7,6 +7,8 @@
 mod attempt;
 mod permissions;
 mod recipient;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

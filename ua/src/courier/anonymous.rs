@@ -258,3 +258,66 @@ fn perform_at(targets: &[NodeCertificate], request: &Request) -> Request {
     let nodes = targets.iter().map(NodeCertificate::node).collect();
     Request::Perform { targets: Targets::Nodes(nodes), request: Box::new(request.clone()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        courier::made_up::{KEY, certificate, network, node},
+        event::Listener,
+        scheme::closed::Closed,
+    };
+
+    /// The replicas that were agreed on.
+    #[derive(Default)]
+    struct Agreed(Mutex<Vec<(Purpose, Vec<NodeId>)>>);
+
+    impl Listener for Agreed {
+        fn on(&self, event: &Event) {
+            if let Event::Agreed { purpose, replicas } = event {
+                self.0.lock().unwrap().push((*purpose, replicas.clone()));
+            }
+        }
+    }
+
+    fn courier(listener: Arc<Agreed>) -> AnonymousCourier {
+        AnonymousCourier {
+            scheme: Arc::new(Closed::default()),
+            entrance: Arc::new(Entrance::new(Arc::new(network()), listener, Vec::new())),
+            key: KEY,
+            purpose: Purpose::Inbox,
+            anonymizer: None,
+            path: None,
+            fresh: None,
+            ready: None,
+        }
+    }
+
+    #[test]
+    fn a_far_end_answers_for_what_it_refuses_and_a_whole_path_for_silence() {
+        let path =
+            Path { go_between: node(1), middle: vec![node(2)], witness: node(3), far_end: node(4) };
+        for (answered, expected) in [
+            (true, vec![(node(4), Misdeed::Dropped)]),
+            (false, [1, 2, 4].map(|seed| (node(seed), Misdeed::OnBrokenPath)).to_vec()),
+        ] {
+            let courier = courier(Arc::default());
+            courier.failed(&path, answered);
+            let evidence = courier.entrance.evidence();
+            let evidence: Vec<_> = evidence.iter().map(|e| (e.node, e.misdeed)).collect();
+            assert_eq!(evidence, expected);
+        }
+    }
+
+    #[test]
+    fn whoever_listens_hears_which_replicas_were_agreed_on() {
+        let listener = Arc::new(Agreed::default());
+        let nodes = vec![certificate(1), certificate(2)];
+        let set = ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap();
+        courier(Arc::clone(&listener)).agreed(&set);
+        let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
+        assert_eq!(*listener.0.lock().unwrap(), [(Purpose::Inbox, replicas)]);
+    }
+}

@@ -283,3 +283,61 @@ impl Reader<'_> {
         InboxProof::sign(secret, &self.certificate, operation, node.node(), now(), rand::random())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::{
+        certificate::NodeClaims,
+        keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+        time::Validity,
+    };
+
+    use super::*;
+
+    /// A list of one node that has told of so many notifications, and is asked for the next ones.
+    fn list(told: usize) -> List {
+        let network = node::NetworkFile::parse("name = 'list.alt'").unwrap().network().unwrap();
+        let identity = IdentitySecret::from_seed(&[1; 32]);
+        let claims = NodeClaims {
+            network: network.id,
+            identity: NodeId(identity.verify_key().0),
+            channel_key: ChannelSecret::from_seed(&[1; 32]).agreement_key(),
+            addresses: Vec::new(),
+            family: String::new(),
+            validity: Validity::starting(now(), 1_000),
+            admission: None,
+        };
+        let node = NodeCertificate::issue(&identity, claims).verify(&network, now()).unwrap();
+        List { node, from: Some(7), digests: vec![[0; 32]; told], answered: false }
+    }
+
+    /// Where a list goes on, and how long it is, after a node told of so many more, of at most ten, and where to go on.
+    fn after(told: usize, more: usize, next: Option<u64>) -> (Option<u64>, usize) {
+        let mut list = list(told);
+        let digests = vec![[1; 32]; more];
+        list.take_in(Some(Response::Inbox(InboxPage::List { digests, next })), 10);
+        (list.from, list.digests.len())
+    }
+
+    #[test]
+    fn a_list_goes_on_while_it_grows_and_is_within_its_bound() {
+        assert_eq!(after(0, 10, Some(17)), (Some(17), 10));
+        assert_eq!(after(0, 1, None), (None, 1), "the node says that it is at its end");
+        assert_eq!(after(0, 10, Some(7)), (None, 10), "it goes round in a circle");
+        assert_eq!(after(0, 0, Some(8)), (None, 0), "nothing is told, and more is promised");
+        assert_eq!(after(0, 11, Some(18)), (None, 0), "more than was asked for");
+        assert_eq!(after(MAX_LISTED_BY_ONE - 11, 10, Some(17)), (Some(17), MAX_LISTED_BY_ONE - 1));
+        for told in [MAX_LISTED_BY_ONE - 10, MAX_LISTED_BY_ONE - 1] {
+            assert_eq!(after(told, 10, Some(17)), (None, MAX_LISTED_BY_ONE), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_does_not_list_has_not_answered() {
+        for answer in [None, Some(Response::NotFound)] {
+            let mut list = list(0);
+            list.take_in(answer, 10);
+            assert!(!list.answered && list.from.is_none());
+        }
+    }
+}

@@ -71,3 +71,61 @@ impl Fetched {
         self.inboxes += other.inboxes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One in which each count is another one.
+    fn fetched(step: usize) -> Fetched {
+        let mail = || Delivered { subject: String::new(), sender: None, size: 1, reply_to: None };
+        Fetched {
+            delivered: (0..step).map(|_| mail()).collect(),
+            repeated: 2 * step,
+            junk: 3 * step,
+            unopened: 4 * step,
+            missing: 5 * step,
+            unreached: 6 * step,
+            given_up: 7 * step,
+            forged: 8 * step,
+            tried: 9 * step,
+            inboxes: 10 * step,
+            is_cut_short: false,
+        }
+    }
+
+    fn counts(fetched: &Fetched) -> [usize; 10] {
+        [
+            fetched.delivered.len(),
+            fetched.repeated,
+            fetched.junk,
+            fetched.unopened,
+            fetched.missing,
+            fetched.unreached,
+            fetched.given_up,
+            fetched.forged,
+            fetched.tried,
+            fetched.inboxes,
+        ]
+    }
+
+    #[test]
+    fn what_two_accounts_fetched_is_added_up() {
+        let mut all = fetched(10);
+        all.merge(fetched(3));
+        assert_eq!(counts(&all), counts(&fetched(13)));
+        all.merge(Fetched::default());
+        assert_eq!(counts(&all), counts(&fetched(13)));
+    }
+
+    #[test]
+    fn of_one_accounts_readings_the_last_says_what_waits() {
+        let mut all = Fetched { is_cut_short: true, ..fetched(10) };
+        all.go_on(fetched(3));
+        assert_eq!(counts(&all), [13, 26, 39, 52, 15, 18, 91, 104, 117, 100]);
+        assert!(!all.is_cut_short);
+        all.go_on(Fetched { inboxes: 101, is_cut_short: true, ..Fetched::default() });
+        assert_eq!(counts(&all), [13, 26, 39, 52, 0, 0, 91, 104, 117, 101]);
+        assert!(all.is_cut_short);
+    }
+}

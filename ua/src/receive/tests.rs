@@ -1,5 +1,8 @@
 //! A reader over a made-up network: what lies in its inbox, and what nodes make of it, is up to each test.
 
+mod bodies;
+mod deliveries;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -45,9 +48,15 @@ struct World {
     parts_left: Option<usize>,
     /// Ways opened to bodies.
     ways: usize,
-    /// Questions to nodes about bodies.
-    fetches: usize,
-    deleted: Vec<Key>,
+    /// Questions to each node about bodies.
+    fetches: BTreeMap<usize, usize>,
+    /// Nodes that never answer such a question, and those that answer it only if they are asked alone.
+    silent: Vec<usize>,
+    silent_in_company: Vec<usize>,
+    /// Nodes that have no body.
+    empty: Vec<usize>,
+    /// How often an inbox was begun to be listed.
+    lists: usize,
 }
 
 #[derive(Clone)]
@@ -94,7 +103,14 @@ impl World {
                 Response::Acknowledged(0)
             }
             Request::Fetch { key } => {
-                self.fetches += 1;
+                *self.fetches.entry(node).or_default() += 1;
+                let in_company = asked > 1 && self.silent_in_company.contains(&node);
+                if in_company || self.silent.contains(&node) {
+                    return None;
+                }
+                if self.empty.contains(&node) {
+                    return Some(Response::NotFound);
+                }
                 match (self.objects.get(&key), &mut self.parts_left) {
                     (Some(_), Some(0)) => return None,
                     (Some(object), left) => {
@@ -105,7 +121,6 @@ impl World {
                 }
             }
             Request::Delete(deletion) => {
-                self.deleted.push(deletion.key());
                 self.objects.remove(&deletion.key());
                 Response::Deleted
             }
@@ -113,7 +128,7 @@ impl World {
         })
     }
 
-    fn read(&self, node: usize, query: InboxQuery, asked: usize) -> InboxPage {
+    fn read(&mut self, node: usize, query: InboxQuery, asked: usize) -> InboxPage {
         let is_endless = self.endless.contains(&node);
         match query {
             InboxQuery::List { from, count } if is_endless => InboxPage::List {
@@ -122,6 +137,7 @@ impl World {
             },
             InboxQuery::List { from, count } => {
                 assert!(count <= listed_at_once(asked));
+                self.lists += usize::from(from == 0);
                 let (from, inbox) = (usize::try_from(from).unwrap(), &self.inboxes[node]);
                 let end = (from + usize::from(count).min(PAGE)).min(inbox.len());
                 let digests = inbox[from..end].iter().map(|n| Sha256::digest(n).into()).collect();
@@ -295,6 +311,8 @@ async fn a_thousand_mails_are_read_in_one_go_and_handed_over_once() {
     assert_eq!((fetched.delivered.len(), fetched.waiting()), (300, 0));
     assert_eq!((stage.left(), stage.world().ways), (vec![0; NODES.into()], 300));
     assert!(stage.world().objects.is_empty(), "all are deleted");
+    // Once to read all of it, and once to see that nothing is left: good nodes are asked on.
+    assert_eq!(stage.world().lists, 2 * usize::from(NODES));
     assert_eq!(stage.fetch().await.repeated, 0);
 }
 

@@ -11,6 +11,8 @@
 mod entry;
 mod judge;
 mod path;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

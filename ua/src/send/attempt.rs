@@ -291,3 +291,98 @@ impl<'a> Attempt<'a> {
 pub(super) fn lower(fewest: &mut usize, receipts: usize) {
     *fewest = if *fewest == 0 { receipts } else { receipts.min(*fewest) };
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::certificate::Address;
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+    use crate::{
+        courier::made_up::{KEY, MadeUp},
+        send::tests::{Stage, mail},
+    };
+
+    /// A mail to five: one who has it, one who was not found, one who waits, one whose notification is sealed, and one
+    /// who waits as well.
+    fn state(stage: &Stage, direct: bool) -> (String, State) {
+        let recipients: Vec<Address> = (0..5).map(|_| stage.stranger().address().clone()).collect();
+        let sender = stage.sender();
+        let id = sender.prepare(&mail(&recipients)).unwrap();
+        let mut state = sender.outbox.state(&id).unwrap();
+        let sealed = Progress::Sealed(ByteBuf::from(vec![1]));
+        let progress = [
+            Progress::Delivered,
+            Progress::NoSuchRecipient,
+            Progress::Waiting,
+            sealed,
+            Progress::Waiting,
+        ];
+        for (recipient, progress) in state.recipients.iter_mut().zip(progress) {
+            recipient.progress = progress;
+        }
+        state.direct = direct;
+        (id, state)
+    }
+
+    #[tokio::test]
+    async fn recipients_have_their_turns_as_far_as_they_are_and_who_is_known_comes_first() {
+        let stage = Stage::new();
+        let (id, state) = state(&stage, false);
+        let sender = stage.sender();
+        let attempt = Attempt::new(&sender, &id, &[], state);
+        assert_eq!(attempt.turns().await.unwrap(), [(0, 3), (1, 2), (1, 4), (2, 1)]);
+        let certificate = stage.stranger().certificate(stage.network(), now()).unwrap();
+        attempt.has_found(4, certificate);
+        assert_eq!(attempt.turns().await.unwrap(), [(0, 3), (1, 4), (1, 2), (2, 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_in_the_vault_is_at_hand() {
+        let stage = Stage::new();
+        let (id, mut state) = state(&stage, false);
+        let bob = stage.stranger();
+        let certificate = bob.certificate(stage.network(), now()).unwrap();
+        state.recipients[4].address = bob.address().clone();
+        known::add(&stage.vault, stage.network(), &certificate);
+        let sender = stage.sender();
+        let attempt = Attempt::new(&sender, &id, &[], state);
+        assert_eq!(attempt.turns().await.unwrap(), [(0, 3), (1, 4), (1, 2), (2, 1)]);
+    }
+
+    #[tokio::test]
+    async fn in_a_direct_send_only_those_have_a_turn_who_were_found_or_are_sealed_to() {
+        let stage = Stage::new();
+        let (id, state) = state(&stage, true);
+        let sender = stage.sender();
+        let attempt = Attempt::new(&sender, &id, &[], state);
+        assert_eq!(attempt.turns().await.unwrap(), [(0, 3)]);
+        let certificate = stage.stranger().certificate(stage.network(), now()).unwrap();
+        for index in [0, 4] {
+            attempt.has_found(index, certificate.clone());
+        }
+        assert_eq!(attempt.turns().await.unwrap(), [(0, 3), (1, 4)], "who has it gets it once");
+    }
+
+    #[tokio::test]
+    async fn a_receipt_counts_if_the_replica_keeps_the_object_for_a_week() {
+        let stage = Stage::new();
+        let (id, state) = state(&stage, false);
+        let sender = stage.sender();
+        let attempt = Attempt::new(&sender, &id, &[], state);
+        let request = Request::Store(Store {
+            key: KEY,
+            kind: ObjectKind::Body,
+            object: b"an object".to_vec(),
+            deleters: Vec::new(),
+            nonce: [7; 16],
+        });
+        let week = 7 * 24 * 60 * 60;
+        for (kept, is_enough) in [(week + 60, true), (week - 60, false)] {
+            let mut courier = MadeUp::with_receipts(5, &[5], now().after(kept));
+            courier.rounds_left = 1;
+            let receipts = attempt.deposit(&mut courier, &request).await;
+            assert_eq!(receipts.ok(), is_enough.then_some(5), "{kept} seconds");
+        }
+    }
+}

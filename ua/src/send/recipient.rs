@@ -158,3 +158,73 @@ impl Attempt<'_> {
         Ok(seal_notification(&headers, certificate, &mut rand::rng())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::mail::open_notification;
+
+    use super::*;
+    use crate::{
+        account::Account,
+        outbox::State,
+        send::tests::{Stage, mail},
+    };
+
+    fn handed_in(stage: &Stage, bob: &Account, signed: bool) -> (String, State) {
+        let recipients = [bob.address().clone()];
+        let sender = stage.sender();
+        let id = sender.prepare(&crate::send::Mail { signed, ..mail(&recipients) }).unwrap();
+        let state = sender.outbox.state(&id).unwrap();
+        (id, state)
+    }
+
+    #[tokio::test]
+    async fn a_notification_is_sealed_once_and_tells_the_recipient_all_of_the_mail() {
+        for signed in [false, true] {
+            let stage = Stage::new();
+            let (sender, bob) = (stage.sender(), stage.stranger());
+            let certificate = bob.certificate(stage.network(), now()).unwrap();
+            let (id, state) = handed_in(&stage, &bob, signed);
+            let parts = sender.outbox.parts(&id).unwrap();
+            let (created, seed) = (state.created, state.recipients[0].delete_seed);
+            let attempt = Attempt::new(&sender, &id, &parts, state);
+            let recipient = attempt.recipient(0).await.unwrap();
+            let sealed =
+                attempt.notification(0, &recipient, Some(certificate.clone())).await.unwrap();
+
+            let headers = open_notification(&sealed, bob.sealing(), &certificate).unwrap();
+            assert_eq!((&headers.to, headers.date, headers.size), (bob.address(), created, 16));
+            assert_eq!(headers.subject, "a subject");
+            let content = headers.parts[0].open(&parts[0].object).unwrap();
+            assert_eq!((headers.parts.len(), &*content), (1, &b"the genuine mail"[..]));
+            let from = headers.verified_sender(stage.network(), now()).unwrap();
+            assert_eq!(from, signed.then(|| stage.account.address().clone()));
+            let [expected, found] = [
+                Some(DeleteSeed::from_bytes(seed).secret(&headers.parts[0].message_id)),
+                headers.delete_secret(&headers.parts[0]),
+            ]
+            .map(|secret| secret.map(|secret| anon::keys::SigningSecret::verify_key(&secret)));
+            assert_eq!(found, expected);
+
+            // It is on disk, and the same ever after, whatever certificate is found then.
+            let recipient = sender.outbox.state(&id).unwrap().recipients.remove(0);
+            assert_eq!(recipient.progress, Progress::Sealed(ByteBuf::from(sealed.clone())));
+            assert_eq!(attempt.notification(0, &recipient, None).await.unwrap(), sealed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_way_to_the_inboxes_is_made_ahead_only_if_there_is_a_hurry() {
+        let stage = Stage::new();
+        let (sender, bob) = (stage.sender(), stage.stranger());
+        let (id, mut state) = handed_in(&stage, &bob, false);
+        // Nobody is asked for the certificate.
+        state.recipients[0].progress = Progress::Sealed(ByteBuf::from(vec![1]));
+        let attempt = Attempt::new(&sender, &id, &[], state);
+        let (certificate, courier) = attempt.prepare(0, false).await.unwrap();
+        assert!(certificate.is_none() && courier.is_none());
+        assert_eq!(stage.scheme.asked(), 0);
+        assert!(attempt.prepare(0, true).await.is_err(), "no channel can be had");
+        assert!(stage.scheme.asked() > 0);
+    }
+}

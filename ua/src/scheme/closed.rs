@@ -1,0 +1,63 @@
+//! A scheme that opens no channel, for tests of what happens before one or without any.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anon::{
+    certificate::{NodeCertificate, NodeId},
+    position::Key,
+    request::{Request, Response, Targets},
+    verification::ReplicaSet,
+};
+use futures::future::BoxFuture;
+
+use super::{OpenChannel, Scheme};
+use crate::{error::AgentError, event::Purpose};
+
+/// Counts the channels that were asked for, and opens none.
+#[derive(Default)]
+pub(crate) struct Closed(AtomicUsize);
+
+impl Closed {
+    /// How many channels were asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Scheme for Closed {
+    fn open<'a>(
+        &'a self,
+        _: Purpose,
+        _: &'a Request,
+    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Err(AgentError::NoGuard) })
+    }
+
+    fn list_replicas(&self, key: Key, count: u8) -> Request {
+        Request::Closest { key, count }
+    }
+
+    fn compare_replicas(
+        &self,
+        _: Key,
+        _: (NodeId, Response),
+        _: (NodeId, Response),
+    ) -> Result<ReplicaSet, AgentError> {
+        Err(AgentError::BadAnswer)
+    }
+
+    fn candidates(&self, _: Key, _: Response) -> Result<Vec<NodeCertificate>, AgentError> {
+        Err(AgentError::BadAnswer)
+    }
+
+    fn near(&self, key: Key, count: u8) -> Targets {
+        Targets::Closest { key, count }
+    }
+}
+
+#[test]
+fn a_scheme_that_does_not_know_the_replicas_names_none() {
+    // An empty list would mean that nobody holds anything.
+    assert!(Closed::default().own_replicas(&Key([0; 32])).is_none());
+}
