@@ -42,7 +42,7 @@ deny:
 vectors:
     python3 tests/vectors/generate.py --check
 
-# Mutants of anon, and 300 of what decides in node and ua: hours; it goes on where it was (needs cargo-mutants)
+# Mutants of anon, and 300 of what decides in node and ua: an hour; it goes on where it was (needs cargo-mutants)
 mutants *ARGS:
     tests/mutants/run.py anon {{ARGS}}
     tests/mutants/run.py rest {{ARGS}}
