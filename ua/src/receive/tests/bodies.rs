@@ -44,3 +44,14 @@ async fn a_mail_is_missing_if_more_than_half_of_the_nodes_say_so() {
         assert_eq!(stage.left(), [1; NODES as usize]);
     }
 }
+
+#[tokio::test]
+async fn a_node_that_says_alone_that_it_has_none_counts_as_well() {
+    let stage = Stage::new();
+    stage.announce(&stage.store(b"the genuine mail"));
+    let all: Vec<_> = (0..NODES.into()).collect();
+    stage.world().empty = all.clone();
+    stage.world().silent_in_company = all;
+    let fetched = stage.fetch().await;
+    assert_eq!((fetched.missing, fetched.unreached), (1, 0));
+}

@@ -80,3 +80,42 @@ async fn short_mails_come_before_long_ones_and_each_is_told_of() {
     assert_eq!(*told.lock().unwrap(), [(1, 4), (2, 4), (3, 4), (4, 4)]);
     assert_eq!(fetched.tried, 4);
 }
+
+#[tokio::test]
+async fn a_body_stays_until_all_that_announce_it_are_delivered() {
+    let stage = Stage::new();
+    let (_, parts, alice, _) = letter(&stage);
+    stage.announce(&parts);
+    for number in 0..30 {
+        stage.announce(&stage.store(format!("mail {number}").as_bytes()));
+    }
+    let certificate = alice.certificate(&stage.network, now()).unwrap();
+    let signed = stage.headers(&parts, now()).signed(alice.signing(), &certificate);
+    let notification = stage.seal(&signed);
+    stage.world().append(&notification);
+    let fetched = stage.fetch().await;
+    assert_eq!((fetched.delivered.len(), fetched.missing, fetched.unreached), (32, 0, 0));
+    assert!(stage.world().objects.is_empty(), "and goes then");
+}
+
+#[tokio::test]
+async fn mails_that_are_known_already_count_as_tried() {
+    let stage = Stage::new();
+    let parts = stage.store(b"known");
+    stage.announce(&parts);
+    assert_eq!(stage.fetch().await.delivered.len(), 1);
+    let again = stage.seal(&stage.headers(&parts, Time(7)));
+    stage.world().append(&again);
+    stage.announce(&stage.store(b"new"));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut fetched = Fetched::default();
+    let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
+    let (entrance, route) = (Arc::clone(&stage.entrance), Box::new(stage.fake.clone()));
+    Reader::new(entrance, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
+        .telling(|tried, all| told.lock().unwrap().push((tried, all)))
+        .fetch(&mut fetched)
+        .await
+        .unwrap();
+    assert_eq!(*told.lock().unwrap(), [(2, 2)]);
+    assert_eq!((fetched.repeated, fetched.delivered.len()), (1, 1));
+}
