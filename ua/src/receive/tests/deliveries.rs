@@ -119,3 +119,17 @@ async fn mails_that_are_known_already_count_as_tried() {
     assert_eq!(*told.lock().unwrap(), [(2, 2)]);
     assert_eq!((fetched.repeated, fetched.delivered.len()), (1, 1));
 }
+
+#[tokio::test]
+async fn mails_that_were_not_tried_wait_as_new_ones() {
+    let stage = Stage::new();
+    for number in 0..3 {
+        stage.announce(&stage.store(format!("mail {number}").as_bytes()));
+    }
+    stage.world().is_cut_off = true;
+    let fetched = stage.fetch().await;
+    assert!(fetched.is_cut_short);
+    assert_eq!((fetched.delivered.len(), fetched.waiting()), (0, 3));
+    stage.world().is_cut_off = false;
+    assert_eq!(stage.fetch().await.delivered.len(), 3);
+}
