@@ -196,7 +196,12 @@ async fn where_the_roster_is_incomplete_the_dht_is_asked_through_channels_and_th
     while std::time::Instant::now() < deadline && incomplete < 2 {
         let before = Holdings::of(&network.cluster).await.bodies();
         let (told, is_sent) = send().await;
-        assert!(is_sent, "{told}");
+        if !is_sent {
+            // While nodes come in, two far ends may list different nodes for a moment: the mail waits.
+            assert!(told.contains("the network is changing"), "{told}");
+            alice.deliver().await;
+            continue;
+        }
         if !told.contains("warning: the roster is incomplete") {
             continue;
         }
