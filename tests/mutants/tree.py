@@ -38,8 +38,13 @@ def git(*args):
 
 
 def sources():
-    """All files of the commit, by path."""
-    return {path: (ROOT / path).read_bytes() for path in git("ls-files", "-z").split("\0") if path}
+    """All files of the commit, by path; of a checkout that git does not know, all but what was built."""
+    try:
+        paths = [path for path in git("ls-files", "-z").split("\0") if path]
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        files = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+        paths = [str(path) for path in files if path.parts[0] not in ("target", ".git")]
+    return {path: (ROOT / path).read_bytes() for path in paths}
 
 
 class Cargo:
