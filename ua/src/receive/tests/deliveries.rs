@@ -85,13 +85,17 @@ async fn short_mails_come_before_long_ones_and_each_is_told_of() {
 async fn a_body_stays_until_all_that_announce_it_are_delivered() {
     let stage = Stage::new();
     let (_, parts, alice, _) = letter(&stage);
-    stage.announce(&parts);
+    let headers = || {
+        let (to, delete) = (stage.bob.address().clone(), DeleteSeed::from_bytes([1; 32]));
+        Headers::new(to, now(), "subject", 1, &parts, Some(delete))
+    };
+    let notification = stage.seal(&headers());
+    stage.world().append(&notification);
     for number in 0..30 {
         stage.announce(&stage.store(format!("mail {number}").as_bytes()));
     }
     let certificate = alice.certificate(&stage.network, now()).unwrap();
-    let signed = stage.headers(&parts, now()).signed(alice.signing(), &certificate);
-    let notification = stage.seal(&signed);
+    let notification = stage.seal(&headers().signed(alice.signing(), &certificate));
     stage.world().append(&notification);
     let fetched = stage.fetch().await;
     assert_eq!((fetched.delivered.len(), fetched.missing, fetched.unreached), (32, 0, 0));
