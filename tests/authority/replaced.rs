@@ -13,7 +13,7 @@ use ua::{account::Account, cluster::ClusterNode, home::Home, vault::Passphrase};
 use super::Authority;
 use crate::support::{Network, User, message, text};
 
-const REVOKED: &str = "cause: its key was revoked: it is an old one";
+const REVOKED: &str = "cause: the key in it was revoked";
 
 impl Authority {
     /// Signs a request in place of an earlier key: the exit code, and what was said.

@@ -73,8 +73,8 @@ pub fn check(home: &Home) -> Result<(), Failure> {
     if known.is_some() {
         vault.notice(
             "this home was copied, moved to another machine or restored from a backup since its last command. If it is \
-             used in two places, each mail reaches only one of them: use one, and delete the other. If it was \
-             restored from a backup, run `cutout fetch --restored` once",
+             used in two places, each mail reaches only one of them: use one, and first send what waits in the \
+             outbox of the other. If it was restored from a backup, run `cutout fetch --restored` once",
         );
     }
     sealed::keep(vault, FILE, &Some(current));

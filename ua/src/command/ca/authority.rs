@@ -178,7 +178,7 @@ impl Authority {
 
 /// Why a request is not signed whose key or node was taken back.
 fn is_revoked() -> Failure {
-    let (what, cause) = ("this request cannot be signed", "its key was revoked: it is an old one");
+    let (what, cause) = ("this request cannot be signed", "the key in it was revoked");
     Failure::new(65, what, cause, "have the applicant make a new key, and a request with it")
 }
 

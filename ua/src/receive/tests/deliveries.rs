@@ -5,6 +5,21 @@ use anon::mail::DeleteSeed;
 use super::*;
 use crate::receive::seen::Known;
 
+/// What a reading fetches, and what it tells meanwhile: how many of how many mails were tried.
+async fn fetch_and_listen(stage: &Stage) -> (Fetched, Vec<(usize, usize)>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut fetched = Fetched::default();
+    let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
+    let (entrance, route) = (Arc::clone(&stage.entrance), Box::new(stage.fake.clone()));
+    Reader::new(entrance, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
+        .telling(|tried, all| told.lock().unwrap().push((tried, all)))
+        .fetch(&mut fetched)
+        .await
+        .unwrap();
+    let told = told.lock().unwrap().clone();
+    (fetched, told)
+}
+
 #[tokio::test]
 async fn a_crash_between_the_maildir_and_the_record_doubles_no_mail_and_loses_none() {
     for is_in_maildir in [true, false] {
@@ -66,23 +81,15 @@ async fn short_mails_come_before_long_ones_and_each_is_told_of() {
     announce(b"short", "short");
     announce(&vec![b'.'; 2 << 20], "less long");
     announce(b"short, too", "short");
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let mut fetched = Fetched::default();
-    let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
-    let (entrance, route) = (Arc::clone(&stage.entrance), Box::new(stage.fake.clone()));
-    Reader::new(entrance, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
-        .telling(|tried, all| told.lock().unwrap().push((tried, all)))
-        .fetch(&mut fetched)
-        .await
-        .unwrap();
+    let (fetched, told) = fetch_and_listen(&stage).await;
     let subjects: Vec<_> = fetched.delivered.iter().map(|mail| &*mail.subject).collect();
     assert_eq!(subjects, ["short", "short", "less long", "long"]);
-    assert_eq!(*told.lock().unwrap(), [(1, 4), (2, 4), (3, 4), (4, 4)]);
+    assert_eq!(told, [(1, 4), (2, 4), (3, 4), (4, 4)]);
     assert_eq!(fetched.tried, 4);
 }
 
 #[tokio::test]
-async fn a_body_stays_until_all_that_announce_it_are_delivered() {
+async fn a_body_that_two_announce_is_read_by_both_and_goes_then() {
     let stage = Stage::new();
     let (_, parts, alice, _) = letter(&stage);
     let headers = || {
@@ -111,16 +118,8 @@ async fn mails_that_are_known_already_count_as_tried() {
     let again = stage.seal(&stage.headers(&parts, Time(7)));
     stage.world().append(&again);
     stage.announce(&stage.store(b"new"));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let mut fetched = Fetched::default();
-    let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
-    let (entrance, route) = (Arc::clone(&stage.entrance), Box::new(stage.fake.clone()));
-    Reader::new(entrance, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
-        .telling(|tried, all| told.lock().unwrap().push((tried, all)))
-        .fetch(&mut fetched)
-        .await
-        .unwrap();
-    assert_eq!(*told.lock().unwrap(), [(2, 2)]);
+    let (fetched, told) = fetch_and_listen(&stage).await;
+    assert_eq!(told, [(2, 2)]);
     assert_eq!((fetched.repeated, fetched.delivered.len()), (1, 1));
 }
 
