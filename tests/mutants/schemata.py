@@ -6,9 +6,9 @@ each function here becomes a choice: by the number in the environment variable M
     fn is_small(n: u64) -> bool { n < 10 }
     fn is_small(n: u64) -> bool { match crate::mutants::on(7, 9) { 7 => { true } 8 => { n > 10 } _ => { n < 10 } } }
 
-What each mutant looks like is the diff that `cargo mutants` wrote. A `const fn` is none in this build. What cannot be a
-choice is left for a build of its own: constants, functions that constants are made with, functions that return
-`impl Trait`, and functions inside others.
+What each mutant looks like is the diff that `cargo mutants` wrote. A choice is never `const`, nor is a function that calls
+one: no function is in this build, but those that constants are made with. What cannot be a choice is left for a build of
+its own: constants, functions that constants are made with, functions that return `impl Trait`, and functions inside others.
 """
 
 import re
@@ -145,7 +145,7 @@ def rewritten(text, functions, numbers, path):
         start, end = function.span
         first = numbers[function.mutants[0]["name"]]
         add(text[at : function.start])
-        add(re.sub(r"\bconst(\s+fn\b)", r"     \1", text[function.start : start], count=1))
+        add(text[function.start : start])
         add(f"{{ match {crate}::{MODULE}::on({first}) {{\n")
         for mutant in function.mutants:
             changed = patched(text, mutant["diff"])
@@ -155,6 +155,16 @@ def rewritten(text, functions, numbers, path):
         at = end
     add(text[at:])
     return "".join(pieces), owners
+
+
+def without_const(text, but):
+    """The text without `const` before `fn`, but for functions of these names; every index stays what it is."""
+    code, pieces, at = blanked(text), [], 0
+    for match in re.finditer(r"\bconst(?=\s+fn\s+(\w+))", code):
+        if match[1] not in but:
+            pieces += [text[at : match.start()], " " * len("const")]
+            at = match.end()
+    return "".join(pieces) + text[at:]
 
 
 def runtime(count):

@@ -131,7 +131,7 @@ class Choices:
 
     def __init__(self, mutants, packages, say, scenarios=False):
         self.packages, self.say, self.scenarios = packages, say, scenarios
-        self.unviable, self.alone = set(), {}
+        self.unviable, self.constant, self.alone = set(), set(), {}
         files = collections.defaultdict(list)
         for mutant in mutants:
             files[mutant["file"]].append(mutant)
@@ -156,6 +156,9 @@ class Choices:
             for path, functions in self.functions.items():
                 text, owners[path] = schemata.rewritten(self.text[path], functions, self.numbers, path)
                 files[path] = text.encode()
+            for path in files:
+                if re.match(r"(anon|node|ua)/src/.*\.rs$", path):
+                    files[path] = schemata.without_const(files[path].decode(), self.constant).encode()
             files[f"anon/src/{schemata.MODULE}.rs"] = schemata.runtime(len(self.numbers) + 1).encode()
             files["anon/src/lib.rs"] += f"\npub mod {schemata.MODULE};\n".encode()
             cargo.write(files)
@@ -167,19 +170,20 @@ class Choices:
     def take_out(self, errors, owners):
         unviable, other, constant = set(), [], set()
         for error in errors:
-            # What a constant is made with has to be `const`.
+            # What a constant is made with has to be `const`, and so has what that calls.
             if (error["code"] or {}).get("code") == "E0015":
-                constant.update(re.findall(r"function `(?:[^`]*::)?(\w+)`", error["message"]))
+                constant.update(re.findall(r"`(?:[^`]*::)?(\w+)(?:::<[^`]*>)?`", error["message"]))
                 continue
             places = [span for span in error["spans"] if span["is_primary"] and span["file_name"] in owners]
             names = {owners[span["file_name"]][span["line_start"] - 1] for span in places} - {None}
             unviable |= names
             if not names and error["spans"]:
                 other.append(error["rendered"])
-        if not unviable and not constant:
+        if not unviable and not constant - self.constant:
             raise SystemExit("error: this does not compile, and no mutant is the cause\n" + "\n".join(other[:3]))
         self.say(f"{len(unviable)} mutants do not compile; constants are made with {sorted(constant)}")
         self.unviable |= unviable
+        self.constant |= constant
         for path, functions in self.functions.items():
             for function in [function for function in functions if function.name() in constant]:
                 self.alone.update((mutant["name"], mutant) for mutant in function.mutants)
