@@ -4,11 +4,13 @@
 use std::{path::Path, process::Command};
 
 /// What decides the sources of the program, seen from here.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "../Cargo.toml",
     "../Cargo.lock",
     "../anon",
+    "../net",
     "../node",
+    "../testbed",
     "../ua",
     "src",
     "symbolic",

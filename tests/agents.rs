@@ -9,17 +9,18 @@ use std::{
 };
 
 use anon::{
-    certificate::{Address, AddressCertificate, NodeId},
+    certificate::{Address, AddressCertificate},
+    id::NodeId,
     network::MAX_K,
     position::{Key, keep_closest},
     request::{Request, Response},
 };
 use libp2p::multiaddr::Protocol;
-use node::{Carrier, Links, NetworkFile, now};
+use net::{Carrier, Links, NetworkFile, now};
+use testbed::cluster::{Cluster, ClusterNode};
 use ua::{
     account::Account,
     certificates::publish,
-    cluster::{Cluster, ClusterNode},
     entrance::Entrance,
     event::{Event, Listener},
     maildir::Maildir,
@@ -175,7 +176,7 @@ pub async fn rosters_are_full(cluster: &Cluster) {
 
 async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeId>> {
     let address = node.address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
-    let peer = node::peer_id(&node.id).ok()?;
+    let peer = net::peer_id(&node.id).ok()?;
     let link = links.open_at(peer, vec![address], Carrier::Request).await.ok()?;
     let count = u8::try_from(MAX_K).ok()?;
     match link.request(&Request::Nearest { key, count }, PATIENCE).await.ok()? {

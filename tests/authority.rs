@@ -7,7 +7,7 @@ mod replaced;
 
 use std::path::{Path, PathBuf};
 
-use node::NetworkFile;
+use net::NetworkFile;
 use tempfile::TempDir;
 
 use crate::support::{User, text};

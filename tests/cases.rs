@@ -237,7 +237,7 @@ fn every_case_is_listed_shown_saved_and_handed_out_as_it_is() {
             assert!(shown.contains(part), "{} lacks {part:?}:\n{shown:.2000}", case.name);
         }
         let subject = lines[index]["subject"].as_str().unwrap();
-        let listed = ua::printable::line(subject);
+        let listed = cutout::printable::line(subject);
         assert!(listed.contains(case.subject), "{}: {listed:.200}", case.name);
         assert_eq!(lines[index]["signed_by"], serde_json::Value::Null, "{}", case.name);
         let raw = command(&maildir, &["read", &number, "--raw"]).output().unwrap();

@@ -11,12 +11,13 @@ use std::{
 };
 
 use anon::{
-    certificate::{AddressCertificate, NodeId},
+    certificate::AddressCertificate,
+    id::NodeId,
     network::{Epoch, Network as Params},
     roster::Roster,
 };
 use futures::future::join_all;
-use node::{Links, NetworkFile, RosterKeeper, now};
+use net::{Links, NetworkFile, RosterKeeper, now};
 use rand::seq::IteratorRandom as _;
 use ua::{
     account::Account,

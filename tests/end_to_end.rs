@@ -2,7 +2,7 @@
 
 use anon::{certificate::Address, position::Key};
 use serde_json::json;
-use ua::cluster::Cluster;
+use testbed::cluster::Cluster;
 
 use crate::{
     holdings::{self, Holdings},

@@ -5,7 +5,7 @@ mod disk;
 mod maildir;
 mod nodes;
 
-use ua::cluster::Cluster;
+use testbed::cluster::Cluster;
 
 async fn kill_all(cluster: &mut Cluster) {
     for index in 0..cluster.nodes().len() {

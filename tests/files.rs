@@ -77,7 +77,7 @@ impl Profile {
 /// Copies a home to where it was used before, so that nothing is said of that.
 fn copy_used(from: &Path, to: &Path) {
     copy(from, to);
-    ua::place::check(&Home::open(to, &passphrase()).unwrap()).unwrap();
+    cutout::place::check(&Home::open(to, &passphrase()).unwrap()).unwrap();
 }
 
 /// Lets a vault open in no time.

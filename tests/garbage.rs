@@ -10,7 +10,8 @@ use anon::{
     request::{ObjectKind, Request, Response, Store},
     roster::{Operator, Source},
 };
-use node::{Links, NetworkFile, Node, NodeConfig, Running, ask};
+use net::{Links, NetworkFile, ask};
+use node::{Node, NodeConfig, Running};
 use tempfile::TempDir;
 
 struct Nodes {
@@ -46,11 +47,11 @@ impl Nodes {
         for node in &self.running {
             let mut address = node.addresses()[0].clone();
             address.pop();
-            let peer = node::peer_id(&node.id()).unwrap();
-            let link = links.open_at(peer, vec![address], node::Carrier::Request).await.unwrap();
+            let peer = net::peer_id(&node.id()).unwrap();
+            let link = links.open_at(peer, vec![address], net::Carrier::Request).await.unwrap();
             let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await.unwrap();
             let Response::Certificate(certificate) = answer else { panic!("{answer:?}") };
-            all.push(certificate.verify(&network, node::now()).unwrap());
+            all.push(certificate.verify(&network, net::now()).unwrap());
         }
         all
     }
@@ -177,7 +178,7 @@ async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() 
     let others = random.by_ref().find(|key| nearest(key) != node.node()).unwrap();
     let own = random.find(|key| nearest(key) == node.node()).unwrap();
     // A lookup finds all four. By the roster this node alone was there in the last epoch.
-    let epoch = running.network().epoch(node::now());
+    let epoch = running.network().epoch(net::now());
     let earlier = Epoch(epoch.0 - 2);
     running.service().roster().with(|roster| {
         roster.forget(&node.node());
@@ -216,7 +217,7 @@ async fn all_that_is_past_its_time_goes_at_once_however_much_it_is() {
     let kept = nodes.running[0].service().store();
     let put = async |number: u64| {
         let key: [u8; 32] = rand::random();
-        let (kind, expiry) = (node::store::ObjectKind::Body, node::now().0 - 10 + number % 5);
+        let (kind, expiry) = (node::store::ObjectKind::Body, net::now().0 - 10 + number % 5);
         let object = node::store::StoredObject {
             kind,
             digest: key,
@@ -248,7 +249,7 @@ async fn a_node_that_was_off_for_two_months_deletes_nothing_by_its_clock_at_firs
     let links = Links::disposable("gc.alt").unwrap();
     let node = nodes.certificates(&links).await.remove(0);
     let kept = nodes.running[0].service().store();
-    let stopped = node::now().0 - 60 * 86_400;
+    let stopped = net::now().0 - 60 * 86_400;
     kept.note_time(stopped).await.unwrap();
     let (kind, key, bytes) = (node::store::ObjectKind::Body, [7; 32], vec![1; 20_000]);
     let (expiry, deleters) = (stopped + 86_400, Vec::new());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use node::{Limits, Store, StoreError, store::ObjectKind};
 use rustix::process::{Pid, Signal, kill_process};
-use ua::cluster::{Cluster, ClusterNode};
+use testbed::cluster::{Cluster, ClusterNode};
 
 type StoreKey = [u8; 32];
 

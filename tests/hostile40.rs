@@ -12,17 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{certificate::NodeId, receipt::Receipt, verification::Statement, wire};
-use audit::{
-    hostile::behaviour::{Act, Hostile},
-    node::COMMAND,
-};
+use anon::{id::NodeId, receipt::Receipt, verification::Statement, wire};
 use futures::{StreamExt as _, future::join_all, stream};
+use testbed::{
+    hostile::behaviour::{Act, Hostile},
+    process::COMMAND,
+    record::{self, What},
+};
 use ua::{
     event::Event,
     evidence::{self, Evidence, Misdeed},
     guard::Guards,
-    record::{self, What},
     session::SchemeChoice,
 };
 

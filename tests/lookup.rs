@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::{Key, keep_closest},
     request::{Request, Response},
 };
 use futures::{StreamExt as _, stream};
 use libp2p::multiaddr::Protocol;
-use node::{Carrier, Links};
-use ua::cluster::{Cluster, ClusterNode};
+use net::{Carrier, Links};
+use testbed::cluster::{Cluster, ClusterNode};
 
 use crate::support::Network;
 

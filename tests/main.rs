@@ -30,6 +30,7 @@ mod guarded;
 mod holdings;
 mod hostile;
 mod hostile40;
+mod layers;
 mod letters;
 mod lookup;
 mod node_toml;

@@ -12,7 +12,7 @@ use anon::{
     request::{Append, DeletePermission, ObjectKind, Request, Response, Store},
 };
 use futures::{StreamExt as _, stream};
-use node::{Links, NetworkFile, ask, now};
+use net::{Links, NetworkFile, ask, now};
 use ua::{certificates::fetch_directly, entrance::Entrance, event::Silent};
 
 use crate::support::{Network, User, message, text};

@@ -15,7 +15,8 @@ use anon::{
     position::Key,
     request::{Request, Response},
 };
-use node::{Carrier, Links};
+use cutout::terminal::describe;
+use net::{Carrier, Links};
 use ua::{
     account::Account,
     certificates::publish,
@@ -26,7 +27,6 @@ use ua::{
     scheme::{PaperScheme, Scheme},
     send::{Mail, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
-    terminal::describe,
     vault::{KdfCost, Passphrase},
 };
 
@@ -60,7 +60,7 @@ async fn rounds_of_a_lookup(network: &Network) -> f64 {
     let links = Links::disposable("demo.alt").unwrap();
     let mut most = 0.0_f64;
     for entrance in network.cluster.nodes().iter().take(4) {
-        let peer = node::peer_id(&entrance.id).unwrap();
+        let peer = net::peer_id(&entrance.id).unwrap();
         let mut address = entrance.address.clone();
         address.pop();
         let ask = async |request: Request| {
@@ -90,10 +90,10 @@ impl Writer {
         let home = network.directory.path().join("a");
         let home = Home::create(&home, &text, &passphrase, cost).unwrap();
         let parameters = home.network().network().unwrap();
-        let own = Account::self_certifying(&parameters, node::now());
-        let certificate = own.certificate(&parameters, node::now()).unwrap();
+        let own = Account::self_certifying(&parameters, net::now());
+        let certificate = own.certificate(&parameters, net::now()).unwrap();
         let silent: Arc<Entrance> =
-            Arc::new(home.entrance(Arc::new(ua::event::Silent), node::Underlay::Tcp).unwrap());
+            Arc::new(home.entrance(Arc::new(ua::event::Silent), net::Underlay::Tcp).unwrap());
         publish(&silent, &certificate).await.unwrap();
         Self { home, own }
     }
@@ -111,7 +111,7 @@ impl Writer {
         let timeline =
             Arc::new(Timeline { start: Mutex::new(Instant::now()), lines: Mutex::default() });
         let entrance =
-            Arc::new(self.home.entrance(Arc::clone(&timeline) as _, node::Underlay::Tcp).unwrap());
+            Arc::new(self.home.entrance(Arc::clone(&timeline) as _, net::Underlay::Tcp).unwrap());
         let outbox = Outbox::new(self.home.vault());
         let bytes = message("count", 7);
         let recipients = [self.own.address().clone()];

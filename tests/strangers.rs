@@ -10,7 +10,7 @@ use std::{
 
 use anon::request::{Request, Response};
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use node::{Carrier, Links, NetworkFile};
+use net::{Carrier, Links, NetworkFile};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
@@ -239,7 +239,7 @@ async fn a_node_with_a_wrong_clock_serves_nobody_until_it_is_set_right() {
         };
         let own = tokio::time::timeout(PATIENCE, serves).await.expect("it serves again");
         let Response::Certificate(own) = own else { panic!("{own:?}") };
-        let own = own.verify(&params, node::now());
+        let own = own.verify(&params, net::now());
         assert!(own.is_ok(), "{offset}: {own:?}");
         let pid = i32::try_from(node.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();

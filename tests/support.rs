@@ -7,12 +7,12 @@ use std::{
 };
 
 use tempfile::TempDir;
+use testbed::cluster::{Cluster, ClusterOptions};
 use tokio::{
     io::AsyncWriteExt as _,
     process::Command,
     sync::{Mutex, MutexGuard},
 };
-use ua::cluster::{Cluster, ClusterOptions};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 

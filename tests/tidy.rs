@@ -61,12 +61,12 @@ fn nothing_tells_where_it_was_made() {
 #[test]
 fn no_advice_costs_anonymity() {
     let explained = [
-        "ua/src/command/scheme.rs",
-        "ua/src/demo.rs",
-        "ua/src/command/send.rs",
-        "ua/src/command/fetch.rs",
+        "ua/cli/command/scheme.rs",
+        "audit/src/demo.rs",
+        "ua/cli/command/send.rs",
+        "ua/cli/command/fetch.rs",
     ];
-    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("ua/src")) {
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("ua")) {
         let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
         let code = code
             .filter(|line| !line.trim_start().starts_with("//") && !line.contains("after_help"));
@@ -85,7 +85,7 @@ fn no_advice_costs_anonymity() {
 
 #[test]
 fn readme_counts_the_demos_nodes_as_the_demo_does() {
-    let command = ua::cli::command::<audit::command::Audit>();
+    let command = audit::command::command();
     let demo = command.find_subcommand("demo").unwrap();
     let nodes = demo.get_arguments().find(|argument| argument.get_id() == "nodes").unwrap();
     let default = nodes.get_default_values()[0].to_str().unwrap().to_owned();

@@ -8,11 +8,14 @@ mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
-use audit::node::COMMAND;
+use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use search::{Needles, holds, person, raw, values};
+use testbed::{
+    process::COMMAND,
+    record::{self, Record, What},
+};
 use ua::{
     event::{Event, Path, Purpose},
-    record::{self, Record, What},
     session::SchemeChoice,
 };
 
@@ -20,7 +23,6 @@ use crate::{
     agents::{Agent, rosters_are_full},
     support::{Network, message},
 };
-use search::{Needles, holds, person, raw, values};
 
 const NODES: usize = 24;
 const EPOCH: u64 = 5;

@@ -10,11 +10,12 @@ use std::{hint::black_box, time::Duration};
 use anon::{
     cell::{CELL, Cell},
     channel::{Extension, FarEnd, GoBetween, Opening, SenderChannel},
-    handshake::{Initiator, MAX_HOPS, respond},
+    create::MAX_HOPS,
+    handshake::{Initiator, respond},
+    id::NetworkId,
     keys::ChannelSecret,
     labels,
     mail::{DeleteSeed, Headers, open_notification, seal_body, seal_notification},
-    network::NetworkId,
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{MAX_OBJECT, ObjectKind, Request, Store},
@@ -85,7 +86,7 @@ fn answered(
     early: &Request,
     id: &NetworkId,
     rng: &mut StdRng,
-) -> (Initiator, anon::handshake::Created) {
+) -> (Initiator, anon::create::Created) {
     let (initiator, create) =
         Initiator::start(&node.certificate, Some(early), rng).expect("starts");
     let (_, created, _) = respond(&create, &node.channel, id, rng).expect("answers");

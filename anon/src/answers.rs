@@ -11,9 +11,9 @@ use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
+    id::NetworkId,
     keys::{AddressSecret, DerivedKey, SealingSecret},
     labels,
-    network::NetworkId,
 };
 
 /// The seed of a user's addresses for answers.

@@ -8,14 +8,13 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
-    certificate::{
-        Address, AddressCertificate, CertificateError, NodeId, UnverifiedAddressCertificate,
-    },
+    certificate::{Address, AddressCertificate, CertificateError, UnverifiedAddressCertificate},
+    id::{NetworkId, NodeId},
+    inbox::InboxQuery,
     keys::{AddressSecret, KeyError, Signature, SigningSecret, VerifyKey},
     labels,
-    network::{Network, NetworkId},
+    network::Network,
     position::Key,
-    request::InboxQuery,
     time::Time,
     wire,
 };

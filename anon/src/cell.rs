@@ -13,7 +13,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::{
-    handshake::{Create, Created},
+    create::{Create, Created},
     keys::DerivedKey,
     request::MAX_MESSAGE,
     secretbox,

@@ -11,7 +11,7 @@ pub use address::{
 };
 pub use node::{
     Admission, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, MAX_NODE_CERTIFICATE, MAX_NODE_VALIDITY,
-    NodeCertificate, NodeClaims, NodeId, UnverifiedNodeCertificate,
+    NodeCertificate, NodeClaims, UnverifiedNodeCertificate,
 };
 pub use signing_request::{RequestError, SigningRequest, Subject};
 

@@ -16,9 +16,10 @@ use thiserror::Error;
 
 use crate::{
     cell::{Cell, CellError, Layer, Opener, Sealer},
-    handshake::{self, Create, Created, Early, HandshakeError, HopKeys, Initiator},
+    create::{Create, Created},
+    handshake::{self, Early, HandshakeError, HopKeys, Initiator},
+    id::NetworkId,
     keys::ChannelSecret,
-    network::NetworkId,
     request::{Request, Response},
     verification::CrossVerified,
     wire::{self, WireError},

@@ -23,22 +23,22 @@ mod onion;
 
 use std::fmt;
 
+use onion::{Hop, OnionKeys};
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::{
     certificate::NodeCertificate,
+    create::{BODY, Create, Created},
+    id::NetworkId,
     keys::{AgreementKey, ChannelSecret, DerivedKey, EphemeralSecret, KeyError, SharedSecret},
     labels,
-    network::NetworkId,
     request::Request,
 };
 
-use onion::{BODY, Hop, OnionKeys};
-pub use onion::{EARLY, Early, MAX_HOPS, Onward, QUESTION};
+pub use onion::{Early, Onward};
 
 /// Why a handshake fails. A peer is told nothing: the stream closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -62,79 +62,6 @@ pub enum HandshakeError {
     /// The node could not prove that it holds its channel key.
     #[error("the node does not hold the key that its certificate names")]
     NotConfirmed,
-}
-
-/// The initiator's message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Create {
-    certificate: [u8; 32],
-    ephemeral: AgreementKey,
-    #[serde(with = "serde_bytes")]
-    body: [u8; BODY],
-}
-
-/// The responder's message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Created {
-    ephemeral: AgreementKey,
-    confirmation: [u8; 32],
-}
-
-impl Create {
-    /// Its length, bytes: the same for every hop of every path.
-    pub const LENGTH: usize = 32 + 32 + BODY;
-
-    /// The three fields one after the other.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [&self.certificate[..], &self.ephemeral.0, &self.body].concat()
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote from the front of `bytes`; what follows must be zero.
-    #[must_use]
-    pub fn from_padded(bytes: &[u8]) -> Option<Self> {
-        let (certificate, rest) = bytes.split_first_chunk::<32>()?;
-        let (ephemeral, rest) = rest.split_first_chunk::<32>()?;
-        let (body, rest) = rest.split_first_chunk::<BODY>()?;
-        let ephemeral = AgreementKey(*ephemeral);
-        rest.iter().all(|b| *b == 0).then_some(Self {
-            certificate: *certificate,
-            ephemeral,
-            body: *body,
-        })
-    }
-
-    /// Which certificate's channel key it is meant for: SHA-256.
-    #[must_use]
-    pub const fn certificate(&self) -> [u8; 32] {
-        self.certificate
-    }
-
-    /// What to remember to recognise a replay.
-    #[must_use]
-    pub const fn replay_tag(&self) -> [u8; 32] {
-        self.ephemeral.0
-    }
-}
-
-impl Created {
-    /// Its length, bytes.
-    pub const LENGTH: usize = 64;
-
-    /// The two fields one after the other.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [self.ephemeral.0, self.confirmation].concat()
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote from the front of `bytes`; what follows must be zero.
-    #[must_use]
-    pub fn from_padded(bytes: &[u8]) -> Option<Self> {
-        let (ephemeral, rest) = bytes.split_first_chunk::<32>()?;
-        let (confirmation, rest) = rest.split_first_chunk::<32>()?;
-        let ephemeral = AgreementKey(*ephemeral);
-        rest.iter().all(|b| *b == 0).then_some(Self { ephemeral, confirmation: *confirmation })
-    }
 }
 
 /// The keys that a sender shares with one hop: cells for it as far end, layers for it as go-between.

@@ -14,7 +14,12 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{labels::Label, network::NetworkId, wire};
+use crate::{
+    hex::debug_as_short_hex,
+    id::{NetworkId, NodeId},
+    labels::Label,
+    wire,
+};
 
 /// A key or a signature that honest software does not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -40,18 +45,15 @@ pub struct AgreementKey(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature(#[serde(with = "serde_bytes")] pub [u8; 64]);
 
-macro_rules! debug_as_short_hex {
-    ($($type:ident),*) => {$(
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let start = self.0.first_chunk::<4>().unwrap_or(&[0; 4]);
-                write!(f, concat!(stringify!($type), "({}…)"), data_encoding::HEXLOWER.encode(start))
-            }
-        }
-    )*};
-}
-pub(crate) use debug_as_short_hex;
 debug_as_short_hex!(VerifyKey, AgreementKey, Signature);
+
+impl NodeId {
+    /// The key that verifies its signatures.
+    #[must_use]
+    pub const fn verify_key(&self) -> VerifyKey {
+        VerifyKey(self.0)
+    }
+}
 
 impl VerifyKey {
     fn checked(&self) -> Result<ed25519_dalek::VerifyingKey, KeyError> {

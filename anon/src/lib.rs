@@ -7,27 +7,34 @@
 //! | module | what it is | paper |
 //! |---|---|---|
 //! | [`position`] | the DHT space: keys, positions, distance, the k closest | 2.1 |
+//! | [`id`] | who is who: nodes and networks | 2.1 |
 //! | [`network`] | what all members share: name, authority, k, quorum | 2.1 |
 //! | [`certificate`] | node and address certificates, unverified → verified at a time | 2.1, 4.1 |
 //! | [`request`] | the five primitives, lookup and `Perform` as one enum pair | 2.2 |
+//! | [`inbox`] | reading an inbox in two steps | 2.2 |
 //! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
 //! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
 //! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
 //! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
-//! | [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
+//! | [`create`], [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
 //! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
 //! | [`mail`] | sealing bodies and notifications | 3.1 |
-//! | [`wire`], [`padding`], [`secretbox`], [`keys`], [`labels`], [`time`] | what those are made of | |
+//! | [`wire`], [`padding`], [`secretbox`], [`keys`], [`labels`], [`limits`], [`time`] | what those are made of | |
 
 pub mod answers;
 pub mod authorization;
 pub mod cell;
 pub mod certificate;
 pub mod channel;
+pub mod create;
 pub mod handshake;
+mod hex;
+pub mod id;
+pub mod inbox;
 pub mod keys;
 pub mod labels;
+pub mod limits;
 pub mod mail;
 pub mod network;
 pub mod padding;

@@ -7,10 +7,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
-    certificate::NodeId,
-    keys::{
-        AuthoritySecret, KeyError, Signature, SigningSecret as _, VerifyKey, debug_as_short_hex,
-    },
+    id::{NetworkId, NodeId},
+    keys::{AuthoritySecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     labels,
     time::Time,
 };
@@ -25,12 +23,6 @@ pub const MAX_K: usize = 20;
 pub fn default_quorum(k: usize) -> usize {
     (k * 3 / 4).max(k / 2 + 1).min(k)
 }
-
-/// A network's id, 32 bytes: bound into every signature and key of that network.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NetworkId(pub [u8; 32]);
-debug_as_short_hex!(NetworkId);
-use std::fmt;
 
 impl NetworkId {
     /// `SHA-256(label ‖ 0x00 ‖ name ‖ 0x00 ‖ authority's key, if there is one)`.

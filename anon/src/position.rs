@@ -4,12 +4,10 @@
 //! whatever it is asked for once more, so a key's position is SHA-256(key), and a node's position is
 //! SHA-256(peer id). Distances are between positions.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::keys::debug_as_short_hex;
+use crate::hex::debug_as_short_hex;
 
 /// What is looked up, 32 bytes: an object's key, or a random one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::{NetworkId, NodeId},
     keys::{IdentitySecret, KeyError, Signature, SigningSecret as _},
     labels,
-    network::NetworkId,
     position::Key,
-    request::Request,
     time::Time,
     verification::ReplicaSet,
 };
@@ -115,20 +114,6 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What is expected of whoever performs this request; `None` if it is none that receipts are given for.
-    #[must_use]
-    pub fn of(request: &Request, network: NetworkId, keep_until: Time) -> Option<Self> {
-        let (kind, key, digest, content, nonce) = match request {
-            Request::Store(s) => (ReceiptKind::Stored, s.key, s.digest(), &s.object, s.nonce),
-            Request::AppendInbox(a) => {
-                (ReceiptKind::Appended, a.inbox, a.digest(), &a.notification, a.nonce)
-            }
-            _ => return None,
-        };
-        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        Some(Self { network, kind, key, digest, size, nonce, keep_until })
-    }
-
     /// Checks that a receipt is for this operation and lasts, whoever signed it.
     ///
     /// # Errors

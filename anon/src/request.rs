@@ -4,43 +4,36 @@
 //! Identifiers travel hashed: an inbox node learns an address only when its owner reads. Whatever a field
 //! here tells somebody is a row of `THREATMODEL.md`.
 
-mod inbox;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     authorization::{Deletion, InboxProof},
-    certificate::{NodeId, UnverifiedAddressCertificate, UnverifiedNodeCertificate},
-    handshake::{Create, Created},
+    certificate::{UnverifiedAddressCertificate, UnverifiedNodeCertificate},
+    create::{Create, Created},
+    id::{NetworkId, NodeId},
     keys::VerifyKey,
     labels::{self, Label},
     mail::NOTIFICATION,
     network::MAX_K,
     position::Key,
-    receipt::Receipt,
+    receipt::{Expected, Receipt, ReceiptKind},
     roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
     time::Time,
     verification::Statement,
     wire::{self, WireError},
 };
 
-pub use inbox::{
+pub use crate::inbox::{
     InboxPage, InboxQuery, MAX_DIGESTS, MAX_HANDED_OVER, answer_share, handed_over_at_once,
     listed_at_once,
 };
+pub use crate::limits::{ANSWER_OVERHEAD, MAX_MESSAGE, MAX_OBJECT};
 
-/// The largest object, bytes.
-pub const MAX_OBJECT: usize = 1 << 20;
-/// The longest encoded [`Request`] or [`Response`], bytes: an object and what goes with it.
-pub const MAX_MESSAGE: usize = MAX_OBJECT + (1 << 16);
 /// The most delete permissions an object carries, and so the most recipients of one mail.
 pub const MAX_DELETERS: usize = 64;
 /// The most notifications one acknowledgement names.
 pub const MAX_ACKNOWLEDGED: usize = 1024;
-/// What an answer takes besides its response, encoded, bytes, at most.
-pub const ANSWER_OVERHEAD: usize = 64;
-
 /// What kind of object is stored; certificates are checked by the node, bodies are opaque.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectKind {
@@ -387,5 +380,20 @@ impl Response {
             | Self::Refused
             | Self::Time(_) => true,
         }
+    }
+}
+impl Expected {
+    /// What is expected of whoever performs this request; `None` if it is none that receipts are given for.
+    #[must_use]
+    pub fn of(request: &Request, network: NetworkId, keep_until: Time) -> Option<Self> {
+        let (kind, key, digest, content, nonce) = match request {
+            Request::Store(s) => (ReceiptKind::Stored, s.key, s.digest(), &s.object, s.nonce),
+            Request::AppendInbox(a) => {
+                (ReceiptKind::Appended, a.inbox, a.digest(), &a.notification, a.nonce)
+            }
+            _ => return None,
+        };
+        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        Some(Self { network, kind, key, digest, size, nonce, keep_until })
     }
 }

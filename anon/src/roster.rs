@@ -28,10 +28,13 @@ mod unvouched;
 
 use std::collections::BTreeMap;
 
+use compare::Pieces;
 use serde::{Deserialize, Serialize};
+use unvouched::{Room, Unvouched};
 
 use crate::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::{Epoch, Network},
     position::{Key, Position},
     time::Time,
@@ -42,9 +45,6 @@ pub use completeness::{Compared, Comparison, Completeness, Reason};
 pub use operator::Operator;
 pub use stored::StoredRoster;
 pub use unvouched::{MAX_UNVOUCHED, MAX_UNVOUCHED_EACH};
-
-use compare::Pieces;
-use unvouched::{Room, Unvouched};
 
 /// The most nodes a roster holds.
 pub const MAX_NODES: usize = 100_000;

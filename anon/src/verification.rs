@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
+    certificate::{CertificateError, NodeCertificate, UnverifiedNodeCertificate},
+    id::{NetworkId, NodeId},
     keys::{IdentitySecret, KeyError, Signature, SigningSecret as _},
     labels,
-    network::{Epoch, MAX_K, Network, NetworkId},
+    network::{Epoch, MAX_K, Network},
     position::{Key, keep_closest},
     roster::Roster,
     time::Time,

@@ -6,7 +6,8 @@ mod world;
 
 use anon::{
     authorization::{AuthorizationError, Deletion, InboxOperation, InboxProof},
-    certificate::{CertificateError, NodeId, UnverifiedAddressCertificate},
+    certificate::{CertificateError, UnverifiedAddressCertificate},
+    id::NodeId,
     keys::{DeleteSecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     network::Network,
     position::Key,

@@ -9,7 +9,8 @@ mod world;
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Epoch,
     position::{Key, keep_closest},

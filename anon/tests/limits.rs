@@ -5,7 +5,7 @@
 use anon::{
     cell::{CELL, PAYLOAD},
     certificate::{MAX_ADDRESS_VALIDITY, MAX_NODE_VALIDITY},
-    handshake::Create,
+    create::Create,
     mail::{BODY_MAX, MAX_PARTS, NOTIFICATION},
     request::{MAX_DELETERS, MAX_MESSAGE, MAX_OBJECT},
     roster::{MAX_NODES, MAX_UNVOUCHED, MAX_UNVOUCHED_EACH},

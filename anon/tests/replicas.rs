@@ -5,7 +5,8 @@
 mod world;
 
 use anon::{
-    certificate::{CertificateError, NodeCertificate, NodeId, UnverifiedNodeCertificate},
+    certificate::{CertificateError, NodeCertificate, UnverifiedNodeCertificate},
+    id::NodeId,
     keys::KeyError,
     network::{Epoch, MAX_K},
     position::Key,

@@ -12,7 +12,8 @@ mod shares;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{
-    certificate::{CertificateError, NodeCertificate, NodeId},
+    certificate::{CertificateError, NodeCertificate},
+    id::NodeId,
     network::{Epoch, Network, Revoked},
     position::{Key, keep_closest},
     roster::{

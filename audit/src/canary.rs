@@ -31,12 +31,14 @@ use std::{
     time::Duration,
 };
 
+use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use ua::{
+use testbed::{
     cluster::{Cluster, ClusterOptions},
-    terminal::Failure,
+    process::COMMAND,
+    programs,
 };
 
 use self::{
@@ -48,7 +50,6 @@ use self::{
 };
 use crate::{
     mutant::MutantOutcome,
-    node::COMMAND,
     outcome::{Outcome, Verdict},
 };
 
@@ -150,10 +151,12 @@ impl Setting {
             cluster.dressed.insert(index, arguments);
         }
         let k = options.k;
-        let cluster = Cluster::start(cluster, |n| step(&format!("{n} nodes are up"))).await?;
+        let cluster = Cluster::start(cluster, |n| step(&format!("{n} nodes are up")))
+            .await
+            .map_err(crate::demo::failed)?;
         step("waiting until the nodes have known each other for two epochs");
         tokio::time::sleep(Duration::from_secs(options.epoch_seconds) * GROWN_UP).await;
-        let person = |name| Person::new(&program, directory.path(), name);
+        let person = |name| Person::new(&programs::cutout(&program), directory.path(), name);
         let (sender, recipient) = (person("sender")?, person("recipient")?);
         Ok(Self { cluster, directory, k, sender, recipient })
     }

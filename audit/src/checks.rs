@@ -6,7 +6,7 @@ pub const STATED: &str = "stated";
 /// A family of checks: where its code lies, and what runs it.
 const FAMILIES: [(&str, &str, &str); 9] = [
     ("live", "audit/src/live.rs", "cutout audit run"),
-    ("acting", "audit/src/hostile.rs", "cutout audit run"),
+    ("acting", "audit/src/live/acting.rs", "cutout audit run"),
     ("canary", "audit/src", "cutout audit run"),
     ("game", "audit/src", "cutout audit run"),
     ("simulation", "audit/src/sim.rs", "cutout audit sim"),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    live::{Coalition, Role, Strength},
     outcome::Outcome,
+    role::{Coalition, Role, Strength},
 };
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `cutout audit`: what there is to type.
+//! `cutout-lab`: what there is to type.
 
 pub mod claims;
 pub mod explain;
@@ -8,20 +8,40 @@ pub mod schema;
 pub mod sim;
 pub mod vectors;
 
-use clap::Subcommand;
-use ua::{cli::More, command::Global, terminal::Failure};
+use std::process::ExitCode;
 
-use crate::node::{self, AuditNodeArgs};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use cutout::{cli, command::Global, terminal::Failure};
+use testbed::process::{self, NodeArgs, ProcessError};
 
-/// What the audit adds to the program's command line.
+use crate::demo::{self, DemoArgs};
+
+/// Shows anonymous mail at work, and checks what is promised of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cutout",
+    bin_name = "cutout",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  cutout demo                  see one anonymous mail cross a network\n  cutout audit run --quick     check every promise, in about a minute"
+)]
+pub struct Lab {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum Audit {
+enum Command {
+    /// Show one anonymous mail crossing a network of real node processes on this machine
+    Demo(DemoArgs),
     /// Check the promises of THREATMODEL.md by running them on this machine
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// A node of the audit, as a process
-    #[command(hide = true)]
-    AuditNode(AuditNodeArgs),
+    /// A node that records or is hostile, as a process
+    #[command(hide = true, name = process::COMMAND)]
+    Node(NodeArgs),
 }
 
 /// The audit's commands.
@@ -43,17 +63,42 @@ pub enum AuditCommand {
     Explain(explain::ExplainArgs),
 }
 
-impl More for Audit {
-    async fn run(self, global: &Global) -> Result<(), Failure> {
-        match self {
-            Self::Audit(AuditCommand::Run(args)) => run::run(&args).await,
-            Self::Audit(AuditCommand::Sim(args)) => sim::run(&args),
-            Self::Audit(AuditCommand::Schema(args)) => schema::run(&args),
-            Self::Audit(AuditCommand::Vectors(args)) => vectors::run(&args),
-            Self::Audit(AuditCommand::Host(args)) => host::run(global, &args),
-            Self::Audit(AuditCommand::Claims(args)) => claims::run(&args),
-            Self::Audit(AuditCommand::Explain(args)) => explain::run(&args),
-            Self::AuditNode(args) => node::run(args).await,
+/// The commands and what they say of themselves, for whoever checks or prints it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Lab::command()
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    cli::begin(|lab: &Lab| &lab.global, run)
+}
+
+async fn run(lab: Lab) -> Result<(), Failure> {
+    let audit = match lab.command {
+        Command::Demo(args) => return demo::run(&args).await,
+        Command::Node(args) => return process::run(args).await.map_err(broken_node),
+        Command::Audit(audit) => audit,
+    };
+    match audit {
+        AuditCommand::Run(args) => run::run(&args).await,
+        AuditCommand::Sim(args) => sim::run(&args),
+        AuditCommand::Schema(args) => schema::run(&args),
+        AuditCommand::Vectors(args) => vectors::run(&args),
+        AuditCommand::Host(args) => host::run(&lab.global, &args),
+        AuditCommand::Claims(args) => claims::run(&args),
+        AuditCommand::Explain(args) => explain::run(&args),
+    }
+}
+
+/// What is said, into its log, of a node of the testbed that does not run.
+fn broken_node(error: ProcessError) -> Failure {
+    match error {
+        ProcessError::Node(error) => error.into(),
+        error => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Failure::new(73, &error.to_string(), cause.unwrap_or_default(), "")
         }
     }
 }

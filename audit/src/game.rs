@@ -30,13 +30,14 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::{Key, keep_closest},
 };
+use cutout::terminal::Failure;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::{guard::Guards, session::SchemeChoice, terminal::Failure};
+use ua::{guard::Guards, session::SchemeChoice};
 
 use self::{
     round::{Errand, Table, play},

@@ -23,12 +23,13 @@ pub mod tor;
 use std::path::{Path, PathBuf};
 
 use anon::{network::Network, time::Time};
-use node::{NetworkFile, NodeConfig, Onion};
+use net::NetworkFile;
+use node::{NodeConfig, Onion};
+use process::Process;
 use serde::Serialize;
 use ua::vault::Passphrase;
 
 use crate::outcome::Outcome;
-use process::Process;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,11 +1,12 @@
-//! What checks the promises: `cutout audit`, and the hostile and recording nodes that it and the tests run. Everything
-//! here is made from the public interfaces of `anon`, `node` and `ua`; production code has no switch for any of it.
+//! What checks the promises: the program `cutout-lab`, which `cutout audit` and `cutout demo` start. Everything here is made
+//! from the public interfaces of the other crates; production code has no switch for any of it.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
 //! | [`mod@checks`] | what the checks are called, and where each lies |
+//! | [`role`] | the places that a process may have in a mail, and which of them link together |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
 //! | [`mutant`] | a weakness put back in, and which check saw it |
@@ -18,26 +19,26 @@
 //! | [`symbolic`] | models of the handshake, run by Verifpal |
 //! | [`host`] | the node and the agent that are installed here |
 //! | [`report`] | all that a run saw, as data and as a page |
-//! | [`node`] | the audit's nodes, as processes |
-//! | [`hostile`] | nodes that do what honest ones would not |
+//! | [`subnets`] | a node that claims a subnet that it is not in |
+//! | [`demo`] | one anonymous mail across a network, shown at each hop |
 
 pub mod canary;
 pub mod checks;
 pub mod claims;
 pub mod command;
+pub mod demo;
 pub mod game;
 pub mod host;
-pub mod hostile;
 pub mod live;
 pub mod mutant;
-pub mod node;
 pub mod outcome;
 pub mod property;
 pub mod report;
+pub mod role;
 pub mod sim;
 pub mod statistics;
+pub mod subnets;
 pub mod symbolic;
-pub mod tor_network;
 pub mod vectors;
 
 pub use checks::checks;

@@ -26,23 +26,24 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::certificate::NodeId;
+use anon::id::NodeId;
+use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::{session::SchemeChoice, terminal::Failure};
+use ua::session::SchemeChoice;
 
 use self::{label::Needles, sighting::bobs_peers};
+use crate::role::{Coalition, Role};
 
 pub use acting::{ActingFindings, run_acting};
 pub use agent::Agent;
 pub use check::outcomes;
-pub use coalition::{Coalition, Sharers, Strength, count_sharers, minimal};
+pub use coalition::{Sharers, count_sharers, minimal};
 pub use label::LABELS;
 pub use leaked::LeakFindings;
 pub use liars::{LiarFindings, run_liars};
 pub use mutant::mutants;
 pub use observation::{Observation, observations};
-pub use role::Role;
 pub use sighting::{Sighting, sightings};
 pub use stage::{ChannelTruth, MailRun, Marks, Size, Stage, channels};
 

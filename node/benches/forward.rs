@@ -23,9 +23,8 @@ use anon::{
     verification::{CrossVerified, cross_verify},
 };
 use futures::future::BoxFuture;
-use node::{
-    Carrier, Channel, Links, NetworkFile, Node, NodeConfig, Peer, Running, Service, Via, ask, now,
-};
+use net::{Carrier, Channel, Links, NetworkFile, Peer, Via, ask, now};
+use node::{Node, NodeConfig, Running, Service};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Turns; each does every kind once, and the figures are medians over them.
@@ -107,7 +106,7 @@ async fn certificate(node: &Running) -> NodeCertificate {
     for address in &mut addresses {
         address.pop();
     }
-    let peer = node::peer_id(&node.id()).unwrap();
+    let peer = net::peer_id(&node.id()).unwrap();
     let link = links.open_at(peer, addresses, Carrier::Request).await.unwrap();
     match link.request(&Request::Certificate, TIMEOUT).await {
         Ok(Response::Certificate(certificate)) => {

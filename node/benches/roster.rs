@@ -18,7 +18,8 @@ use std::{
 };
 
 use anon::{
-    certificate::{NodeCertificate, NodeClaims, NodeId},
+    certificate::{NodeCertificate, NodeClaims},
+    id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::{Epoch, Network},
     position::Key,
@@ -26,7 +27,8 @@ use anon::{
     roster::{MAX_CARRIED, MAX_NODES, Operator, PIECES, Roster, ShortDigest, Source},
     time::Validity,
 };
-use node::{Carrier, Links, NetworkFile, Node, NodeConfig, RosterKeeper, Running, now};
+use net::{Carrier, Links, NetworkFile, RosterKeeper, now};
+use node::{Node, NodeConfig, Running};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Nodes in the rosters that are compared.
@@ -143,7 +145,7 @@ async fn own_certificate(node: &Running) -> NodeCertificate {
     for address in &mut addresses {
         address.pop();
     }
-    let peer = node::peer_id(&node.id()).unwrap();
+    let peer = net::peer_id(&node.id()).unwrap();
     let link = links.open_at(peer, addresses, Carrier::Request).await.unwrap();
     match link.request(&Request::Certificate, TIMEOUT).await {
         Ok(Response::Certificate(certificate)) => {

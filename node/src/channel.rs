@@ -6,25 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    clock::now,
-    clock_check::ClockCheck,
-    config::Limits,
-    identity::ChannelKeys,
-    link::{ANSWER_TIMEOUT, Carrier, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
-    observer::{Edge, Observer, Via},
-    replay::ReplayCache,
-    roster::RosterKeeper,
-    service::Service,
-    shares::{Held, RangeShare, Shares},
-};
 use anon::{
     cell::Cell,
-    certificate::{NodeId, UnverifiedNodeCertificate},
+    certificate::UnverifiedNodeCertificate,
     channel::{Accepted, FarEnd, GoBetween},
-    handshake::{Create, Created, Early, Onward},
+    create::{Create, Created},
+    handshake::{Early, Onward},
+    id::NodeId,
     network::Network,
     request::{Request, Response},
+};
+use net::{
+    clock::now,
+    link::{ANSWER_TIMEOUT, Carrier, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
+    observer::{Edge, Observer, Via},
+    roster::RosterKeeper,
+    shares::{Held, RangeShare, Shares},
+};
+
+use crate::{
+    clock_check::ClockCheck, config::Limits, identity::ChannelKeys, replay::ReplayCache,
+    service::Service,
 };
 
 /// How long a peer may take for its first cell, and a next node for its answer to it.
@@ -302,7 +304,8 @@ mod tests {
     use anon::handshake::Initiator;
 
     use super::*;
-    use crate::{NetworkFile, Node, NodeConfig};
+    use crate::{Node, NodeConfig};
+    use net::NetworkFile;
 
     #[test]
     fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()

@@ -23,13 +23,13 @@ use anon::{
 };
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use rand::seq::{IteratorRandom as _, SliceRandom as _};
-
-use crate::{
+use net::{
     clock::now,
     link::{Carrier, Links},
-    substrate::Substrate,
 };
+use rand::seq::{IteratorRandom as _, SliceRandom as _};
+
+use crate::substrate::Substrate;
 
 /// How many others are asked in a round.
 const ASKED: usize = 7;

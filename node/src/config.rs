@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anon::certificate::{MAX_ADDRESSES, MAX_FAMILY};
 use libp2p::Multiaddr;
+use net::{link::is_plain_tcp, shares::RangeShare};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{link::is_plain_tcp, shares::RangeShare, store::StoreLimits};
+use crate::store::StoreLimits;
 
 /// What bounds a node's memory, disk and work. All counts are for the whole process unless said otherwise. Of what
 /// strangers can take, one peer gets at most what `…_per_peer` says, and all peers of one address range (a /24 of IPv4,

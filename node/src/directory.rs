@@ -8,21 +8,22 @@ use std::{
 };
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::Network,
     request::{Request, Response},
     time::Time,
 };
 use libp2p::Multiaddr;
-use tokio::sync::mpsc;
-
-use crate::{
+use net::{
     clock::now,
     link::{Carrier, LinkError, Links, peer_id},
     roster::RosterKeeper,
     shares::{RangeShare, Shares},
-    substrate::Seen,
 };
+use tokio::sync::mpsc;
+
+use crate::substrate::Seen;
 
 /// How long a node may take to hand out its certificate.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -153,8 +154,9 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        NetworkFile, Node, NodeConfig,
+    use crate::{Node, NodeConfig};
+    use net::{
+        NetworkFile,
         shares::{Caller, Range},
     };
 

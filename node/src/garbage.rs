@@ -7,21 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{certificate::NodeId, network::Network, position::Key};
+use ageing::Ageing;
+use anon::{id::NodeId, network::Network, position::Key};
 use futures::{StreamExt as _, stream};
+use net::{clock::now, roster::RosterKeeper};
 use tokio::sync::Mutex;
 
 use crate::{
-    clock::now,
     config::Limits,
-    roster::RosterKeeper,
     store::{Direction, Store, StoreError},
     substrate::Substrate,
 };
 
 mod ageing;
-
-use ageing::Ageing;
 
 /// Keys read from the store at once.
 const STEP: usize = 16;
@@ -227,9 +225,10 @@ fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        NetworkFile, Node, NodeConfig, Running,
+        Node, NodeConfig, Running,
         store::{ObjectKind, StoredObject},
     };
+    use net::NetworkFile;
 
     async fn node() -> (Running, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();

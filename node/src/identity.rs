@@ -13,18 +13,18 @@ use std::{
 };
 
 use anon::{
-    certificate::{Admission, CertificateError, NodeCertificate, NodeClaims, NodeId},
+    certificate::{Admission, CertificateError, NodeCertificate, NodeClaims},
+    id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Network,
     time::{Time, Validity},
 };
 use libp2p::identity::Keypair;
+use net::durable::sync_folder;
 use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroize as _;
-
-use crate::durable::sync_folder;
 
 /// Bytes of the seed in the key file.
 const SEED: usize = 32;
@@ -281,7 +281,7 @@ impl ChannelKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::now, network_file::NetworkFile};
+    use net::{clock::now, network_file::NetworkFile};
 
     #[test]
     fn a_key_is_honoured_under_all_its_certificates_and_no_longer_than_the_next_but_one() {

@@ -2,87 +2,42 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anon::{certificate::NodeId, network::Network, roster::renewal_seconds};
+use anon::{id::NodeId, network::Network, roster::renewal_seconds};
+use files::{open, read_admission};
 use libp2p::{Multiaddr, PeerId};
+use net::{
+    clock::now,
+    link::{certified_addresses, is_onion, peer_id},
+    network_file::NetworkFile,
+    observer::Observer,
+    roster::RosterKeeper,
+    shares::Shares,
+};
 use rand::seq::IteratorRandom as _;
-use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     channel::{ChannelContext, budget},
-    clock::now,
     clock_check::ClockCheck,
     config::{ConfigError, NodeConfig, addresses},
     directory::Directory,
+    error::NodeError,
     garbage::Collector,
     identity::{ChannelKeys, Identity, IdentityError},
-    link::{LinkError, certified_addresses, is_onion, peer_id},
-    network_file::{NetworkFile, NetworkFileError},
-    observer::Observer,
     onion::{OnionStatus, Reach},
     replay::ReplayCache,
-    roster::RosterKeeper,
     running::Sign,
     server::{self, Acceptor, Parts, Server},
     service::{Service, StandardService},
-    shares::Shares,
-    store::StoreError,
     substrate::{self, Substrate},
 };
 
 mod files;
 
-use files::{open, read_admission};
-
 /// Nodes seen of which the directory has not been told yet.
 const SEEN: usize = 1_024;
 /// Nodes that were known before by which a node enters, beside those of its network file.
 const WAYS_IN: usize = 8;
-
-/// Why a node does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// The network file.
-    #[error("{0}")]
-    Network(#[from] NetworkFileError),
-    /// The node's configuration.
-    #[error("{0}")]
-    Config(#[from] ConfigError),
-    /// The node's identity.
-    #[error("{0}")]
-    Identity(#[from] IdentityError),
-    /// The node's store.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// The node has an identity, so it had a store: it will not go on without what it promised to keep.
-    #[error("the store {0} is gone, though this node has served before")]
-    StoreMissing(PathBuf),
-    /// The store holds what a node promised to keep, and that node's identity is gone.
-    #[error("the identity file {0} is gone, though this node has served before")]
-    IdentityMissing(PathBuf),
-    /// Listening failed.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] LinkError),
-    /// Tor, or the onion service.
-    #[cfg(feature = "tor")]
-    #[error("{0}")]
-    Tor(#[from] tor::TorError),
-    /// No address to listen at, or none that others could dial.
-    #[error("no address to listen at")]
-    NoAddress,
-    /// The admission file is not one.
-    #[error("the admission file {0} is damaged")]
-    BadAdmission(PathBuf),
-    /// A file or directory cannot be used.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What went wrong.
-        source: std::io::Error,
-    },
-}
 
 type WrapService = Box<dyn FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Send>;
 type WrapAcceptor = Box<dyn FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send>;

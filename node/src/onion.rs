@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{NodeConfig, addresses},
-    link::Carriage,
-    node::NodeError,
+    error::NodeError,
 };
+use net::link::Carriage;
 
 /// The file's name.
 const FILE: &str = "onion.json";

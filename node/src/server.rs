@@ -5,15 +5,18 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{network::Network, request::Request, wire};
 use futures::future::BoxFuture;
+use net::{
+    link::{Carrier, Inbound, Link, LinkError, Links},
+    observer::{Edge, Via},
+    peer::Peer,
+    sensitive::Sensitive,
+    shares::{RangeShare, Shares},
+};
 
 use crate::{
     channel::{ChannelContext, serve_channel},
     config::Limits,
     identity::ChannelKeys,
-    link::{Carrier, Inbound, Link, LinkError, Links, Peer},
-    observer::{Edge, Via},
-    sensitive::Sensitive,
-    shares::{RangeShare, Shares},
 };
 
 /// How long a request waits for its turn before it is dropped.

@@ -11,18 +11,21 @@ use anon::{
     request::{Request, Response},
 };
 use futures::future::BoxFuture;
+use net::{
+    clock::now,
+    link::Links,
+    observer::{Observer, Via},
+    peer::Peer,
+    roster::RosterKeeper,
+    shares::Shares,
+};
 
 use crate::{
-    clock::now,
     config::Limits,
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity},
-    link::{Links, Peer},
-    observer::{Observer, Via},
     replay::ReplayCache,
-    roster::RosterKeeper,
-    shares::Shares,
     store::Store,
     substrate::Substrate,
 };
@@ -140,7 +143,8 @@ mod tests {
     use anon::{position::Key, request::Targets};
 
     use super::*;
-    use crate::{NetworkFile, Node, NodeConfig};
+    use crate::{Node, NodeConfig};
+    use net::NetworkFile;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn some_requests_are_answered_directly_alone_and_errands_through_a_channel_alone() {

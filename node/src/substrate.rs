@@ -19,7 +19,7 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::{Key, keep_closest},
 };
 use futures::StreamExt as _;
@@ -30,9 +30,8 @@ use libp2p::{
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::{
-    config::Limits,
-    identity::Identity,
+use crate::{config::Limits, identity::Identity};
+use net::{
     link::{
         Callers, Carriage, Door, Inbound, LinkError, Links, Strangers, Streams, build_swarm,
         is_dialable, stream_protocol,

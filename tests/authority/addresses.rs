@@ -2,13 +2,13 @@
 
 use anon::{
     certificate::{Address, SigningRequest},
+    id::NetworkId,
     keys::{AddressSecret, SealingSecret, Signature},
-    network::NetworkId,
     wire,
 };
-use node::NetworkFile;
+use net::NetworkFile;
 use serde_json::json;
-use ua::cluster::Cluster;
+use testbed::cluster::Cluster;
 
 use super::Authority;
 use crate::support::{Network, User, message, text};

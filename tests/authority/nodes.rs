@@ -3,16 +3,16 @@
 use std::{path::Path, process::Stdio, time::Duration};
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::Key,
     request::{Request, Response},
 };
-use node::{Carrier, Links, NetworkFile};
+use net::{Carrier, Links, NetworkFile};
+use testbed::cluster::ClusterNode;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::Command,
 };
-use ua::cluster::ClusterNode;
 
 use super::Authority;
 use crate::support::{Network, message, program, text};
@@ -113,7 +113,7 @@ async fn listed_by(asked: &ClusterNode) -> Vec<NodeId> {
     let links = Links::disposable("demo.alt").unwrap();
     let mut address = asked.address.clone();
     address.pop();
-    let peer = node::peer_id(&asked.id).unwrap();
+    let peer = net::peer_id(&asked.id).unwrap();
     let link = links.open_at(peer, vec![address], Carrier::Request).await.unwrap();
     let request = Request::Closest { key: Key(rand::random()), count: 20 };
     match link.request(&request, Duration::from_secs(30)).await.unwrap() {

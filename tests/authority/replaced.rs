@@ -7,8 +7,9 @@ use anon::{
     certificate::AddressCertificate,
     request::{InboxPage, InboxQuery, Request, Response},
 };
-use node::{Carrier, Links, NetworkFile, now};
-use ua::{account::Account, cluster::ClusterNode, home::Home, vault::Passphrase};
+use net::{Carrier, Links, NetworkFile, now};
+use testbed::cluster::ClusterNode;
+use ua::{account::Account, home::Home, vault::Passphrase};
 
 use super::Authority;
 use crate::support::{Network, User, message, text};
@@ -124,7 +125,7 @@ impl Holder {
 async fn ask(node: &ClusterNode, request: Request) -> Response {
     let mut address = node.address.clone();
     address.pop();
-    let peer = node::peer_id(&node.id).unwrap();
+    let peer = net::peer_id(&node.id).unwrap();
     let links = Links::disposable("demo.alt").unwrap();
     let link = links.open_at(peer, vec![address], Carrier::Request).await.unwrap();
     link.request(&request, Duration::from_secs(30)).await.unwrap()

@@ -5,8 +5,11 @@ use clap::Command;
 #[test]
 fn every_help_ends_with_examples_of_its_own_command() {
     let mut leaves = Vec::new();
-    collect(ua::cli::command::<audit::command::Audit>(), &mut Vec::new(), &mut leaves);
-    assert!(leaves.len() >= 12, "{leaves:?}");
+    collect(cutout::cli::command(), &mut Vec::new(), &mut leaves);
+    // What the other program does is told by the other program.
+    leaves.retain(|(name, _)| name != "cutout demo" && name != "cutout audit");
+    collect(audit::command::command(), &mut Vec::new(), &mut leaves);
+    assert!(leaves.len() >= 18, "{leaves:?}");
     for (name, help) in leaves {
         let examples = help.rsplit_once("Example").map(|(_, examples)| examples);
         let examples =

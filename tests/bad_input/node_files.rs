@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use node::{Limits, Store, store::ObjectKind, store::StoredObject};
+use node::{
+    Limits, Store,
+    store::{ObjectKind, StoredObject},
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -80,9 +83,9 @@ impl Place {
         };
         store.store([1; 32], object, false).await.unwrap();
         store.close().await.unwrap();
-        let roster = node::RosterKeeper::open(
+        let roster = net::RosterKeeper::open(
             std::sync::Arc::new(
-                node::NetworkFile::read(&place.path("authority/network.toml"))
+                net::NetworkFile::read(&place.path("authority/network.toml"))
                     .unwrap()
                     .network()
                     .unwrap(),

@@ -223,7 +223,7 @@ async fn a_damaged_store_is_checked_repaired_and_kept() {
     use sha2::Digest as _;
     let place = Place::served().await;
     let (file, limits) = (place.file("store.redb"), node::Limits::default().store());
-    let expiry = node::now().0 + 1_000;
+    let expiry = net::now().0 + 1_000;
     let object = |number: u8| {
         let bytes = vec![number; 20_000];
         let digest = sha2::Sha256::digest(&bytes).into();

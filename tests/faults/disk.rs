@@ -11,7 +11,7 @@ use anon::{
     position::Key,
     request::{DeletePermission, ObjectKind, Request, Response, Store},
 };
-use node::{Carrier, Links, NetworkFile, ask, now};
+use net::{Carrier, Links, NetworkFile, ask, now};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdout, Command},

@@ -7,8 +7,8 @@ use anon::{
     position::{Key, keep_closest},
 };
 use serde_json::json;
+use testbed::cluster::Cluster;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use ua::cluster::Cluster;
 
 use super::{kill_all, restart_all};
 use crate::{

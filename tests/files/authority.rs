@@ -34,7 +34,7 @@ impl Place {
         place.run(&["ca", "revoke", "--dir", &pristine, "--node", NODE]).await;
         let text = fs::read_to_string(&network).unwrap();
         // A bootstrap node that somebody put in by hand, so that there is a port to change.
-        let peer = node::peer_id(&anon::certificate::NodeId([7; 32])).unwrap();
+        let peer = net::peer_id(&anon::id::NodeId([7; 32])).unwrap();
         let line = format!("bootstrap = ['/ip4/127.0.0.1/tcp/1/p2p/{peer}']");
         fs::write(&network, text.replace("bootstrap = []", &line)).unwrap();
         let another = NODE.replace('1', "4");
@@ -112,7 +112,7 @@ async fn an_old_network_file_forgets_no_revocation() {
     fs::write(&path, old).unwrap();
     let third = NODE.replace('1', "3");
     place.run(&["ca", "revoke", "--dir", &pristine, "--node", &third]).await;
-    let file = node::NetworkFile::read(&PathBuf::from(path)).unwrap();
+    let file = net::NetworkFile::read(&PathBuf::from(path)).unwrap();
     assert_eq!(file.network().unwrap().revoked.nodes.len(), 4);
     assert_eq!(file.revocation_list().unwrap().unwrap().number(), 4);
 }

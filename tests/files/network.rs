@@ -24,7 +24,7 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
     assert_eq!(bob.fetch().await["delivered"].as_array().unwrap().len(), 1);
     let home = Home::open(&bob.home, &passphrase()).unwrap();
     let params = home.network().network().unwrap();
-    let reply = Account::self_certifying(&params, node::now());
+    let reply = Account::self_certifying(&params, net::now());
     reply.write_named(home.vault(), &Account::reply_name()).unwrap();
     home.vault().write("parts", &[0]).unwrap();
     drop(home);

@@ -8,12 +8,13 @@ use std::{
 
 use anon::{
     authorization::Deletion,
-    certificate::NodeId,
+    id::NodeId,
     position::Key,
     receipt::Receipt,
     request::{ObjectKind, Request, Response, Targets},
 };
-use node::{Limits, Via, now};
+use net::{Via, now};
+use node::Limits;
 use ua::{
     certificates::publish,
     error::AgentError,

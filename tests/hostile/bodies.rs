@@ -6,7 +6,7 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::Key,
     request::{Request, Response},
 };

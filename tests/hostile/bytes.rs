@@ -4,21 +4,24 @@ mod raw;
 
 use anon::{
     cell::{CELL, Cell},
-    certificate::{NodeCertificate, NodeClaims, NodeId},
-    handshake::{Create, Initiator},
+    certificate::{NodeCertificate, NodeClaims},
+    create::Create,
+    handshake::Initiator,
+    id::{NetworkId, NodeId},
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
-    network::{Network as Params, NetworkId},
+    network::Network as Params,
     position::Key,
     request::{Errand, MAX_MESSAGE, ObjectKind, Request, Response, Store, Targets},
     time::Validity,
     wire,
 };
 use futures::future::join_all;
-use node::{Carrier, Channel, Limits, LinkError, now};
+use net::{Carrier, Channel, LinkError, now};
+use node::Limits;
 use rand::Rng as _;
+use raw::Connection;
 
 use super::network::{Network, PATIENCE, closest_request, named};
-use raw::Connection;
 
 /// The carrier bytes.
 const REQUEST: u8 = 0;

@@ -13,10 +13,8 @@ use anon::{
     request::{ObjectKind, Request, Response, Store},
 };
 use futures::future::BoxFuture;
-use node::{
-    Acceptor, Carrier, CellReader, CellWriter, Channel, Limits, Link, LinkError, Node, Parts, Peer,
-    Service as _, StandardService, Via, now,
-};
+use net::{Carrier, CellReader, CellWriter, Channel, Link, LinkError, Peer, Via, now};
+use node::{Acceptor, Limits, Node, Parts, Service as _, StandardService};
 
 use super::network::{Network, PATIENCE, User, mail};
 

@@ -2,14 +2,15 @@
 
 use anon::{
     authorization::Deletion,
-    certificate::NodeId,
+    id::NodeId,
     keys::{DeleteSecret, Signature, SigningSecret as _, VerifyKey},
     position::Key,
     request::{DeletePermission, ObjectKind, Request, Response, Store},
     time::{MAX_SKEW, Time},
     wire,
 };
-use node::{Limits, Running, now};
+use net::now;
+use node::{Limits, Running};
 use serde::{Deserialize, Serialize};
 
 use super::network::{Network, mail};
@@ -60,7 +61,7 @@ async fn whoever_holds_no_permission_deletes_nothing() {
     let early = Deletion::sign(&bob, &id, key, at, t.before(skew));
     let by_eve = Deletion::sign(&eve, &id, key, at, t);
     let for_hers = Deletion::sign(&eve, &id, eves, at, t);
-    let foreign = anon::network::NetworkId([9; 32]);
+    let foreign = anon::id::NetworkId([9; 32]);
 
     let attempts = [
         ("a stranger's", by_eve.clone()),

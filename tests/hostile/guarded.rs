@@ -8,7 +8,7 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     request::{Request, Response},
     verification::Statement,
 };

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use anon::{
     authorization::{InboxOperation, InboxProof},
-    certificate::{Address, AddressClaims, NodeId, UnverifiedAddressCertificate},
+    certificate::{Address, AddressClaims, UnverifiedAddressCertificate},
+    id::NodeId,
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
     request::{Errand, InboxPage, InboxQuery, MAX_OBJECT, Request, Response, Targets},
     time::{MAX_SKEW, Time},
     wire,
 };
-use node::{Channel, Limits, Running, now};
+use net::{Channel, now};
+use node::{Limits, Running};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 

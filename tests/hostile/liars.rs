@@ -10,7 +10,8 @@ use anon::{
     request::{Request, Response},
 };
 use futures::future::BoxFuture;
-use node::{Node, Peer, Service, StandardService, Via};
+use net::{Peer, Via};
+use node::{Node, Service, StandardService};
 
 /// A question to a hostile node.
 pub(super) struct Asked {

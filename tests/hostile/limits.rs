@@ -9,7 +9,8 @@ use anon::{
     roster::{PIECES, ShortDigest},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use node::{Channel, Limits, LinkError, Links, ask};
+use net::{Channel, LinkError, Links, ask};
+use node::Limits;
 use tokio::sync::Semaphore;
 use ua::error::AgentError;
 

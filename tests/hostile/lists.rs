@@ -11,7 +11,8 @@ use anon::{
     request::{Request, Response},
     verification::Disagreement,
 };
-use node::{Limits, Via};
+use net::Via;
+use node::Limits;
 use ua::{error::AgentError, event::Purpose};
 
 use super::{

@@ -7,14 +7,14 @@ use std::{
 };
 
 use anon::{
-    certificate::{Address, AddressCertificate, NodeCertificate, NodeId},
+    certificate::{Address, AddressCertificate, NodeCertificate},
+    id::NodeId,
     position::{Key, keep_closest},
     request::{Request, Response},
     verification::{CrossVerified, Disagreement, cross_verify},
 };
-use node::{
-    Limits, Links, NetworkFile, Node, NodeConfig, Peer, Running, Service as _, Via, ask, now,
-};
+use net::{Links, NetworkFile, Peer, Via, ask, now};
+use node::{Limits, Node, NodeConfig, Running, Service as _};
 use tempfile::TempDir;
 use tokio::sync::MutexGuard;
 use ua::{
@@ -115,7 +115,7 @@ impl Network {
     /// What the node's honest service answers to a request that nobody sent.
     pub(super) async fn honestly(&self, node: &Running, request: Request) -> Response {
         let peer =
-            Peer { id: node::peer_id(&node.id()).unwrap(), address: libp2p::Multiaddr::empty() };
+            Peer { id: net::peer_id(&node.id()).unwrap(), address: libp2p::Multiaddr::empty() };
         node.service().handle(&peer, Via::Direct, request).await
     }
 

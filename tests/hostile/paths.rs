@@ -10,9 +10,11 @@ use std::{
 
 use anon::{
     cell::Cell,
-    certificate::{NodeCertificate, NodeClaims, NodeId},
+    certificate::{NodeCertificate, NodeClaims},
     channel::{Accepted, ChannelError, FarEnd},
-    handshake::{Create, HandshakeError, Initiator, Onward},
+    create::Create,
+    handshake::{HandshakeError, Initiator, Onward},
+    id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     position::Key,
     request::{ObjectKind, Request, Response, Store},
@@ -20,9 +22,8 @@ use anon::{
     verification::{CrossVerified, cross_verify},
 };
 use futures::future::BoxFuture;
-use node::{
-    Acceptor, Carrier, Channel, Edge, Limits, Link, LinkError, Node, Observer, Parts, Via, now,
-};
+use net::{Carrier, Channel, Edge, Link, LinkError, Observer, Via, now};
+use node::{Acceptor, Limits, Node, Parts};
 
 use super::network::{Network, PATIENCE};
 

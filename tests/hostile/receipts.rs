@@ -7,14 +7,14 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
-    network::NetworkId,
+    id::{NetworkId, NodeId},
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{Answer, ObjectKind, Request, Response, Store, Targets},
 };
 use futures::future::join_all;
-use node::{Limits, StandardService, Via, now};
+use net::{Via, now};
+use node::{Limits, StandardService};
 use ua::error::AgentError;
 
 use super::{

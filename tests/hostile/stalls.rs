@@ -12,7 +12,8 @@ use anon::{
     request::{Request, Response},
 };
 use futures::future::{BoxFuture, pending};
-use node::{Acceptor, Carrier, Limits, Link, LinkError, Node, Via};
+use net::{Carrier, Link, LinkError, Via};
+use node::{Acceptor, Limits, Node};
 use tokio::sync::Notify;
 use ua::error::AgentError;
 

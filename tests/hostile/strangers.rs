@@ -20,7 +20,8 @@ use anon::{
     wire,
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
-use node::{Carrier, Channel, Limits, LinkError, Links, ask, certified_addresses};
+use net::{Carrier, Channel, LinkError, Links, ask, certified_addresses};
+use node::Limits;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -68,7 +69,7 @@ fn framed(request: &Request) -> Cell {
 /// Asks for this over 250 streams at once, as long as it lives: takes one cell of each answer and holds the rest, and
 /// asks again where it was refused or given up. Counts the answers that it holds up.
 async fn hoard(to: NodeCertificate, way: Vec<Multiaddr>, asked: Cell, held: Arc<AtomicUsize>) {
-    let peer = node::peer_id(&to.node()).unwrap();
+    let peer = net::peer_id(&to.node()).unwrap();
     let links = Links::disposable("hostile.alt").unwrap();
     let mut tasks = JoinSet::new();
     for _ in 0..250 {
@@ -156,7 +157,7 @@ async fn a_peer_and_a_range_have_their_shares_of_streams() {
     let limits = Limits { streams: 40, streams_per_peer: 8, ..Limits::default() };
     let network = Network::start(2, 1, limits, |node| node).await;
     let to = network.certificate(&network.nodes[0]).await;
-    let peer = node::peer_id(&to.node()).unwrap();
+    let peer = net::peer_id(&to.node()).unwrap();
     let way = way_from(ELSEWHERE, &to).await;
     // Ten peers of one range open twelve streams each, say a byte, and no more.
     let mut open = Vec::new();

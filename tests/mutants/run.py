@@ -41,7 +41,7 @@ DECIDES = (
 SCOPES = {
     "anon": {"packages": ["anon"], "files": r"^anon/src/", "count": None, "seed": 0},
     "rest": {"packages": ["node", "ua"], "files": DECIDES, "count": 300, "seed": 12},
-    "changed": {"packages": ["anon", "node", "ua"], "files": r"^anon/src/|" + DECIDES, "count": 20, "seed": 12},
+    "changed": {"packages": ["anon", "net", "node", "ua"], "files": r"^anon/src/|" + DECIDES, "count": 20, "seed": 12},
 }
 
 

@@ -157,7 +157,7 @@ class Choices:
                 text, owners[path] = schemata.rewritten(self.text[path], functions, self.numbers, path)
                 files[path] = text.encode()
             for path in files:
-                if re.match(r"(anon|node|ua)/src/.*\.rs$", path):
+                if re.match(r"(anon|net|node|ua)/src/.*\.rs$", path):
                     files[path] = schemata.without_const(files[path].decode(), self.constant).encode()
             files[f"anon/src/{schemata.MODULE}.rs"] = schemata.runtime(len(self.numbers) + 1).encode()
             files["anon/src/lib.rs"] += f"\npub mod {schemata.MODULE};\n".encode()

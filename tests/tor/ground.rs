@@ -23,8 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::tor_network::{BRIDGE, TorNetwork};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketType, recv, socket, sockopt};
+use testbed::tor_network::{BRIDGE, TorNetwork};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// The agents' own address: what no node may ever see.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anon::certificate::NodeId;
+use anon::id::NodeId;
 use libp2p::{
     Multiaddr, Transport as _,
     core::{
@@ -15,9 +15,9 @@ use libp2p::{
     },
     multiaddr::Protocol,
 };
+use testbed::record::{self, What};
 use tokio::net::TcpListener;
 use tor::{Tor, TorConfig, TorTransport};
-use ua::record::{self, What};
 
 use super::ground::ground;
 use crate::support::{Network, message};
@@ -104,7 +104,7 @@ async fn each_transport_has_circuits_of_its_own() {
 fn identities(network: &Network, marks: &BTreeMap<NodeId, u64>) -> Vec<(NodeId, String, u64)> {
     let nodes = network.cluster.nodes();
     let own: BTreeSet<String> =
-        nodes.iter().map(|node| node::peer_id(&node.id).unwrap().to_string()).collect();
+        nodes.iter().map(|node| net::peer_id(&node.id).unwrap().to_string()).collect();
     let records = nodes.iter().flat_map(|node| {
         let from = marks.get(&node.id).copied().unwrap_or(0);
         let (records, _) = record::read(&node.directory.join("record.jsonl"), from).unwrap();

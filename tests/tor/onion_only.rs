@@ -88,18 +88,18 @@ async fn a_node_offers_an_onion_service_beside_its_address() {
     .await;
     let _ground = ground().await;
     let node = &network.cluster.nodes()[3];
-    let links = node::Links::disposable("demo.alt").unwrap();
-    let peer = node::peer_id(&node.id).unwrap();
+    let links = net::Links::disposable("demo.alt").unwrap();
+    let peer = net::peer_id(&node.id).unwrap();
     let mut address = node.address.clone();
     address.pop();
-    let link = links.open_at(peer, vec![address.clone()], node::Carrier::Request).await.unwrap();
+    let link = links.open_at(peer, vec![address.clone()], net::Carrier::Request).await.unwrap();
     let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await.unwrap();
     let Response::Certificate(certificate) = answer else { panic!("no certificate") };
-    let file = node::NetworkFile::read(&network.cluster.network_file()).unwrap();
-    let certificate = certificate.verify(&file.network().unwrap(), node::now()).unwrap();
-    let addresses = node::certified_addresses(&certificate);
+    let file = net::NetworkFile::read(&network.cluster.network_file()).unwrap();
+    let certificate = certificate.verify(&file.network().unwrap(), net::now()).unwrap();
+    let addresses = net::certified_addresses(&certificate);
     assert_eq!((addresses.len(), &addresses[0]), (2, &address));
-    assert!(node::is_onion(&addresses[1]), "{addresses:?}");
+    assert!(net::is_onion(&addresses[1]), "{addresses:?}");
     // Who has a socket is seen to.
     assert!(!listening(node.pid().unwrap()).is_empty());
     // It reaches itself by circuits of its own, as a stranger would.

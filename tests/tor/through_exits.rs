@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
+use testbed::record;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use ua::record;
 
 use super::ground::{AGENT, REACHABLE, ground, reachable};
 use crate::support::{Network, User, message, text};

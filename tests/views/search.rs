@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, request::Response};
+use anon::{id::NodeId, request::Response};
 use serde_json::Value;
-use ua::record::Record;
+use testbed::record::Record;
 
 use crate::agents::Agent;
 

@@ -19,13 +19,10 @@ use std::{
 };
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use node::Underlay;
-use ua::{
-    cluster::{Cluster, ClusterOptions},
-    session::SchemeChoice,
-};
-
+use net::Underlay;
 use person::{Person, Way};
+use testbed::cluster::{Cluster, ClusterOptions};
+use ua::session::SchemeChoice;
 
 const NODES: usize = 24;
 /// So long that rosters are compared but few times meanwhile, and not for ever until nodes are known for one.

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use node::{Underlay, now};
+use net::{Underlay, now};
+use testbed::cluster::Cluster;
 use ua::{
     account::Account,
     certificates::publish,
-    cluster::Cluster,
     event::Silent,
     home::Home,
     outbox::Outbox,

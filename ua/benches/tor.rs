@@ -16,16 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::tor_network::TorNetwork;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use node::Underlay;
-use tor::{Tor, TorConfig};
-use ua::{
-    cluster::{Cluster, ClusterOptions},
-    session::SchemeChoice,
-};
-
+use net::Underlay;
 use person::{Person, Way};
+use testbed::{
+    cluster::{Cluster, ClusterOptions},
+    tor_network::TorNetwork,
+};
+use tor::{Tor, TorConfig};
+use ua::session::SchemeChoice;
 
 const NODES: usize = 24;
 const EPOCH: Duration = Duration::from_secs(20);

@@ -15,7 +15,6 @@ use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    answers::Answers,
     sealed,
     vault::{Vault, VaultError},
 };
@@ -156,8 +155,6 @@ impl Account {
     /// # Errors
     /// [`AccountError::Vault`].
     pub fn write(&self, vault: &Vault) -> Result<(), AccountError> {
-        // A backup of any age has the seed of the addresses that are yet to be made.
-        drop(Answers::open(vault)?);
         self.write_named(vault, OWN)
     }
 

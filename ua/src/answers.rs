@@ -127,7 +127,7 @@ impl<'a> Answers<'a> {
 
 #[cfg(test)]
 mod tests {
-    use node::{NetworkFile, now};
+    use net::{NetworkFile, now};
 
     use super::*;
     use crate::vault::{KdfCost, Passphrase};

@@ -11,7 +11,7 @@ use anon::{
     request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
     verification::verify_list,
 };
-use node::now;
+use net::now;
 
 use self::absence::{Absence, MOST_OPENED, says_none};
 use crate::{

@@ -9,7 +9,8 @@ pub(crate) mod made_up;
 mod tests;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     receipt::{Receipt, ReceiptError, Tally},
     request::{Answer, Request, Response},

@@ -11,14 +11,15 @@ use std::{
 };
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::{MAX_K, Network, default_quorum},
     position::Key,
     request::{Request, Response},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use libp2p::{Multiaddr, PeerId};
-use node::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
+use net::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
 use rand::seq::SliceRandom as _;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Why an agent's work fails, and the exit code that tells a script (sysexits).
 
 use anon::{mail::MailError, verification::Disagreement};
-use node::LinkError;
+use net::LinkError;
 use thiserror::Error;
 
 use crate::{maildir::MaildirError, vault::VaultError};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anon::{certificate::NodeId, selection::Draw};
+use anon::{id::NodeId, selection::Draw};
 use libp2p::PeerId;
 
 use crate::{error::AgentError, evidence::Evidence};
@@ -83,7 +83,6 @@ impl Path {
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Event {
     /// A channel stands.
     Channel {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use anon::{certificate::NodeId, time::Time};
+use anon::{id::NodeId, time::Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::AgentError, sealed, vault::Vault};

@@ -12,12 +12,8 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
-    network::Epoch,
-    roster::Roster,
-    selection::draw_guard,
-    time::Time,
-    wire,
+    certificate::NodeCertificate, id::NodeId, network::Epoch, roster::Roster,
+    selection::draw_guard, time::Time, wire,
 };
 use serde::{Deserialize, Serialize};
 

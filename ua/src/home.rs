@@ -14,17 +14,18 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use node::{NetworkFile, NetworkFileError, Underlay};
+use net::{NetworkFile, NetworkFileError, Underlay};
 use thiserror::Error;
 
 use crate::{
-    account::OWN,
+    account::{Account, AccountError, OWN},
+    answers::Answers,
     entrance::Entrance,
     event::SharedListener,
     evidence, sealed,
     vault::{
-        self, Begun, Contents, KdfCost, Passphrase, Vault, VaultError, VaultLock, replace_file,
-        set_aside,
+        self, Begun, Contents, KdfCost, Passphrase, Vault, VaultError, VaultLock, disk_remedy,
+        replace_file, set_aside,
     },
 };
 
@@ -77,6 +78,48 @@ pub enum HomeError {
         /// What went wrong.
         source: std::io::Error,
     },
+}
+
+impl HomeError {
+    /// The exit code that tells of it.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::AlreadyInitialised(_) => 73,
+            Self::Lost { .. } | Self::Io { .. } => 74,
+            Self::Vault(error) => error.exit_code(),
+            _ => 78,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotInitialised(_) => {
+                "run `cutout init --network FILE` first, or name another --home; if there was a user, restore the \
+                 directory vault from your backup"
+            }
+            Self::AlreadyInitialised(_) => "use it as it is, or name another --home",
+            Self::Lost { .. } => {
+                "restore that file from your backup; nothing was changed. Without a backup its address is lost: keep \
+                 this directory, and make a new address with `cutout init` in another --home"
+            }
+            Self::OtherNetwork { .. } => {
+                "put the network's own file back as network.toml: whoever runs the network has it"
+            }
+            Self::TorForgotten => {
+                "put tor = \"required\" into config.toml again, or tor = \"off\" if nodes may see this machine's address"
+            }
+            Self::Network(_) => {
+                "check the network file (network.toml in this directory, unless you named another), or put a new copy there: \
+                 whoever runs the network has it"
+            }
+            Self::NoHome => "name a directory with --home",
+            Self::Vault(error) => error.remedy(),
+            Self::Io { source, .. } => disk_remedy(source),
+        }
+    }
 }
 
 /// A user agent's directory, unlocked. Several commands may have it open at once: each change of a file is one step, what
@@ -196,6 +239,16 @@ impl Home {
     #[must_use]
     pub const fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// Writes the user's own account.
+    ///
+    /// # Errors
+    /// [`AccountError::Vault`].
+    pub fn write_account(&self, account: &Account) -> Result<(), AccountError> {
+        // A backup of any age has the seed of the addresses that are yet to be made.
+        drop(Answers::open(&self.vault)?);
+        account.write(&self.vault)
     }
 
     /// The Maildir that is used unless another is named.

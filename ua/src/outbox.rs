@@ -17,13 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use anon::{
-    certificate::{Address, NodeId},
-    keys::VerifyKey,
-    mail::Part,
-    time::Time,
-    wire,
-};
+use anon::{certificate::Address, id::NodeId, keys::VerifyKey, mail::Part, time::Time, wire};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -446,7 +440,7 @@ mod tests {
 
     /// A state of somebody for whom the mail waits.
     fn waiting() -> State {
-        let network = node::NetworkFile::parse("name = 'demo.alt'").unwrap().network().unwrap();
+        let network = net::NetworkFile::parse("name = 'demo.alt'").unwrap().network().unwrap();
         let account = crate::account::Account::self_certifying(&network, Time(1));
         let (delete_seed, nonce) = ([0; 32], [0; 16]);
         let address = account.address().clone();

@@ -36,7 +36,7 @@ use anon::{
     mail::{Headers, MailError, open_notification},
     time::Time,
 };
-use node::now;
+use net::now;
 
 use self::{body::Bodies, deliver::Delivery, inbox::Inbox, notes::Notes, seen::Seen};
 use crate::{

@@ -13,7 +13,7 @@ use anon::{
     roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
 };
 use futures::{StreamExt as _, stream};
-use node::{Carrier, RosterKeeper, now};
+use net::{Carrier, RosterKeeper, now};
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 

@@ -7,13 +7,14 @@ mod paper;
 mod pool;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
     verification::ReplicaSet,
 };
 use futures::future::BoxFuture;
-use node::Channel;
+use net::Channel;
 use std::sync::Arc;
 
 use crate::{

@@ -13,7 +13,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use anon::{certificate::Address, mail::seal_body, request::MAX_DELETERS};
-use node::now;
+use net::now;
 
 use crate::{
     account::Account,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{certificate::NodeCertificate, network::Epoch, roster::Completeness, time::Time};
-use node::now;
+use net::now;
 
 use crate::{
     entrance::Entrance,
@@ -95,7 +95,8 @@ mod tests {
         network::Network,
         roster::{Operator, Source},
     };
-    use node::{ChannelKeys, Identity, NetworkFile};
+    use net::NetworkFile;
+    use node::{ChannelKeys, Identity};
 
     use super::*;
     use crate::{

@@ -29,23 +29,24 @@ mod header;
 mod notice;
 mod seal;
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use zeroize::Zeroizing;
-
-pub use begin::{Begun, Contents, contents};
-pub use cost::{KdfCost, MAX_MEMORY_KIB, MAX_PASSES, MIN_MEMORY_KIB, MIN_PASSES, Passphrase};
-pub(crate) use disk::{replace as replace_file, set_aside};
-pub use error::VaultError;
-pub(crate) use error::disk_remedy;
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use header::{Header, MAX_HEADER_BYTES};
 use notice::Notices;
 use seal::{MasterKey, OVERHEAD_BYTES};
+use zeroize::Zeroizing;
+
+pub use begin::{Begun, Contents, contents};
+pub use cost::{KdfCost, MAX_MEMORY_KIB, MAX_PASSES, MIN_MEMORY_KIB, MIN_PASSES, Passphrase};
+pub use disk::{replace as replace_file, set_aside};
+pub use error::VaultError;
+pub use error::disk_remedy;
 
 /// Most bytes that one sealed file may hold.
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;

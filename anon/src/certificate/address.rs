@@ -9,11 +9,12 @@ use thiserror::Error;
 
 use super::{CertificateError, check_validity};
 use crate::{
+    id::NetworkId,
     keys::{
         AddressSecret, AgreementKey, AuthoritySecret, Signature, SigningSecret as _, VerifyKey,
     },
     labels,
-    network::{Network, NetworkId},
+    network::Network,
     position::Key,
     time::{Time, Validity},
     wire,

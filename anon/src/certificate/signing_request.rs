@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Address, AddressClaims, Admission, NodeId, UnverifiedAddressCertificate};
+use super::{Address, AddressClaims, Admission, UnverifiedAddressCertificate};
 use crate::{
+    id::{NetworkId, NodeId},
     keys::{
         AddressSecret, AgreementKey, AuthoritySecret, IdentitySecret, KeyError, Signature,
         SigningSecret as _, VerifyKey,
     },
     labels,
-    network::{Network, NetworkId},
+    network::Network,
     time::Validity,
 };
 

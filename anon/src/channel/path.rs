@@ -14,8 +14,8 @@ use rand_core::CryptoRng;
 use super::{ChannelError, SenderChannel};
 use crate::{
     cell::Cell,
-    certificate::NodeId,
     handshake::{HandshakeError, Initiator},
+    id::NodeId,
     request::{Request, Response},
     verification::CrossVerified,
 };
@@ -59,8 +59,8 @@ pub enum Passage {
 
 impl OpeningPath {
     /// Starts a path over these hops; each may be asked something that changes no state, of at most
-    /// [`crate::handshake::QUESTION`] bytes with its padding, and the last one of at most
-    /// [`crate::handshake::EARLY`].
+    /// [`crate::create::QUESTION`] bytes with its padding, and the last one of at most
+    /// [`crate::create::EARLY`].
     ///
     /// # Errors
     /// [`HandshakeError`], also if there are no hops, too many, or a node is among them twice.

@@ -22,9 +22,10 @@
 
 use rand_core::CryptoRng;
 
-use super::{Create, HandshakeError};
+use super::HandshakeError;
 use crate::{
-    certificate::NodeId,
+    create::{BODY, Create, EARLY, MAX_HOPS, PLAIN, QUESTION, SHIFT},
+    id::NodeId,
     keys::{AgreementKey, DerivedKey, SharedSecret},
     labels, padding,
     request::Request,
@@ -32,18 +33,6 @@ use crate::{
     wire,
 };
 
-/// The room for the far end's early request, bytes, padding included.
-pub const EARLY: usize = 512;
-/// The room for a go-between's question, bytes, padding included.
-pub const QUESTION: usize = 64;
-/// The most nodes on a path that is made in one pass: a guard, three more go-betweens, a far end.
-pub const MAX_HOPS: usize = 5;
-
-/// The length of what is sealed in a [`Create`], tag included.
-pub(super) const BODY: usize = TAG + PLAIN;
-const PLAIN: usize = 1 + EARLY + (MAX_HOPS - 1) * SHIFT;
-/// What a go-between takes off, and the filler it puts on.
-const SHIFT: usize = TAG + 1 + QUESTION + 3 * 32;
 /// What it passes on.
 const PASSED: usize = BODY - SHIFT;
 

@@ -10,8 +10,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{MAX_PARTS, MessageId};
 use crate::{
+    limits::MAX_OBJECT,
     padding::{self, PREFIX, padme},
-    request::MAX_OBJECT,
     secretbox,
 };
 

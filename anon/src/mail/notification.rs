@@ -15,12 +15,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::{MailError, MessageId, Part};
 use crate::{
     certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
+    id::NetworkId,
     keys::{
         AddressSecret, AgreementKey, DeleteSecret, DerivedKey, EphemeralSecret, SealingSecret,
         SharedSecret, Signature, SigningSecret as _,
     },
     labels,
-    network::{Network, NetworkId},
+    network::Network,
     padding, secretbox,
     time::Time,
     wire,

@@ -189,9 +189,9 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::{
-        certificate::{NodeCertificate, NodeClaims, NodeId},
+        certificate::{NodeCertificate, NodeClaims},
+        id::{NetworkId, NodeId},
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
-        network::NetworkId,
         time::Validity,
     };
 

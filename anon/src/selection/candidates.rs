@@ -1,7 +1,8 @@
 //! The nodes among which a path is drawn: an agent's roster, or a simulated network.
 
 use crate::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::Epoch,
     position::Key,
     roster::{Operator, Roster},

@@ -3,8 +3,9 @@
 use anon::{
     certificate::{
         CertificateError, MAX_ADDRESS, MAX_ADDRESSES, MAX_FAMILY, MAX_NODE_VALIDITY,
-        NodeCertificate, NodeClaims, NodeId, UnverifiedNodeCertificate,
+        NodeCertificate, NodeClaims, UnverifiedNodeCertificate,
     },
+    id::NodeId,
     keys::{IdentitySecret, KeyError, SigningSecret as _},
     labels,
     time::Time,

@@ -1,9 +1,9 @@
 //! What the offline authority is asked to sign.
 
 use anon::{
-    certificate::{Address, NodeId, RequestError, SigningRequest, Subject},
+    certificate::{Address, RequestError, SigningRequest, Subject},
+    id::{NetworkId, NodeId},
     keys::{AddressSecret, KeyError, Signature, SigningSecret as _},
-    network::NetworkId,
 };
 use serde::{Deserialize, Serialize};
 

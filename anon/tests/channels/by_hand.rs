@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use anon::{
-    handshake::{Create, Created},
+    create::{Create, Created},
+    id::NetworkId,
     labels::{self, Label},
-    network::NetworkId,
     padding, secretbox,
 };
 use hkdf::Hkdf;

@@ -3,7 +3,8 @@
 use anon::{
     cell::Cell,
     channel::{ChannelError, Extending},
-    handshake::{Create, Created, HandshakeError, Initiator},
+    create::{Create, Created},
+    handshake::{HandshakeError, Initiator},
     request::{Request, Response},
 };
 use x25519_dalek::x25519;

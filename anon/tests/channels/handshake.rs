@@ -4,9 +4,10 @@ use anon::{
     authorization::Deletion,
     cell::{CELL, Cell, CellError},
     channel::{ChannelError, Opening},
-    handshake::{self, Create, Created, HandshakeError, Initiator},
+    create::{Create, Created},
+    handshake::{self, HandshakeError, Initiator},
+    id::NetworkId,
     keys::{ChannelSecret, DeleteSecret, KeyError},
-    network::NetworkId,
     request::{Request, Targets},
     wire,
 };

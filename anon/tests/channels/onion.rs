@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use anon::{
     channel::{ChannelError, Passage},
-    handshake::{Create, HandshakeError, Initiator, MAX_HOPS},
+    create::{Create, MAX_HOPS},
+    handshake::{HandshakeError, Initiator},
     position::Key,
     request::{Request, Response, Targets},
 };

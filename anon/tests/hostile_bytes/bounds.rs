@@ -1,7 +1,8 @@
 //! Counts and sizes just within and just beyond their bounds.
 
 use anon::{
-    certificate::{CertificateError, MAX_ADDRESSES, NodeId, UnverifiedAddressCertificate},
+    certificate::{CertificateError, MAX_ADDRESSES, UnverifiedAddressCertificate},
+    id::NodeId,
     keys::{IdentitySecret, VerifyKey},
     mail::NOTIFICATION,
     network::{Epoch, MAX_K},

@@ -7,7 +7,8 @@ use anon::{
     certificate::{
         NodeCertificate, SigningRequest, UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
-    handshake::{Create, Created, EARLY, Early, Initiator, QUESTION, respond},
+    create::{Create, Created, EARLY, QUESTION},
+    handshake::{Early, Initiator, respond},
     keys::{DeleteSecret, SigningSecret as _},
     mail::NOTIFICATION,
     network::{Revoked, UnverifiedRevocationList},
@@ -25,8 +26,10 @@ use anon::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
-use crate::by_hand::ByHand;
-use crate::world::{NOW, Node, Owner, TODAY, authority, network, rng};
+use crate::{
+    by_hand::ByHand,
+    world::{NOW, Node, Owner, TODAY, authority, network, rng},
+};
 
 /// The limit of those decoders that leave it to their caller.
 pub(crate) const LIMIT: usize = 1_000;

@@ -5,7 +5,8 @@
 use anon::{
     cell::Cell,
     channel::{ChannelError, FarEnd, OpeningPath, Passage, SenderChannel},
-    handshake::{Create, Created, Early, HandshakeError},
+    create::{Create, Created},
+    handshake::{Early, HandshakeError},
     request::{Request, Response},
     wire,
 };

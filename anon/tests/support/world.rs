@@ -4,14 +4,15 @@
 
 use anon::{
     certificate::{
-        Address, AddressCertificate, AddressClaims, Admission, NodeCertificate, NodeClaims, NodeId,
+        Address, AddressCertificate, AddressClaims, Admission, NodeCertificate, NodeClaims,
         UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
+    id::{NetworkId, NodeId},
     keys::{
         AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret, Signature,
         SigningSecret as _,
     },
-    network::{Network, NetworkId, Revoked},
+    network::{Network, Revoked},
     time::{Time, Validity},
     verification::{CrossVerified, cross_verify},
     wire,

@@ -4,7 +4,7 @@
 use anon::{
     cell::Cell,
     channel::Opening,
-    handshake::{Create, Created},
+    create::{Create, Created},
     request::{Request, Response},
     wire,
 };

@@ -2,15 +2,16 @@
 
 use anon::{
     certificate::{
-        Address, AddressClaims, Admission, NodeCertificate, NodeClaims, NodeId, SigningRequest,
-        Subject, UnverifiedAddressCertificate, UnverifiedNodeCertificate,
+        Address, AddressClaims, Admission, NodeCertificate, NodeClaims, SigningRequest, Subject,
+        UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
+    id::{NetworkId, NodeId},
     keys::{
         AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret,
         SigningSecret as _,
     },
     mail::MessageId,
-    network::{Network, NetworkId, Revoked, UnverifiedRevocationList},
+    network::{Network, Revoked, UnverifiedRevocationList},
     padding::padme,
     position::Key,
     time::{Time, Validity},

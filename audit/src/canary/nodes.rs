@@ -7,13 +7,9 @@ use std::{
     path::Path,
 };
 
-use anon::{
-    certificate::{Address, NodeId},
-    network::MAX_K,
-    position::keep_closest,
-};
+use anon::{certificate::Address, id::NodeId, network::MAX_K, position::keep_closest};
 use libp2p::multiaddr::Protocol;
-use ua::cluster::{Cluster, ClusterNode};
+use testbed::cluster::{Cluster, ClusterNode};
 
 use super::{
     expected::Part,

@@ -10,11 +10,12 @@ use std::{
 };
 
 use anon::certificate::Address;
+use cutout::terminal::Failure;
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
 };
-use ua::{account::Account, home::Home, terminal::Failure, vault::Passphrase};
+use ua::{account::Account, home::Home, vault::Passphrase};
 
 use super::socket::Watch;
 
@@ -132,7 +133,7 @@ impl Person {
         let home = Home::open(&self.home, &Passphrase::new(self.passphrase.clone())?)?;
         let network = home.network().network().map_err(ua::home::HomeError::from)?;
         let account = Account::read(home.vault())?;
-        let certificate = account.certificate(&network, node::now())?;
+        let certificate = account.certificate(&network, net::now())?;
         let claims = certificate.claims();
         let keys = [claims.verify_key.0.to_vec(), claims.sealing_key.0.to_vec()];
         Ok(Public { address: account.address().clone(), keys })

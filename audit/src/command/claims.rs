@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::presets::NOTHING;
-use ua::terminal::{Failure, say};
+use cutout::terminal::{Failure, say};
 
 use crate::claims::{Claims, Statement};
 
@@ -27,7 +27,7 @@ pub fn run(args: &ClaimsArgs) -> Result<(), Failure> {
         let all = serde_json::json!({ "claims": claims.claims, "limits": claims.limits });
         return say(all.to_string());
     }
-    let mut table = ua::terminal::table(NOTHING);
+    let mut table = cutout::terminal::table(NOTHING);
     table.set_header(["ID", "KIND", "STATEMENT", "CHECKED BY"]);
     for (kind, statements) in [("claim", &claims.claims), ("limit", &claims.limits)] {
         for statement in statements {

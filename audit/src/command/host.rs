@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::presets::NOTHING;
-use ua::{
+use cutout::{
     command::Global,
-    home::Home,
     terminal::{Failure, say},
 };
+use ua::home::Home;
 
 use crate::host::{self, Findings, Scope, Severity};
 
@@ -50,7 +50,7 @@ pub fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
         }
     }
     // Never asked for: what is sealed is reported as sealed.
-    let is_given = global.passphrase_file.is_some() || ua::handover::passphrase().is_some();
+    let is_given = global.passphrase_file.is_some() || cutout::handover::passphrase().is_some();
     let passphrase = if is_given { Some(global.passphrase("")?) } else { None };
     let findings = host::run(&Scope {
         home,
@@ -59,7 +59,7 @@ pub fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
         logs: args.log.clone(),
         proc: PathBuf::from("/proc"),
         run: PathBuf::from("/run"),
-        now: node::now(),
+        now: net::now(),
     });
     let bad = findings.count(Severity::Bad);
     if args.json {
@@ -87,7 +87,7 @@ fn failure(error: &str) -> Failure {
 fn table(findings: &Findings, all: bool) -> String {
     let mut shown: Vec<_> = findings.findings.iter().collect();
     shown.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let mut table = ua::terminal::table(NOTHING);
+    let mut table = cutout::terminal::table(NOTHING);
     for finding in shown.iter().filter(|finding| all || finding.severity > Severity::Ok) {
         let mut seen = format!("{}: {}", finding.subject, finding.seen);
         if !finding.remedy.is_empty() {

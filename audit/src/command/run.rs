@@ -8,22 +8,20 @@ use std::{
 };
 
 use clap::Args;
-use node::now;
-use ua::{
+use cutout::{
     command::interruption::Interruption,
     terminal::{Failure, Progress, say},
 };
+use net::now;
 
 use crate::{
     canary,
     claims::Claims,
-    game, host,
-    hostile::subnets,
-    live, mutant,
+    game, host, live, mutant,
     outcome::{Outcome, Verdict},
     property,
     report::{self, Parts, Report, Run},
-    sim, symbolic,
+    sim, subnets, symbolic,
 };
 
 /// The fewest mutants that a run may have: a list that shrank must not look like one that was caught.
@@ -188,7 +186,7 @@ fn write(args: &RunArgs, report: &Report) -> Result<(), Failure> {
     if let Some(path) = &args.html {
         let page = report::page(report)
             .map_err(|error| Failure::new(70, "the page cannot be made", error, "report this"))?;
-        ua::command::write_file(path, page.as_bytes())?;
+        cutout::command::write_file(path, page.as_bytes())?;
     }
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(report)
@@ -196,7 +194,7 @@ fn write(args: &RunArgs, report: &Report) -> Result<(), Failure> {
         if path.as_os_str() == "-" {
             return say(json);
         }
-        ua::command::write_file(path, (json + "\n").as_bytes())?;
+        cutout::command::write_file(path, (json + "\n").as_bytes())?;
     }
     Ok(())
 }

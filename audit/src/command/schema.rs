@@ -1,7 +1,7 @@
 //! `cutout audit schema`.
 
 use clap::Args;
-use ua::terminal::{Failure, say};
+use cutout::terminal::{Failure, say};
 
 use crate::report::schema;
 

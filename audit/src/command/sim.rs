@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use cutout::terminal::{Failure, say};
 use indicatif::{ProgressBar, ProgressStyle};
-use ua::terminal::{Failure, say};
 
 use crate::{
     outcome::Outcome,
@@ -209,7 +209,7 @@ fn print(findings: &Findings, checks: &[Outcome]) -> Result<(), Failure> {
 }
 
 fn table(first: &str, shares: &[f64]) -> Table {
-    let mut table = ua::terminal::table(UTF8_HORIZONTAL_ONLY);
+    let mut table = cutout::terminal::table(UTF8_HORIZONTAL_ONLY);
     let shares = shares.iter().map(|share| format!("{} %", round(share * 100.0)));
     table.set_header([first.to_owned()].into_iter().chain(shares));
     for column in table.column_iter_mut().skip(1) {

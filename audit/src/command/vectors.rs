@@ -1,7 +1,7 @@
 //! `cutout audit vectors`.
 
 use clap::Args;
-use ua::terminal::{Failure, say};
+use cutout::terminal::{Failure, say};
 
 use crate::vectors::{FileOutcome, check};
 

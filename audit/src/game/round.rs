@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, position::Key};
-use ua::{
-    guard::Guards,
-    record::{Record, What},
-    session::SchemeChoice,
-    terminal::Failure,
-};
+use anon::{id::NodeId, position::Key};
+use cutout::terminal::Failure;
+use testbed::record::{Record, What};
+use ua::{guard::Guards, session::SchemeChoice};
 
 use super::SENDERS;
-use crate::live::{Agent, ChannelTruth, MailRun, Role, Sighting, Stage, channels, sightings};
+use crate::{
+    live::{Agent, ChannelTruth, MailRun, Sighting, Stage, channels, sightings},
+    role::Role,
+};
 
 /// A mail that is to be sent: from whom, to whom, and how many bytes.
 #[derive(Clone, Copy, Debug)]

@@ -7,13 +7,12 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     network::Network,
     roster::{Roster, StoredRoster},
     time::{MAX_SKEW, Time},
     wire,
 };
-
 use node::Identity;
 
 use super::{Area, Finding, InstalledNode, Scope, Severity, read_network};

@@ -25,7 +25,7 @@ impl Machine {
         let vault =
             Vault::create(&machine.at("home/vault"), &passphrase(), KdfCost::new(8, 1).unwrap());
         let network = toml::from_str::<NetworkFile>(network).unwrap().network().unwrap();
-        let account = ua::account::Account::self_certifying(&network, node::now());
+        let account = ua::account::Account::self_certifying(&network, net::now());
         account.write(&vault.unwrap()).unwrap();
         machine.write("node/store.redb", "");
         node::Identity::create(&machine.at("node")).unwrap();
@@ -72,7 +72,7 @@ impl Machine {
             logs: vec![self.at("log")],
             proc: self.at("proc"),
             run: self.at("run"),
-            now: node::now(),
+            now: net::now(),
         })
     }
 
@@ -292,7 +292,7 @@ fn what_is_sealed_stays_so_without_the_passphrase_and_nothing_installed_is_no_fa
         logs: Vec::new(),
         proc: machine.at("nothing"),
         run: machine.at("nothing"),
-        now: node::now(),
+        now: net::now(),
     };
     let sealed = run(&scope("home", &[]));
     assert!(sealed.findings.iter().any(|finding| finding.seen.starts_with("sealed")));
@@ -313,10 +313,10 @@ fn a_clock_that_differs_from_the_dates_that_others_signed_is_seen() {
     let machine = Machine::new();
     let network = toml::from_str::<NetworkFile>("name = 'demo.alt'\n").unwrap().network().unwrap();
     let identity = IdentitySecret::from_seed(&[3; 32]);
-    let signed = node::now();
+    let signed = net::now();
     let claims = NodeClaims {
         network: network.id,
-        identity: anon::certificate::NodeId(identity.verify_key().0),
+        identity: anon::id::NodeId(identity.verify_key().0),
         channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
         addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
         family: String::new(),

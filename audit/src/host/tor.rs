@@ -1,7 +1,8 @@
 //! Whether Tor is used as it is configured: by the agent, and by nodes with onion services.
 
+use cutout::underlay::AgentConfig;
 use node::{NodeConfig, Onion, OnionStatus};
-use ua::{home::Home, underlay::AgentConfig};
+use ua::home::Home;
 
 use super::{Area, Finding, InstalledNode, Scope, Severity, process::Process};
 

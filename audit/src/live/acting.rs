@@ -13,23 +13,25 @@ use std::{
 };
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::{Key, keep_closest},
 };
+use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::{session::SchemeChoice, terminal::Failure};
-
-use super::{
-    coalition::{Coalition, Sharers, Strength, count_sharers, minimal},
-    observation::Observation,
-    role::{Role, asks_for},
-    stage::{MailRun, Marks, Stage},
-};
-use crate::hostile::{
+use testbed::hostile::{
     behaviour::{Act, Behaviour},
     note::{self, Note},
 };
+use ua::session::SchemeChoice;
+
+use super::{
+    coalition::{Sharers, count_sharers, minimal},
+    observation::Observation,
+    role::asks_for,
+    stage::{MailRun, Marks, Stage},
+};
+use crate::role::{Coalition, Role, Strength};
 
 const GUARDED: SchemeChoice = SchemeChoice::Guarded { middle: 1 };
 /// Mails that are looked at at least, and at most where nothing was found in these: that somebody compares its roster

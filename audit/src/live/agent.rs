@@ -12,7 +12,9 @@ use anon::{
     certificate::{Address, AddressCertificate},
     selection::Draw,
 };
-use node::{NetworkFile, NodeError, now};
+use cutout::terminal::Failure;
+use net::{NetworkFile, now};
+use node::NodeError;
 use ua::{
     account::Account,
     certificates::publish,
@@ -25,7 +27,6 @@ use ua::{
     scheme::Scheme,
     send::{Mail, Outcome, Sender, hand_in},
     session::{SchemeChoice, prepare_scheme},
-    terminal::Failure,
     vault::{KdfCost, Passphrase, Vault, VaultError},
 };
 

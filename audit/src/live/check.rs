@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{ActingFindings, Coalition, Findings, LeakFindings, LiarFindings, SchemeFindings};
+use super::{ActingFindings, Findings, LeakFindings, LiarFindings, SchemeFindings};
 use crate::{
     claims::{self, Claims},
     outcome::Outcome,
+    role::Coalition,
 };
 
 /// The outcomes of all checks of the live run.

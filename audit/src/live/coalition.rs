@@ -5,42 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{
     label::{OF_ALICE, OF_BOB},
     observation::Observation,
-    role::Role,
 };
+use crate::role::{Coalition, Role, Strength};
 
 /// The most roles of a coalition that is looked at.
 const MOST_ROLES: usize = 3;
-
-/// How members of a coalition know that they speak of one mail.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strength {
-    /// By values that nobody else's mail has.
-    Value,
-    /// By a node that they have in common; it serves others too, so how much that says depends on how many.
-    Node,
-}
-
-/// A coalition that connects sender and recipient.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Coalition {
-    /// Its members.
-    pub roles: BTreeSet<Role>,
-    /// How.
-    pub strength: Strength,
-    /// In how many mails it did, and in how many all its roles were there.
-    pub mails: (usize, usize),
-    /// The chain of values that does it, in one of them.
-    pub chain: Vec<String>,
-}
 
 /// In how many senders' mails each value stood.
 pub type Sharers = BTreeMap<Vec<u8>, BTreeSet<usize>>;
@@ -260,7 +233,7 @@ fn subsets<'a>(roles: &[&'a Role], size: usize) -> Vec<Vec<&'a Role>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anon::certificate::NodeId;
+    use anon::id::NodeId;
 
     fn role(name: &str) -> Role {
         Role::try_from(name.to_owned()).unwrap()

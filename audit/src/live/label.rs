@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::certificate::NodeId;
-use ua::record::Record;
+use anon::id::NodeId;
+use testbed::record::Record;
 
 use super::stage::MailRun;
 

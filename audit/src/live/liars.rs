@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::{Key, keep_closest},
 };
+use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ua::{event::Event, session::SchemeChoice, terminal::Failure};
+use testbed::hostile::behaviour::Behaviour;
+use ua::{event::Event, session::SchemeChoice};
 
 use super::stage::{Stage, channels};
-use crate::hostile::behaviour::Behaviour;
 
 /// What lies achieved under one scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,14 +7,16 @@ use std::{
 };
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
     selection::Draw,
     verification::{CrossVerified, ReplicaSet},
 };
+use cutout::terminal::Failure;
 use futures::future::BoxFuture;
-use node::{Channel, RosterKeeper, ask, now};
+use net::{Channel, RosterKeeper, ask, now};
 use ua::{
     entrance::Entrance,
     error::AgentError,
@@ -23,7 +25,6 @@ use ua::{
     roster::AgentRoster,
     scheme::{GuardedPlan, GuardedScheme, OpenChannel, Scheme},
     session::SchemeChoice,
-    terminal::Failure,
 };
 
 use super::{

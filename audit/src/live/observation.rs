@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, position::Key};
-use ua::record::{Record, What};
+use anon::{id::NodeId, position::Key};
+use testbed::record::{Record, What};
 
 use super::{
     label::{Needles, OF_ALICE, OF_BOB},
-    role::Role,
     sighting::{Sighting, bobs_peers, end_of, looked_up, sightings},
     stage::MailRun,
     value::{Values, close_under_hashing, neighbours, values},
 };
+use crate::role::Role;
 
 /// One observation.
 #[derive(Clone, Debug)]

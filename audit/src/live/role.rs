@@ -1,131 +1,18 @@
-//! Roles: what a process was to one mail. They are told by the truth about the mail, never by a process itself.
+//! Which role a process had in one mail: told by the truth about the mail, never by a process itself.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::Key,
     request::{Request, Targets},
 };
-use node::peer_id;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use ua::{
-    event::{Path, Purpose},
-    record::{Record, What},
-};
+use net::peer_id;
+use testbed::record::{Record, What};
+use ua::event::{Path, Purpose};
 
 use super::stage::{ChannelTruth, MailRun};
-
-/// A place in one mail. The string is the far end of the channel that it belongs to: `Z1`, `W1`, `Z2`, `W2`, `Z3`;
-/// `R1` and `R2` for the recipient's own, to bodies and to the inbox.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(into = "String", try_from = "String")]
-#[schemars(with = "String")]
-pub enum Role {
-    /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
-    Entrance(String),
-    /// The sender, or with `R` the reader, compared its roster with it.
-    Member(String),
-    /// X.
-    GoBetween(String),
-    /// X, where it is the same for all channels.
-    Guard,
-    /// M.
-    Middle(String),
-    /// Y.
-    Witness(String),
-    /// Z, W: the far end itself.
-    FarEnd(String),
-    /// The k nodes of the body, the inbox or the certificate.
-    Replicas(String),
-    /// Nodes asked on a lookup: of which key, for which channel.
-    PathNodes(String, String),
-}
-
-const BODY: &str = "body";
-const INBOX: &str = "inbox";
-const CERTIFICATE: &str = "certificate";
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Entrance(end) => write!(f, "entrance({end})"),
-            Self::Member(end) if end.is_empty() => f.write_str("member"),
-            Self::Member(_) => f.write_str("Bob's member"),
-            Self::GoBetween(end) => write!(f, "X({end})"),
-            Self::Guard => f.write_str("X"),
-            Self::Middle(end) => write!(f, "M({end})"),
-            Self::Witness(end) => write!(f, "Y({end})"),
-            Self::FarEnd(end) => f.write_str(end),
-            Self::Replicas(of) => write!(f, "{of} nodes"),
-            Self::PathNodes(key, end) => write!(f, "path {key}({end})"),
-        }
-    }
-}
-
-impl From<Role> for String {
-    fn from(role: Role) -> Self {
-        role.to_string()
-    }
-}
-
-impl TryFrom<String> for Role {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let unknown = || format!("{text} is no role");
-        match text.as_str() {
-            "member" => return Ok(Self::Member(String::new())),
-            "Bob's member" => return Ok(Self::Member("R".to_owned())),
-            "X" => return Ok(Self::Guard),
-            "body nodes" => return Ok(Self::Replicas(BODY.to_owned())),
-            "inbox nodes" => return Ok(Self::Replicas(INBOX.to_owned())),
-            "certificate nodes" => return Ok(Self::Replicas(CERTIFICATE.to_owned())),
-            _ => {}
-        }
-        let Some((name, end)) = text.split_once('(') else {
-            return if is_far_end(&text) { Ok(Self::FarEnd(text)) } else { Err(unknown()) };
-        };
-        let end = end.strip_suffix(')').filter(|end| is_far_end(end)).ok_or_else(unknown)?;
-        let end = end.to_owned();
-        match name {
-            "entrance" => Ok(Self::Entrance(end)),
-            "X" => Ok(Self::GoBetween(end)),
-            "M" => Ok(Self::Middle(end)),
-            "Y" => Ok(Self::Witness(end)),
-            _ => {
-                let looked_up = ["keyX", "keyY", "keyZ", BODY, INBOX, CERTIFICATE];
-                let key = name.strip_prefix("path ").ok_or_else(unknown)?;
-                let key = looked_up.into_iter().find(|known| *known == key);
-                Ok(Self::PathNodes(key.ok_or_else(unknown)?.to_owned(), end))
-            }
-        }
-    }
-}
-
-impl Role {
-    /// The role without the channel: the row of a table.
-    #[must_use]
-    pub fn function(&self) -> String {
-        let whose = |end: &String, name: &str| {
-            if end.starts_with('R') { format!("Bob's {name}") } else { name.to_owned() }
-        };
-        match self {
-            Self::Entrance(end) => whose(end, "entrance"),
-            Self::GoBetween(end) => whose(end, "X"),
-            Self::Middle(end) => whose(end, "M"),
-            Self::Witness(end) => whose(end, "Y"),
-            Self::PathNodes(key, end) => whose(end, &format!("path {key}")),
-            Self::FarEnd(end) if end.starts_with('R') => format!("Bob's {}", end.replace('R', "Z")),
-            other => other.to_string(),
-        }
-    }
-}
-
-fn is_far_end(text: &str) -> bool {
-    ["Z1", "W1", "Z2", "W2", "Z3", "R1", "R2"].contains(&text)
-}
+use crate::role::{BODY, CERTIFICATE, INBOX, Role};
 
 /// The names that the far end of a channel for this may have, the first one where nothing tells them apart.
 pub(super) const fn far_ends(purpose: Purpose) -> &'static [&'static str] {

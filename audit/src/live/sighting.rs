@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, position::Key, request::Request, selection::Draw};
-use ua::{
-    event::Purpose,
-    record::{Record, What},
-};
+use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use testbed::record::{Record, What};
+use ua::event::Purpose;
 
 use super::{
-    role::{Role, asks_for, far_ends},
+    role::{asks_for, far_ends},
     stage::{ChannelTruth, MailRun},
     value::{as_key, node_of},
 };
+use crate::role::Role;
 
 /// The lines of one stream at one process.
 type Stream<'a> = (NodeId, Vec<&'a Record>);

@@ -3,22 +3,22 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anon::{certificate::NodeId, position::Key, selection::Draw};
+use anon::{id::NodeId, position::Key, selection::Draw};
+use cutout::terminal::Failure;
 use tempfile::TempDir;
-use ua::{
+use testbed::{
     cluster::{Cluster, ClusterOptions},
-    event::{Event, Path, Purpose},
+    hostile::behaviour::{Behaviour, Hostile},
+    process::COMMAND,
     record::{self, Record},
+};
+use ua::{
+    event::{Event, Path, Purpose},
     scheme::Scheme,
     session::SchemeChoice,
-    terminal::Failure,
 };
 
 use super::agent::Agent;
-use crate::{
-    hostile::behaviour::{Behaviour, Hostile},
-    node::COMMAND,
-};
 
 /// How long the processes may take to write down what a finished mail made them do.
 const TAIL: Duration = Duration::from_millis(60);
@@ -144,8 +144,9 @@ impl Stage {
             options.dressed.insert(index, arguments.into());
         }
         let all = size.nodes;
-        let cluster =
-            Cluster::start(options, |n| step(&format!("{n} of {all} nodes are up"))).await?;
+        let cluster = Cluster::start(options, |n| step(&format!("{n} of {all} nodes are up")))
+            .await
+            .map_err(crate::demo::failed)?;
         let agent = |name: String| Agent::new(&cluster.network_file(), directory.path().join(name));
         let of_kind = |kind: &str, count: usize| -> Result<Vec<Agent>, Failure> {
             (0..count).map(|number| agent(format!("{kind}{number}"))).collect()

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{coalition::Sharers, observation::Observation, role::Role, stage::MailRun};
+use super::{coalition::Sharers, observation::Observation, stage::MailRun};
+use crate::role::Role;
 
 /// Roles of the body, and roles of the inbox and the certificate.
 fn step(role: &Role) -> Option<bool> {

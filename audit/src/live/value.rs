@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{certificate::NodeId, position::Key, request::Response};
+use anon::{id::NodeId, position::Key, request::Response};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
-use ua::record::{Record, What};
+use testbed::record::{Record, What};
 
 /// The fewest bytes that are looked at: shorter fields are counts and times.
 const SHORTEST: usize = 8;

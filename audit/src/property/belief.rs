@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     keys::{IdentitySecret, SigningSecret as _},
     network::Epoch,
     position::{Distance, Key},

@@ -8,19 +8,19 @@ mod theft;
 use anon::{
     cell::{CELL, Cell},
     channel::{FarEnd, Opening, SenderChannel},
+    id::NetworkId,
     keys::ChannelSecret,
-    network::NetworkId,
     position::Key,
     request::{ObjectKind, Request, Response, Store},
     wire,
 };
+use homemade::{Flaw, Homemade};
 use rand::rngs::StdRng;
 
 use super::{
     family::{Check, Family, Mutant},
     world::{Node, network},
 };
-use homemade::{Flaw, Homemade};
 
 /// How a channel is made, in bytes.
 pub(super) trait Scheme {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::NodeId,
+    id::NodeId,
     position::Key,
     receipt::{Expected, Receipt, ReceiptClaims, ReceiptKind, Tally},
     verification::ReplicaSet,

@@ -2,7 +2,8 @@
 
 use anon::{
     authorization::{InboxOperation, InboxProof},
-    certificate::{NodeId, UnverifiedAddressCertificate},
+    certificate::UnverifiedAddressCertificate,
+    id::NodeId,
     keys::Signature,
     network::Network,
     position::Key,

@@ -9,16 +9,14 @@ use std::collections::BTreeMap;
 
 use anon::{channel::OpeningPath, secretbox};
 use rand::{Rng as _, rngs::StdRng, seq::SliceRandom as _};
+use testbed::hostile::opened::Opened;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::{
     family::{Check, Family, Mutant, Seen},
     world::{Node, network, nodes},
 };
-use crate::{
-    hostile::opened::Opened,
-    statistics::{clopper_pearson, number},
-};
+use crate::statistics::{clopper_pearson, number};
 
 /// What one hop has of a first message.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use anon::{
     keys::{AddressSecret, ChannelSecret, DeleteSecret},
     mail::{DeleteSeed, MessageId},
 };
-use node::Sensitive;
+use net::Sensitive;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{

@@ -1,7 +1,8 @@
 //! Whether two answers are compared: nobody's word alone names the far end, or the storage nodes.
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     verification::{ReplicaSet, cross_verify},
 };

@@ -2,12 +2,15 @@
 
 use anon::{
     certificate::{
-        Address, AddressCertificate, AddressClaims, NodeCertificate, NodeClaims, NodeId,
+        Address, AddressCertificate, AddressClaims, NodeCertificate, NodeClaims,
         UnverifiedAddressCertificate,
     },
-    keys::SigningSecret as _,
-    keys::{AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret},
-    network::{Network, NetworkId, Revoked},
+    id::{NetworkId, NodeId},
+    keys::{
+        AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret,
+        SigningSecret as _,
+    },
+    network::{Network, Revoked},
     time::{Time, Validity},
     verification::{CrossVerified, cross_verify},
 };

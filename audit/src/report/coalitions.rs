@@ -14,7 +14,7 @@ use plotters::{
 };
 
 use super::plot::themed;
-use crate::live::{SchemeFindings, Strength};
+use crate::{live::SchemeFindings, role::Strength};
 
 /// Pixels: the whole, the room for the roles' names, a row, and what is left at the edges.
 const WIDTH: i32 = 960;
@@ -42,7 +42,7 @@ impl Chart {
     fn of(found: &SchemeFindings) -> Self {
         let mut sets = Sets::new();
         for coalition in &found.coalitions {
-            let roles = coalition.roles.iter().map(crate::live::Role::function).collect();
+            let roles = coalition.roles.iter().map(crate::role::Role::function).collect();
             let strength = sets.entry(roles).or_insert(coalition.strength);
             *strength = coalition.strength.min(*strength);
         }

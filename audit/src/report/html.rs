@@ -260,9 +260,10 @@ mod tests {
     use super::*;
     use crate::{
         claims::Claims,
-        live::{Coalition, Findings, Role, Strength},
+        live::Findings,
         outcome::Outcome,
         report::{Parts, Run},
+        role::{Coalition, Role, Strength},
     };
 
     #[test]

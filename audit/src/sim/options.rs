@@ -108,5 +108,5 @@ impl Options {
     }
 }
 
-/// Replicas of a network file that does not say (`node::NetworkFile`).
+/// Replicas of a network file that does not say (`net::NetworkFile`).
 pub(super) const CLUSTER_K: usize = 8;

@@ -8,7 +8,7 @@ use anon::{
     channel::{
         Accepted, Extension, FarEnd, GoBetween, Opening, OpeningPath, Passage, SenderChannel,
     },
-    handshake::{Create, Created},
+    create::{Create, Created},
     receipt::Receipt,
     request::{Request, Response},
     verification::{CrossVerified, cross_verify},

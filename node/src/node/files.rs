@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anon::{certificate::Admission, wire};
+use net::clock::now;
 
-use super::{Node, NodeError};
+use super::Node;
 use crate::{
-    clock::now,
     config::Limits,
+    error::NodeError,
     identity::Identity,
     store::{self, Checked, Repaired, Store, StoreError},
 };

@@ -10,14 +10,16 @@ use anon::{
     time::Time,
 };
 use libp2p::{Multiaddr, PeerId};
+use net::{
+    clock::now,
+    link::{Carriage, Carrier, Links, Underlay},
+};
 use tor::{OnionService, Tor};
 
 use super::{FILE, OnionStatus, Reach};
 use crate::{
-    clock::now,
     config::{NodeConfig, Onion, addresses},
-    link::{Carriage, Carrier, Links, Underlay},
-    node::NodeError,
+    error::NodeError,
 };
 
 /// How long a descriptor may take to be published before the node says where it listens all the same.

@@ -6,21 +6,17 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     receipt::Expected,
     request::{ANSWER_OVERHEAD, Answer, Errand, Request, Response, Targets, answer_share},
     time::Time,
     wire,
 };
 use futures::future::join_all;
+use net::{client::ask_within, clock::now, link::LinkError, observer::Via, peer::Peer};
 
 use super::{Service as _, StandardService};
-use crate::{
-    client::ask_within,
-    clock::now,
-    link::{LinkError, Peer},
-    observer::Via,
-};
 
 impl StandardService {
     pub(super) async fn perform(
@@ -99,7 +95,7 @@ impl StandardService {
     }
 
     async fn perform_here(&self, request: &Request) -> Option<Response> {
-        let id = crate::link::peer_id(&self.identity.node()).ok()?;
+        let id = net::link::peer_id(&self.identity.node()).ok()?;
         let itself = Peer { id, address: libp2p::Multiaddr::empty() };
         Some(self.handle(&itself, Via::Direct, request.clone()).await)
     }
@@ -168,9 +164,9 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::{
-        Acceptor, Carrier, Link, NetworkFile, Node, NodeConfig, Parts, Running, Service,
-        StandardService,
+    use crate::{Acceptor, Node, NodeConfig, Parts, Running, Service, StandardService};
+    use net::{
+        Carrier, Link, NetworkFile,
         shares::{RangeShare, Shares},
     };
 

@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::Response,
     verification::{Statement, StatementClaims},
 };
 use futures::future::join_all;
+use net::{clock::now, peer::Peer};
 
 use super::StandardService;
-use crate::{clock::now, link::Peer};
 
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;
@@ -88,7 +89,8 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::{NetworkFile, Node, NodeConfig, Service, Via};
+    use crate::{Node, NodeConfig, Service};
+    use net::{NetworkFile, Via};
 
     /// Answers nothing, and hands out no certificate.
     struct Refusing;

@@ -8,13 +8,11 @@ use anon::{
     request::{self, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, Response},
     time::Time,
 };
+use net::clock::now;
 use serde_bytes::ByteBuf;
 
 use super::StandardService;
-use crate::{
-    clock::now,
-    store::{ObjectKind as StoredKind, StoreError, Stored, StoredObject},
-};
+use crate::store::{ObjectKind as StoredKind, StoreError, Stored, StoredObject};
 
 impl StandardService {
     pub(super) async fn store_object(&self, store: request::Store) -> Response {
@@ -228,7 +226,8 @@ mod tests {
     };
 
     use super::*;
-    use crate::{NetworkFile, Node, NodeConfig, Running};
+    use crate::{Node, NodeConfig, Running};
+    use net::NetworkFile;
 
     async fn node() -> (Running, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();

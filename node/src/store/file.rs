@@ -1,17 +1,21 @@
 //! The store's file: created where there is none, opened only as it is, verified whole.
 
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
-use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase as _, StorageBackend};
+use net::durable;
+use redb::{Database, ReadableDatabase as _, StorageBackend, backends::FileBackend};
 
-use super::rows::{CHUNKS, DIGESTS, ENTRIES, EXPIRIES, FORMAT, INBOXES, META, OBJECTS, VERSION};
-use super::writer::FULL;
-use super::{Corruption, StoreError, space, verify};
-use crate::durable;
+use super::{
+    Corruption, StoreError,
+    rows::{CHUNKS, DIGESTS, ENTRIES, EXPIRIES, FORMAT, INBOXES, META, OBJECTS, VERSION},
+    space, verify,
+    writer::FULL,
+};
 
 /// Memory for redb's pages, in bytes; half of it may be pages not yet written.
 const CACHE: usize = 64 << 20;

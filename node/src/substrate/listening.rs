@@ -5,8 +5,7 @@ use libp2p::{
     Multiaddr, Swarm,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
-
-use crate::link::{LinkError, only_listener};
+use net::link::{LinkError, only_listener};
 
 /// Lets a swarm listen at these addresses; the addresses that came of it.
 ///

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId, UnverifiedAddressCertificate},
+    certificate::{NodeCertificate, UnverifiedAddressCertificate},
+    id::NodeId,
     request::{Answer, Response},
 };
 
@@ -71,7 +72,8 @@ impl Absence {
 
 #[cfg(test)]
 mod tests {
-    use node::{ChannelKeys, Identity, NetworkFile, now};
+    use net::{NetworkFile, now};
+    use node::{ChannelKeys, Identity};
 
     use super::*;
 

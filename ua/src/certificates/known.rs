@@ -6,7 +6,7 @@ use anon::{
     network::Network,
     time::Time,
 };
-use node::now;
+use net::now;
 use serde::{Deserialize, Serialize};
 
 use crate::{error::AgentError, sealed, vault::Vault};
@@ -80,7 +80,7 @@ mod tests {
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
-        let file = node::NetworkFile::parse("name = 'demo.alt'").unwrap();
+        let file = net::NetworkFile::parse("name = 'demo.alt'").unwrap();
         let network = file.network().unwrap();
         (directory, vault, network)
     }

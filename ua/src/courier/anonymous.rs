@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::{Answer, Request, Response, Targets},
     verification::ReplicaSet,
 };
 use futures::{TryFutureExt as _, future::BoxFuture};
-use node::Channel;
+use net::Channel;
 
 use super::Courier;
 use crate::{

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::{Answer, Request},
     verification::ReplicaSet,
 };
 use futures::future::{BoxFuture, join_all};
-use node::{Links, ask};
+use net::{Links, ask};
 
 use super::Courier;
 use crate::{entrance::Entrance, error::AgentError, event::Purpose};

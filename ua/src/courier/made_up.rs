@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anon::{
-    certificate::{NodeCertificate, NodeClaims, NodeId},
+    certificate::{NodeCertificate, NodeClaims},
+    id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Network,
     position::Key,
@@ -13,7 +14,7 @@ use anon::{
     verification::ReplicaSet,
 };
 use futures::future::BoxFuture;
-use node::{NetworkFile, now};
+use net::{NetworkFile, now};
 
 use super::Courier;
 use crate::{

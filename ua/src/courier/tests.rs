@@ -5,7 +5,7 @@ use anon::{
     request::{ObjectKind, Store},
     time::Time,
 };
-use node::now;
+use net::now;
 
 use super::{
     made_up::{KEY, MadeUp, certificate, entrance, node, receipt},

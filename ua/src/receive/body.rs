@@ -10,14 +10,15 @@ use std::{
 
 use anon::{
     authorization::Deletion,
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     keys::SigningSecret,
     mail::{Headers, MessageId, Part},
     position::Key,
     request::{Request, Response},
 };
 use futures::{StreamExt as _, future::join_all, stream};
-use node::now;
+use net::now;
 use tokio::sync::Semaphore;
 
 use super::{Place, Reader, Way, parts::Parts};

@@ -7,7 +7,7 @@ use anon::{
     mail::{Headers, MessageId},
 };
 use futures::{StreamExt as _, future::join_all, stream};
-use node::now;
+use net::now;
 
 use super::{
     Announced, Delivered, Digest, Fetched, Reader,

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{
     authorization::{InboxOperation, InboxProof},
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     mail::NOTIFICATION,
     position::Key,
     request::{
@@ -16,7 +17,7 @@ use anon::{
         listed_at_once,
     },
 };
-use node::now;
+use net::now;
 use sha2::{Digest as _, Sha256};
 
 use super::{Digest, Place, Reader, Way};
@@ -296,7 +297,7 @@ mod tests {
 
     /// A list of one node that has told of so many notifications, and is asked for the next ones.
     fn list(told: usize) -> List {
-        let network = node::NetworkFile::parse("name = 'list.alt'").unwrap().network().unwrap();
+        let network = net::NetworkFile::parse("name = 'list.alt'").unwrap().network().unwrap();
         let identity = IdentitySecret::from_seed(&[1; 32]);
         let claims = NodeClaims {
             network: network.id,

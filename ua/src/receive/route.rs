@@ -9,13 +9,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::MAX_K,
     position::Key,
     request::{Errand, Request, Response},
 };
 use futures::future::{BoxFuture, join_all};
-use node::{Channel, LinkError, Links, ask};
+use net::{Channel, LinkError, Links, ask};
 
 use crate::{
     entrance::Entrance,

@@ -11,8 +11,9 @@ use std::{
 
 use anon::{
     certificate::{
-        Address, AddressClaims, NodeCertificate, NodeClaims, NodeId, UnverifiedAddressCertificate,
+        Address, AddressClaims, NodeCertificate, NodeClaims, UnverifiedAddressCertificate,
     },
+    id::NodeId,
     keys::{AuthoritySecret, ChannelSecret, IdentitySecret, SigningSecret as _},
     mail::{Headers, Part, seal_body, seal_notification},
     network::Network,
@@ -21,7 +22,7 @@ use anon::{
     time::{Time, Validity},
 };
 use futures::future::BoxFuture;
-use node::{NetworkFile, now};
+use net::{NetworkFile, now};
 use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;

@@ -21,7 +21,8 @@ use std::{
 };
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     network::{Epoch, MAX_K},
     position::{Key, keep_closest},
     request::{Request, Response, Targets},
@@ -29,7 +30,7 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
 use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
-use node::{Channel, LinkError, Links, RosterKeeper, now};
+use net::{Channel, LinkError, Links, RosterKeeper, now};
 
 use self::entry::Stalls;
 use super::{

@@ -11,14 +11,15 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
     selection::{Draw, Paper, Selection as _},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
-use node::{Channel, Links, ask, now};
+use net::{Channel, Links, ask, now};
 
 use super::{OpenChannel, Scheme};
 use crate::{

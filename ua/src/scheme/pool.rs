@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{certificate::NodeId, selection::Draw};
+use anon::{id::NodeId, selection::Draw};
 
 use super::ReadyChannel;
 

@@ -14,7 +14,7 @@ use anon::{
     request::{ObjectKind, Request, Store},
 };
 use futures::{StreamExt as _, future, stream};
-use node::now;
+use net::now;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 

@@ -8,7 +8,7 @@ use anon::{
     request::{Append, Request},
 };
 use futures::future;
-use node::now;
+use net::now;
 use serde_bytes::ByteBuf;
 
 use super::attempt::{Attempt, lower};

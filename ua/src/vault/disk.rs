@@ -4,11 +4,13 @@
 //! by one rename, and the directory is flushed: after a crash a name shows the old bytes or the
 //! new ones. Files have mode 600, the directory 700.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use tempfile::NamedTempFile;
 
@@ -51,7 +53,7 @@ pub(super) fn tighten(dir: &Path) -> io::Result<bool> {
 }
 
 /// Writes a file, replacing what was there in one step.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = directory_of(path);
     temporary(dir, bytes)?.persist(path)?;
     sync_dir(dir)
@@ -59,7 +61,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Moves a file or directory out of the way, to a name beside it that nothing has: `name.<why>-<n>`.
 /// Where it went.
-pub(crate) fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
+pub fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
     for number in 1..=MAX_ASIDE {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{why}-{number}"));

@@ -149,7 +149,7 @@ impl VaultError {
 }
 
 /// What a person can do about a file that cannot be read or written.
-pub(crate) fn disk_remedy(error: &io::Error) -> &'static str {
+pub fn disk_remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind;
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

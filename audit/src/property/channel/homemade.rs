@@ -2,8 +2,8 @@
 
 use anon::{
     cell::CELL,
+    id::NetworkId,
     keys::{ChannelSecret, EphemeralSecret},
-    network::NetworkId,
     secretbox::{self, TAG, counter_nonce},
 };
 use rand::rngs::StdRng;

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeSet, sync::PoisonError};
 
-use anon::{
-    certificate::{NodeCertificate, NodeId},
-    selection::serving_guard,
-};
-use node::{LinkError, Links};
+use anon::{certificate::NodeCertificate, id::NodeId, selection::serving_guard};
+use net::{LinkError, Links};
 
 use super::{ATTEMPTS, Built, GuardedScheme};
 use crate::error::AgentError;
@@ -80,7 +77,8 @@ impl GuardedScheme {
 mod tests {
     use std::sync::Arc;
 
-    use node::{ChannelKeys, Identity, NetworkFile, RosterKeeper, now};
+    use net::{NetworkFile, RosterKeeper, now};
+    use node::{ChannelKeys, Identity};
 
     use super::*;
     use crate::{entrance::Entrance, event::Silent, scheme::GuardedPlan};

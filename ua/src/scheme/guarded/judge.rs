@@ -1,13 +1,14 @@
 //! What nodes state, held against the agent's own roster; what differs by more than churn is evidence.
 
 use anon::{
-    certificate::{NodeCertificate, NodeId},
+    certificate::NodeCertificate,
+    id::NodeId,
     position::Key,
     request::Response,
     verification::{Disagreement, differs_by_churn, verify_list},
     wire,
 };
-use node::now;
+use net::now;
 
 use super::GuardedScheme;
 use crate::{error::AgentError, evidence::Misdeed};

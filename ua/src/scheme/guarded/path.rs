@@ -11,7 +11,7 @@ use anon::{
     request::{Request, Response},
     verification::CrossVerified,
 };
-use node::{Channel, LinkError, Links};
+use net::{Channel, LinkError, Links};
 
 use super::{ANSWER_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::error::AgentError;
@@ -60,7 +60,8 @@ mod tests {
     use std::cell::RefCell;
 
     use anon::{position::Key, verification::cross_verify};
-    use node::{NetworkFile, Node, NodeConfig, Running, Service as _, Via, now};
+    use net::{NetworkFile, Via, now};
+    use node::{Node, NodeConfig, Running, Service as _};
 
     use super::*;
 
@@ -91,8 +92,8 @@ mod tests {
     async fn hops(nodes: &[Running]) -> Vec<(CrossVerified, Option<Request>)> {
         let mut hops = Vec::new();
         for node in nodes {
-            let peer = node::Peer {
-                id: node::peer_id(&node.id()).unwrap(),
+            let peer = net::Peer {
+                id: net::peer_id(&node.id()).unwrap(),
                 address: node.addresses()[0].clone(),
             };
             let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;

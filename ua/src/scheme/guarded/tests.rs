@@ -6,9 +6,8 @@ use anon::{
     roster::{Operator, Source},
     verification::{Statement, StatementClaims, cross_verify},
 };
-use node::{
-    ChannelKeys, Identity, NetworkFile, Node, NodeConfig, Peer, Running, Service as _, Via,
-};
+use net::{NetworkFile, Peer, Via};
+use node::{ChannelKeys, Identity, Node, NodeConfig, Running, Service as _};
 
 use super::*;
 use crate::event::Silent;
@@ -249,7 +248,7 @@ impl Far {
         let config = NodeConfig { listen, ..NodeConfig::default() };
         let node = Node::new(directory.path().to_path_buf(), file, config).start().await.unwrap();
         let peer =
-            Peer { id: node::peer_id(&node.id()).unwrap(), address: node.addresses()[0].clone() };
+            Peer { id: net::peer_id(&node.id()).unwrap(), address: node.addresses()[0].clone() };
         let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;
         let Response::Certificate(own) = own else { panic!("{own:?}") };
         let own = own.verify(node.network(), now()).unwrap();

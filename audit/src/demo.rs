@@ -1,0 +1,279 @@
+//! `cutout demo`: one anonymous mail crosses a network of real processes by each scheme, and each role's view is
+//! drawn from what its processes really received.
+
+mod report;
+mod view;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use cutout::{
+    command::{interruption::Interruption, read_file, scheme::SchemeName},
+    terminal::{Failure, Progress, describe, tell},
+};
+use net::{Underlay, now};
+use report::{Costs, Report, Run};
+use testbed::cluster::{Cluster, ClusterError, ClusterOptions, cpu_of};
+use ua::{
+    account::Account,
+    certificates::publish,
+    compose::Message,
+    entrance::Entrance,
+    event::{Event, Listener},
+    home::Home,
+    maildir::Maildir,
+    outbox::Outbox,
+    receive::{DirectRoute, Fetched, Reader},
+    send::{Mail, Outcome, Sender},
+    session::{SchemeChoice, prepare_scheme},
+    vault::{KdfCost, Passphrase},
+};
+use view::{Marks, Secrets};
+
+/// One way on each link while the mail crosses, so that round trips can be counted.
+const DELAY: Duration = Duration::from_millis(50);
+/// An epoch of the demo's network, seconds: so short that nobody has to wait for a day, and so the rosters' upkeep,
+/// four rounds an epoch, shows in the demo's costs.
+const EPOCH_SECONDS: u64 = 5;
+/// Links are quiet when less than this passes in one step, bytes; so many steps are waited at most.
+const QUIET_BYTES: u64 = 4_096;
+const SETTLE_STEPS: usize = 20;
+/// What Alice writes unless she is given a file.
+const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
+
+/// Arguments of `cutout demo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq '.runs[].roles'"
+)]
+pub struct DemoArgs {
+    /// How many nodes the network has
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=200))]
+    nodes: u16,
+    /// The mail to send (RFC 5322), instead of a letter of the demo's own
+    #[arg(long, value_name = "FILE.eml")]
+    mail: Option<PathBuf>,
+    /// Show one scheme only [default: both]
+    #[arg(long, value_enum)]
+    scheme: Option<SchemeName>,
+    /// Go-betweens between the guard and the far end, in the guarded scheme
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
+    hops: u8,
+    /// Report in JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl DemoArgs {
+    fn schemes(&self) -> Vec<SchemeName> {
+        self.scheme.map_or_else(|| vec![SchemeName::Paper, SchemeName::Guarded], |one| vec![one])
+    }
+
+    fn choice(&self, scheme: SchemeName) -> SchemeChoice {
+        match scheme {
+            SchemeName::Paper => SchemeChoice::Paper,
+            SchemeName::Guarded => SchemeChoice::Guarded { middle: usize::from(self.hops) },
+        }
+    }
+}
+
+/// What is said of a network that does not come up.
+pub(crate) fn failed(error: ClusterError) -> Failure {
+    let remedy = "close other programs, or use fewer --nodes";
+    Failure::new(71, "the demo's network does not come up", error, remedy)
+}
+
+/// Tells each event as it happens, and keeps them all.
+struct Stage {
+    events: Mutex<Vec<Event>>,
+    silent: bool,
+}
+
+impl Listener for Stage {
+    fn on(&self, event: &Event) {
+        if !self.silent
+            && let Some(text) = describe(event)
+        {
+            tell(format!("    {text}"));
+        }
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
+}
+
+/// Somebody of the demo.
+struct Person {
+    home: Home,
+    account: Account,
+    stage: Arc<Stage>,
+    entrance: Arc<Entrance>,
+}
+
+impl Person {
+    fn new(directory: &Path, network: &str, silent: bool) -> Result<Self, Failure> {
+        let passphrase = Passphrase::new("demo".to_owned())?;
+        let home = Home::create(directory, network, &passphrase, KdfCost::default())?;
+        let parameters = home.network().network().map_err(ua::home::HomeError::from)?;
+        let account = Account::self_certifying(&parameters, now());
+        home.write_account(&account)?;
+        let stage = Arc::new(Stage { events: Mutex::default(), silent });
+        let entrance = Arc::new(home.entrance(Arc::clone(&stage) as _, Underlay::Tcp)?);
+        Ok(Self { home, account, stage, entrance })
+    }
+}
+
+/// Runs `cutout demo`.
+///
+/// # Errors
+/// [`Failure`] if anything does not work as promised.
+pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    // Interrupted, it cleans up all the same: the nodes and their directory go when this returns.
+    Interruption::take_hold("run it again: nothing of it is kept")?.unless(show(args)).await?
+}
+
+async fn show(args: &DemoArgs) -> Result<(), Failure> {
+    let directory = tempfile::tempdir()
+        .map_err(|error| Failure::new(73, "no temporary directory", error, "set TMPDIR"))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
+    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
+    let mut options =
+        ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
+    (options.proxied, options.recorded) = (true, true);
+    options.network.epoch_seconds = EPOCH_SECONDS;
+    let all = args.nodes;
+    let mut cluster =
+        Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up")))
+            .await
+            .map_err(failed)?;
+    progress.finish();
+
+    let network = String::from_utf8_lossy(&read_file(&cluster.network_file())?).into_owned();
+    let bob = Person::new(&directory.path().join("bob"), &network, true)?;
+    let bobs_certificate = bob.account.certificate(bob.entrance.network(), now())?;
+    publish(&bob.entrance, &bobs_certificate).await?;
+    let message = match &args.mail {
+        Some(path) => Message::from_rfc5322(read_file(path)?)?,
+        None => {
+            let to = [bob.account.address().clone()];
+            Message::from_text(LETTER, "Spring", &to, None, None, now())?
+        }
+    };
+    let progress =
+        Progress::start("waiting for the nodes to know each other for an epoch", !args.json);
+    tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 3)).await;
+    progress.finish();
+
+    let talk = |text: &str| {
+        if !args.json {
+            tell(text);
+        }
+    };
+    let maildir = Maildir::open(&directory.path().join("mail"))?;
+    let reader = Reader::new(
+        Arc::clone(&bob.entrance),
+        Box::new(DirectRoute::new(Arc::clone(&bob.entrance))?),
+        bob.home.vault(),
+        &bob.account,
+        bobs_certificate,
+        &maildir,
+    );
+    let mut runs = Vec::new();
+    for scheme in args.schemes() {
+        let name = report::name(scheme);
+        let alice = Person::new(&directory.path().join(&name), &network, args.json)?;
+        talk(&format!("\nAlice writes to Bob by the `{name}` scheme:"));
+        let (outcome, costs, marks) =
+            send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
+        // What a role saw of the send, not of the reading, is what is drawn.
+        let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message), &marks)?;
+        talk("\nBob reads:");
+        let had = maildir.list()?.len();
+        reader.fetch(&mut Fetched::default()).await?;
+        let mails = maildir.list()?;
+        let arrived = mails.len() == had + 1;
+        let whole = mails
+            .iter()
+            .map(|entry| maildir.read(entry))
+            .all(|mail| matches!(mail, Ok(bytes) if bytes == message.bytes));
+        let delivered = arrived && whole;
+        if delivered {
+            talk("    the mail is in Bob's Maildir, byte for byte");
+        }
+        runs.push(Run { scheme, stage: alice.stage, outcome, delivered, costs, roles });
+    }
+    let delivered = runs.iter().all(|run| run.delivered);
+    Report { nodes: cluster.nodes().len(), runs }.print(args.json)?;
+    if delivered {
+        Ok(())
+    } else {
+        Err(Failure::new(70, "the mail did not arrive byte for byte", "", "report this"))
+    }
+}
+
+/// Waits until the links are quiet, so that what is counted is the mail's and not the network's coming together.
+async fn settle(cluster: &Cluster) {
+    for _ in 0..SETTLE_STEPS {
+        let before = cluster.link_bytes();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if cluster.link_bytes() - before < QUIET_BYTES {
+            return;
+        }
+    }
+}
+
+/// Sends the mail over delayed links and counts what it costs.
+async fn send(
+    cluster: &mut Cluster,
+    alice: &Person,
+    bob: &Person,
+    message: &Message,
+    choice: SchemeChoice,
+) -> Result<(Outcome, Costs, Marks), Failure> {
+    let sender = Sender {
+        scheme: prepare_scheme(choice, alice.home.vault(), &alice.entrance).await?,
+        entrance: Arc::clone(&alice.entrance),
+        outbox: Outbox::new(alice.home.vault()),
+        account: &alice.account,
+        delay: Duration::ZERO,
+    };
+    let mail = Mail {
+        bytes: &message.bytes,
+        subject: &message.subject,
+        recipients: &[bob.account.address().clone()],
+        signed: false,
+        direct: false,
+        reply_to: None,
+    };
+    let id = sender.prepare(&mail)?;
+    settle(cluster).await;
+    let own = std::process::id();
+    let looked_up = cluster.lookup_counters().await.map_err(failed)?;
+    let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
+    let marks = view::mark(cluster);
+    cluster.set_delay(DELAY);
+    let start = Instant::now();
+    let outcome = sender.deliver(&id).await?;
+    let elapsed = start.elapsed();
+    cluster.set_delay(Duration::ZERO);
+    let lookups = cluster.lookup_counters().await.map_err(failed)?;
+    let after = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
+    let spent = |before: Option<Duration>, after: Option<Duration>| {
+        after.zip(before).map(|(after, before)| after.saturating_sub(before))
+    };
+    let costs = Costs {
+        elapsed,
+        round_trip: DELAY * 2,
+        lookups: lookups.1.saturating_sub(looked_up.1),
+        kademlia_requests: lookups.0.saturating_sub(looked_up.0),
+        bytes: after.0.saturating_sub(before.0),
+        cpu: spent(before.1, after.1).zip(spent(before.2, after.2)).map(|(nodes, own)| nodes + own),
+    };
+    if let Some(error) = outcome.error {
+        return Err(error.into());
+    }
+    Ok((outcome, costs, marks))
+}

@@ -1,0 +1,256 @@
+//! What each role saw: secrets searched as bytes in what the processes wrote down. Nothing here knows which
+//! role *should* see what.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use cutout::terminal::Failure;
+use testbed::{
+    cluster::Cluster,
+    record::{self, Record, What},
+};
+use ua::{
+    compose::Message,
+    event::{Event, Path, Purpose},
+};
+
+use super::Person;
+
+/// How much of the message's end is looked for in what nodes received, bytes.
+const CANARY: usize = 24;
+
+/// What is looked for.
+pub(super) struct Secrets {
+    /// The identities that Alice used.
+    identities: BTreeSet<String>,
+    /// Label and bytes.
+    needles: Vec<(&'static str, Vec<Vec<u8>>)>,
+    /// Keys by which a request's role is told.
+    entrance: BTreeSet<Key>,
+    far_end: BTreeSet<Key>,
+    body_paths: BTreeSet<Key>,
+    inbox: Key,
+    certificate: Key,
+    channels: Vec<(Path, Draw)>,
+}
+
+const BODY_ANONYMIZER: &str = "Z1, W1  body anonymizer, verifier";
+const INBOX_ANONYMIZER: &str = "Z2, W2  inbox anonymizer, verifier";
+const CERTIFICATE_ANONYMIZER: &str = "Z3  certificate anonymizer";
+
+/// The label of Alice's identities.
+const ALICE: &str = "Alice's link";
+
+/// For each role, what its processes received.
+pub(super) struct Views {
+    /// Role, then the labels of what was seen.
+    pub(super) roles: BTreeMap<&'static str, BTreeSet<&'static str>>,
+    /// All labels, in the order of the table.
+    pub(super) labels: Vec<&'static str>,
+    /// Requests, answers and cells that nodes received.
+    pub(super) messages: usize,
+}
+
+impl Secrets {
+    /// Everything that the demo knows about who wrote to whom.
+    pub(super) fn of(alice: &Person, bob: &Person, message: &Message) -> Self {
+        let events = alice.stage.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut identities = BTreeSet::new();
+        let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
+        let mut channels = Vec::new();
+        for event in events.iter() {
+            match event {
+                Event::Identity(peer) => {
+                    identities.insert(peer.to_string());
+                }
+                Event::Channel { path, keys, .. } => {
+                    channels.push((path.clone(), *keys));
+                    entrance.extend([keys.go_between, keys.witness]);
+                    far_end.insert(keys.far_end);
+                }
+                _ => {}
+            }
+        }
+        let address = bob.account.address();
+        let tail = message.bytes.len().saturating_sub(CANARY);
+        let body = message.bytes.get(tail..).unwrap_or_default().to_vec();
+        let needles = vec![
+            ("keyZ", far_end.iter().map(|key| key.0.to_vec()).collect()),
+            ("Bob's keys", vec![address.inbox().0.to_vec(), address.certificate().0.to_vec()]),
+            ("Bob's address", vec![address.to_string().into_bytes()]),
+            ("the text", vec![message.subject.clone().into_bytes(), body]),
+        ];
+        let (inbox, certificate) = (address.inbox(), address.certificate());
+        Self {
+            identities,
+            needles,
+            entrance,
+            far_end,
+            body_paths: BTreeSet::new(),
+            inbox,
+            certificate,
+            channels,
+        }
+    }
+
+    /// Which role a request makes its receiver; `None` for what is not part of the scheme.
+    fn role(&self, at: NodeId, what: What, request: &Request) -> Option<&'static str> {
+        let direct = what == What::Direct;
+        if what == What::Answered {
+            return Some(match request {
+                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
+                Request::AppendInbox(_) => INBOX_ANONYMIZER,
+                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
+                _ => return None,
+            });
+        }
+        Some(match request {
+            Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Nearest { key, .. } => return self.guarded_role(at, key),
+            Request::Closest { key, .. } if self.entrance.contains(key) => {
+                "entrance (asked for X, Y)"
+            }
+            Request::Closest { key, .. } if self.far_end.contains(key) && direct => "Y  witness",
+            Request::Closest { key, .. } if self.far_end.contains(key) => "X  go-between",
+            Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Closest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Perform { request, .. } => match &**request {
+                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
+                Request::AppendInbox(_) => INBOX_ANONYMIZER,
+                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
+                _ => return None,
+            },
+            Request::Store(store) if self.body_paths.contains(&store.key) => "body nodes",
+            Request::AppendInbox(append) if append.inbox == self.inbox => "inbox nodes",
+            Request::Fetch { key } if *key == self.certificate => "certificate nodes",
+            _ => return None,
+        })
+    }
+}
+
+impl Secrets {
+    /// The role of a node of a guarded path, by what it was asked.
+    fn guarded_role(&self, at: NodeId, key: &Key) -> Option<&'static str> {
+        self.channels.iter().find_map(|(path, keys)| {
+            if path.go_between == at && *key == keys.go_between {
+                Some("X  guard")
+            } else if path.middle.contains(&at) && *key == keys.far_end {
+                Some("M  middle go-between")
+            } else if path.witness == at && *key == keys.far_end {
+                Some("Y  witness")
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// How far each node's record goes.
+pub(super) type Marks = Vec<u64>;
+
+/// Where the records end now: what was recorded before does not count.
+pub(super) fn mark(cluster: &Cluster) -> Marks {
+    let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    cluster.nodes().iter().map(|node| length(node.directory.join("record.jsonl"))).collect()
+}
+
+fn records(cluster: &Cluster, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
+    let fail = |error: std::io::Error| Failure::new(74, "the records cannot be read", error, "");
+    let mut all = Vec::new();
+    for (node, from) in cluster.nodes().iter().zip(marks) {
+        let path = node.directory.join("record.jsonl");
+        let (new, _) = record::read(&path, *from).map_err(fail)?;
+        all.extend(new.into_iter().map(|record| (node.id, record)));
+    }
+    Ok(all)
+}
+
+/// Who recorded, the record, the bytes in it that tell something, and the request that they are or answer.
+type Read<'a> = (NodeId, &'a Record, Vec<u8>, Option<Request>);
+
+fn read((at, record): &(NodeId, Record)) -> Read<'_> {
+    let bytes = match record.what {
+        What::Extended => record.nodes.iter().flat_map(|node| node.0).collect(),
+        What::Answered => record.answer.clone(),
+        _ => record.request.clone(),
+    };
+    (*at, record, bytes, record.decoded())
+}
+
+/// Draws what each role saw.
+///
+/// # Errors
+/// [`Failure`] if a record cannot be read.
+pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Result<Views, Failure> {
+    let records = records(cluster, marks)?;
+    let requests: Vec<Read<'_>> = records.iter().map(read).collect();
+    let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
+    let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
+    secrets.needles.insert(1, ("Message-ID's key", keys));
+
+    let labels: Vec<&'static str> =
+        [ALICE].into_iter().chain(secrets.needles.iter().map(|(label, _)| *label)).collect();
+    let mut roles: BTreeMap<&'static str, BTreeSet<&'static str>> = BTreeMap::new();
+    let mut messages = 0;
+    for (at, record, bytes, request) in &requests {
+        messages += match record.what {
+            What::Direct | What::Channel | What::Opened => 2,
+            What::Forward | What::Backward => 1,
+            What::Extended | What::Answered | What::LookedUp | What::Lied => 0,
+        };
+        let Some(role) = request.as_ref().and_then(|r| secrets.role(*at, record.what, r)) else {
+            continue;
+        };
+        let seen = roles.entry(role).or_default();
+        if secrets.identities.contains(&record.peer) {
+            seen.insert(ALICE);
+        }
+        for (label, needles) in &secrets.needles {
+            if needles.iter().any(|needle| holds(bytes, needle)) {
+                seen.insert(label);
+            }
+        }
+    }
+    Ok(Views { roles, labels, messages })
+}
+
+fn clone_of(secrets: &Secrets) -> Secrets {
+    Secrets {
+        identities: secrets.identities.clone(),
+        needles: secrets.needles.clone(),
+        entrance: secrets.entrance.clone(),
+        far_end: secrets.far_end.clone(),
+        body_paths: BTreeSet::new(),
+        inbox: secrets.inbox,
+        certificate: secrets.certificate,
+        channels: secrets.channels.clone(),
+    }
+}
+
+/// The keys under which bodies were stored: the Message-IDs' keys.
+fn stored_keys(requests: &[Read<'_>]) -> BTreeSet<Key> {
+    let key = |request: &Request| match request {
+        Request::Store(store) if store.kind == anon::request::ObjectKind::Body => Some(store.key),
+        _ => None,
+    };
+    requests.iter().filter_map(|(_, _, _, request)| key(request.as_ref()?)).collect()
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The channels of a mail, for the report.
+pub(super) fn channels(events: &[Event]) -> Vec<(Purpose, Path)> {
+    let channel = |event: &Event| match event {
+        Event::Channel { purpose, path, .. } => Some((*purpose, path.clone())),
+        _ => None,
+    };
+    let mut channels: Vec<_> = events.iter().filter_map(channel).collect();
+    channels.sort_by_key(|(purpose, _)| *purpose);
+    channels
+}

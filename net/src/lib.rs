@@ -1,0 +1,33 @@
+//! What a node and a user agent share: links to nodes, requests and channels over them, the network file, the clock.
+//!
+//! ```text
+//! link          streams over libp2p: TCP, Noise and Yamux, or Tor     client    one request, or one channel
+//! roster        the nodes one knows, kept up in the background        shares    what one peer and one address range get
+//! network_file  what all who are in a network agree on                durable   files that are there in full or not at all
+//! ```
+//! **Invariant:** nothing here stores what others hand in, and nothing here is a DHT.
+
+pub mod client;
+pub mod clock;
+pub mod durable;
+pub mod link;
+pub mod network_file;
+pub mod observer;
+pub mod peer;
+pub mod roster;
+pub mod sensitive;
+pub mod shares;
+
+pub use client::{Channel, ask};
+pub use clock::now;
+pub use link::{
+    Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Underlay, UnderlayLost,
+    certified_addresses, is_onion, peer_id,
+};
+pub use network_file::{NetworkFile, NetworkFileError};
+pub use observer::{Edge, Observer, Via};
+pub use peer::Peer;
+pub use roster::{Exchanged, RosterKeeper};
+pub use sensitive::Sensitive;
+#[cfg(feature = "tor")]
+pub use tor;

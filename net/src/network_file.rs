@@ -1,0 +1,227 @@
+//! The network file: a small TOML file that every member shares.
+
+use std::path::Path;
+
+use anon::{
+    id::NetworkId,
+    keys::VerifyKey,
+    network::{MAX_K, Network, RevocationError, Revoked, UnverifiedRevocationList, default_quorum},
+    wire,
+};
+use data_encoding::{BASE64, HEXLOWER};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The longest revocation list, bytes.
+const MAX_REVOCATIONS: usize = 1 << 20;
+
+/// A network's shared parameters, as written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkFile {
+    /// The domain of its addresses: one that cannot exist in DNS, such as `demo.alt`.
+    pub name: String,
+    /// The certificate authority's key, 64 hexadecimal digits; absent: self-certifying addresses only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// Whether nodes need the authority's admission.
+    #[serde(default)]
+    pub admission_required: bool,
+    /// Replicas of each object, 1 to 20.
+    #[serde(default = "default_k")]
+    pub k: usize,
+    /// Receipts that make a success, more than half of `k`; absent: [`default_quorum`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<usize>,
+    /// An epoch's length, seconds: how long a node must be known before it is chosen.
+    #[serde(default = "default_epoch")]
+    pub epoch_seconds: u64,
+    /// The mean delay that senders are advised to leave between a body and its notification, seconds.
+    #[serde(default = "default_delay")]
+    pub delay_seconds: u64,
+    /// Where to enter: multiaddrs that end in `/p2p/<peer id>`.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// The authority's signed revocation list, base 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations: Option<String>,
+}
+
+const fn default_k() -> usize {
+    8
+}
+
+const fn default_delay() -> u64 {
+    30
+}
+
+const fn default_epoch() -> u64 {
+    86_400
+}
+
+/// Why a network file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NetworkFileError {
+    /// It cannot be read.
+    #[error("the network file cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is not the TOML that is expected.
+    #[error("the network file is not valid: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// The name is no domain in lower case.
+    #[error("the network's name must be a domain in lower case, such as demo.alt")]
+    BadName,
+    /// The authority's key is not 64 hexadecimal digits of a strong key.
+    #[error("the authority's key is not valid")]
+    BadAuthority,
+    /// `k` or `quorum` is out of range.
+    #[error("k must be 1 to {MAX_K}, and quorum more than half of k and at most k")]
+    BadReplication,
+    /// A bootstrap address is not a multiaddr with IP address, TCP port and peer id.
+    #[error("a bootstrap address must look like /ip4/192.0.2.1/tcp/4001/p2p/12D3…")]
+    BadBootstrap,
+    /// The revocation list is malformed.
+    #[error("the revocation list is malformed")]
+    BadRevocations,
+    /// The revocation list is not the authority's.
+    #[error("{0}")]
+    Revocations(#[from] RevocationError),
+}
+
+impl NetworkFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`NetworkFileError`].
+    pub fn read(path: &Path) -> Result<Self, NetworkFileError> {
+        Self::parse(&std::fs::read_to_string(path)?)
+    }
+
+    /// Reads the file's text, and checks all of it.
+    ///
+    /// # Errors
+    /// [`NetworkFileError`].
+    pub fn parse(text: &str) -> Result<Self, NetworkFileError> {
+        let file: Self = toml::from_str(text)?;
+        file.network()?;
+        file.bootstrap_peers()?;
+        Ok(file)
+    }
+
+    /// What members check each other against.
+    ///
+    /// # Errors
+    /// [`NetworkFileError`].
+    pub fn network(&self) -> Result<Network, NetworkFileError> {
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
+        if self.name.is_empty() || self.name.len() > 63 || !self.name.bytes().all(good) {
+            return Err(NetworkFileError::BadName);
+        }
+        let quorum = self.quorum.unwrap_or_else(|| default_quorum(self.k));
+        // Of two quorums that need not meet, one may have taken what the other says is not there.
+        let quorums = self.k / 2 + 1..=self.k;
+        if !(1..=MAX_K).contains(&self.k) || !quorums.contains(&quorum) {
+            return Err(NetworkFileError::BadReplication);
+        }
+        let authority = self.authority.as_deref().map(parse_key).transpose()?;
+        if self.admission_required && authority.is_none() {
+            return Err(NetworkFileError::BadAuthority);
+        }
+        let id = NetworkId::derive(&self.name, authority.as_ref());
+        let revoked = match (&self.revocations, &authority) {
+            (None, _) => Revoked::default(),
+            (Some(_), None) => return Err(NetworkFileError::BadAuthority),
+            (Some(list), Some(authority)) => decode_revocations(list)?.verify(&id, authority)?,
+        };
+        let (name, admission_required) = (self.name.clone(), self.admission_required);
+        Ok(Network {
+            id,
+            name,
+            authority,
+            admission_required,
+            k: self.k,
+            quorum,
+            epoch_seconds: self.epoch_seconds.max(1),
+            revoked,
+        })
+    }
+
+    /// The nodes through which one enters.
+    ///
+    /// # Errors
+    /// [`NetworkFileError::BadBootstrap`].
+    pub fn bootstrap_peers(&self) -> Result<Vec<(PeerId, Multiaddr)>, NetworkFileError> {
+        let parse = |text: &String| {
+            let mut address: Multiaddr = text.parse().ok()?;
+            let Some(Protocol::P2p(peer)) = address.pop() else { return None };
+            crate::link::is_dialable(&address).then_some((peer, address))
+        };
+        let peers = self.bootstrap.iter().map(parse).collect::<Option<Vec<_>>>();
+        peers.ok_or(NetworkFileError::BadBootstrap)
+    }
+
+    /// The revocation list in the file, if there is one, not verified.
+    ///
+    /// # Errors
+    /// [`NetworkFileError::BadRevocations`].
+    pub fn revocation_list(&self) -> Result<Option<UnverifiedRevocationList>, NetworkFileError> {
+        self.revocations.as_deref().map(decode_revocations).transpose()
+    }
+
+    /// Puts a revocation list in.
+    pub fn set_revocations(&mut self, list: &UnverifiedRevocationList) {
+        self.revocations = Some(BASE64.encode(&wire::encode(list)));
+    }
+
+    /// The authority's key as it is written in the file.
+    #[must_use]
+    pub fn write_key(key: &VerifyKey) -> String {
+        HEXLOWER.encode(&key.0)
+    }
+}
+
+fn parse_key(text: &str) -> Result<VerifyKey, NetworkFileError> {
+    let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| NetworkFileError::BadAuthority)?;
+    let key = VerifyKey(bytes.try_into().map_err(|_| NetworkFileError::BadAuthority)?);
+    key.check().map_err(|_| NetworkFileError::BadAuthority)?;
+    Ok(key)
+}
+
+fn decode_revocations(text: &str) -> Result<UnverifiedRevocationList, NetworkFileError> {
+    let bytes = BASE64.decode(text.as_bytes()).map_err(|_| NetworkFileError::BadRevocations)?;
+    wire::decode(&bytes, MAX_REVOCATIONS).map_err(|_| NetworkFileError::BadRevocations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minimal_file_gets_defaults() {
+        let network = NetworkFile::parse("name = 'demo.alt'").unwrap().network().unwrap();
+        assert_eq!((network.k, network.quorum, network.authority), (8, 6, None));
+        let three = NetworkFile::parse("name = 'demo.alt'\nk = 3").unwrap().network().unwrap();
+        assert_eq!(three.quorum, 2, "one of three may be dead");
+    }
+
+    #[test]
+    fn files_that_promise_the_impossible_are_refused() {
+        for bad in [
+            "name = 'Demo'",
+            "name = 'demo.alt'\nk = 0",
+            "name = 'demo.alt'\nk = 21",
+            "name = 'demo.alt'\nk = 3\nquorum = 4",
+            "name = 'demo.alt'\nk = 4\nquorum = 2",
+            "name = 'demo.alt'\nadmission_required = true",
+            "name = 'demo.alt'\nauthority = '00'",
+            "name = 'demo.alt'\nauthority = '0000000000000000000000000000000000000000000000000000000000000000'",
+            "name = 'demo.alt'\nbootstrap = ['/ip4/127.0.0.1/tcp/1']",
+            "name = 'demo.alt'\nrevocations = 'AAAA'",
+            "name = 'demo.alt'\nunheard_of = 1",
+        ] {
+            assert!(NetworkFile::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

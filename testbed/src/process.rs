@@ -1,0 +1,176 @@
+//! A node of the testbed, as a process: an honest node dressed in what [`crate::hostile::behaviour`] names, with a recorder
+//! at the protocol's edge. It lives until its standard input ends.
+
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use clap::Args;
+use net::NetworkFile;
+use node::{Acceptor, Node, NodeConfig, NodeError, Parts, Running, Service};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::{
+    hostile::{
+        behaviour::{Behaviour, Hostile, Ledger},
+        liar::Liar,
+        marking::Marking,
+        note::{self, Notes},
+        silence::{Handed, Silence},
+        tagging::Tagging,
+    },
+    record::Recorder,
+};
+
+/// The command that makes the program one of these. No `--help` names it.
+pub const COMMAND: &str = "testbed-node";
+
+/// Arguments of the testbed's nodes.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    #[arg(long)]
+    network: PathBuf,
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    listen: String,
+    #[arg(long)]
+    advertise: Vec<String>,
+    /// What it does that honest nodes do not
+    #[arg(long, value_delimiter = ',')]
+    behaviour: Vec<Behaviour>,
+    /// Where to write down what it receives, and what it does
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// The list of nodes that are hostile now
+    #[arg(long)]
+    hostile: Option<PathBuf>,
+}
+
+/// Why such a node does not run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// The node itself fails.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// What it is to write down cannot be written.
+    #[error("the record cannot be written")]
+    Record(#[source] std::io::Error),
+    /// Whoever started it does not listen.
+    #[error("standard output is gone")]
+    Output(#[source] std::io::Error),
+}
+
+/// Dresses a node, whose directory is `directory`. Where its behaviour is honest, it is.
+fn dressed(
+    node: Node,
+    directory: &Path,
+    behaviours: BTreeSet<Behaviour>,
+    hostile: &Hostile,
+    ledger: &Arc<Ledger>,
+) -> Node {
+    let handed: Arc<OnceLock<Handed>> = Arc::default();
+    let has = |behaviour| behaviours.contains(&behaviour);
+    let is_silent = has(Behaviour::DroppingGoBetween);
+    let acts = has(Behaviour::Marking) || has(Behaviour::Tagging);
+    let taken = Arc::clone(&handed);
+    let marking = Marking::new(directory.parent().unwrap_or(directory).to_owned());
+    let (liars_list, liars_ledger) = (hostile.clone(), Arc::clone(ledger));
+    let node = node.serving(move |standard| {
+        let (hostile, ledger) = (liars_list, liars_ledger);
+        let roster = Arc::clone(standard.roster());
+        let service: Arc<dyn Service> = Arc::new(Liar {
+            standard,
+            behaviours,
+            hostile,
+            ledger,
+            kept: Default::default(),
+            marking,
+        });
+        let _ = handed.set(Handed { service: Arc::clone(&service), roster });
+        service
+    });
+    if !is_silent && !acts {
+        return node;
+    }
+    let (hostile, ledger) = (hostile.clone(), Arc::clone(ledger));
+    node.accepting(move |standard, parts| {
+        let same = |parts: &Parts| Parts {
+            network: Arc::clone(&parts.network),
+            keys: Arc::clone(&parts.keys),
+            links: parts.links.clone(),
+        };
+        let inner: Arc<dyn Acceptor> = if is_silent {
+            let (hostile, ledger) = (hostile.clone(), Arc::clone(&ledger));
+            let (parts, handed) = (same(&parts), Arc::clone(&taken));
+            Arc::new(Silence { standard, parts, handed, hostile, ledger })
+        } else {
+            standard
+        };
+        if acts {
+            Arc::new(Tagging { standard: inner, parts, handed: taken, hostile, ledger })
+        } else {
+            inner
+        }
+    })
+}
+
+/// Runs one of these nodes until its standard input ends.
+///
+/// # Errors
+/// [`ProcessError`].
+pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
+    let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let file = NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
+    let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };
+    let recorder = args.record.as_deref().map(Recorder::create).transpose();
+    let recorder = recorder.map_err(ProcessError::Record)?.map(Arc::new);
+    let notes = args.record.map(|record| Notes::create(&record.with_file_name(note::FILE)));
+    let notes = notes.transpose().map_err(ProcessError::Record)?;
+    let ledger = Arc::new(Ledger::new(recorder.clone(), notes));
+    let mut node = Node::new(args.dir.clone(), network, config);
+    if let Some(recorder) = &recorder {
+        node = node.observed_by(Arc::clone(recorder) as _);
+    }
+    let behaviours = args.behaviour.into_iter().collect();
+    let node = dressed(node, &args.dir, behaviours, &Hostile::listed_in(args.hostile), &ledger);
+    serve(node.start().await?).await.map_err(ProcessError::Output)
+}
+
+/// The other end of a [`crate::cluster::Cluster`]: a node that says when it listens and has entered the network, tells its counters
+/// for each line of standard input, and lives until that ends.
+///
+/// # Errors
+/// An error if standard output is gone.
+async fn serve(running: Running) -> std::io::Result<()> {
+    for address in running.addresses() {
+        let line = serde_json::json!({ "event": "listening", "address": address.to_string() });
+        say(&line.to_string())?;
+    }
+    running.joined().await;
+    say(r#"{"event":"joined"}"#)?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {
+        let substrate = running.service().substrate();
+        let counters = serde_json::json!({
+            "event": "counters",
+            "kademlia_requests": substrate.kademlia_requests(),
+            "lookups": substrate.lookups(),
+        });
+        say(&counters.to_string())?;
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+/// Tells whoever started this process one thing.
+fn say(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}

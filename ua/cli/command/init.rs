@@ -1,0 +1,192 @@
+//! `cutout init`: a user's keys, address and certificate.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anon::{
+    certificate::{Address, UnverifiedAddressCertificate},
+    wire,
+};
+use clap::Args;
+use net::now;
+use ua::{
+    account::Account,
+    certificates::{publish, publish_anonymously},
+    guard::Guards,
+    home::Home,
+    session::prepare_scheme,
+    vault::KdfCost,
+};
+
+use super::{interruption::Interruption, read_file, scheme::SchemeArgs, write_file};
+use crate::{
+    command::Global,
+    place, settings,
+    terminal::{Failure, Progress, say, tell},
+    underlay::{UnderlayArgs, require_tor, underlay, unless_lost},
+};
+
+/// Arguments of `cutout init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
+)]
+pub struct InitArgs {
+    /// The network file, from whoever runs the network
+    #[arg(long, value_name = "FILE", required_unless_present = "certificate")]
+    network: Option<PathBuf>,
+    /// An address of your choice, for which the network's authority must sign
+    #[arg(long, value_name = "ADDR", requires = "request")]
+    address: Option<String>,
+    /// Where to write the request for the authority
+    #[arg(long, value_name = "FILE", requires = "address")]
+    request: Option<PathBuf>,
+    /// Install the certificate that the authority made
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["network", "address"])]
+    certificate: Option<PathBuf>,
+    /// Do not publish the certificate now; `cutout fetch` will
+    #[arg(long)]
+    offline: bool,
+    /// Publish it directly: the nodes that keep it see this machine's address
+    #[arg(long, conflicts_with = "offline")]
+    direct: bool,
+    #[command(flatten)]
+    scheme: SchemeArgs,
+    #[command(flatten)]
+    underlay: UnderlayArgs,
+}
+
+/// What an interrupted publishing leaves, and how to go on.
+const UNPUBLISHED: &str = "your address is made, but its certificate is not published yet";
+const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
+
+/// Runs `cutout init`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
+    let (home, account) = match (&args.network, &args.certificate) {
+        (_, Some(path)) => install(global, path, args.underlay)?,
+        (Some(path), None) => create(global, path, &args)?,
+        (None, None) => return Err(Failure::new(64, "no network file", "", "give --network FILE")),
+    };
+    say(account.address().to_string())?;
+    let network = home.network().network().map_err(ua::home::HomeError::from)?;
+    let Ok(certificate) = account.certificate(&network, now()) else {
+        tell("Hand the request to the network's authority, then: cutout init --certificate FILE");
+        return Ok(());
+    };
+    if args.offline {
+        return Ok(());
+    }
+    let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
+    let interruption = Interruption::take_hold(ADVICE)?;
+    let reached = underlay(home.directory(), args.underlay, &progress);
+    let underlay = match interruption.unless(reached).await.and_then(|reached| reached) {
+        Ok(underlay) => underlay,
+        Err(failure) => {
+            progress.finish();
+            return Err(failure.of(UNPUBLISHED));
+        }
+    };
+    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
+    // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
+    let wants_entrances = args.scheme.wants_entrances(args.direct);
+    let publishing = async {
+        if wants_entrances {
+            return Ok(publish(&entrance, &certificate).await?);
+        }
+        let choice = args.scheme.choice();
+        let scheme = prepare_scheme(choice, home.vault(), &entrance).await?;
+        Ok::<_, Failure>(publish_anonymously(scheme, &entrance, &certificate).await?)
+    };
+    let publishing = async { unless_lost(entrance.underlay(), publishing).await? };
+    let published = interruption.unless(publishing).await.and_then(|done| done);
+    if wants_entrances && published.is_ok() {
+        // It is published: whoever ends this here misses nothing.
+        let _ = interruption.unless(entrance.widen()).await;
+    }
+    progress.finish();
+    match published {
+        Ok(_) => {
+            home.remember(&entrance);
+            tell("Your certificate is published: others can write to you now.");
+        }
+        Err(failure) if entrance.underlay().is_tor() || interruption.check().is_err() => {
+            return Err(Failure { remedy: ADVICE.to_owned(), ..failure.of(UNPUBLISHED) });
+        }
+        Err(failure) => {
+            let cause = failure.cause;
+            tell(format!(
+                "Your certificate is not published yet ({cause}); `cutout fetch` will do it."
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Account), Failure> {
+    let directory = global.directory()?;
+    let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
+    let file = net::NetworkFile::parse(&text).map_err(ua::home::HomeError::from)?;
+    let parameters = file.network().map_err(ua::home::HomeError::from)?;
+    let account = match &args.address {
+        None => Account::self_certifying(&parameters, now()),
+        Some(text) => {
+            let address = Address::parse(text).map_err(|error| {
+                Failure::new(64, "this is no address", error, "give one such as bob@demo.alt")
+            })?;
+            if address.domain() != parameters.name || address.is_self_certifying() {
+                let cause = format!("addresses of this network end in @{}", parameters.name);
+                return Err(Failure::new(64, "this address cannot be had here", cause, ""));
+            }
+            Account::uncertified(address)
+        }
+    };
+    let passphrase = global.new_passphrase()?;
+    let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
+    home.vault().on_notice(|text| tell(format!("warning: {text}")));
+    // The account is what makes a user: there is none without what it asks for.
+    if args.underlay.tor {
+        require_tor(&directory)?;
+    }
+    if let Some(path) = &args.request {
+        write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
+    }
+    home.write_account(&account)?;
+    // From here on these are missed if they go.
+    Guards::default().write(home.vault())?;
+    settings::begin(&home)?;
+    place::begin(&home)?;
+    Ok((home, account))
+}
+
+fn install(
+    global: &Global,
+    path: &Path,
+    underlay: UnderlayArgs,
+) -> Result<(Home, Account), Failure> {
+    let bytes = read_file(path)?;
+    let home = global.open_home()?;
+    let network = home.network().network().map_err(ua::home::HomeError::from)?;
+    let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
+        Failure::new(
+            65,
+            "this is no address certificate",
+            error,
+            "ask the authority for the file again",
+        )
+    })?;
+    if underlay.tor {
+        require_tor(home.directory())?;
+    }
+    // As one change: a fetch that renews its certificate meanwhile must not write over this one.
+    let writing = home.vault().lock()?;
+    let mut account = Account::read(home.vault())?;
+    account.certify(certificate, &network, now())?;
+    home.write_account(&account)?;
+    drop(writing);
+    Ok((home, account))
+}

@@ -1,0 +1,427 @@
+//! `cutout node`: run a node, check one, ask for its admission.
+
+mod signals;
+pub mod status;
+pub mod store;
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anon::{
+    certificate::SigningRequest,
+    request::{Request, Response},
+    wire,
+};
+use clap::{Args, Subcommand};
+use net::{Carrier, LinkError, Links, NetworkFile, Underlay, now};
+use node::{ConfigError, Identity, IdentityError, Node, NodeConfig, NodeError, Onion};
+
+use super::write_file;
+
+#[cfg(feature = "tor")]
+use crate::terminal::Progress;
+use crate::terminal::{Failure, say, tell};
+
+/// How long a node finds nobody before it says so.
+const ALONE: Duration = Duration::from_secs(30);
+
+/// The `node` commands.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Run a node: storage, go-between, witness, anonymizer and verifier for the others
+    #[command(
+        after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001 \\\n      --advertise /ip4/192.0.2.1/tcp/4001\n  cutout node run --network demo.toml --dir node2 --listen /ip4/127.0.0.1/tcp/0 --json\n  cutout node run --network demo.toml --dir node3 --onion-only      over Tor alone; nothing is bound\n\nPrints where it listens, as a network file's bootstrap list wants it. Limits: node.toml in --dir."
+    )]
+    Run(RunArgs),
+    /// Say whether a node runs and whether its onion service can be reached
+    #[command(after_help = "Example:\n  cutout node status --dir node1")]
+    Status(status::StatusArgs),
+    /// Check a node's directory, configuration, admission and way into the network
+    #[command(after_help = "Example:\n  cutout node check --network demo.toml --dir node1")]
+    Check(CheckArgs),
+    /// Write a request for the authority's admission; put what it signs into --dir as `admission`
+    #[command(
+        after_help = "Example:\n  cutout node request --network demo.toml --dir node1 --out node1.request"
+    )]
+    Request(RequestArgs),
+    /// Check or repair the store of a node that does not run
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+}
+
+/// Arguments of `cutout node run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory, made if it is missing
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to listen; may be repeated [default: node.toml, or /ip4/0.0.0.0/tcp/4001]
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<String>,
+    /// What others should dial, where that differs
+    #[arg(long, value_name = "MULTIADDR")]
+    advertise: Vec<String>,
+    /// Who operates it; the guarded scheme puts no two nodes of one family on one path
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
+    /// Offer an onion service, too, and put it into the node's certificate
+    #[arg(long)]
+    onion: bool,
+    /// Offer an onion service alone: no public socket is bound, and others are dialled over Tor as well
+    #[arg(long, conflicts_with_all = ["listen", "advertise", "onion"])]
+    onion_only: bool,
+    /// Report in JSON lines on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `cutout node check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// One JSON object a finding
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `cutout node request`.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// The network file
+    #[arg(long, value_name = "FILE")]
+    network: PathBuf,
+    /// The node's directory, made if it is missing
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to write the request
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        #[cfg(feature = "tor")]
+        let error = match error {
+            NodeError::Tor(error) => return Self::from(error).of("the node does not start"),
+            error => error,
+        };
+        let (code, remedy) = match &error {
+            NodeError::Config(ConfigError::NoTor) => (
+                78,
+                "use a program built with the feature `tor`, which is there unless it was switched off",
+            ),
+            NodeError::Config(ConfigError::OnionOnly(_)) => {
+                (78, "take `listen` and `advertise` out of node.toml, or set onion = \"beside\"")
+            }
+            NodeError::Config(ConfigError::BadAddress(_)) => {
+                (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
+            }
+            NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
+            NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
+            NodeError::Identity(IdentityError::Exposed(path)) => {
+                return Self::new(
+                    78,
+                    "the node does not start",
+                    &error,
+                    &format!(
+                        "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
+                        path.display()
+                    ),
+                );
+            }
+            NodeError::Identity(IdentityError::Damaged(_)) | NodeError::IdentityMissing(_) => (
+                78,
+                "restore identity.key from a copy; without one, start a new node in an empty directory",
+            ),
+            NodeError::Identity(IdentityError::Io { .. }) => {
+                (74, "check the node's directory and its permissions")
+            }
+            NodeError::Identity(_) => (
+                78,
+                "check the node's directory; if the network wants admission, see `cutout node request`",
+            ),
+            NodeError::StoreMissing(_) => (
+                74,
+                "restore store.redb; if it is lost, `cutout node store repair --dir DIR` begins an empty one",
+            ),
+            NodeError::Store(error) => return store::failure(*error).of("the node does not start"),
+            NodeError::Io { .. } => (74, "check the directory, its permissions and the disk"),
+            NodeError::Listen(LinkError::AddressInUse(_)) => {
+                (69, "stop the other program, or give this node another port with --listen")
+            }
+            NodeError::Listen(_) | NodeError::NoAddress => {
+                (69, "give a free address with --listen")
+            }
+            _ => (70, ""),
+        };
+        Self::new(code, "the node does not start", &error, remedy)
+    }
+}
+
+/// Runs a `node` command.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(command: NodeCommand) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Run(args) => serve(args).await,
+        NodeCommand::Status(args) => status::run(&args),
+        NodeCommand::Check(args) => check(&args).await,
+        NodeCommand::Request(args) => request(&args),
+        NodeCommand::Store(command) => store::run(command),
+    }
+}
+
+/// The node that these arguments describe.
+///
+/// # Errors
+/// [`Failure`].
+fn configured(args: &RunArgs) -> Result<Node, Failure> {
+    let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let mut config =
+        NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
+    if !args.listen.is_empty() {
+        config.listen.clone_from(&args.listen);
+    }
+    if args.onion {
+        config.onion = Onion::Beside;
+    }
+    if args.onion_only {
+        (config.onion, config.listen, config.advertise) = (Onion::Only, Vec::new(), Vec::new());
+    }
+    if config.listen.is_empty() && config.onion != Onion::Only {
+        config.listen.push("/ip4/0.0.0.0/tcp/4001".to_owned());
+    }
+    if !args.advertise.is_empty() {
+        config.advertise.clone_from(&args.advertise);
+    }
+    if let Some(family) = &args.family {
+        config.family.clone_from(family);
+    }
+    Ok(Node::new(args.dir.clone(), network, config))
+}
+
+async fn serve(args: RunArgs) -> Result<(), Failure> {
+    signals::outlive_signals();
+    let stop = signals::stop_signal();
+    let start = async { Ok(with_tor(configured(&args)?, &args.dir).await?.start().await?) };
+    let running = start.await.map_err(|failure: Failure| failure.at(&args.dir))?;
+    let id = data_encoding::HEXLOWER.encode(&running.id().0);
+    for address in running.addresses() {
+        if args.json {
+            let line = serde_json::json!({ "event": "listening", "address": address.to_string(), "node": id });
+            say(line.to_string())?;
+        } else {
+            say(format!("listening {address}"))?;
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        tell(format!("Node {id} serves. Ctrl-C stops it."));
+    }
+    tokio::select! {
+        () = stop => {}
+        () = async {
+            if tokio::time::timeout(ALONE, running.joined()).await.is_err() {
+                tracing::warn!("no node of this network has answered yet; this one goes on trying");
+                running.joined().await;
+            }
+            // Whoever read the output may be gone; the node serves on.
+            let _ = say(if args.json { r#"{"event":"joined"}"# } else { "joined" });
+            std::future::pending::<()>().await;
+        } => {}
+    }
+    tell("Stopping.");
+    running.shutdown().await;
+    Ok(())
+}
+
+/// Gives a node the Tor that its configuration asks for, and tells how far that is.
+///
+/// # Errors
+/// [`Failure`].
+#[cfg(feature = "tor")]
+pub(crate) async fn with_tor(node: Node, directory: &Path) -> Result<Node, Failure> {
+    let config = node.config();
+    if config.onion == Onion::Off {
+        return Ok(node);
+    }
+    config.check().map_err(NodeError::from)?;
+    let tor = start_tor(config, directory, true).await;
+    let tor = tor.map_err(|failure| failure.of("the node does not start"))?;
+    tell("Tor: ready. Publishing the onion service.");
+    Ok(node.over(tor))
+}
+
+/// As with Tor, which is not there.
+///
+/// # Errors
+/// [`Failure`] if the configuration asks for it.
+#[cfg(not(feature = "tor"))]
+#[expect(clippy::unused_async, reason = "with Tor it waits for it")]
+pub(crate) async fn with_tor(node: Node, _: &Path) -> Result<Node, Failure> {
+    node.config().check().map_err(NodeError::from)?;
+    Ok(node)
+}
+
+fn request(args: &RequestArgs) -> Result<(), Failure> {
+    let file = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let network = file.network().map_err(NodeError::from)?;
+    // A node's first start makes identity and store together; so does asking for its admission.
+    let identity = match Identity::read(&args.dir).map_err(NodeError::from)? {
+        Some(identity) => identity,
+        None => {
+            let config = NodeConfig::read_or_default(&args.dir.join("node.toml"))
+                .map_err(NodeError::from)?;
+            Node::new(args.dir.clone(), file, config).initialise()?
+        }
+    };
+    write_file(
+        &args.out,
+        &wire::encode(&SigningRequest::for_node(&network.id, identity.secret())),
+    )?;
+    say(args.out.display().to_string())
+}
+
+/// One line of `node check`.
+struct Finding {
+    what: &'static str,
+    good: bool,
+    detail: String,
+}
+
+async fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let mut findings = Vec::new();
+    let mut find = |what, result: Result<String, String>| {
+        let good = result.is_ok();
+        findings.push(Finding { what, good, detail: result.unwrap_or_else(|error| error) });
+    };
+    let file = NetworkFile::read(&args.network);
+    find(
+        "network file",
+        file.as_ref().map(|f| format!("{}, k = {}", f.name, f.k)).map_err(ToString::to_string),
+    );
+    let config = NodeConfig::read_or_default(&args.dir.join("node.toml"));
+    find("node.toml", config.as_ref().map(|_| "valid".to_owned()).map_err(ToString::to_string));
+    let identity = Identity::read(&args.dir);
+    find(
+        "identity",
+        match &identity {
+            Ok(Some(identity)) => Ok(data_encoding::HEXLOWER.encode(&identity.node().0)),
+            Ok(None) => Err("none yet: `cutout node run` makes one".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    find("private files", private(&args.dir));
+    if let (Ok(file), Ok(config)) = (&file, &config) {
+        let node = Node::new(args.dir.clone(), file.clone(), config.clone());
+        find(
+            "admission",
+            node.check_admission()
+                .map(|()| "as the network wants it".to_owned())
+                .map_err(|e| e.to_string()),
+        );
+        find(
+            "store",
+            match node.check_store() {
+                Ok(()) => Ok("opens".to_owned()),
+                Err(NodeError::Store(node::StoreError::Locked)) => {
+                    Ok("in use by a running node".to_owned())
+                }
+                Err(error) => Err(error.to_string()),
+            },
+        );
+        find("bootstrap", reach(file, config, &args.dir).await);
+    }
+    for finding in &findings {
+        if args.json {
+            let Finding { what, good, detail } = finding;
+            say(serde_json::json!({ "check": what, "good": good, "detail": detail }).to_string())?;
+        } else {
+            let mark = if finding.good { "ok " } else { "BAD" };
+            say(format!("{mark}  {:14} {}", finding.what, finding.detail))?;
+        }
+    }
+    match findings.iter().filter(|f| !f.good).count() {
+        0 => Ok(()),
+        bad => {
+            Err(Failure::new(78, &format!("{bad} checks failed"), "", "see the lines marked BAD"))
+        }
+    }
+}
+
+fn private(dir: &Path) -> Result<String, String> {
+    #[cfg(unix)]
+    for name in ["identity.key", "store.redb"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        if let Ok(metadata) = std::fs::metadata(dir.join(name))
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            return Err(format!("{name} is readable by others: chmod 600"));
+        }
+    }
+    Ok("readable by this user only".to_owned())
+}
+
+async fn reach(file: &NetworkFile, config: &NodeConfig, dir: &Path) -> Result<String, String> {
+    let underlay = node_underlay(config, dir).await?;
+    let network = file.network().map_err(|e| e.to_string())?;
+    let peers = file.bootstrap_peers().map_err(|e| e.to_string())?;
+    let (mut reached, all) = (0, peers.len());
+    for (peer, address) in peers {
+        let links = Links::disposable_over(&network.name, &underlay).map_err(|e| e.to_string())?;
+        let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else { continue };
+        let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await;
+        if let Ok(Response::Certificate(certificate)) = answer {
+            certificate
+                .verify(&network, now())
+                .map_err(|e| format!("a bootstrap node's certificate is {e}"))?;
+            reached += 1;
+        }
+    }
+    let text = format!("{reached} of {all} bootstrap nodes answer");
+    if all == 0 || reached > 0 { Ok(text) } else { Err(text) }
+}
+
+/// What a node's own dials go over; a node with nothing but an onion service has nothing but Tor.
+async fn node_underlay(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+    if config.onion != Onion::Only {
+        return Ok(Underlay::Tcp);
+    }
+    over_tor(config, dir).await
+}
+
+#[cfg(feature = "tor")]
+async fn over_tor(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+    let tor = start_tor(config, dir, false).await;
+    tor.map(Underlay::Tor).map_err(|failure| failure.cause)
+}
+
+/// Starts the Tor of a node, and shows how far that is.
+#[cfg(feature = "tor")]
+async fn start_tor(
+    config: &NodeConfig,
+    directory: &Path,
+    verbose: bool,
+) -> Result<tor::Tor, Failure> {
+    let progress = Progress::start("Tor: starting", verbose);
+    let started = crate::underlay::start(&config.tor, directory, &progress).await;
+    progress.finish();
+    started
+}
+
+#[cfg(not(feature = "tor"))]
+#[expect(clippy::unused_async, reason = "with Tor it waits for it")]
+async fn over_tor(_: &NodeConfig, _: &Path) -> Result<Underlay, String> {
+    Err(ConfigError::NoTor.to_string())
+}

@@ -1,0 +1,57 @@
+//! The options of every anonymous command: which scheme, how many hops, how long a delay.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use net::NetworkFile;
+use ua::session::SchemeChoice;
+
+/// How an anonymous command chooses its nodes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemeArgs {
+    /// How the nodes of a channel are chosen
+    #[arg(long, value_enum, default_value = "guarded", env = "CUTOUT_SCHEME")]
+    pub scheme: SchemeName,
+    /// Go-betweens between the guard and the far end, in the guarded scheme
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub hops: u8,
+    /// The mean of the random delay between body and notification in the guarded scheme, seconds
+    /// [default: what the network file suggests]
+    #[arg(long, value_name = "SECONDS")]
+    pub delay: Option<u64>,
+}
+
+/// The schemes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemeName {
+    /// A guard, a roster, longer paths; nothing is looked up
+    Guarded,
+    /// Section 4 of the paper, to the letter: to measure the other against
+    Paper,
+}
+
+impl SchemeArgs {
+    /// The scheme that was chosen.
+    #[must_use]
+    pub fn choice(&self) -> SchemeChoice {
+        match self.scheme {
+            SchemeName::Paper => SchemeChoice::Paper,
+            SchemeName::Guarded => SchemeChoice::Guarded { middle: usize::from(self.hops) },
+        }
+    }
+
+    /// Whether an agent that goes this way asks entrances, so that it wants to know many of them.
+    #[must_use]
+    pub fn wants_entrances(&self, direct: bool) -> bool {
+        direct || self.scheme == SchemeName::Paper
+    }
+
+    /// The mean delay between body and notification: none in the paper's scheme.
+    #[must_use]
+    pub fn mean_delay(&self, network: &NetworkFile) -> Duration {
+        match self.scheme {
+            SchemeName::Paper => Duration::ZERO,
+            SchemeName::Guarded => Duration::from_secs(self.delay.unwrap_or(network.delay_seconds)),
+        }
+    }
+}
