@@ -35,6 +35,8 @@ mod service;
 mod shares;
 pub mod store;
 mod substrate;
+#[cfg(test)]
+mod testing;
 
 pub use client::{Channel, ask};
 pub use clock::now;
