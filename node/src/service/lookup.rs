@@ -105,8 +105,8 @@ mod tests {
     async fn two_that_hand_out_no_certificate_hide_nobody_behind_them() {
         let mut nodes = vec![testing::node().await];
         for _ in 0..2 {
-            let refusing = |node: Node| node.serving(|_| Arc::new(Refusing));
-            let refusing = testing::enter_at(&nodes[0].0, refusing).await;
+            let dress = |node: Node| node.serving(|_| Arc::new(Refusing));
+            let refusing = testing::enter_at(&nodes[0].0, dress).await;
             nodes.push(refusing);
         }
         let here = nodes[0].0.service();
