@@ -7,6 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
+    network::Network,
+    position::Key,
     receipt::{Expected, ReceiptKind, Tally},
     request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
     verification::verify_list,
@@ -58,12 +60,7 @@ pub async fn fetch_anonymously(
     for _ in 0..MOST_OPENED {
         let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;
-        let (nodes, answers) = match answer {
-            Response::Performed { nodes, answers } => {
-                (verify_list(nodes, &key, network.k, network, now()).unwrap_or_default(), answers)
-            }
-            _ => (Vec::new(), Vec::new()),
-        };
+        let (nodes, answers) = brought(answer, &key, network);
         if let Some(certificate) = newest(entrance, address, &answers) {
             if let Some(restore) = restoring(&certificate, &nodes, &answers) {
                 // Nobody waits for it, but the channel must live until it is done.
@@ -185,6 +182,12 @@ fn newest(
     valid.filter(|certificate| certificate.address() == address).reduce(AddressCertificate::newer)
 }
 
+/// The replicas of `key` that a far end says it asked, and their answers. Nothing, if it answered something else.
+fn brought(answer: Response, key: &Key, network: &Network) -> (Vec<NodeCertificate>, Vec<Answer>) {
+    let Response::Performed { nodes, answers } = answer else { return Default::default() };
+    (verify_list(nodes, key, network.k, network, now()).unwrap_or_default(), answers)
+}
+
 /// What puts a certificate back at the replicas that are there and have no copy, if there are any.
 fn restoring(
     certificate: &AddressCertificate,
@@ -248,6 +251,21 @@ mod tests {
         assert_eq!(found(&[&older.0]), older.1);
         assert_eq!(found(&[&older.0, &newer.0]), newer.1);
         assert_eq!(found(&[&newer.0, &older.0]), newer.1);
+    }
+
+    #[test]
+    fn a_far_end_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
+        let answers = vec![Answer { node: node(1), response: Some(Response::NotFound) }];
+        let brings = |replicas: u8| {
+            let nodes = (1..=replicas).map(|seed| made_up::certificate(seed).to_unverified());
+            let answer = Response::Performed { nodes: nodes.collect(), answers: answers.clone() };
+            let (nodes, brought) = brought(answer, &made_up::KEY, &made_up::network());
+            assert_eq!(brought, answers);
+            nodes.len()
+        };
+        assert_eq!([0, 1, 5, 6].map(brings), [0, 1, 5, 0]);
+        let refused = brought(Response::Refused, &made_up::KEY, &made_up::network());
+        assert_eq!(refused, (Vec::new(), Vec::new()));
     }
 
     #[test]
