@@ -99,8 +99,7 @@ fn named(text: &str, is_at_top: bool) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let prefixes = if is_at_top { &["crate::", "super::"][..] } else { &["crate::"] };
     for prefix in prefixes {
-        for (at, _) in code.match_indices(prefix) {
-            let rest = &code[at + prefix.len()..];
+        for rest in code.split(prefix).skip(1) {
             found.extend(if rest.starts_with('{') { first_words(rest) } else { vec![word(rest)] });
         }
     }
@@ -126,7 +125,7 @@ fn first_words(text: &str) -> Vec<String> {
         if depth == 1 && (char == '{' || char == ',') {
             begins = true;
         } else if begins && !char.is_whitespace() {
-            found.push(word(&text[at..]));
+            found.push(word(text.get(at..).unwrap_or_default()));
             begins = false;
         }
     }

@@ -304,8 +304,7 @@ mod tests {
     use anon::handshake::Initiator;
 
     use super::*;
-    use crate::{Node, NodeConfig};
-    use net::NetworkFile;
+    use crate::testing;
 
     #[test]
     fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()
@@ -320,16 +319,12 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_no_handshake_drives_out_none_that_is_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'replay.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
         let limits = Limits { replays: 4, ..Limits::default() };
-        let config = NodeConfig { listen, limits, ..NodeConfig::default() };
-        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let (node, _directory) = testing::within(limits).await;
         let own = node.service().keys.certificate().unwrap();
         let create = || Cell::create(&Initiator::start(&own, None, &mut rand::rng()).unwrap().1);
         let is_answered = async |cell: Cell| {
-            let links = Links::disposable("replay.alt").unwrap();
+            let links = Links::disposable(testing::NETWORK).unwrap();
             let (mut reader, mut writer) =
                 links.open(&own, Carrier::Channel).await.unwrap().into_cells();
             writer.write(&[cell]).await.unwrap();

@@ -154,27 +154,19 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Node, NodeConfig};
-    use net::{
-        NetworkFile,
-        shares::{Caller, Range},
-    };
+    use crate::testing;
+    use net::shares::{Caller, Range};
 
     const HALF: RangeShare = RangeShare { percent: 50, unknown: 100 };
 
     #[tokio::test(flavor = "multi_thread")]
     async fn nodes_that_hand_out_nothing_hold_up_their_own_address_range_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'fill.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = Node::new(folder.path().to_owned(), network.clone(), config);
-        let honest = node.start().await.unwrap();
+        let (honest, _directory) = testing::node().await;
         let mut address = honest.addresses()[0].clone();
         address.pop();
 
-        let network = Arc::new(network.network().unwrap());
-        let links = Links::disposable("fill.alt").unwrap();
+        let network = Arc::new(honest.network().clone());
+        let links = Links::disposable(testing::NETWORK).unwrap();
         let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
         let directory = Arc::new(Directory::new(network, links, roster, 100, 1_000));
         let (sender, seen) = mpsc::channel(2_000);

@@ -20,6 +20,8 @@ use crate::{
 };
 
 mod ageing;
+#[cfg(test)]
+mod tests;
 
 /// Keys read from the store at once.
 const STEP: usize = 16;
@@ -68,6 +70,24 @@ struct State {
     ageing: Option<Ageing>,
     /// When a search for room was in vain.
     vain: Option<Instant>,
+}
+
+/// What ends a walk before it has gone once round.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// So many keys were looked up in vain.
+    keys: usize,
+    /// So much was freed, bytes.
+    enough: u64,
+    /// So much time has passed.
+    longest: Duration,
+}
+
+impl Bounds {
+    /// Whether a walk that did this, and took so long, goes no further.
+    fn end(&self, collected: &Collected, took: Duration) -> bool {
+        collected.stayed >= self.keys || collected.freed >= self.enough || took >= self.longest
+    }
 }
 
 /// Whether a key is still this node's to keep.
@@ -124,7 +144,8 @@ impl Collector {
                 0
             }
         };
-        let collected = self.walk(state, enough.saturating_sub(expired), longest).await;
+        let bounds = Bounds { keys: self.keys, enough: enough.saturating_sub(expired), longest };
+        let collected = self.walk(state, bounds).await;
         tracing::debug!(?collected, expired, "collected garbage");
         Collected { freed: collected.freed.saturating_add(expired), ..collected }
     }
@@ -146,10 +167,9 @@ impl Collector {
         Ok(freed)
     }
 
-    /// Walks the keys, each walk from the other end, where the last one from there stopped, and once round. It
-    /// ends early when enough was freed, when so many keys were looked up in vain as one collection may, or
-    /// after `longest`: then the next one goes on.
-    async fn walk(&self, state: &mut State, enough: u64, longest: Duration) -> Collected {
+    /// Walks the keys, each walk from the other end, where the last one from there stopped, and once round. Where
+    /// its bounds end it earlier, the next one goes on.
+    async fn walk(&self, state: &mut State, bounds: Bounds) -> Collected {
         let mut collected = Collected::default();
         state.from_the_top = !state.from_the_top;
         let (direction, cursor) = if state.from_the_top {
@@ -159,10 +179,7 @@ impl Collector {
         };
         let (began, start) = (Instant::now(), *cursor);
         let mut wrapped = start.is_none();
-        'walk: while collected.stayed < self.keys
-            && collected.freed < enough
-            && began.elapsed() < longest
-        {
+        'walk: while !bounds.end(&collected, began.elapsed()) {
             let Ok(keys) = self.store.keys(*cursor, direction, STEP).await else { break };
             if keys.is_empty() {
                 *cursor = None;
@@ -176,8 +193,7 @@ impl Collector {
                 .map(async |usage| (usage.key, self.judge(Key(usage.key)).await))
                 .buffered(AT_ONCE);
             while let Some((key, verdict)) = verdicts.next().await {
-                let round = wrapped && start.is_some_and(|start| beyond(direction, key, start));
-                if round || collected.stayed >= self.keys || collected.freed >= enough {
+                if wrapped && start.is_some_and(|start| beyond(direction, key, start)) {
                     break 'walk;
                 }
                 *cursor = Some(key);
@@ -185,6 +201,9 @@ impl Collector {
                 collected.stayed += usize::from(verdict == Verdict::Stays);
                 if verdict == Verdict::Garbage {
                     collected.freed += self.store.drop_key(key).await.unwrap_or(0);
+                }
+                if bounds.end(&collected, began.elapsed()) {
+                    break 'walk;
                 }
             }
         }
@@ -218,71 +237,5 @@ fn beyond(direction: Direction, key: [u8; 32], start: [u8; 32]) -> bool {
     match direction {
         Direction::Ascending => key > start,
         Direction::Descending => key < start,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        Node, NodeConfig, Running,
-        store::{ObjectKind, StoredObject},
-    };
-    use net::NetworkFile;
-
-    async fn node() -> (Running, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'garbage.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = Node::new(folder.path().to_owned(), network, config);
-        (node.start().await.unwrap(), folder)
-    }
-
-    /// An object of a thousand bytes that is kept until then.
-    fn until(expiry: u64) -> StoredObject {
-        let kind = ObjectKind::Body;
-        StoredObject { kind, digest: [1; 32], expiry, deleters: Vec::new(), bytes: vec![1; 1_000] }
-    }
-
-    #[tokio::test]
-    async fn whoever_stores_does_not_wait_for_a_collection_that_goes_on() {
-        let (node, _folder) = node().await;
-        let collector = &node.service().collector;
-        let _collecting = collector.running.lock().await;
-        let room = tokio::time::timeout(TURN * 2, collector.make_room(1)).await;
-        assert_eq!(room.expect("it gives up"), Collected::default());
-    }
-
-    #[test]
-    fn a_collection_was_vain_if_it_freed_too_little_and_cost_something() {
-        let (quick, slow) = (QUICK, QUICK + Duration::from_millis(1));
-        for (freed, stayed, took, vain) in [
-            (9, 0, slow, true),
-            (9, 1, quick, true),
-            (9, 0, quick, false),
-            (10, 1, slow, false),
-            (11, 1, slow, false),
-        ] {
-            let collected = Collected { looked_at: 5, stayed, freed };
-            assert_eq!(was_vain(&collected, 10, took), vain, "{freed} {stayed} {took:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn after_a_vain_collection_there_is_a_pause_and_what_expired_counts_as_freed() {
-        let (node, _folder) = node().await;
-        let collector = &node.service().collector;
-        let expiry = now().0;
-        collector.store.store([2; 32], until(expiry + 1_000), false).await.unwrap();
-        let vain = async |elapsed: Duration| {
-            collector.running.lock().await.vain = Instant::now().checked_sub(elapsed);
-            collector.make_room(1).await.looked_at
-        };
-        assert_eq!(vain(PAUSE / 2).await, 0, "it rests");
-        assert_eq!(vain(PAUSE * 2).await, 1);
-        collector.running.lock().await.vain = None;
-        collector.store.store([3; 32], until(expiry - 1_000), false).await.unwrap();
-        assert!(collector.make_room(1).await.freed >= 1_000);
     }
 }

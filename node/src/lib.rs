@@ -28,6 +28,8 @@ mod server;
 mod service;
 pub mod store;
 mod substrate;
+#[cfg(test)]
+mod testing;
 
 pub use clock_check::{ClockCheck, said as clock_fault};
 pub use config::{ConfigError, Limits, NodeConfig, Onion};

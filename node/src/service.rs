@@ -143,16 +143,11 @@ mod tests {
     use anon::{position::Key, request::Targets};
 
     use super::*;
-    use crate::{Node, NodeConfig};
-    use net::NetworkFile;
+    use crate::testing;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn some_requests_are_answered_directly_alone_and_errands_through_a_channel_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'service.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = Node::new(folder.path().to_owned(), network, config).start().await.unwrap();
+        let (node, _directory) = testing::node().await;
         let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
         let peer = Peer { id: libp2p::PeerId::random(), address };
         let fetch = Request::Fetch { key: Key([7; 32]) };

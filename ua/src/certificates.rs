@@ -7,13 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
+    network::Network,
+    position::Key,
     receipt::{Expected, ReceiptKind, Tally},
     request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
     verification::verify_list,
 };
 use net::now;
 
-use self::absence::{Absence, MOST_OPENED, says_none};
+use self::absence::{Absence, Finding, MOST_OPENED, says_none};
 use crate::{
     courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     entrance::Entrance,
@@ -58,34 +60,22 @@ pub async fn fetch_anonymously(
     for _ in 0..MOST_OPENED {
         let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;
-        let may_ask_on = absence.may_ask_on(path.far_end);
-        let (nodes, answers) = match answer {
-            Response::Performed { nodes, answers } => {
-                (verify_list(nodes, &key, network.k, network, now()).unwrap_or_default(), answers)
-            }
-            _ => (Vec::new(), Vec::new()),
-        };
+        let (nodes, answers) = brought(answer, &key, network);
         if let Some(certificate) = newest(entrance, address, &answers) {
-            let lacking = lacking(&nodes, &answers);
-            if !lacking.is_empty() {
-                let restore = Request::Perform {
-                    targets: Targets::Nodes(lacking.iter().map(NodeCertificate::node).collect()),
-                    request: Box::new(Request::Store(store_request(&certificate))),
-                };
+            if let Some(restore) = restoring(&certificate, &nodes, &answers) {
                 // Nobody waits for it, but the channel must live until it is done.
                 tokio::spawn(async move { channel.request(&restore, RESTORE_TIMEOUT).await });
             }
             return Ok(certificate);
         }
-        absence.hear(path.far_end, &nodes, &answers);
-        if absence.is_shown() {
-            return Err(AgentError::NoSuchRecipient);
+        match absence.hear(path.far_end, &nodes, &answers) {
+            Finding::Shown => return Err(AgentError::NoSuchRecipient),
+            Finding::Unclear => break,
+            Finding::AskOn => {
+                let reason = "no certificate found; asking through another channel".to_owned();
+                entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
+            }
         }
-        if !may_ask_on {
-            break;
-        }
-        let reason = "no certificate found; asking through another channel".to_owned();
-        entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
     }
     Err(AgentError::NotFoundOut)
 }
@@ -192,6 +182,25 @@ fn newest(
     valid.filter(|certificate| certificate.address() == address).reduce(AddressCertificate::newer)
 }
 
+/// The replicas of `key` that a far end says it asked, and their answers. Nothing, if it answered something else.
+fn brought(answer: Response, key: &Key, network: &Network) -> (Vec<NodeCertificate>, Vec<Answer>) {
+    let Response::Performed { nodes, answers } = answer else { return Default::default() };
+    (verify_list(nodes, key, network.k, network, now()).unwrap_or_default(), answers)
+}
+
+/// What puts a certificate back at the replicas that are there and have no copy, if there are any.
+fn restoring(
+    certificate: &AddressCertificate,
+    nodes: &[NodeCertificate],
+    answers: &[Answer],
+) -> Option<Request> {
+    let lacking: Vec<_> = lacking(nodes, answers).iter().map(NodeCertificate::node).collect();
+    (!lacking.is_empty()).then(|| Request::Perform {
+        targets: Targets::Nodes(lacking),
+        request: Box::new(Request::Store(store_request(certificate))),
+    })
+}
+
 /// The replicas that are there and have no copy.
 fn lacking(nodes: &[NodeCertificate], answers: &[Answer]) -> Vec<NodeCertificate> {
     let lacks = |node: &&NodeCertificate| {
@@ -208,7 +217,7 @@ mod tests {
     use super::*;
     use crate::{
         account::Account,
-        courier::made_up::{MadeUp, entrance, node, receipt},
+        courier::made_up::{self, MadeUp, entrance, node, receipt},
         scheme::closed::Closed,
     };
 
@@ -242,6 +251,46 @@ mod tests {
         assert_eq!(found(&[&older.0]), older.1);
         assert_eq!(found(&[&older.0, &newer.0]), newer.1);
         assert_eq!(found(&[&newer.0, &older.0]), newer.1);
+    }
+
+    #[test]
+    fn a_far_end_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
+        let answers = vec![Answer { node: node(1), response: Some(Response::NotFound) }];
+        let brings = |replicas: u8| {
+            let nodes = (1..=replicas).map(|seed| made_up::certificate(seed).to_unverified());
+            let answer = Response::Performed { nodes: nodes.collect(), answers: answers.clone() };
+            let (nodes, brought) = brought(answer, &made_up::KEY, &made_up::network());
+            assert_eq!(brought, answers);
+            nodes.len()
+        };
+        assert_eq!([0, 1, 5, 6].map(brings), [0, 1, 5, 0]);
+        let refused = brought(Response::Refused, &made_up::KEY, &made_up::network());
+        assert_eq!(refused, (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_certificate_is_put_back_where_a_replica_says_that_it_has_none_and_nowhere_else() {
+        let (_, certificate) = account(&entrance());
+        let nodes = [1, 2, 3, 4].map(made_up::certificate);
+        let held = Response::Object(certificate.encode());
+        let restored = |lack: &[usize]| {
+            let mut answers =
+                [Some(held.clone()), Some(held.clone()), Some(Response::Refused), None];
+            lack.iter().for_each(|place| answers[*place] = Some(Response::NotFound));
+            let answers = nodes.iter().zip(answers);
+            let answers = answers.map(|(n, response)| Answer { node: n.node(), response });
+            match restoring(&certificate, &nodes, &answers.collect::<Vec<_>>())? {
+                Request::Perform { targets: Targets::Nodes(targets), request } => {
+                    let Request::Store(store) = *request else { panic!("{request:?}") };
+                    assert_eq!(store.object, certificate.encode());
+                    Some(targets)
+                }
+                request => panic!("{request:?}"),
+            }
+        };
+        assert_eq!(restored(&[]), None);
+        assert_eq!(restored(&[0, 1]), Some(vec![node(1), node(2)]));
+        assert_eq!(restored(&[3]), Some(vec![node(4)]));
     }
 
     /// Publishes a certificate that only these replicas lack, and that all take: how many lacked it, and at how many

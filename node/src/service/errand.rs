@@ -164,9 +164,9 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::{Acceptor, Node, NodeConfig, Parts, Running, Service, StandardService};
+    use crate::{Acceptor, Node, Parts, Running, Service, StandardService, testing};
     use net::{
-        Carrier, Link, NetworkFile,
+        Carrier, Link,
         shares::{RangeShare, Shares},
     };
 
@@ -208,16 +208,6 @@ mod tests {
         assert_eq!(kept(&[fits + 2_000; MAX_K]), [None; MAX_K]);
     }
 
-    /// A node in a directory of its own, and what it is dressed in.
-    async fn node(dress: impl FnOnce(Node) -> Node) -> (Running, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'errand.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = dress(Node::new(directory.path().to_owned(), network, config));
-        (node.start().await.unwrap(), directory)
-    }
-
     fn introduce(to: &Running, other: &Running) {
         to.service().roster().met(other.service().keys.certificate().unwrap());
     }
@@ -228,7 +218,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_peer_has_its_share_of_lookups_within_errands_as_well() {
-        let (here, _here) = node(|node| node).await;
+        let (here, _here) = testing::node().await;
         let (service, key) = (here.service(), Key([7; 32]));
         let (one, other) = (peer(), peer());
         let all = service.limits.lookups_per_peer;
@@ -243,7 +233,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_node_that_is_itself_a_target_answers_as_the_others_do() {
-        let (here, _here) = node(|node| node).await;
+        let (here, _here) = testing::node().await;
         let answer = Answer { node: here.id(), response: Some(Response::NotFound) };
         let key = Key([7; 32]);
         for targets in [Targets::Nodes(vec![here.id()]), Targets::Closest { key, count: 1 }] {
@@ -271,10 +261,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_node_that_is_named_twenty_times_is_asked_once() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let (here, _here) = node(|node| node).await;
+        let (here, _here) = testing::node().await;
         let count = Arc::clone(&asked);
         let counting = |node: Node| node.serving(|inner| Arc::new(Counting(inner, count)));
-        let (there, _there) = node(counting).await;
+        let (there, _there) = testing::dressed(counting).await;
         introduce(&here, &there);
         let answered = |response: &Response| match response {
             Response::Performed { answers, .. } => {
@@ -315,12 +305,12 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn no_more_is_read_of_an_answer_than_its_share_of_a_message() {
         let counts: [Arc<AtomicUsize>; 2] = Default::default();
-        let (here, _here) = node(|node| node).await;
+        let (here, _here) = testing::node().await;
         let mut others = Vec::new();
         for _ in 0..3 {
             let verbose = Verbose(counts.clone());
             let dress = |node: Node| node.accepting(|_, _: Parts| Arc::new(verbose));
-            others.push(node(dress).await);
+            others.push(testing::dressed(dress).await);
         }
         others.iter().for_each(|(other, _)| introduce(&here, other));
         let nodes: Vec<NodeId> = others.iter().map(|(other, _)| other.id()).collect();

@@ -85,12 +85,14 @@ impl StandardService {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use anon::{position::keep_closest, request::Request};
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::{Node, NodeConfig, Service};
-    use net::{NetworkFile, Via};
+    use crate::{Node, Service, testing};
+    use net::Via;
 
     /// Answers nothing, and hands out no certificate.
     struct Refusing;
@@ -103,26 +105,13 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn two_that_hand_out_no_certificate_hide_nobody_behind_them() {
-        let mut network = NetworkFile::parse("name = 'spare.alt'\nk = 1\n").unwrap();
-        let mut nodes = Vec::new();
-        for number in 0..3 {
-            let folder = tempfile::tempdir().unwrap();
-            let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-            let config = NodeConfig { listen, ..NodeConfig::default() };
-            let node = Node::new(folder.path().to_owned(), network.clone(), config);
-            let node =
-                if number == 0 { node } else { node.serving(|_| std::sync::Arc::new(Refusing)) };
-            let node = node.start().await.unwrap();
-            nodes.push((node, folder));
-            network.bootstrap = vec![nodes[0].0.addresses()[0].to_string()];
+        let mut nodes = vec![testing::node().await];
+        for _ in 0..2 {
+            let dress = |node: Node| node.serving(|_| Arc::new(Refusing));
+            let refusing = testing::enter_at(&nodes[0].0, dress).await;
+            nodes.push(refusing);
         }
         let here = nodes[0].0.service();
-        let entered = async {
-            while here.substrate.neighbours().await.len() < 2 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), entered).await.expect("both have entered");
         // Of these nodes the honest one is farthest from the key.
         let farthest = |key: &Key| {
             let mut ids: Vec<NodeId> = nodes.iter().map(|(node, _)| node.id()).collect();

@@ -226,17 +226,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Node, NodeConfig, Running};
-    use net::NetworkFile;
-
-    async fn node() -> (Running, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        let network = NetworkFile::parse("name = 'store.alt'\nk = 1\n").unwrap();
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = NodeConfig { listen, ..NodeConfig::default() };
-        let node = Node::new(directory.path().to_owned(), network, config);
-        (node.start().await.unwrap(), directory)
-    }
+    use crate::{Running, testing};
 
     /// A certificate of one address that was signed so many seconds ago.
     fn signed(node: &Running, ago: u64) -> UnverifiedAddressCertificate {
@@ -273,7 +263,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_certificate_lies_at_its_own_key_and_gives_way_to_newer_ones_alone() {
-        let (node, _directory) = node().await;
+        let (node, _directory) = testing::node().await;
         let own = signed(&node, 0).verify(node.network(), now()).unwrap().address().certificate();
         let held = async || node.service().fetch(own).await;
         let holds = |certificate| Response::Object(anon::wire::encode(certificate));

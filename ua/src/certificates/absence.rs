@@ -30,6 +30,17 @@ pub(super) fn says_none(answer: &Answer) -> bool {
     }
 }
 
+/// What the far ends that were asked so far make of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It has no certificate: enough far ends agree on a quorum.
+    Shown,
+    /// Nothing yet: another far end is to be asked.
+    AskOn,
+    /// Nothing, and as many were asked as may be.
+    Unclear,
+}
+
 /// What far ends said of replicas that have no certificate.
 pub(super) struct Absence {
     quorum: usize,
@@ -46,14 +57,14 @@ impl Absence {
         Self { quorum, replicas, said: BTreeMap::new(), asked: BTreeSet::new() }
     }
 
-    /// Notes that a far end was asked: whether another one may be.
-    pub(super) fn may_ask_on(&mut self, far_end: NodeId) -> bool {
-        self.asked.insert(far_end);
-        self.asked.len() < MOST_ASKED
-    }
-
     /// Takes in what a far end brought back from the nodes that it says it asked, and no valid certificate among it.
-    pub(super) fn hear(&mut self, far_end: NodeId, nodes: &[NodeCertificate], answers: &[Answer]) {
+    pub(super) fn hear(
+        &mut self,
+        far_end: NodeId,
+        nodes: &[NodeCertificate],
+        answers: &[Answer],
+    ) -> Finding {
+        self.asked.insert(far_end);
         for answer in answers {
             let is_asked = nodes.iter().any(|node| node.node() == answer.node);
             let counts = self.replicas.as_ref().is_none_or(|own| own.contains(&answer.node));
@@ -61,12 +72,14 @@ impl Absence {
                 self.said.entry(answer.node).or_default().insert(far_end);
             }
         }
-    }
-
-    /// Whether enough far ends agree on a quorum.
-    pub(super) fn is_shown(&self) -> bool {
         let agreed = self.said.values().filter(|far_ends| far_ends.len() >= VOICES);
-        agreed.count() >= self.quorum
+        if agreed.count() >= self.quorum {
+            Finding::Shown
+        } else if self.asked.len() < MOST_ASKED {
+            Finding::AskOn
+        } else {
+            Finding::Unclear
+        }
     }
 }
 
@@ -92,8 +105,12 @@ mod tests {
         nodes.iter().map(|n| Answer { node: n.node(), response: response.clone() }).collect()
     }
 
-    const FAR_ENDS: [NodeId; 4] =
-        [NodeId([1; 32]), NodeId([2; 32]), NodeId([3; 32]), NodeId([4; 32])];
+    const FAR_ENDS: [NodeId; MOST_ASKED] =
+        [NodeId([1; 32]), NodeId([2; 32]), NodeId([3; 32]), NodeId([4; 32]), NodeId([5; 32])];
+
+    /// What is found after each far end but the last one says nothing, and what after that one.
+    const NOTHING: [Finding; MOST_ASKED] =
+        [Finding::AskOn, Finding::AskOn, Finding::AskOn, Finding::AskOn, Finding::Unclear];
 
     #[test]
     fn three_far_ends_and_a_quorum_of_replicas_make_an_absence() {
@@ -101,14 +118,12 @@ mod tests {
         let not_found = answers(&nodes, Some(Response::NotFound));
         for own in [None, Some(nodes.clone())] {
             let mut absence = Absence::new(2, own);
-            for far_end in &FAR_ENDS[..2] {
-                absence.hear(*far_end, &nodes, &not_found);
-                absence.hear(*far_end, &nodes, &not_found);
+            for far_end in [0, 1, 0, 1, 0, 1, 0, 1] {
+                let found = absence.hear(FAR_ENDS[far_end], &nodes, &not_found);
+                assert_eq!(found, Finding::AskOn, "two voices, however often");
             }
-            assert!(!absence.is_shown(), "two voices, however often");
             // One replica is dead; two are a quorum.
-            absence.hear(FAR_ENDS[2], &nodes, &not_found[..2]);
-            assert!(absence.is_shown());
+            assert_eq!(absence.hear(FAR_ENDS[2], &nodes, &not_found[..2]), Finding::Shown);
         }
     }
 
@@ -117,26 +132,28 @@ mod tests {
         let nodes = replicas(&[1, 2, 3]);
         let mut absence = Absence::new(2, Some(nodes.clone()));
         let others = replicas(&[4, 5, 6]);
-        for far_end in FAR_ENDS {
+        for (far_end, nothing_found) in FAR_ENDS.into_iter().zip(NOTHING) {
+            let mut hear = |nodes: &[NodeCertificate], answers: &[Answer]| {
+                assert_eq!(absence.hear(far_end, nodes, answers), nothing_found, "{answers:?}");
+            };
             let junk = Some(Response::Object(vec![7; 64]));
             for nothing in [None, Some(Response::Refused), Some(Response::Full), junk] {
-                absence.hear(far_end, &nodes, &answers(&nodes, nothing));
+                hear(&nodes, &answers(&nodes, nothing));
             }
-            absence.hear(far_end, &nodes, &answers(&nodes[..1], Some(Response::NotFound)));
+            hear(&nodes, &answers(&nodes[..1], Some(Response::NotFound)));
             // Nodes that hold nothing of it by the agent's own roster, and answers of nodes that were not asked.
-            absence.hear(far_end, &others, &answers(&others, Some(Response::NotFound)));
-            absence.hear(far_end, &others, &answers(&nodes, Some(Response::NotFound)));
+            hear(&others, &answers(&others, Some(Response::NotFound)));
+            hear(&others, &answers(&nodes, Some(Response::NotFound)));
         }
-        assert!(!absence.is_shown());
     }
 
     #[test]
     fn far_ends_that_name_different_replicas_do_not_agree() {
-        let nodes = replicas(&[1, 2, 3, 4, 5, 6]);
+        let nodes = replicas(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         let mut absence = Absence::new(2, None);
-        for (far_end, some) in FAR_ENDS.iter().zip(nodes.chunks(2)) {
-            absence.hear(*far_end, some, &answers(some, Some(Response::NotFound)));
-        }
-        assert!(!absence.is_shown());
+        let found = FAR_ENDS.iter().zip(nodes.chunks(2)).map(|(far_end, some)| {
+            absence.hear(*far_end, some, &answers(some, Some(Response::NotFound)))
+        });
+        assert_eq!(found.collect::<Vec<_>>(), NOTHING);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 /// Mails of one part fetched at once; longer ones come one by one.
 const MAILS_AT_ONCE: usize = 8;
 /// Mails whose bodies are deleted at once.
-const DELETED_AT_A_TIME: usize = 8;
+pub(super) const DELETED_AT_A_TIME: usize = 8;
 /// Mails that are acknowledged at a time.
 const ACKNOWLEDGED_AT_A_TIME: usize = 64;
 

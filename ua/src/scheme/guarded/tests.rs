@@ -1,5 +1,7 @@
 //! What the agent's own roster decides: whom it draws and asks, and what it holds against whom.
 
+mod built;
+
 use anon::{
     network::Network,
     request::Errand,
@@ -232,29 +234,41 @@ fn a_request_is_about_the_key_that_it_names_nodes_by() {
     assert_eq!(about(&Request::PerformEach(vec![errand])), None);
 }
 
-/// A node, and a way to have channels to it, however many.
-struct Far {
+/// A node that runs in a directory of its own.
+struct Alive {
     _directory: tempfile::TempDir,
-    _node: Running,
-    links: Links,
-    hop: CrossVerified,
+    running: Running,
+    certificate: NodeCertificate,
 }
 
-impl Far {
-    async fn start() -> Self {
+impl Alive {
+    async fn start(number: u8, file: NetworkFile) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = NetworkFile::parse("name = 'pool.alt'").unwrap();
-        let listen = vec!["/ip4/127.83.0.1/tcp/0".to_owned()];
+        let listen = vec![format!("/ip4/127.{number}.0.1/tcp/0")];
         let config = NodeConfig { listen, ..NodeConfig::default() };
         let node = Node::new(directory.path().to_path_buf(), file, config).start().await.unwrap();
         let peer =
             Peer { id: net::peer_id(&node.id()).unwrap(), address: node.addresses()[0].clone() };
         let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;
         let Response::Certificate(own) = own else { panic!("{own:?}") };
-        let own = own.verify(node.network(), now()).unwrap();
-        let hop = cross_verify(own.clone(), own).unwrap();
+        let certificate = own.verify(node.network(), now()).unwrap();
+        Self { _directory: directory, running: node, certificate }
+    }
+}
+
+/// A node, and a way to have channels to it, however many.
+struct Far {
+    _node: Alive,
+    links: Links,
+    hop: CrossVerified,
+}
+
+impl Far {
+    async fn start() -> Self {
+        let node = Alive::start(83, NetworkFile::parse("name = 'pool.alt'").unwrap()).await;
+        let hop = cross_verify(node.certificate.clone(), node.certificate.clone()).unwrap();
         let links = Links::disposable("pool.alt").unwrap();
-        Self { _directory: directory, _node: node, links, hop }
+        Self { _node: node, links, hop }
     }
 
     /// A channel that says to lead through one node to another.
