@@ -30,10 +30,10 @@ pub enum AuthorizationError {
     #[error("made at another time")]
     WrongTime,
     /// The signature is not the key's.
-    #[error("{0}")]
+    #[error(transparent)]
     Key(#[from] KeyError),
     /// The owner's certificate does not verify.
-    #[error("{0}")]
+    #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 

@@ -34,7 +34,7 @@ pub enum CertificateError {
     #[error("made for another network")]
     WrongNetwork,
     /// A key is weak, or a signature does not verify.
-    #[error("{0}")]
+    #[error(transparent)]
     Key(#[from] KeyError),
     /// Not valid yet, beyond the allowed skew.
     #[error("not valid yet (or this machine's clock is behind)")]

@@ -32,10 +32,10 @@ pub use path::{OpeningPath, Passage, Underway};
 #[non_exhaustive]
 pub enum ChannelError {
     /// The handshake failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// A cell was changed, lost, repeated or out of order.
-    #[error("{0}")]
+    #[error(transparent)]
     Cell(#[from] CellError),
     /// The far end sent something that is no message.
     #[error("the far end sent a message that is {0}")]

@@ -45,7 +45,7 @@ pub use onion::{Early, Onward};
 #[non_exhaustive]
 pub enum HandshakeError {
     /// A key of small order or a badly encoded one.
-    #[error("{0}")]
+    #[error(transparent)]
     Key(#[from] KeyError),
     /// Meant for a channel key that this node does not have (any more).
     #[error("meant for another channel key")]

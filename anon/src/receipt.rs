@@ -72,7 +72,7 @@ pub enum ReceiptError {
     #[error("already counted")]
     Duplicate,
     /// Not signed by the node it names.
-    #[error("{0}")]
+    #[error(transparent)]
     Forged(#[from] KeyError),
 }
 

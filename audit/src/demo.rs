@@ -6,7 +6,7 @@ mod view;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use cutout::{
     terminal::{Failure, Progress, describe, tell},
 };
 use net::{Underlay, now};
+use parking_lot::Mutex;
 use report::{Costs, Report, Run};
 use testbed::cluster::{Cluster, ClusterError, ClusterOptions, cpu_of};
 use ua::{
@@ -100,7 +101,7 @@ impl Listener for Stage {
         {
             tell(format!("    {text}"));
         }
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        self.events.lock().push(event.clone());
     }
 }
 

@@ -69,10 +69,10 @@ pub enum LinkError {
     #[error("a frame is longer than its limit")]
     FrameTooLong,
     /// The bytes are no message.
-    #[error("{0}")]
+    #[error(transparent)]
     Wire(#[from] anon::wire::WireError),
     /// A channel's peer broke the rules of cells.
-    #[error("{0}")]
+    #[error(transparent)]
     Channel(#[from] anon::channel::ChannelError),
 }
 
@@ -95,6 +95,8 @@ pub(crate) enum Command {
 }
 
 /// A stream that is wanted.
+#[derive(derive_more::Debug)]
+#[debug("Open(..)")]
 pub struct Open {
     peer: PeerId,
     addresses: Vec<Multiaddr>,

@@ -86,7 +86,7 @@ pub enum NetworkFileError {
     #[error("the revocation list is malformed")]
     BadRevocations,
     /// The revocation list is not the authority's.
-    #[error("{0}")]
+    #[error(transparent)]
     Revocations(#[from] RevocationError),
 }
 

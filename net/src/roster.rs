@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use anon::{
     wire,
 };
 use futures::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use rand::seq::IteratorRandom as _;
 use sha2::{Digest as _, Sha256};
 
@@ -75,7 +76,7 @@ impl RosterKeeper {
 
     /// Looks at the roster, or changes it.
     pub fn with<T>(&self, look: impl FnOnce(&mut Roster) -> T) -> T {
-        look(&mut self.roster.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.roster.lock())
     }
 
     /// The network.

@@ -12,13 +12,14 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often at most the log says that something was refused.
@@ -93,7 +94,7 @@ impl<K: Copy + Eq + Hash> Each<K> {
 
     /// This one's part, which is of `limit` units.
     fn of(&self, key: K, limit: usize) -> Arc<Semaphore> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Semaphore::new(limit))))
     }
 
@@ -111,7 +112,7 @@ struct Trace<K: Copy + Eq + Hash> {
 
 impl<K: Copy + Eq + Hash> Drop for Trace<K> {
     fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock();
         if all.get(&self.key).is_some_and(|part| Arc::strong_count(part) == 1) {
             all.remove(&self.key);
         }
@@ -227,7 +228,7 @@ impl Refused {
     /// Counts one more.
     pub fn tell(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock();
         if said.is_none_or(|before| before.elapsed() >= SAID_EVERY) {
             *said = Some(Instant::now());
             let refused = self.count.swap(0, Ordering::Relaxed);
@@ -275,8 +276,8 @@ mod tests {
         drop(held);
         assert!(shares.take(three, 2).is_some(), "what is given back is there again");
         drop((more, other));
-        assert!(shares.peers.0.lock().unwrap().is_empty(), "nobody is remembered for nothing");
-        assert!(shares.ranges.0.lock().unwrap().is_empty());
+        assert!(shares.peers.0.lock().is_empty(), "nobody is remembered for nothing");
+        assert!(shares.ranges.0.lock().is_empty());
         assert_eq!(shares.whole.available_permits(), 8);
     }
 
@@ -307,6 +308,6 @@ mod tests {
         tokio::task::yield_now().await;
         drop(held);
         assert!(waiting.await.unwrap());
-        assert!(shares.peers.0.lock().unwrap().is_empty());
+        assert!(shares.peers.0.lock().is_empty());
     }
 }

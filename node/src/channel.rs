@@ -37,6 +37,8 @@ const CELL_UNITS: usize = 4;
 const CHANNEL_PACE: u32 = 2;
 
 /// What serving a channel needs.
+#[derive(derive_more::Debug)]
+#[debug("ChannelContext(..)")]
 pub(crate) struct ChannelContext {
     pub(crate) network: Arc<Network>,
     pub(crate) keys: Arc<ChannelKeys>,
@@ -49,12 +51,6 @@ pub(crate) struct ChannelContext {
     pub(crate) clock: Arc<ClockCheck>,
     pub(crate) idle: Duration,
     pub(crate) frame_bytes: usize,
-}
-
-impl std::fmt::Debug for ChannelContext {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ChannelContext(..)")
-    }
 }
 
 /// The memory that requests may take, in units of one KiB.

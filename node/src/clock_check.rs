@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -27,6 +27,7 @@ use net::{
     clock::now,
     link::{Carrier, Links},
 };
+use parking_lot::Mutex;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 
 use crate::substrate::Substrate;
@@ -71,7 +72,7 @@ impl ClockCheck {
     /// By how many seconds the clock is behind, if it is wrong; negative: ahead.
     #[must_use]
     pub fn behind(&self) -> Option<i64> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.lock()
     }
 
     /// Takes a round's verdict; whether it says something new.
@@ -81,7 +82,7 @@ impl ClockCheck {
             Verdict::Right => None,
             Verdict::Wrong(behind) => Some(behind),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = behind;
+        *self.last.lock() = behind;
         self.is_known.store(true, Ordering::Relaxed);
         self.is_wrong.swap(behind.is_some(), Ordering::Relaxed) != behind.is_some()
     }

@@ -200,7 +200,7 @@ pub enum ConfigError {
     OnionOnly(String),
     /// The settings of Tor.
     #[cfg(feature = "tor")]
-    #[error("{0}")]
+    #[error(transparent)]
     Tor(#[from] tor::ConfigError),
     /// A listening or advertised address is not `/ip4/…/tcp/…` or `/ip6/…/tcp/…`.
     #[error("not an address of the form /ip4/…/tcp/… or /ip6/…/tcp/…: {0}")]

@@ -1,11 +1,7 @@
 //! The directory: verified certificates of other nodes, asked for when a connection comes about, so that a
 //! lookup's answer needs no round trip more than the lookup.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anon::{
     certificate::NodeCertificate,
@@ -21,6 +17,7 @@ use net::{
     roster::RosterKeeper,
     shares::{RangeShare, Shares},
 };
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::substrate::Seen;
@@ -68,7 +65,7 @@ impl Directory {
         addresses: Vec<Multiaddr>,
     ) -> Result<NodeCertificate, LinkError> {
         let current = now();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
+        let known = self.known.lock().get(&node).cloned();
         match known {
             Some((certificate, asked)) if current.0 <= asked.after(self.max_age).0 => {
                 Ok(certificate)
@@ -102,7 +99,7 @@ impl Directory {
     }
 
     fn insert(&self, certificate: NodeCertificate, current: Time) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let node = certificate.node();
         if known.len() >= self.capacity && !known.contains_key(&node) {
             // The directory is full: the one that was asked for longest ago makes room.
@@ -117,7 +114,7 @@ impl Directory {
     /// The certificate of a node that was met or is in the roster, without asking anybody.
     #[must_use]
     pub fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
-        let met = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned();
+        let met = self.known.lock().get(node).cloned();
         let met = met.map(|(certificate, _)| certificate);
         let listed = self.roster.with(|roster| roster.certificate(node).cloned());
         match (met, listed) {
@@ -128,7 +125,7 @@ impl Directory {
 
     /// Forgets what is known of a node, after it failed.
     pub fn forget(&self, node: &NodeId) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        self.known.lock().remove(node);
     }
 
     /// Asks every node that the substrate connects to for its certificate, until there are no more. Who does not

@@ -12,16 +12,16 @@ use crate::{config::ConfigError, identity::IdentityError, store::StoreError};
 #[non_exhaustive]
 pub enum NodeError {
     /// The network file.
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] NetworkFileError),
     /// The node's configuration.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// The node's identity.
-    #[error("{0}")]
+    #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The node's store.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The node has an identity, so it had a store: it will not go on without what it promised to keep.
     #[error("the store {0} is gone, though this node has served before")]
@@ -34,7 +34,7 @@ pub enum NodeError {
     Listen(#[from] LinkError),
     /// Tor, or the onion service.
     #[cfg(feature = "tor")]
-    #[error("{0}")]
+    #[error(transparent)]
     Tor(#[from] tor::TorError),
     /// No address to listen at, or none that others could dial.
     #[error("no address to listen at")]

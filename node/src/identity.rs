@@ -9,7 +9,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use anon::{
@@ -21,6 +20,7 @@ use anon::{
 };
 use libp2p::identity::Keypair;
 use net::durable::sync_folder;
+use parking_lot::Mutex;
 use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -185,17 +185,13 @@ struct Period {
 }
 
 /// A node's channel keys: the current one and the one before, with their certificates.
+#[derive(derive_more::Debug)]
+#[debug("ChannelKeys(..)")]
 pub struct ChannelKeys {
     periods: Mutex<Vec<Period>>,
     family: String,
     admission: Option<Admission>,
     seconds: u64,
-}
-
-impl std::fmt::Debug for ChannelKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ChannelKeys(..)")
-    }
 }
 
 impl ChannelKeys {
@@ -229,7 +225,7 @@ impl ChannelKeys {
         };
         let certificate = NodeCertificate::issue(identity.secret(), claims).verify(network, now)?;
         let digests = VecDeque::from([certificate.digest()]);
-        let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut periods = self.periods.lock();
         periods.insert(0, Period { secret, certificate, digests, ends });
         periods.truncate(2);
         Ok(())
@@ -246,7 +242,7 @@ impl ChannelKeys {
         network: &Network,
         now: Time,
     ) -> Result<(), IdentityError> {
-        let mut periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut periods = self.periods.lock();
         let Some(period) = periods.first_mut() else { return Ok(()) };
         let mut claims = period.certificate.claims().clone();
         claims.validity = Validity { not_before: now, not_after: period.ends };
@@ -262,7 +258,7 @@ impl ChannelKeys {
     /// The current certificate; `None` before the first rotation.
     #[must_use]
     pub fn certificate(&self) -> Option<NodeCertificate> {
-        let periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let periods = self.periods.lock();
         periods.first().map(|p| p.certificate.clone())
     }
 
@@ -272,7 +268,7 @@ impl ChannelKeys {
         certificate: &[u8; 32],
         use_key: impl FnOnce(&ChannelSecret) -> T,
     ) -> Option<T> {
-        let periods = self.periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let periods = self.periods.lock();
         let period = periods.iter().find(|p| p.digests.contains(certificate))?;
         Some(use_key(&period.secret))
     }

@@ -43,6 +43,8 @@ type WrapService = Box<dyn FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Se
 type WrapAcceptor = Box<dyn FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send>;
 
 /// What a node is made of before it starts.
+#[derive(derive_more::Debug)]
+#[debug("Node(..)")]
 pub struct Node {
     directory: PathBuf,
     network: NetworkFile,
@@ -52,12 +54,6 @@ pub struct Node {
     observer: Option<Arc<dyn Observer>>,
     wrap_service: WrapService,
     wrap_acceptor: WrapAcceptor,
-}
-
-impl std::fmt::Debug for Node {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Node(..)")
-    }
 }
 
 /// A node that runs. Dropping it stops it; [`Running::shutdown`] waits for the store to close.

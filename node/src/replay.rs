@@ -3,8 +3,9 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     hash::Hash,
-    sync::{Mutex, PoisonError},
 };
+
+use parking_lot::Mutex;
 
 /// The last `capacity` tags seen, oldest forgotten first.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl<T: Ord + Hash + Clone> ReplayCache<T> {
 
     /// Remembers a tag; `false` if it is remembered already.
     pub fn insert(&self, tag: T) -> bool {
-        let mut guard = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.seen.lock();
         let (set, order) = &mut *guard;
         if !set.insert(tag.clone()) {
             return false;

@@ -37,6 +37,8 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// An honest node's service: storage, lookup and errands (paper, 2.2, 2.3, 4.2).
+#[derive(derive_more::Debug)]
+#[debug("StandardService(..)")]
 pub struct StandardService {
     pub(crate) network: Arc<Network>,
     pub(crate) identity: Arc<Identity>,
@@ -51,12 +53,6 @@ pub struct StandardService {
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
     pub(crate) limits: Limits,
-}
-
-impl std::fmt::Debug for StandardService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StandardService(..)")
-    }
 }
 
 impl StandardService {

@@ -46,10 +46,15 @@
 //! of the two last commits counts and has no checksum. Flipped after a crash, it takes the last
 //! commit back.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
+use parking_lot::{Mutex, RwLock};
 use redb::{ReadTransaction, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
 
@@ -207,7 +212,7 @@ impl Store {
     /// [`StoreError::Io`] if the file could not be closed cleanly; nothing acknowledged is lost by
     /// that.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self.inner.running.lock().take();
         let Some(Running { jobs, writer }) = running else {
             return Ok(());
         };
@@ -222,7 +227,7 @@ impl Store {
     async fn write<W: Write>(&self, write: W) -> Result<W::Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         {
-            let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let running = self.inner.running.lock();
             let jobs = &running.as_ref().ok_or(StoreError::Closed)?.jobs;
             jobs.try_send(Box::new(Pending::new(write, reply))).map_err(
                 |refused| match refused {
@@ -287,7 +292,7 @@ impl Shared {
         &self,
         work: impl FnOnce(&redb::Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match &*self.slot.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.slot.read() {
             Slot::Open(database) => work(database),
             Slot::Down(fault) => Err(*fault),
         }

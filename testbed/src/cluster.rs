@@ -35,13 +35,13 @@ const STARTS_AT_ONCE: usize = 8;
 #[non_exhaustive]
 pub enum ClusterError {
     /// A process, a file or a socket failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A node did not say what it should in time.
     #[error("node {0} does not come up\n{1}")]
     NotReady(usize, String),
     /// The network file cannot be written.
-    #[error("{0}")]
+    #[error(transparent)]
     Toml(#[from] toml::ser::Error),
 }
 

@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
-    sync::{Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -18,6 +17,7 @@ use anon::{
 };
 use data_encoding::BASE64;
 use net::{Edge, Observer, Peer, Via};
+use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Kinds of things a record tells.
@@ -131,7 +131,7 @@ impl Recorder {
     fn write(&self, record: &Record) {
         if let Ok(mut line) = serde_json::to_vec(record) {
             line.push(b'\n');
-            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+            let _ = self.0.lock().write_all(&line);
         }
     }
 }
@@ -213,7 +213,7 @@ mod tests {
         let (first, end) = read(&path, 0).unwrap();
         assert_eq!((first.len(), first[0].node()), (1, Some(node)));
         assert_eq!(first[0].decoded(), Some(Request::Certificate));
-        recorder.0.lock().unwrap().write_all(b"{\"what\":").unwrap();
+        recorder.0.lock().write_all(b"{\"what\":").unwrap();
         assert_eq!(read(&path, end).unwrap(), (Vec::new(), end));
         std::fs::remove_file(path).unwrap();
     }

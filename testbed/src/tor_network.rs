@@ -40,7 +40,7 @@ const FLAGS: [&str; 5] = ["Fast", "Guard", "HSDir", "Running", "Stable"];
 #[non_exhaustive]
 pub enum TorNetworkError {
     /// A file or process failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// There is no `tor` on this machine.
     #[error("there is no `tor` here: install Debian's package tor")]

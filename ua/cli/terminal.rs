@@ -5,12 +5,13 @@
 
 use std::{
     io::{ErrorKind, IsTerminal as _, Write as _},
-    sync::{Mutex, atomic::AtomicBool},
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use ua::{
     account::AccountError,
     compose::ComposeError,
@@ -198,17 +199,13 @@ pub fn table(style: TableStyle) -> Table {
 }
 
 /// Shows what an agent does: one moving line on a terminal, nothing elsewhere unless it was asked for.
+#[derive(derive_more::Debug)]
+#[debug("Progress(..)")]
 pub struct Progress {
     bar: ProgressBar,
     verbose: bool,
     last: Mutex<String>,
     warned: AtomicBool,
-}
-
-impl std::fmt::Debug for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Progress(..)")
-    }
 }
 
 impl Progress {
@@ -234,7 +231,7 @@ impl Progress {
     pub fn step(&self, text: &str) {
         self.bar.set_message(printable::line(text));
         if self.verbose {
-            let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut last = self.last.lock();
             if *last != text {
                 tell(text);
                 text.clone_into(&mut last);

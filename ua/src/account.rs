@@ -35,7 +35,7 @@ pub const VALIDITY: u64 = 365 * 86_400;
 #[non_exhaustive]
 pub enum AccountError {
     /// The vault.
-    #[error("{0}")]
+    #[error(transparent)]
     Vault(#[from] VaultError),
     /// The certificate in it does not verify.
     #[error("this account's certificate is not accepted by its network: {0}")]

@@ -37,15 +37,11 @@ struct Stored {
 }
 
 /// Where the addresses for answers come from.
+#[derive(derive_more::Debug)]
+#[debug("Answers(..)")]
 pub struct Answers<'a> {
     vault: &'a Vault,
     stored: Stored,
-}
-
-impl std::fmt::Debug for Answers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Answers(..)")
-    }
 }
 
 impl<'a> Answers<'a> {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use anon::{
 };
 use libp2p::{Multiaddr, PeerId};
 use net::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
+use parking_lot::Mutex;
 use rand::seq::SliceRandom as _;
 
 use crate::{
@@ -46,6 +47,8 @@ const OVER_TOR: u32 = 6;
 const MORE: u8 = 8;
 
 /// The nodes an agent knows.
+#[derive(derive_more::Debug)]
+#[debug("Entrance(..)")]
 pub struct Entrance {
     network: Arc<Network>,
     listener: SharedListener,
@@ -55,12 +58,6 @@ pub struct Entrance {
     heard: Mutex<BTreeSet<PeerId>>,
     links: Mutex<BTreeMap<PeerId, Links>>,
     evidence: Mutex<Vec<Evidence>>,
-}
-
-impl std::fmt::Debug for Entrance {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entrance(..)")
-    }
 }
 
 impl Entrance {
@@ -115,7 +112,7 @@ impl Entrance {
     /// somebody's inbox, asked later from this machine's own address, would learn who asks.
     pub fn remember(&self, certificates: &[NodeCertificate]) {
         self.hear_of(certificates);
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         for certificate in certificates {
             if nodes.len() < KNOWN
                 && let Ok(peer) = peer_id(&certificate.node())
@@ -127,7 +124,7 @@ impl Entrance {
 
     /// Notes that these nodes exist, without keeping a way to them.
     fn hear_of(&self, certificates: &[NodeCertificate]) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock();
         for peer in certificates.iter().filter_map(|c| peer_id(&c.node()).ok()) {
             if heard.len() < KNOWN {
                 heard.insert(peer);
@@ -139,7 +136,7 @@ impl Entrance {
     fn are_all(&self, nodes: &[NodeCertificate]) -> bool {
         let these: BTreeSet<PeerId> =
             nodes.iter().filter_map(|n| peer_id(&n.node()).ok()).collect();
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard.lock();
         heard.len() < KNOWN && heard.is_subset(&these)
     }
 
@@ -172,7 +169,7 @@ impl Entrance {
     pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
         let evidence = Evidence::new(node, misdeed, now(), proof);
         self.listener.on(&Event::Evidence(evidence.clone()));
-        let mut all = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.evidence.lock();
         let of_it = all.iter().filter(|known| known.node == node).count();
         if all.len() < KNOWN && of_it < KNOWN_EACH {
             all.push(evidence);
@@ -189,19 +186,19 @@ impl Entrance {
     /// The evidence gathered so far.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
-        self.evidence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.evidence.lock().clone()
     }
 
     /// The evidence gathered so far, which is the caller's to keep.
     #[must_use]
     pub fn take_evidence(&self) -> Vec<Evidence> {
-        std::mem::take(&mut *self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.evidence.lock())
     }
 
     /// The nodes known now.
     #[must_use]
     pub fn known(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
-        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = self.nodes.lock();
         nodes.iter().map(|(peer, addresses)| (*peer, addresses.clone())).collect()
     }
 
@@ -310,7 +307,7 @@ impl Entrance {
             return Err(AgentError::NoNode);
         }
         // Others answer, so it is not this machine that is cut off: the silent ones are not asked again.
-        let mut known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.nodes.lock();
         known.retain(|peer, _| !silent.contains(peer));
         Ok(answers)
     }
@@ -359,7 +356,7 @@ impl Entrance {
         if self.underlay.is_tor() {
             return self.disposable().ok();
         }
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.lock();
         if let Some(known) = links.get(&peer) {
             return Some(known.clone());
         }

@@ -61,7 +61,7 @@ pub enum AgentError {
     #[error("none of the nodes that keep this inbox answered")]
     NoInbox,
     /// Certificates or lists disagree, attempt after attempt.
-    #[error("{0}")]
+    #[error(transparent)]
     Disagreement(#[from] Disagreement),
     /// The network is smaller than its file says it must be.
     #[error("the network names only {found} replicas where {wanted} are needed")]
@@ -82,19 +82,19 @@ pub enum AgentError {
         full: bool,
     },
     /// A link or a channel failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Link(#[from] LinkError),
     /// A node answered something that is no answer to the question.
     #[error("a node refused, or answered something else than it was asked")]
     BadAnswer,
     /// The mail cannot be sealed.
-    #[error("{0}")]
+    #[error(transparent)]
     Mail(#[from] MailError),
     /// The sealed files of this user.
-    #[error("{0}")]
+    #[error(transparent)]
     Vault(#[from] VaultError),
     /// The Maildir.
-    #[error("{0}")]
+    #[error(transparent)]
     Maildir(#[from] MaildirError),
     /// The guards are lost, and drawing others is not for the program to decide.
     #[error("{0}")]

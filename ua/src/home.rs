@@ -65,10 +65,10 @@ pub enum HomeError {
     #[error("this system names no home directory")]
     NoHome,
     /// The network file.
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] NetworkFileError),
     /// The vault.
-    #[error("{0}")]
+    #[error(transparent)]
     Vault(#[from] VaultError),
     /// The disk.
     #[error("{path}: {source}")]

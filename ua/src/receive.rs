@@ -63,6 +63,8 @@ type Announced = (Digest, Headers);
 type Teller<'a> = Box<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// Reads one account's mail.
+#[derive(derive_more::Debug)]
+#[debug("Reader(..)")]
 pub struct Reader<'a> {
     entrance: Arc<Entrance>,
     route: Box<dyn Route>,
@@ -72,12 +74,6 @@ pub struct Reader<'a> {
     maildir: &'a Maildir,
     clock: fn() -> Time,
     teller: Teller<'a>,
-}
-
-impl std::fmt::Debug for Reader<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reader(..)")
-    }
 }
 
 impl<'a> Reader<'a> {

@@ -1,10 +1,7 @@
 //! The agent's own roster: kept sealed, compared with members of different operators, never at the moment when
 //! a mail makes it necessary if it can be helped. It says itself whether it is known to be incomplete.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::NodeCertificate,
@@ -14,6 +11,7 @@ use anon::{
 };
 use futures::{StreamExt as _, stream};
 use net::{Carrier, RosterKeeper, now};
+use parking_lot::Mutex;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
@@ -200,12 +198,12 @@ impl AgentRoster {
         let (mut candidates, mut failed) = (members.into_iter(), None);
         let compared = Mutex::new(&mut *comparison);
         let is_known = |operator: &Operator| {
-            let compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+            let compared = compared.lock();
             compared.members.iter().any(|m| m.operator.overlaps(operator))
         };
         let is_enough = || {
             let alive = self.keeper.with(|roster| roster.alive().count());
-            let compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+            let compared = compared.lock();
             compared.members.len() >= MEMBERS && compared.is_done(alive)
         };
         if is_enough() {
@@ -222,7 +220,7 @@ impl AgentRoster {
         let take = |exchanged: Option<(Operator, usize)>| {
             // Two of one operator may have been under way at once: its word counts once.
             if let Some((operator, missing)) = exchanged.filter(|(o, _)| !is_known(o)) {
-                let mut compared = compared.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut compared = compared.lock();
                 compared.members.push(Compared { operator, missing });
             }
             is_enough()

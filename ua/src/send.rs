@@ -59,6 +59,8 @@ pub struct Outcome {
 }
 
 /// Sends mails of one account, or of nobody.
+#[derive(derive_more::Debug)]
+#[debug("Sender(..)")]
 pub struct Sender<'a> {
     /// The way into the network.
     pub entrance: Arc<Entrance>,
@@ -70,12 +72,6 @@ pub struct Sender<'a> {
     pub account: &'a Account,
     /// The mean delay between a mail's body and its notifications; zero: none.
     pub delay: Duration,
-}
-
-impl std::fmt::Debug for Sender<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sender(..)")
-    }
 }
 
 /// Seals a mail and puts it into the outbox, durably: its id. Nothing is sent yet.

@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
@@ -13,6 +13,7 @@ use cutout::{
     terminal::{Failure, Progress, say},
 };
 use net::now;
+use parking_lot::Mutex;
 
 use crate::{
     canary,
@@ -149,7 +150,7 @@ fn computed(quick: bool, seed: u64, progress: &Progress) -> Parts {
     let percent = |done: f64| {
         // Each tenth once.
         let tenths = (0..=10_u32).rev().find(|n| f64::from(*n) <= done * 10.0).unwrap_or(0);
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = told.lock();
         if tenths > *told {
             *told = tenths;
             progress.step(&format!("selection at scale: {} %", tenths * 10));

@@ -1,9 +1,6 @@
 //! What the demo says at its end.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use clap::ValueEnum as _;
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
@@ -51,7 +48,7 @@ pub(super) struct Run {
 
 impl Run {
     fn channels(&self) -> Vec<(Purpose, Path)> {
-        channels(&self.stage.events.lock().unwrap_or_else(PoisonError::into_inner))
+        channels(&self.stage.events.lock())
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Views {
 impl Secrets {
     /// Everything that the demo knows about who wrote to whom.
     pub(super) fn of(alice: &Person, bob: &Person, message: &Message) -> Self {
-        let events = alice.stage.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let events = alice.stage.events.lock();
         let mut identities = BTreeSet::new();
         let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
         let mut channels = Vec::new();

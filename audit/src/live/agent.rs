@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use anon::{
 use cutout::terminal::Failure;
 use net::{NetworkFile, now};
 use node::NodeError;
+use parking_lot::Mutex;
 use ua::{
     account::Account,
     certificates::publish,
@@ -34,6 +35,8 @@ use ua::{
 const KNOWN: &str = "certificates";
 
 /// Somebody with an address, an outbox and a Maildir.
+#[derive(derive_more::Debug)]
+#[debug("Agent(..)")]
 pub struct Agent {
     home: PathBuf,
     /// Keys, guards, roster and outbox.
@@ -48,26 +51,20 @@ pub struct Agent {
     identities: Mutex<BTreeSet<String>>,
 }
 
-impl std::fmt::Debug for Agent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Agent(..)")
-    }
-}
-
 /// What happened to an agent since somebody asked.
 #[derive(Debug, Default)]
 pub(super) struct Heard(Mutex<Vec<Event>>);
 
 impl Listener for Heard {
     fn on(&self, event: &Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        self.0.lock().push(event.clone());
     }
 }
 
 impl Heard {
     /// The keys that chose this path, if it is one of those that stood since [`Agent::take_events`].
     pub(super) fn draw_of(&self, along: &ua::event::Path) -> Option<Draw> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.0.lock();
         heard.iter().rev().find_map(|event| match event {
             Event::Channel { path, keys, .. } if path == along => Some(*keys),
             _ => None,
@@ -190,9 +187,9 @@ impl Agent {
 
     /// What happened since the last time; the identities used since the beginning are kept.
     pub fn take_events(&self) -> Vec<Event> {
-        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.0.lock();
         let events = std::mem::take(&mut *heard);
-        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut identities = self.identities.lock();
         identities.extend(events.iter().filter_map(|event| match event {
             Event::Identity(peer) => Some(peer.to_string()),
             _ => None,
@@ -208,6 +205,6 @@ impl Agent {
     /// The libp2p identities that this agent has used, as text.
     #[must_use]
     pub fn identities(&self) -> BTreeSet<String> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.identities.lock().clone()
     }
 }

@@ -1,10 +1,7 @@
 //! Mutants that only a network shows: the guarded scheme with one thing done as it must not be, over the same
 //! processes. Each is made over the public interfaces of `ua`.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::NodeCertificate,
@@ -17,6 +14,7 @@ use anon::{
 use cutout::terminal::Failure;
 use futures::future::BoxFuture;
 use net::{Channel, RosterKeeper, ask, now};
+use parking_lot::Mutex;
 use ua::{
     entrance::Entrance,
     error::AgentError,
@@ -270,7 +268,7 @@ impl Scheme for Weak {
             // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
             if self.weakness == Weakness::OneFarEnd && purpose == Purpose::Inbox {
                 for _ in 0..200 {
-                    let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let body = self.body.lock().clone();
                     if let Some(body) = body {
                         return self.same_again(body, purpose, early).await;
                     }
@@ -285,7 +283,7 @@ impl Scheme for Weak {
             }
             if purpose == Purpose::Body {
                 let body = Some((open.path.clone(), keys));
-                *self.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
+                *self.body.lock() = body;
             }
             Ok(open)
         })

@@ -117,7 +117,8 @@ impl Acting {
 const MEMBERS: usize = 3;
 
 /// The guarded scheme in one network.
-#[derive(Clone, Copy)]
+#[derive(derive_more::Debug, Clone, Copy)]
+#[debug("GuardedWorld(..)")]
 pub struct GuardedWorld<'a> {
     /// The network.
     pub network: &'a Network,
@@ -139,12 +140,6 @@ pub struct GuardedWorld<'a> {
     pub acting: Acting,
     /// Who chooses.
     pub rules: &'a dyn Rules,
-}
-
-impl std::fmt::Debug for GuardedWorld<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GuardedWorld(..)")
-    }
 }
 
 /// One sender and its recipient, with what they keep from mail to mail.

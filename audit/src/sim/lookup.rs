@@ -45,7 +45,8 @@ struct Horizon {
 }
 
 /// Does lookups, one after the other.
-#[derive(Default)]
+#[derive(derive_more::Debug, Default)]
+#[debug("Lookups(..)")]
 pub struct Lookups {
     list: Vec<Heard>,
     horizon: Horizon,
@@ -55,12 +56,6 @@ pub struct Lookups {
     /// Everyone that the last lookup asked.
     asked: Vec<Node>,
     rounds: usize,
-}
-
-impl std::fmt::Debug for Lookups {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Lookups(..)")
-    }
 }
 
 impl Lookups {

@@ -1,10 +1,8 @@
 //! Trials in chunks: each has a generator of its own, so that the result does not depend on who computes it.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use super::{
@@ -16,6 +14,8 @@ use super::{
 const CHUNKS: usize = 64;
 
 /// Who computes, and who hears how far it is.
+#[derive(derive_more::Debug)]
+#[debug("Work(..)")]
 pub(super) struct Work<'a> {
     threads: usize,
     seed: u64,
@@ -23,12 +23,6 @@ pub(super) struct Work<'a> {
     /// Trials, weighted by their cost, that are done and that there are.
     done: Mutex<f64>,
     total: f64,
-}
-
-impl std::fmt::Debug for Work<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Work(..)")
-    }
 }
 
 /// What chunks are gathered in.
@@ -68,8 +62,8 @@ impl<'a> Work<'a> {
             let seed = mix(named ^ u64::from(node_of(number)));
             let size = trials / chunks + usize::from(number < trials % chunks);
             let gathered = chunk(size, &mut ChaCha8Rng::seed_from_u64(seed));
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((number, gathered));
-            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            results.lock().push((number, gathered));
+            let mut done = self.done.lock();
             *done += units / real(chunks);
             (self.progress)((*done / self.total).min(1.0));
         };
@@ -79,7 +73,7 @@ impl<'a> Work<'a> {
             }
             work();
         });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut results = results.into_inner();
         results.sort_by_key(|(number, _)| *number);
         let mut all = T::default();
         for (_, gathered) in results {

@@ -53,12 +53,6 @@ pub struct Streams {
     pace: u32,
 }
 
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Open(..)")
-    }
-}
-
 impl Streams {
     pub(super) fn new(
         protocol: StreamProtocol,

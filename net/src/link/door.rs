@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -20,6 +20,7 @@ use libp2p::{
     multiaddr::Protocol,
     tcp,
 };
+use parking_lot::Mutex;
 
 use super::OPEN_TIMEOUT;
 use crate::shares::{Range, RangeShare, Refused};
@@ -56,7 +57,7 @@ impl Strangers {
     /// Lets one more in; another one goes where that is one too many.
     fn enter(self: &Arc<Self>, remote: &Multiaddr, socket: Option<std::net::TcpStream>) -> Entered {
         let range = Range::of(remote);
-        let mut guard = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.all.lock();
         let (next, all) = &mut *guard;
         // Whoever takes longer than the transport allows is gone, whether or not anybody told.
         all.retain(|_, stranger| stranger.since.elapsed() < OPEN_TIMEOUT * 2);
@@ -93,7 +94,7 @@ impl Strangers {
 
     /// One is no stranger any more: known, or gone.
     pub(super) fn leave(&self, remote: &Multiaddr) {
-        let mut guard = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.all.lock();
         guard.1.retain(|_, stranger| stranger.remote != *remote);
     }
 }
@@ -108,7 +109,7 @@ struct Entered {
 impl Entered {
     fn has_spoken(mut self) {
         self.stays = true;
-        let mut guard = self.strangers.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.strangers.all.lock();
         if let Some(stranger) = guard.1.get_mut(&self.number) {
             stranger.has_spoken = true;
         }
@@ -118,22 +119,18 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         if !self.stays {
-            let mut guard = self.strangers.all.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut guard = self.strangers.all.lock();
             guard.1.remove(&self.number);
         }
     }
 }
 
 /// TCP behind a door.
+#[derive(derive_more::Debug)]
+#[debug("Door(..)")]
 pub struct Door {
     tcp: tcp::tokio::Transport,
     strangers: Arc<Strangers>,
-}
-
-impl std::fmt::Debug for Door {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Door(..)")
-    }
 }
 
 impl Door {

@@ -64,7 +64,7 @@ impl fmt::Display for Blockage {
 #[non_exhaustive]
 pub enum TorError {
     /// The configuration.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// arti's own files cannot be used.
     #[error("Tor's files cannot be used: {0}")]
@@ -87,17 +87,12 @@ pub struct Step {
 }
 
 /// A client of the Tor network. Clones are one client.
-#[derive(Clone)]
+#[derive(derive_more::Debug, Clone)]
+#[debug("Tor(..)")]
 pub struct Tor {
     client: Arc<Client>,
     health: Arc<Health>,
     patience: Duration,
-}
-
-impl fmt::Debug for Tor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tor(..)")
-    }
 }
 
 impl Tor {

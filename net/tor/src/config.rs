@@ -88,10 +88,10 @@ pub enum ConfigError {
     #[error("Tor has no setting named {0}")]
     Unknown(String),
     /// A setting has a value that it cannot have.
-    #[error("{0}")]
+    #[error(transparent)]
     Value(#[from] toml::de::Error),
     /// The settings do not fit together.
-    #[error("{0}")]
+    #[error(transparent)]
     Build(#[from] arti_client::config::ConfigBuildError),
     /// The directory's name is no text.
     #[error("the directory's name is not UTF-8")]

@@ -1,12 +1,10 @@
 //! Whether streams over Tor still come about. arti says of a client that has once been connected that it is, for ever: so
 //! what becomes of each dial is noted here.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use arti_client::ErrorKind;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// What became of the dials since the last one that got through Tor: when the first and the last of them failed. A time
@@ -21,7 +19,7 @@ impl Health {
 
     /// Begins anew: what failed before does not count.
     pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 
     /// Notes why a dial failed. What a far side says has come through Tor; what depends on who is dialled says nothing.
@@ -29,7 +27,7 @@ impl Health {
         if is_said_by_far_side(kind) {
             self.succeeded();
         } else if !is_about_far_side(kind) {
-            let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = self.0.lock();
             let now = Instant::now();
             let first = failures.map_or(now, |(first, _)| first);
             *failures = Some((first, now));
@@ -38,7 +36,7 @@ impl Health {
 
     /// For how long all dials have failed.
     pub(crate) fn failing_for(&self) -> Option<Duration> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.0.lock();
         failures.map(|(first, last)| last.duration_since(first))
     }
 }

@@ -43,16 +43,12 @@ pub struct Reachability {
 }
 
 /// A running onion service. Dropping it ends it.
+#[derive(derive_more::Debug)]
+#[debug("OnionService(..)")]
 pub struct OnionService {
     address: Multiaddr,
     running: Arc<RunningOnionService>,
     accepting: JoinHandle<()>,
-}
-
-impl std::fmt::Debug for OnionService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OnionService(..)")
-    }
 }
 
 impl Drop for OnionService {

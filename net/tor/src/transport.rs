@@ -79,6 +79,8 @@ pub struct Serving {
 }
 
 /// A libp2p transport over Tor; its connections are plain streams of bytes, to be encrypted as over TCP.
+#[derive(derive_more::Debug)]
+#[debug("TorTransport(..)")]
 pub struct TorTransport {
     client: Arc<Client>,
     health: Arc<Health>,
@@ -92,12 +94,6 @@ pub struct TorTransport {
 struct Listening {
     id: ListenerId,
     is_said: bool,
-}
-
-impl std::fmt::Debug for TorTransport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TorTransport(..)")
-    }
 }
 
 impl TorTransport {

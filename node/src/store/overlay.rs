@@ -1,13 +1,9 @@
 //! A file that is looked at and never written: what redb writes on the way stays in memory.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::ops::Bound;
-use std::sync::{Mutex, PoisonError};
+use std::{collections::BTreeMap, fs::File, io, ops::Bound};
 
-use redb::backends::FileBackend;
-use redb::{BackendError, StorageBackend};
+use parking_lot::Mutex;
+use redb::{BackendError, StorageBackend, backends::FileBackend};
 
 /// Bytes of one page of the overlay.
 const PAGE: usize = 4096;
@@ -49,7 +45,7 @@ impl Overlay {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Over) -> T) -> T {
-        work(&mut self.over.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.over.lock())
     }
 
     /// The page with this number, as it is now.

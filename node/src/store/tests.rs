@@ -73,7 +73,7 @@ async fn hold(store: &Store) -> blocking::Sender<()> {
     let store = store.clone();
     tokio::spawn(async move {
         let gate = With(move |_: &mut Group<'_>| {
-            let mut gate = released.lock().unwrap();
+            let mut gate = released.lock();
             gate.0.take().into_iter().for_each(|entered| entered.send(()).unwrap());
             let _ = gate.1.recv();
             Ok(())

@@ -12,21 +12,24 @@
 //! at that, writes are refused with the same failure for four times as long as it took. Those that
 //! free space are not: they are what ends it.
 
-use std::io::ErrorKind;
-use std::mem;
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::{
+    io::ErrorKind,
+    mem,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
 
 use redb::{Database, Durability};
 use tokio::sync::{mpsc, oneshot};
 
-use super::file::{self, Slot, guarded};
-use super::group::{Group, Write};
-use super::space::Space;
-use super::{Corruption, Shared, StoreError, StoreLimits};
+use super::{
+    Corruption, Shared, StoreError, StoreLimits,
+    file::{self, Slot, guarded},
+    group::{Group, Write},
+    space::Space,
+};
 
 /// The disk is full.
 pub(super) const FULL: StoreError = StoreError::Io(ErrorKind::StorageFull);
@@ -200,7 +203,7 @@ impl Writer {
 
     /// Closes the file and opens it again; until that works, `fault` is what everybody is told.
     fn reopen(&self, fault: StoreError) {
-        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shared.slot.write();
         let failed = mem::replace(&mut *slot, Slot::Down(fault));
         // A file that has failed is left as it is, for the next line to recover.
         let _ = guarded(|| {
@@ -214,7 +217,7 @@ impl Writer {
     }
 
     fn take_down(&self, reason: StoreError) -> Slot {
-        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shared.slot.write();
         mem::replace(&mut *slot, Slot::Down(reason))
     }
 }
@@ -254,8 +257,8 @@ fn commit(
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::RwLock;
     use std::path::Path;
-    use std::sync::RwLock;
     use std::sync::atomic::{AtomicU32, AtomicU64};
     use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use anon::{
 use futures::future::BoxFuture;
 use net::{Peer, Via, now};
 use node::{Service, StandardService};
+use parking_lot::Mutex;
 
 use crate::hostile::{
     behaviour::{Act, Behaviour, Hostile, Ledger},
@@ -200,7 +201,7 @@ impl Liar {
 
     fn forge(&self, act: Act, receipt: &mut Receipt) -> bool {
         let own = self.standard.identity().secret();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let honest = receipt.clone();
         let old = kept.insert(honest.claims.node, honest.clone());
         let mut claims = honest.claims;

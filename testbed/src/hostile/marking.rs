@@ -2,11 +2,7 @@
 //! that nobody else has. They are newer than the public ones, so that the agent takes them over, and from then on
 //! names them in the first message to each of these nodes, which thereby knows who comes.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
@@ -16,6 +12,7 @@ use anon::{
 };
 use net::{Peer, Via, now};
 use node::{Identity, Service as _, StandardService};
+use parking_lot::Mutex;
 
 use super::{
     behaviour::{Act, Behaviour, Hostile, Ledger},
@@ -83,7 +80,7 @@ impl Marking {
             ledger.note(&Note::new(Act::HandedMark, peer, &[&digest]));
             let Some(short) = digest.first_chunk().copied().map(ShortDigest) else { continue };
             listed.push(short);
-            self.handed.lock().unwrap_or_else(PoisonError::into_inner).insert(short, marked);
+            self.handed.lock().insert(short, marked);
         }
         Response::Roster { alike, listed }
     }
@@ -93,7 +90,7 @@ impl Marking {
         &self,
         wanted: Vec<ShortDigest>,
     ) -> (Vec<UnverifiedNodeCertificate>, Vec<ShortDigest>) {
-        let handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        let handed = self.handed.lock();
         let (marks, rest): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|digest| handed.contains_key(digest));
         (marks.iter().filter_map(|digest| handed.get(digest).cloned()).collect(), rest)

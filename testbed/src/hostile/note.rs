@@ -1,12 +1,7 @@
 //! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else, to
 //! find out what the operator knows.
 
-use std::{
-    fs::File,
-    io::Write as _,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{fs::File, io::Write as _, path::Path};
 
 use anon::{
     position::Key,
@@ -14,6 +9,7 @@ use anon::{
 };
 use data_encoding::HEXLOWER;
 use net::Peer;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::behaviour::Act;
@@ -90,7 +86,7 @@ impl Notes {
     pub(crate) fn write(&self, note: &Note) {
         if let Ok(mut line) = serde_json::to_vec(note) {
             line.push(b'\n');
-            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+            let _ = self.0.lock().write_all(&line);
         }
     }
 }

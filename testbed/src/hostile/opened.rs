@@ -16,6 +16,8 @@ use x25519_dalek::x25519;
 const TAG_KEY: usize = 32;
 
 /// What a hop holds once it has opened a first message.
+#[derive(derive_more::Debug)]
+#[debug("Opened(..)")]
 pub struct Opened {
     /// What lies in the body under this hop's layer: marks, questions, names, the rest of the onion, random bytes.
     pub plain: Vec<u8>,
@@ -23,12 +25,6 @@ pub struct Opened {
     chain: [u8; 32],
     theirs: [u8; 32],
     body: Vec<u8>,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Opened(..)")
-    }
 }
 
 impl Opened {

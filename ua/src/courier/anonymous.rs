@@ -27,6 +27,8 @@ const ATTEMPTS: usize = 4;
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Goes through an anonymizer, confirmed by a verifier.
+#[derive(derive_more::Debug)]
+#[debug("AnonymousCourier(..)")]
 pub struct AnonymousCourier {
     scheme: Arc<dyn Scheme>,
     entrance: Arc<Entrance>,
@@ -36,12 +38,6 @@ pub struct AnonymousCourier {
     path: Option<Path>,
     fresh: Option<ReplicaSet>,
     ready: Option<(ReadyChannel, ReadyChannel)>,
-}
-
-impl std::fmt::Debug for AnonymousCourier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AnonymousCourier(..)")
-    }
 }
 
 impl AnonymousCourier {

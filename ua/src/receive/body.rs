@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use anon::{
@@ -19,6 +16,7 @@ use anon::{
 };
 use futures::{StreamExt as _, future::join_all, stream};
 use net::now;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use super::{Place, Reader, Way, parts::Parts};
@@ -110,17 +108,17 @@ impl<'r> Bodies<'r> {
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts<'r>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock()
     }
 
     /// Whether a node let its last questions run into their timeouts.
     fn is_silent(&self, node: &NodeCertificate) -> bool {
-        let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let silences = self.silences.lock();
         silences.get(&node.node()).is_some_and(|silences| *silences >= MAX_SILENCES)
     }
 
     fn note_silence(&self, node: &NodeCertificate, is_silent: bool) {
-        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silences = self.silences.lock();
         let silences = silences.entry(node.node()).or_default();
         *silences = if is_silent { silences.saturating_add(1) } else { 0 };
     }

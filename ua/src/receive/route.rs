@@ -112,15 +112,11 @@ impl Way for DirectWay {
 
 /// A channel for each key: no far end is told of two inboxes, or an inbox and a body, or two bodies, that they have
 /// one reader.
+#[derive(derive_more::Debug)]
+#[debug("AnonymousRoute(..)")]
 pub struct AnonymousRoute {
     scheme: Arc<dyn Scheme>,
     k: usize,
-}
-
-impl std::fmt::Debug for AnonymousRoute {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AnonymousRoute(..)")
-    }
 }
 
 impl AnonymousRoute {

@@ -14,9 +14,10 @@ mod path;
 #[cfg(test)]
 mod tests;
 
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -71,6 +72,8 @@ pub struct GuardedPlan {
 }
 
 /// Guards, middles and far ends over the agent's own roster.
+#[derive(derive_more::Debug)]
+#[debug("GuardedScheme(..)")]
 pub struct GuardedScheme {
     entrance: Arc<Entrance>,
     plan: GuardedPlan,
@@ -86,12 +89,6 @@ struct Built {
     answer: Option<Response>,
     path: Path,
     keys: Draw,
-}
-
-impl std::fmt::Debug for GuardedScheme {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GuardedScheme(..)")
-    }
 }
 
 impl GuardedScheme {
@@ -191,7 +188,7 @@ impl GuardedScheme {
     ) -> Option<GuardedPath> {
         let (epoch, middle) = (self.epoch(), self.plan.middle);
         let draw = || {
-            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut used = self.used.lock();
             let (path, times) = self.plan.roster.with(|roster| {
                 let (among, rng) = ((&*roster, epoch), &mut rand::rng());
                 if purpose == Purpose::Reading {
@@ -211,7 +208,7 @@ impl GuardedScheme {
             if purpose == Purpose::Reading {
                 return None;
             }
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).begin_anew();
+            self.used.lock().begin_anew();
             draw()
         };
         draw().or_else(make_room).or_else(begin_anew)
@@ -237,7 +234,7 @@ impl GuardedScheme {
     }
 
     fn release(&self, far_end: NodeId) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).release(&far_end);
+        self.used.lock().release(&far_end);
     }
 
     /// Makes a path through the guard to the far end; each hop is asked who is nearest to the key that chose the
@@ -349,7 +346,7 @@ impl Scheme for GuardedScheme {
     }
 
     fn set_apart(&self, far_end: NodeId) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).set_apart(far_end);
+        self.used.lock().set_apart(far_end);
     }
 
     fn ready(&self) -> usize {

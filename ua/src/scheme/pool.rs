@@ -1,11 +1,9 @@
 //! Channels built ahead of need: each is taken once and never put back.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anon::{id::NodeId, selection::Draw};
+use parking_lot::Mutex;
 
 use super::ReadyChannel;
 
@@ -28,7 +26,7 @@ pub(super) struct Pool(Mutex<Vec<Waiting>>);
 impl Pool {
     /// Adds a channel, unless there are enough.
     pub(super) fn put(&self, ready: ReadyChannel, keys: Draw) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         if waiting.len() < MAX_READY {
             waiting.push(Waiting { ready, keys, since: Instant::now() });
         }
@@ -36,7 +34,7 @@ impl Pool {
 
     /// Takes out the oldest channel that is fresh enough and that `suits`.
     pub(super) fn take(&self, suits: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         waiting.retain(|w| w.since.elapsed() < MAX_AGE);
         let index = waiting.iter().position(suits)?;
         Some(waiting.remove(index))
@@ -44,14 +42,14 @@ impl Pool {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         waiting.retain(|w| w.since.elapsed() < MAX_AGE);
         waiting.len()
     }
 
     /// Closes all that wait: their far ends, which are free again.
     pub(super) fn discard(&self) -> Vec<NodeId> {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = std::mem::take(&mut *self.0.lock());
         waiting.iter().map(|w| w.ready.path.far_end).collect()
     }
 }

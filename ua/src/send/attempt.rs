@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -49,8 +49,8 @@ pub(super) struct Attempt<'a> {
     /// The bodies, once they are all stored, since then; `None` if they could not be.
     bodies: OnceCell<Option<Instant>>,
     /// Certificates that were found in this attempt, so that nobody is asked for them again.
-    found: std::sync::Mutex<BTreeMap<usize, AddressCertificate>>,
-    outcome: std::sync::Mutex<Outcome>,
+    found: parking_lot::Mutex<BTreeMap<usize, AddressCertificate>>,
+    outcome: parking_lot::Mutex<Outcome>,
 }
 
 impl<'a> Attempt<'a> {
@@ -70,8 +70,8 @@ impl<'a> Attempt<'a> {
             places: Semaphore::new(RECIPIENTS_AT_ONCE),
             salt: rand::random(),
             bodies: OnceCell::new(),
-            found: std::sync::Mutex::default(),
-            outcome: std::sync::Mutex::default(),
+            found: parking_lot::Mutex::default(),
+            outcome: parking_lot::Mutex::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Attempt<'a> {
                 Err(error) => self.note(|outcome| outcome.error = Some(error)),
             }
         }
-        let mut outcome = self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = self.outcome.into_inner();
         if outcome.body_receipts == 0 && matches!(self.bodies.get(), Some(Some(_))) {
             // Parts that an earlier attempt stored had their quorum then.
             outcome.body_receipts = self.sender.entrance.network().quorum;
@@ -249,16 +249,16 @@ impl<'a> Attempt<'a> {
 
     /// Notes something in what comes of the attempt.
     pub(super) fn note(&self, change: impl FnOnce(&mut Outcome)) {
-        change(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.outcome.lock());
     }
 
     /// A certificate that was found in this attempt.
     pub(super) fn found(&self, index: usize) -> Option<AddressCertificate> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
+        self.found.lock().get(&index).cloned()
     }
 
     fn has_found(&self, index: usize, certificate: AddressCertificate) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(index, certificate);
+        self.found.lock().insert(index, certificate);
     }
 
     /// How long a recipient's notification waits once the bodies are stored.

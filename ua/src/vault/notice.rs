@@ -1,9 +1,8 @@
 //! What a vault's owner is told beside what a command does: that a file was lost and is made anew, or cannot be kept.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
 
 /// The most sentences that one process says.
 const MOST: usize = 64;
@@ -25,14 +24,14 @@ struct State {
 impl Notices {
     /// Tells `listener` what was said before, and what will be.
     pub(super) fn listen(&self, listener: Listener) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.said.iter().for_each(|text| listener(text));
         state.listener = Some(listener);
     }
 
     /// Says something that was not said before.
     pub(super) fn say(&self, text: String) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.said.len() >= MOST || state.said.contains(&text) {
             return;
         }
@@ -55,10 +54,10 @@ mod tests {
         notices.say("early".to_owned());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let ear = Arc::clone(&heard);
-        notices.listen(Box::new(move |text| ear.lock().unwrap().push(text.to_owned())));
+        notices.listen(Box::new(move |text| ear.lock().push(text.to_owned())));
         for text in ["early", "late", "late"] {
             notices.say(text.to_owned());
         }
-        assert_eq!(*heard.lock().unwrap(), ["early", "late"]);
+        assert_eq!(*heard.lock(), ["early", "late"]);
     }
 }

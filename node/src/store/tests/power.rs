@@ -44,7 +44,7 @@ impl Disk {
     }
 
     fn note(&self, done: Done) {
-        self.done.lock().unwrap().push(done);
+        self.done.lock().push(done);
     }
 }
 
@@ -58,18 +58,18 @@ fn set(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
 
 impl StorageBackend for Disk {
     fn len(&self) -> std::io::Result<u64> {
-        Ok(u64::try_from(self.content.lock().unwrap().len()).unwrap())
+        Ok(u64::try_from(self.content.lock().len()).unwrap())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        let (content, at) = (self.content.lock().unwrap(), usize::try_from(offset).unwrap());
+        let (content, at) = (self.content.lock(), usize::try_from(offset).unwrap());
         let bytes = content.get(at..at + out.len());
         out.copy_from_slice(bytes.ok_or(std::io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> std::io::Result<()> {
-        self.content.lock().unwrap().resize(usize::try_from(length).unwrap(), 0);
+        self.content.lock().resize(usize::try_from(length).unwrap(), 0);
         self.note(Done::Length(length));
         Ok(())
     }
@@ -82,7 +82,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        set(&mut self.content.lock().unwrap(), offset, data);
+        set(&mut self.content.lock(), offset, data);
         self.note(Done::Write(offset, data.to_vec()));
         Ok(())
     }
@@ -136,8 +136,8 @@ async fn work(disk: &Disk) -> Acknowledged {
         for number in round * 6..round * 6 + 6 {
             let (store, all, done) = (store.clone(), Arc::clone(&all), Arc::clone(&disk.done));
             let note = move |act| {
-                let at = done.lock().unwrap().len();
-                all.lock().unwrap().0.push((at, act));
+                let at = done.lock().len();
+                all.lock().0.push((at, act));
             };
             tasks.spawn(async move {
                 if number % 2 == 0 {
@@ -161,7 +161,7 @@ async fn work(disk: &Disk) -> Acknowledged {
         tasks.join_all().await;
     }
     store.close().await.unwrap();
-    Arc::try_unwrap(all).ok().unwrap().into_inner().unwrap()
+    Arc::try_unwrap(all).ok().unwrap().into_inner()
 }
 
 fn store_on(disk: &Disk, new: bool) -> Result<Store, StoreError> {
@@ -199,18 +199,18 @@ async fn has(disk: &Disk, acknowledged: &[(usize, Act)], by: usize) -> Result<()
 /// Cuts the power at many moments; the first thing that was lost.
 async fn lose_power(disk: &Disk, acknowledged: &Acknowledged) -> Result<(), String> {
     let mut rng = StdRng::seed_from_u64(SEED);
-    let done = disk.done.lock().unwrap().clone();
+    let done = disk.done.lock().clone();
     // Before the first acknowledgement the file may not be a store yet.
     let first = acknowledged.0.iter().map(|(at, _)| *at).min().unwrap();
     for number in 0..CUTS {
         let at = rng.random_range(first..=done.len());
         let again = Disk::new(cut(&[], &done[..at], &mut rng));
-        let before = again.content.lock().unwrap().clone();
+        let before = again.content.lock().clone();
         let said =
             |error| format!("seed {SEED}, cut {number} after {at} of {}: {error}", done.len());
         has(&again, &acknowledged.0, at).await.map_err(said)?;
         // And once more, while the store is opened, looked at and closed.
-        let done = again.done.lock().unwrap().clone();
+        let done = again.done.lock().clone();
         let twice = rng.random_range(0..=done.len());
         let once_more = Disk::new(cut(&before, &done[..twice], &mut rng));
         has(&once_more, &acknowledged.0, at).await.map_err(|error| format!("again: {error}"))?;
@@ -240,7 +240,7 @@ async fn an_acknowledgement_before_the_sync_is_found_out() {
     let disk = Disk::new(Vec::new());
     let mut acknowledged = work(&disk).await;
     // As if each answer had come before the last sync of its commit.
-    let done = disk.done.lock().unwrap().clone();
+    let done = disk.done.lock().clone();
     for (at, _) in &mut acknowledged.0 {
         let sync = done[..*at].iter().rposition(|done| matches!(done, Done::Sync));
         *at = sync.unwrap();

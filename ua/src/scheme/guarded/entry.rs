@@ -1,6 +1,6 @@
 //! The way onto a path: which guard serves, and the link to it.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::collections::BTreeSet;
 
 use anon::{certificate::NodeCertificate, id::NodeId, selection::serving_guard};
 use net::{LinkError, Links};
@@ -23,7 +23,7 @@ pub(super) struct Stalls {
 impl GuardedScheme {
     /// Whether this guard has been there at all.
     pub(super) fn was_reached(&self, guard: NodeId) -> bool {
-        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let stalls = self.stalls.lock();
         stalls.get(&guard).is_some_and(|stalls| stalls.reached)
     }
 
@@ -33,7 +33,7 @@ impl GuardedScheme {
         if self.entrance.underlay().is_tor() {
             return Ok(self.entrance.disposable()?);
         }
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.lock();
         if let Some(links) = links.get(&guard.node()) {
             return Ok(links.clone());
         }
@@ -50,7 +50,7 @@ impl GuardedScheme {
         attempt: usize,
         avoid: &BTreeSet<NodeId>,
     ) -> Option<&NodeCertificate> {
-        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let stalls = self.stalls.lock();
         let is_stalled =
             |node: &NodeId| stalls.get(node).is_some_and(|stalls| stalls.in_a_row >= MAX_STALLS);
         let is_last = attempt + 1 == ATTEMPTS;
@@ -59,7 +59,7 @@ impl GuardedScheme {
 
     /// Notes whether a path through a guard came about.
     pub(super) fn note(&self, guard: NodeId, built: Result<&Built, &AgentError>) {
-        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stalls = self.stalls.lock();
         let stalls = stalls.entry(guard).or_default();
         match built {
             Ok(_) => *stalls = Stalls { in_a_row: 0, reached: true },
