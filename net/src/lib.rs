@@ -19,7 +19,7 @@ pub mod sensitive;
 pub mod shares;
 
 pub use client::{Channel, ask};
-pub use clock::now;
+pub use clock::{Clock, now};
 pub use link::{
     Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Underlay, UnderlayLost,
     certified_addresses, is_onion, peer_id,
