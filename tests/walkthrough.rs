@@ -108,16 +108,20 @@ impl Walk {
     }
 }
 
-/// README's first mail takes a part of the page's commands in the page's order, so that the walk proves it too.
-#[test]
-fn readmes_first_mail_is_a_part_of_the_walk() {
-    let walk = blocks_of("docs/operators.md", "## A network of your own");
-    let mut walk = walk.iter().flat_map(|block| block.lines());
-    let first_mail = blocks_of("README.md", "## A first mail in five minutes");
-    assert_eq!(first_mail.len(), 2);
-    for line in first_mail.iter().flat_map(|block| block.lines()) {
-        assert!(walk.any(|typed| typed == line), "docs/operators.md does not type: {line}");
+/// README's first mail: a network that `demo --keep` leaves, and the commands that it prints, typed as they stand in README.
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_first_mail_arrives_by_the_commands_that_the_demo_prints() {
+    let _alone = alone().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut shell = Shell::start(directory.path()).await;
+    let typed = blocks_of("README.md", "## A first mail in five minutes").join("\n");
+    let (keep, rest) = typed.split_once('\n').unwrap();
+    let printed = shell.run(keep).await;
+    for line in rest.lines() {
+        assert!(printed.lines().any(|said| said.trim() == line), "{line} is not in\n{printed}");
     }
+    let said = shell.run(rest).await;
+    assert!(said.contains("1 new mail.") && said.contains("Meet me at noon."), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,8 @@ use testbed::record::Record;
 
 use super::stage::MailRun;
 
-/// Every label that there is.
+/// Every label that there is. "DHT keys" are those of an inbox and a certificate; the public keys in the certificate count
+/// too, since they name their owner as surely.
 pub const LABELS: [&str; 19] = [
     "A's address",
     "A's identity",
