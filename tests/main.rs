@@ -39,6 +39,7 @@ mod reading;
 mod round_trips;
 mod strangers;
 mod support;
+mod texts;
 mod tidy;
 mod tor;
 mod views;

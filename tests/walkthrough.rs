@@ -108,22 +108,6 @@ impl Walk {
     }
 }
 
-/// README's first mail: a network that `demo --keep` leaves, and the commands that it prints, typed as they stand in README.
-#[tokio::test(flavor = "multi_thread")]
-async fn readmes_first_mail_arrives_by_the_commands_that_the_demo_prints() {
-    let _alone = alone().await;
-    let directory = tempfile::tempdir().unwrap();
-    let mut shell = Shell::start(directory.path()).await;
-    let typed = blocks_of("README.md", "## A first mail in five minutes").join("\n");
-    let (keep, rest) = typed.split_once('\n').unwrap();
-    let printed = shell.run(keep).await;
-    for line in rest.lines() {
-        assert!(printed.lines().any(|said| said.trim() == line), "{line} is not in\n{printed}");
-    }
-    let said = shell.run(rest).await;
-    assert!(said.contains("1 new mail.") && said.contains("Meet me at noon."), "{said}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_followed_to_the_letter_with_one_node_three_and_sixteen() {
     let _alone = alone().await;

@@ -21,6 +21,21 @@
 //! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
 //! | [`mail`] | sealing bodies and notifications | 3.1 |
 //! | [`wire`], [`padding`], [`secretbox`], [`keys`], [`labels`], [`limits`], [`time`] | what those are made of | |
+//!
+//! # Example
+//!
+//! A signature holds for one purpose in one network. Nobody can take it for another.
+//!
+//! ```
+//! use anon::{id::NetworkId, keys::{DeleteSecret, SigningSecret as _}, labels};
+//!
+//! let network = NetworkId::derive("demo.alt", None);
+//! let secret = DeleteSecret::from_seed(&[1; 32]);
+//! let signature = secret.sign(labels::DELETE, &network, &"this object");
+//! let key = secret.verify_key();
+//! assert!(key.verify(labels::DELETE, &network, &"this object", &signature).is_ok());
+//! assert!(key.verify(labels::ADMISSION, &network, &"this object", &signature).is_err());
+//! ```
 
 pub mod answers;
 pub mod authorization;

@@ -21,6 +21,16 @@
 //! | [`report`] | all that a run saw, as data and as a page |
 //! | [`subnets`] | a node that claims a subnet that it is not in |
 //! | [`demo`] | one anonymous mail across a network, shown at each hop |
+//!
+//! # Example
+//!
+//! What THREATMODEL.md claims is also data, and each claim names its checks.
+//!
+//! ```
+//! let claims = audit::claims::Claims::read().unwrap();
+//! let claim = claims.statement("C-01").unwrap();
+//! assert!(!claim.checks.is_empty());
+//! ```
 
 pub mod canary;
 pub mod checks;

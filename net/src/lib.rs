@@ -6,6 +6,23 @@
 //! network_file  what all who are in a network agree on                durable   files that are there in full or not at all
 //! ```
 //! **Invariant:** nothing here stores what others hand in, and nothing here is a DHT.
+//!
+//! # Example
+//!
+//! A network file says what all members agree on. An invitation says the same in one line.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use net::NetworkFile;
+//!
+//! let bootstrap = "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWGzBXWNvHpLtvkfM8T5vUhwVAbTC6Ff2rBbYg1hyGCYnD";
+//! let file = NetworkFile::parse(&format!("name = 'demo.alt'\nk = 3\nbootstrap = ['{bootstrap}']"))?;
+//! let line = file.invitation()?;
+//! assert!(line.starts_with("cutout:demo.alt,k=3,"));
+//! assert_eq!(NetworkFile::from_invitation(&line)?.network()?.id, file.network()?.id);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod client;
 pub mod clock;

@@ -10,6 +10,27 @@
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`net::Observer`] and [`net::Links`] by tests and
 //! audits; there is no hostile switch in here.
+//!
+//! # Example
+//!
+//! A node needs a directory, a network and an address to listen at.
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use net::NetworkFile;
+//! use node::{Node, NodeConfig};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let network = NetworkFile::parse("name = 'demo.alt'\nk = 1")?;
+//! let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+//! let config = NodeConfig { listen, ..NodeConfig::default() };
+//! let running = Node::new(directory.path().to_owned(), network, config).start().await?;
+//! assert_eq!(running.addresses().len(), 1);
+//! running.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod channel;
 mod clock_check;

@@ -9,6 +9,18 @@
 //! | [`programs`] | where the programs are |
 //! | [`hostile`] | nodes that do what honest ones would not |
 //! | [`tor_network`] | a Tor network of Debian's tor, of this machine's own |
+//!
+//! # Example
+//!
+//! The two programs lie side by side: whoever runs one finds the other.
+//!
+//! ```
+//! use std::path::Path;
+//! use testbed::programs;
+//!
+//! assert_eq!(programs::lab(Path::new("/usr/bin/cutout")), Path::new("/usr/bin/cutout-lab"));
+//! assert_eq!(programs::cutout(Path::new("/usr/bin/cutout-lab")), Path::new("/usr/bin/cutout"));
+//! ```
 
 pub mod cluster;
 pub mod delay;

@@ -14,6 +14,18 @@
 //!
 //! **Invariant:** a [`TorTransport`] opens no socket: what it dials leaves by arti or not at all. It knows IP addresses
 //! with a TCP port and onion addresses, no names, so nothing is ever looked up in the DNS.
+//!
+//! # Example
+//!
+//! Where a configuration asks for Tor, settings that arti does not know are refused by name.
+//!
+//! ```
+//! let good: tor::TorConfig = toml::from_str("mode = 'required'\npatience_seconds = 60").unwrap();
+//! assert_eq!(good.mode, tor::Mode::Required);
+//! assert!(good.check().is_ok());
+//! let bad: tor::TorConfig = toml::from_str("mode = 'required'\nbridgse = {}").unwrap();
+//! assert!(bad.check().is_err());
+//! ```
 
 mod address;
 mod client;
