@@ -109,10 +109,12 @@ impl From<VaultError> for Failure {
 
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
-        if let HomeError::Vault(error) = error {
-            return error.into();
+        let what = "this user's directory cannot be used";
+        match error {
+            HomeError::Vault(error) => error.into(),
+            HomeError::Account(error) => error.into(),
+            error => Self::new(error.exit_code(), what, &error, error.remedy()),
         }
-        Self::new(error.exit_code(), "this user's directory cannot be used", &error, error.remedy())
     }
 }
 

@@ -56,7 +56,7 @@ impl Agent {
 
     /// What the user keeps.
     #[must_use]
-    pub fn profile(&self) -> &Home {
+    pub const fn profile(&self) -> &Arc<Home> {
         &self.profile
     }
 

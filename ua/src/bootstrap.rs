@@ -167,7 +167,8 @@ impl Bootstrap {
     /// [`AgentError`] if no node answers.
     pub async fn all_candidates(&self, key: Key) -> Result<Vec<NodeCertificate>, AgentError> {
         let mut all: Vec<NodeCertificate> = Vec::new();
-        for candidate in self.two_answers(key, self.context.network.k).await?.into_iter().flatten() {
+        for candidate in self.two_answers(key, self.context.network.k).await?.into_iter().flatten()
+        {
             match all.iter_mut().find(|known| known.node() == candidate.node()) {
                 Some(known) => *known = known.clone().newer(candidate),
                 None => all.push(candidate),

@@ -5,13 +5,6 @@ pub mod known;
 
 use std::{sync::Arc, time::Duration};
 
-use anon::{
-    certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
-    position::Key,
-    receipt::{Expected, ReceiptKind, Tally},
-    request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
-    verification::verify_list,
-};
 use self::absence::{Absence, Finding, MOST_OPENED, says_none};
 use crate::{
     bootstrap::Bootstrap,
@@ -21,6 +14,13 @@ use crate::{
     event::{Event, Purpose},
     evidence::EvidenceLog,
     scheme::{OpenChannel, Scheme},
+};
+use anon::{
+    certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
+    position::Key,
+    receipt::{Expected, ReceiptKind, Tally},
+    request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
+    verification::verify_list,
 };
 
 /// How long putting a certificate back may take; nobody waits for more.
@@ -169,11 +169,7 @@ pub async fn publish_by(
 }
 
 /// The newest valid certificate of `address` among the answers.
-fn newest(
-    context: &Context,
-    address: &Address,
-    answers: &[Answer],
-) -> Option<AddressCertificate> {
+fn newest(context: &Context, address: &Address, answers: &[Answer]) -> Option<AddressCertificate> {
     let valid = answers.iter().filter_map(|answer| match &answer.response {
         Some(Response::Object(bytes)) => {
             let certificate = UnverifiedAddressCertificate::decode(bytes).ok()?;

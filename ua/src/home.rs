@@ -70,6 +70,9 @@ pub enum HomeError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The user's own address.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The disk.
     #[error("{path}: {source}")]
     Io {
@@ -87,7 +90,7 @@ impl HomeError {
         match self {
             Self::AlreadyInitialised(_) => 73,
             Self::Lost { .. } | Self::Io { .. } => 74,
-            Self::Vault(error) => error.exit_code(),
+            Self::Vault(error) | Self::Account(AccountError::Vault(error)) => error.exit_code(),
             _ => 78,
         }
     }
@@ -117,6 +120,7 @@ impl HomeError {
             }
             Self::NoHome => "name a directory with --home",
             Self::Vault(error) => error.remedy(),
+            Self::Account(error) => error.remedy(),
             Self::Io { source, .. } => disk_remedy(source),
         }
     }

@@ -110,10 +110,9 @@ async fn fetch_all(
     let Session { agent, choices, maildir, .. } = &session;
     let read = interruption.unless(agent.fetch(choices, maildir, fetched)).await;
     let has_read = fetched.has_read_own;
-    let whose = if has_read { OF_ANSWERS } else { UNREAD };
-    let read = read.and_then(|read| read.map_err(|error| unread(error, whose)));
+    let read = read.and_then(|read| read.map_err(unread));
     session.end(has_read).await;
-    read
+    read.map_err(|failure| if has_read { failure.of(OF_ANSWERS) } else { failure })
 }
 
 /// An interruption as that of a fetch that delivered this much.
@@ -158,7 +157,7 @@ impl<'a> Session<'a> {
     /// Reads one address, whose certificate is perhaps to be checked.
     async fn fetch(&self, name: &str, check: bool, all: &mut Fetched) -> Result<(), Failure> {
         let reading = self.agent.fetch_account(name, check, &self.choices, &self.maildir, all);
-        self.interruption.unless(reading).await?.map_err(|error| unread(error, UNREAD))
+        self.interruption.unless(reading).await?.map_err(unread)
     }
 
     /// Closes it; where something was read, more of the network is got to know.
@@ -209,13 +208,13 @@ impl<'a> Session<'a> {
 }
 
 /// Why an inbox is not read, and what to do about that: what a sender would do helps no reader.
-fn unread(error: AgentError, whose: &str) -> Failure {
+fn unread(error: AgentError) -> Failure {
     match &error {
         AgentError::Account(_) => error.into(),
-        AgentError::Lost(_) => Failure::from(error).of(whose),
+        AgentError::Lost(_) => Failure::from(error).of(UNREAD),
         _ => {
             let remedy = error.reading_remedy().to_owned();
-            Failure { remedy, ..error.into() }.of(whose)
+            Failure { remedy, ..error.into() }.of(UNREAD)
         }
     }
 }

@@ -11,12 +11,7 @@ use anon::{
 };
 use clap::Args;
 use net::now;
-use ua::{
-    account::Account,
-    guard::Guards,
-    home::Home,
-    vault::KdfCost,
-};
+use ua::{account::Account, guard::Guards, home::Home, vault::KdfCost};
 
 use super::{interruption::Interruption, read_file, scheme::SchemeArgs, write_file};
 use crate::{

@@ -306,7 +306,8 @@ mod tests {
         ] {
             let courier = courier(Arc::default());
             courier.failed(&path, answered);
-            let evidence: Vec<_> = courier.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
+            let evidence: Vec<_> =
+                courier.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
             assert_eq!(evidence, expected);
         }
     }

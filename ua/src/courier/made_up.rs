@@ -18,10 +18,7 @@ use net::{NetworkFile, now};
 
 use super::Courier;
 use crate::{
-    bootstrap::Bootstrap,
-    context::Context,
-    error::AgentError,
-    event::Purpose,
+    bootstrap::Bootstrap, context::Context, error::AgentError, event::Purpose,
     evidence::EvidenceLog,
 };
 

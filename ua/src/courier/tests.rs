@@ -139,8 +139,7 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
         accuse_idle(&courier, &evidence, 3, &answers);
-        let evidence: Vec<_> =
-            evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
+        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
         let expected = if is_idle { vec![(node(50), Misdeed::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");
     }

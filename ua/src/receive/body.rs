@@ -315,7 +315,13 @@ impl<'r> Bodies<'r> {
     }
 
     fn deletion(&self, secret: &impl SigningSecret, key: Key, node: &NodeCertificate) -> Deletion {
-        Deletion::sign(secret, &self.reader.context.network.id, key, node.node(), self.reader.context.now())
+        Deletion::sign(
+            secret,
+            &self.reader.context.network.id,
+            key,
+            node.node(),
+            self.reader.context.now(),
+        )
     }
 }
 
