@@ -3,32 +3,33 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use anon::{
-    certificate::{Address, AddressCertificate},
+    certificate::Address,
     id::NodeId,
     network::MAX_K,
     position::{Key, keep_closest},
     request::{Request, Response},
 };
 use libp2p::multiaddr::Protocol;
-use net::{Carrier, Links, NetworkFile, now};
-use testbed::cluster::{Cluster, ClusterNode};
+use net::{Carrier, Links, NetworkFile};
+use testbed::{
+    cluster::{Cluster, ClusterNode},
+    person::Person,
+};
 use ua::{
-    account::Account,
-    certificates::publish,
-    entrance::Entrance,
     event::{Event, Listener},
-    maildir::Maildir,
     outbox::Outbox,
-    receive::{DirectRoute, Fetched, Reader},
-    send::{Mail, Outcome, Sender, hand_in},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase, Vault},
+    receive::Fetched,
+    scheme::Scheme,
+    send::Outcome,
+    session::SchemeChoice,
+    vault::Vault,
 };
 
 /// How long a node may take for an honest answer, here.
@@ -36,14 +37,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Somebody with an address, an outbox and a Maildir.
 pub struct Agent {
-    home: PathBuf,
-    pub vault: Vault,
-    pub account: Account,
-    pub certificate: AddressCertificate,
-    pub entrance: Arc<Entrance>,
+    person: Person,
     pub heard: Arc<Heard>,
     /// The disposable identities used so far, as its keeper gathers them.
     pub identities: Mutex<BTreeSet<String>>,
+}
+
+impl Deref for Agent {
+    type Target = Person;
+
+    fn deref(&self) -> &Person {
+        &self.person
+    }
 }
 
 /// What happened to an agent.
@@ -65,91 +70,55 @@ impl Heard {
 
 impl Agent {
     pub fn new(network: &Path, home: PathBuf) -> Self {
-        let file = NetworkFile::read(network).unwrap();
-        let params = Arc::new(file.network().unwrap());
-        let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
-        let cost = KdfCost::new(8, 1).unwrap();
-        let vault = Vault::create(&home.join("vault"), &passphrase, cost).unwrap();
-        let account = Account::self_certifying(&params, now());
-        let certificate = account.certificate(&params, now()).unwrap();
+        let text = std::fs::read_to_string(network).unwrap();
         let heard = Arc::new(Heard::default());
-        let nodes = file.bootstrap_peers().unwrap();
-        let entrance = Arc::new(Entrance::new(params, Arc::clone(&heard) as _, nodes));
-        Self { home, vault, account, certificate, entrance, heard, identities: Mutex::default() }
+        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        Self { person, heard, identities: Mutex::default() }
     }
 
-    pub fn address(&self) -> &Address {
-        self.account.address()
+    pub fn vault(&self) -> &Vault {
+        self.agent.profile().vault()
     }
 
     pub async fn publish(&self) {
-        publish(&self.entrance, &self.certificate).await.unwrap();
+        self.person.publish().await.unwrap();
     }
 
     /// Puts a mail into the outbox: its id.
     pub fn prepare(&self, bytes: &[u8], to: &Address) -> String {
-        self.hand_in(bytes, to, false)
+        self.hand_in(bytes, "a mail", to, false).unwrap()
     }
 
     /// As [`Self::prepare`], for a direct send.
     pub fn prepare_direct(&self, bytes: &[u8], to: &Address) -> String {
-        self.hand_in(bytes, to, true)
+        self.hand_in(bytes, "a mail", to, true).unwrap()
     }
 
-    fn hand_in(&self, bytes: &[u8], to: &Address, direct: bool) -> String {
-        let recipients = std::slice::from_ref(to);
-        let mail =
-            Mail { bytes, subject: "a mail", recipients, signed: false, direct, reply_to: None };
-        hand_in(&Outbox::new(&self.vault), &mail).unwrap()
+    /// A scheme, prepared as for one mail of its own.
+    pub async fn scheme(&self, choice: SchemeChoice) -> Arc<dyn Scheme> {
+        self.agent.scheme(choice).await.unwrap()
     }
 
-    /// A sender, prepared as for one mail of its own.
-    pub async fn sender(&self, choice: SchemeChoice) -> Sender<'_> {
-        Sender {
-            scheme: prepare_scheme(choice, &self.vault, &self.entrance).await.unwrap(),
-            entrance: Arc::clone(&self.entrance),
-            outbox: Outbox::new(&self.vault),
-            account: &self.account,
-            delay: Duration::ZERO,
-        }
-    }
-
-    pub async fn deliver(&self, id: &str, choice: SchemeChoice) -> Outcome {
-        self.sender(choice).await.deliver(id).await.unwrap()
+    pub async fn deliver(&self, id: &str, scheme: Arc<dyn Scheme>) -> Outcome {
+        self.person.deliver(id, scheme).await.unwrap()
     }
 
     pub fn outbox(&self) -> Outbox<'_> {
-        Outbox::new(&self.vault)
+        self.agent.outbox()
     }
 
     /// The key and the sealed object of a one-part mail in the outbox.
     pub fn body(&self, id: &str) -> (Key, Vec<u8>) {
-        let parts = self.outbox().parts(id).unwrap();
-        (parts[0].part.message_id.key(&self.entrance.network().name), parts[0].object.clone())
+        self.person.body(id).unwrap()
     }
 
     pub async fn fetch(&self) -> Fetched {
-        let (certificate, maildir) = (self.certificate.clone(), self.maildir());
-        let entrance = Arc::clone(&self.entrance);
-        let route = Box::new(DirectRoute::new(Arc::clone(&entrance)).unwrap());
-        let (vault, account) = (&self.vault, &self.account);
-        let reader = Reader::new(entrance, route, vault, account, certificate, &maildir);
-        let mut fetched = Fetched::default();
-        reader.fetch(&mut fetched).await.unwrap();
-        fetched
-    }
-
-    fn maildir(&self) -> Maildir {
-        Maildir::open(&self.home.join("mail")).unwrap()
+        self.person.fetch(None).await.unwrap()
     }
 
     /// All mails read so far, byte for byte, sorted.
     pub fn mails(&self) -> Vec<Vec<u8>> {
-        let maildir = self.maildir();
-        let mut mails: Vec<_> =
-            maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect();
-        mails.sort();
-        mails
+        self.person.mails().unwrap()
     }
 }
 

@@ -11,26 +11,15 @@ use std::{
 };
 
 use anon::{
-    certificate::AddressCertificate,
     id::NodeId,
     network::{Epoch, Network as Params},
     roster::Roster,
 };
 use futures::future::join_all;
-use net::{Links, NetworkFile, RosterKeeper, now};
+use net::{Links, RosterKeeper};
 use rand::seq::IteratorRandom as _;
-use ua::{
-    account::Account,
-    certificates::publish,
-    entrance::Entrance,
-    event::{Event, Listener},
-    maildir::Maildir,
-    receive::{AnonymousRoute, Fetched, Reader},
-    roster::AgentRoster,
-    scheme::Scheme,
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase, Vault},
-};
+use testbed::person::Person;
+use ua::{event::Silent, roster::AgentRoster, scheme::Scheme, session::SchemeChoice};
 
 use crate::support::{Network, User, message, text};
 
@@ -49,67 +38,39 @@ const FETCHES: usize = 4;
 /// Epochs after which a dead node is active nowhere.
 const FORGOTTEN: u64 = 3;
 
-struct Silence;
-
-impl Listener for Silence {
-    fn on(&self, _: &Event) {}
-}
-
 /// An agent in this process: it keeps a roster, and reads with the one it has.
-struct Agent {
-    vault: Vault,
-    entrance: Arc<Entrance>,
-    account: Account,
-    certificate: AddressCertificate,
-    maildir: Maildir,
-}
+struct Agent(Person);
 
 impl Agent {
     fn new(network: &Network, name: &str) -> Self {
+        let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
         let home = network.directory.path().join(name);
-        let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
-        let cost = KdfCost::new(8, 1).unwrap();
-        let vault = Vault::create(&home.join("vault"), &passphrase, cost).unwrap();
-        let file = NetworkFile::read(&network.cluster.network_file()).unwrap();
-        let params = Arc::new(file.network().unwrap());
-        let account = Account::self_certifying(&params, now());
-        let certificate = account.certificate(&params, now()).unwrap();
-        let nodes = file.bootstrap_peers().unwrap();
-        let entrance = Arc::new(Entrance::new(params, Arc::new(Silence), nodes));
-        let maildir = Maildir::open(&home.join("mail")).unwrap();
-        Self { vault, entrance, account, certificate, maildir }
+        Self(Person::new(&text, &home, Arc::new(Silent)).unwrap())
     }
 
     fn params(&self) -> &Arc<Params> {
-        self.entrance.network()
+        &self.0.agent.context().network
     }
 
     fn epoch(&self) -> Epoch {
-        self.params().epoch(now())
+        self.0.agent.context().epoch()
+    }
+
+    fn roster(&self) -> AgentRoster {
+        let agent = &self.0.agent;
+        AgentRoster::read(agent.profile().vault(), agent.context()).unwrap()
     }
 
     /// A scheme over the roster as it is now.
     async fn scheme(&self) -> Option<Arc<dyn Scheme>> {
-        let choice = SchemeChoice::Guarded { middle: 1 };
-        prepare_scheme(choice, &self.vault, &self.entrance).await.ok()
-    }
-
-    /// Reads over the roster of that scheme, however old it is.
-    async fn fetch(&self, scheme: Arc<dyn Scheme>) -> Option<Fetched> {
-        let route = Box::new(AnonymousRoute::new(scheme, &self.entrance));
-        let entrance = Arc::clone(&self.entrance);
-        let (vault, account) = (&self.vault, &self.account);
-        let certificate = self.certificate.clone();
-        let reader = Reader::new(entrance, route, vault, account, certificate, &self.maildir);
-        let mut fetched = Fetched::default();
-        reader.fetch(&mut fetched).await.ok().map(|()| fetched)
+        self.0.agent.scheme(SchemeChoice::Guarded { middle: 1 }).await.ok()
     }
 
     /// Reads until nothing waits, a few times at most: how many mails still do. `None` if the inbox cannot be read.
     async fn read_all(&self, scheme: Arc<dyn Scheme>) -> Option<usize> {
         let mut waiting = None;
         for _ in 0..FETCHES {
-            if let Some(fetched) = self.fetch(Arc::clone(&scheme)).await
+            if let Ok(fetched) = self.0.fetch(Some(Arc::clone(&scheme))).await
                 && fetched.inboxes > 0
             {
                 waiting = Some(fetched.waiting());
@@ -122,8 +83,7 @@ impl Agent {
     }
 
     fn mails(&self) -> Vec<Vec<u8>> {
-        let list = self.maildir.list().unwrap();
-        list.iter().map(|entry| self.maildir.read(entry).unwrap()).collect()
+        self.0.mails().unwrap()
     }
 }
 
@@ -242,7 +202,7 @@ impl Writer {
 
 /// What all nodes' own rosters know, as far as they tell it to somebody who asks.
 async fn told_by_nodes(network: &Network, lives: &Lives, agent: &Agent) -> Known {
-    let roster = AgentRoster::read(&agent.vault, &agent.entrance).unwrap();
+    let roster = agent.roster();
     let at = agent.epoch();
     let asked = network.cluster.nodes().iter().filter(|node| node.pid().is_some());
     let each = asked
@@ -288,18 +248,18 @@ async fn churn(network: &mut Network, lives: &Mutex<Lives>, watcher: &Agent, ove
 
 /// Compares an agent's roster once in every epoch: how well it knew who lives, all epochs together.
 async fn watch(watcher: &Agent, lives: &Mutex<Lives>, over: &AtomicBool) -> Known {
-    let mut roster = AgentRoster::read(&watcher.vault, &watcher.entrance).unwrap();
+    let (mut roster, agent) = (watcher.roster(), &watcher.0.agent);
     let mut total = Known::default();
     while !over.load(Ordering::Relaxed) {
         until(0.5).await;
-        roster.keep_up(&watcher.entrance).await.unwrap();
+        roster.keep_up(agent.bootstrap()).await.unwrap();
         let at = watcher.epoch();
         let known = roster.keeper().with(|roster| lives.lock().unwrap().known(roster, at));
         println!("epoch {}: {known:?}, {:?}", at.0, roster.completeness(at));
         total += known;
         next_epoch().await;
     }
-    roster.write(&watcher.vault).unwrap();
+    roster.write(agent.profile().vault(), agent.context().now()).unwrap();
     total
 }
 
@@ -380,9 +340,9 @@ async fn a_tenth_of_the_nodes_is_replaced_every_epoch_and_mails_still_arrive() {
     let born = network.cluster.nodes().iter().map(|node| (node.id, start));
     let lives = Mutex::new(Lives { born: born.collect(), ..Lives::default() });
     let bob = network.user("bob").await;
-    publish(&carol.entrance, &carol.certificate).await.unwrap();
+    carol.0.publish().await.unwrap();
     let mut alice = Writer::new(&network, "alice", &bob.address).await;
-    let mut dan = Writer::new(&network, "dan", &carol.account.address().to_string()).await;
+    let mut dan = Writer::new(&network, "dan", &carol.0.address().to_string()).await;
     while watcher.epoch().0 < start.0 + GROWN_UP {
         next_epoch().await;
     }

@@ -21,7 +21,7 @@ use testbed::{
 };
 use ua::{
     event::Event,
-    evidence::{self, Evidence, Misdeed},
+    evidence::{Evidence, Misdeed},
     guard::Guards,
     session::SchemeChoice,
 };
@@ -103,9 +103,9 @@ impl Stage {
         let mut senders = Vec::new();
         for number in 0.. {
             let sender = agent(format!("sender{number}"));
-            sender.sender(GUARDED).await;
+            drop(sender.scheme(GUARDED).await);
             // A guard that forwards nothing costs its users minutes a mail, which says nothing of the rest.
-            let guards = Guards::read(&sender.vault).unwrap();
+            let guards = Guards::read(sender.vault()).unwrap();
             if guards.all().iter().all(|guard| !silent.contains(&guard.node)) {
                 senders.push(sender);
             }
@@ -165,9 +165,10 @@ struct Run {
 
 async fn attempt(stage: &Stage, letter: &mut Letter) {
     let sender = &stage.senders[letter.from];
-    let outcome = tokio::time::timeout(PATIENCE, sender.deliver(&letter.id, GUARDED)).await;
+    let attempt = async { sender.deliver(&letter.id, sender.scheme(GUARDED).await).await };
+    let outcome = tokio::time::timeout(PATIENCE, attempt).await;
     letter.attempts += 1;
-    evidence::add(&sender.vault, sender.entrance.take_evidence()).unwrap();
+    sender.agent.remember();
     // Whoever has no more patience stops the program; the mail is in the outbox as it was.
     let Ok(outcome) = outcome else {
         assert!(sender.outbox().ids().unwrap().contains(&letter.id));
@@ -342,7 +343,7 @@ async fn every_mail_is_delivered_or_reported_and_every_lie_speaks_against_the_li
     let mut stage = Stage::set().await;
     println!("{NODES} nodes are up after {:?}", start.elapsed());
     let mut account = Account::new();
-    let params = stage.senders[0].entrance.network().as_ref().clone();
+    let params = stage.senders[0].network().clone();
     for (number, count) in [NODES / 10, NODES / 5].into_iter().enumerate() {
         let hostile = stage.hostile(count);
         let begun = Instant::now();

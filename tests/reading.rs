@@ -12,8 +12,9 @@ use anon::{
     request::{Append, DeletePermission, ObjectKind, Request, Response, Store},
 };
 use futures::{StreamExt as _, stream};
-use net::{Links, NetworkFile, ask, now};
-use ua::{certificates::fetch_directly, entrance::Entrance, event::Silent};
+use net::{Links, ask, now};
+use testbed::person::Person;
+use ua::event::Silent;
 
 use crate::support::{Network, User, message, text};
 
@@ -31,22 +32,21 @@ pub struct Flood {
 
 impl Flood {
     pub async fn new(network: &Network, bob: &User) -> Self {
-        let file = NetworkFile::read(&network.cluster.network_file()).unwrap();
-        let params = Arc::new(file.network().unwrap());
-        let peers = file.bootstrap_peers().unwrap();
-        let entrance = Arc::new(Entrance::new(Arc::clone(&params), Arc::new(Silent), peers));
+        let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
+        let home = network.directory.path().join("flood");
+        let agent = Person::new(&text, &home, Arc::new(Silent)).unwrap().agent;
         let mut nodes: Vec<NodeCertificate> = Vec::new();
         while nodes.len() < network.cluster.nodes().len() {
-            for node in entrance.all_candidates(Key(rand::random())).await.unwrap() {
+            for node in agent.bootstrap().all_candidates(Key(rand::random())).await.unwrap() {
                 if !nodes.iter().any(|other| other.node() == node.node()) {
                     nodes.push(node);
                 }
             }
         }
         let address: Address = Address::parse(&bob.address).unwrap();
-        let bob = fetch_directly(&entrance, &address).await.unwrap();
-        let links = Links::disposable(&params.name).unwrap();
-        Self { links, nodes, name: params.name.clone(), bob }
+        let bob = agent.look_up(&address, None).await.unwrap();
+        let name = agent.context().network.name.clone();
+        Self { links: Links::disposable(&name).unwrap(), nodes, name, bob }
     }
 
     /// Asks the k nodes nearest to a key.

@@ -17,17 +17,11 @@ use anon::{
 };
 use cutout::terminal::describe;
 use net::{Carrier, Links};
+use testbed::person::Person;
 use ua::{
-    account::Account,
-    certificates::publish,
-    entrance::Entrance,
-    event::{Event, Listener},
-    home::Home,
-    outbox::Outbox,
-    scheme::{PaperScheme, Scheme},
-    send::{Mail, Sender, hand_in},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase},
+    event::{Event, Listener, Silent},
+    scheme::Scheme,
+    session::SchemeChoice,
 };
 
 use crate::support::{Network, message};
@@ -59,9 +53,9 @@ fn round_trips(elapsed: Duration) -> f64 {
 async fn rounds_of_a_lookup(network: &Network) -> f64 {
     let links = Links::disposable("demo.alt").unwrap();
     let mut most = 0.0_f64;
-    for entrance in network.cluster.nodes().iter().take(4) {
-        let peer = net::peer_id(&entrance.id).unwrap();
-        let mut address = entrance.address.clone();
+    for node in network.cluster.nodes().iter().take(4) {
+        let peer = net::peer_id(&node.id).unwrap();
+        let mut address = node.address.clone();
         address.pop();
         let ask = async |request: Request| {
             let link = links.open_at(peer, vec![address.clone()], Carrier::Request).await.unwrap();
@@ -77,62 +71,38 @@ async fn rounds_of_a_lookup(network: &Network) -> f64 {
 }
 
 /// Somebody who writes to an address of their own, and what an attempt took.
-struct Writer {
-    home: Home,
-    own: Account,
-}
+struct Writer(Person);
 
 impl Writer {
     async fn new(network: &Network) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let passphrase = Passphrase::new("x".to_owned()).unwrap();
-        let cost = KdfCost::new(8, 1).unwrap();
         let home = network.directory.path().join("a");
-        let home = Home::create(&home, &text, &passphrase, cost).unwrap();
-        let parameters = home.network().network().unwrap();
-        let own = Account::self_certifying(&parameters, net::now());
-        let certificate = own.certificate(&parameters, net::now()).unwrap();
-        let silent: Arc<Entrance> =
-            Arc::new(home.entrance(Arc::new(ua::event::Silent), net::Underlay::Tcp).unwrap());
-        publish(&silent, &certificate).await.unwrap();
-        Self { home, own }
+        let person = Person::new(&text, &home, Arc::new(Silent)).unwrap();
+        person.publish().await.unwrap();
+        Self(person)
     }
 
-    /// Round trips of one send by a scheme that `prepare` makes over the undelayed network.
-    async fn count<F>(
+    /// Round trips of one send by a scheme that `prepare` makes over the undelayed network, and prepares for these keys.
+    async fn count(
         &self,
         network: &Network,
-        prepare: impl FnOnce(Arc<Entrance>, Vec<Key>) -> F,
-    ) -> f64
-    where
-        F: Future<Output = Arc<dyn Scheme>>,
-    {
+        choice: SchemeChoice,
+        prepare: impl AsyncFnOnce(&Arc<dyn Scheme>, Vec<Key>),
+    ) -> f64 {
         network.cluster.set_delay(Duration::ZERO);
         let timeline =
             Arc::new(Timeline { start: Mutex::new(Instant::now()), lines: Mutex::default() });
-        let entrance =
-            Arc::new(self.home.entrance(Arc::clone(&timeline) as _, net::Underlay::Tcp).unwrap());
-        let outbox = Outbox::new(self.home.vault());
-        let bytes = message("count", 7);
-        let recipients = [self.own.address().clone()];
-        let mail = Mail {
-            bytes: &bytes,
-            subject: "count",
-            recipients: &recipients,
-            signed: false,
-            direct: false,
-            reply_to: None,
-        };
-        let id = hand_in(&outbox, &mail).unwrap();
-        let body = outbox.parts(&id).unwrap()[0].part.message_id.key(&entrance.network().name);
-        let keys = vec![body, self.own.address().inbox(), self.own.address().certificate()];
-        let scheme = prepare(Arc::clone(&entrance), keys).await;
-        let sender = Sender { scheme, entrance, outbox, account: &self.own, delay: Duration::ZERO };
+        let own = self.0.anew(Arc::clone(&timeline) as _, net::Underlay::Tcp).unwrap();
+        let id = own.hand_in(&message("count", 7), "count", own.address(), false).unwrap();
+        let (body, _) = own.body(&id).unwrap();
+        let keys = vec![body, own.address().inbox(), own.address().certificate()];
+        let scheme = own.agent.scheme(choice).await.unwrap();
+        prepare(&scheme, keys).await;
         timeline.lines.lock().unwrap().clear();
         network.cluster.set_delay(ONE_WAY);
         let start = Instant::now();
         *timeline.start.lock().unwrap() = start;
-        let outcome = sender.deliver(&id).await.unwrap();
+        let outcome = own.deliver(&id, scheme).await.unwrap();
         let count = round_trips(start.elapsed());
         assert!(outcome.waiting.is_empty(), "{:?}", outcome.error);
         println!("\n{count:.1} sequential link round trips");
@@ -153,8 +123,8 @@ async fn a_cold_send_takes_at_most_3l_plus_14_round_trips() {
     let mut fewest = f64::INFINITY;
     // A random key may name a node that has to be drawn again, and the machine may be busy: that only ever adds to a count.
     for _ in 0..CHANCES {
-        let paper = async |entrance, _| Arc::new(PaperScheme::new(entrance)) as Arc<dyn Scheme>;
-        fewest = fewest.min(writer.count(&network, paper).await);
+        let count = writer.count(&network, SchemeChoice::Paper, async |_, _| ()).await;
+        fewest = fewest.min(count);
         if fewest <= bound {
             return;
         }
@@ -183,9 +153,8 @@ async fn a_guarded_send_takes_8_round_trips_and_6_more_without_channels() {
     let (mut warm, mut cold) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..CHANCES {
         let choice = SchemeChoice::Guarded { middle: 1 };
-        let standing = async |entrance: Arc<Entrance>, keys: Vec<Key>| {
-            let scheme = prepare_scheme(choice, writer.home.vault(), &entrance).await.unwrap();
-            Arc::clone(&scheme).build_ahead(CHANNELS, &keys);
+        let standing = async |scheme: &Arc<dyn Scheme>, keys: Vec<Key>| {
+            Arc::clone(scheme).build_ahead(CHANNELS, &keys);
             for _ in 0..200 {
                 if scheme.ready() == CHANNELS {
                     break;
@@ -193,13 +162,9 @@ async fn a_guarded_send_takes_8_round_trips_and_6_more_without_channels() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             assert_eq!(scheme.ready(), CHANNELS, "the channels do not come to stand");
-            scheme
         };
-        let none = async |entrance: Arc<Entrance>, _| {
-            prepare_scheme(choice, writer.home.vault(), &entrance).await.unwrap()
-        };
-        warm = warm.min(writer.count(&network, standing).await);
-        cold = cold.min(writer.count(&network, none).await);
+        warm = warm.min(writer.count(&network, choice, standing).await);
+        cold = cold.min(writer.count(&network, choice, async |_, _| ()).await);
         if warm <= WARM && cold <= COLD {
             return;
         }

@@ -105,7 +105,7 @@ impl Stage {
     /// Sends one mail, alone, and reads what the processes received meanwhile.
     async fn mail(&self, from: usize, to: usize, choice: SchemeChoice, direct: bool) -> Mail<'_> {
         let (alice, bob) = (&self.senders[from], &self.recipients[to]);
-        let sender = alice.sender(choice).await;
+        let scheme = alice.scheme(choice).await;
         let bytes = message(&format!("{from} to {to}"), 1);
         let id = if direct {
             alice.prepare_direct(&bytes, bob.address())
@@ -114,7 +114,7 @@ impl Stage {
         };
         let (key, object) = alice.body(&id);
         let (_, before) = self.read(&self.beginning());
-        let outcome = sender.deliver(&id).await.unwrap();
+        let outcome = alice.deliver(&id, scheme).await;
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         let (lines, _) = self.read(&before);
         let events = alice.heard.take();

@@ -16,23 +16,18 @@ use cutout::{
     command::{interruption::Interruption, read_file, scheme::SchemeName},
     terminal::{Failure, Progress, describe, tell},
 };
-use net::{Underlay, now};
+use net::now;
 use parking_lot::Mutex;
 use report::{Costs, Report, Run};
-use testbed::cluster::{Cluster, ClusterError, ClusterOptions, cpu_of};
+use testbed::{
+    cluster::{Cluster, ClusterError, ClusterOptions, cpu_of},
+    person::Person,
+};
 use ua::{
-    account::Account,
-    certificates::publish,
     compose::Message,
-    entrance::Entrance,
     event::{Event, Listener},
-    home::Home,
-    maildir::Maildir,
-    outbox::Outbox,
-    receive::{DirectRoute, Fetched, Reader},
-    send::{Mail, Outcome, Sender},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase},
+    send::Outcome,
+    session::SchemeChoice,
 };
 use view::{Marks, Secrets};
 
@@ -112,25 +107,10 @@ impl Listener for Stage {
     }
 }
 
-/// Somebody of the demo.
-struct Person {
-    home: Home,
-    account: Account,
-    stage: Arc<Stage>,
-    entrance: Arc<Entrance>,
-}
-
-impl Person {
-    fn new(directory: &Path, network: &str, silent: bool) -> Result<Self, Failure> {
-        let passphrase = Passphrase::new("demo".to_owned())?;
-        let home = Home::create(directory, network, &passphrase, KdfCost::default())?;
-        let parameters = home.network().network().map_err(ua::home::HomeError::from)?;
-        let account = Account::self_certifying(&parameters, now());
-        home.write_account(&account)?;
-        let stage = Arc::new(Stage { events: Mutex::default(), silent });
-        let entrance = Arc::new(home.entrance(Arc::clone(&stage) as _, Underlay::Tcp)?);
-        Ok(Self { home, account, stage, entrance })
-    }
+/// Somebody of the demo, and what happens to them.
+fn person(directory: &Path, network: &str, silent: bool) -> Result<(Person, Arc<Stage>), Failure> {
+    let stage = Arc::new(Stage { events: Mutex::default(), silent });
+    Ok((Person::new(network, directory, Arc::clone(&stage) as _)?, stage))
 }
 
 /// Runs `cutout demo`.
@@ -151,28 +131,14 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
 async fn show(args: &DemoArgs) -> Result<(), Failure> {
     let directory = tempfile::tempdir()
         .map_err(|error| Failure::new(73, "no temporary directory", error, "set TMPDIR"))?;
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
-    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
-    let mut options =
-        ClusterOptions::new(program, directory.path().join("network"), usize::from(args.nodes));
-    (options.proxied, options.recorded) = (true, true);
-    options.network.epoch_seconds = EPOCH_SECONDS;
-    let all = args.nodes;
-    let mut cluster =
-        Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up")))
-            .await
-            .map_err(failed)?;
-    progress.finish();
-
+    let mut cluster = start(args, directory.path()).await?;
     let network = String::from_utf8_lossy(&read_file(&cluster.network_file())?).into_owned();
-    let bob = Person::new(&directory.path().join("bob"), &network, true)?;
-    let bobs_certificate = bob.account.certificate(bob.entrance.network(), now())?;
-    publish(&bob.entrance, &bobs_certificate).await?;
+    let (bob, _) = person(&directory.path().join("bob"), &network, true)?;
+    bob.publish().await?;
     let message = match &args.mail {
         Some(path) => Message::from_rfc5322(read_file(path)?)?,
         None => {
-            let to = [bob.account.address().clone()];
+            let to = [bob.address().clone()];
             Message::from_text(LETTER, "Spring", &to, None, None, now())?
         }
     };
@@ -186,38 +152,24 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
             tell(text);
         }
     };
-    let maildir = Maildir::open(&directory.path().join("mail"))?;
-    let reader = Reader::new(
-        Arc::clone(&bob.entrance),
-        Box::new(DirectRoute::new(Arc::clone(&bob.entrance))?),
-        bob.home.vault(),
-        &bob.account,
-        bobs_certificate,
-        &maildir,
-    );
     let mut runs = Vec::new();
     for scheme in args.schemes() {
         let name = report::name(scheme);
-        let alice = Person::new(&directory.path().join(&name), &network, args.json)?;
+        let (alice, stage) = person(&directory.path().join(&name), &network, args.json)?;
         talk(&format!("\nAlice writes to Bob by the `{name}` scheme:"));
         let (outcome, costs, marks) =
             send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
         // What a role saw of the send, not of the reading, is what is drawn.
-        let roles = view::draw(&cluster, &Secrets::of(&alice, &bob, &message), &marks)?;
+        let roles = view::draw(&cluster, &Secrets::of(&stage, &bob, &message), &marks)?;
         talk("\nBob reads:");
-        let had = maildir.list()?.len();
-        reader.fetch(&mut Fetched::default()).await?;
-        let mails = maildir.list()?;
-        let arrived = mails.len() == had + 1;
-        let whole = mails
-            .iter()
-            .map(|entry| maildir.read(entry))
-            .all(|mail| matches!(mail, Ok(bytes) if bytes == message.bytes));
-        let delivered = arrived && whole;
+        let had = bob.mails()?.len();
+        bob.fetch(None).await?;
+        let mails = bob.mails()?;
+        let delivered = mails.len() == had + 1 && mails.iter().all(|mail| *mail == message.bytes);
         if delivered {
             talk("    the mail is in Bob's Maildir, byte for byte");
         }
-        runs.push(Run { scheme, stage: alice.stage, outcome, delivered, costs, roles });
+        runs.push(Run { scheme, stage, outcome, delivered, costs, roles });
     }
     let delivered = runs.iter().all(|run| run.delivered);
     Report { nodes: cluster.nodes().len(), runs }.print(args.json)?;
@@ -226,6 +178,22 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::new(70, "the mail did not arrive byte for byte", "", "report this"))
     }
+}
+
+/// Starts the network.
+async fn start(args: &DemoArgs, directory: &Path) -> Result<Cluster, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
+    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
+    let mut options =
+        ClusterOptions::new(program, directory.join("network"), usize::from(args.nodes));
+    (options.proxied, options.recorded) = (true, true);
+    options.network.epoch_seconds = EPOCH_SECONDS;
+    let all = args.nodes;
+    let cluster = Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up")));
+    let cluster = cluster.await.map_err(failed)?;
+    progress.finish();
+    Ok(cluster)
 }
 
 /// Waits until the links are quiet, so that what is counted is the mail's and not the network's coming together.
@@ -247,22 +215,8 @@ async fn send(
     message: &Message,
     choice: SchemeChoice,
 ) -> Result<(Outcome, Costs, Marks), Failure> {
-    let sender = Sender {
-        scheme: prepare_scheme(choice, alice.home.vault(), &alice.entrance).await?,
-        entrance: Arc::clone(&alice.entrance),
-        outbox: Outbox::new(alice.home.vault()),
-        account: &alice.account,
-        delay: Duration::ZERO,
-    };
-    let mail = Mail {
-        bytes: &message.bytes,
-        subject: &message.subject,
-        recipients: &[bob.account.address().clone()],
-        signed: false,
-        direct: false,
-        reply_to: None,
-    };
-    let id = sender.prepare(&mail)?;
+    let scheme = alice.agent.scheme(choice).await?;
+    let id = alice.hand_in(&message.bytes, &message.subject, bob.address(), false)?;
     settle(cluster).await;
     let own = std::process::id();
     let looked_up = cluster.lookup_counters().await.map_err(failed)?;
@@ -270,7 +224,7 @@ async fn send(
     let marks = view::mark(cluster);
     cluster.set_delay(DELAY);
     let start = Instant::now();
-    let outcome = sender.deliver(&id).await?;
+    let outcome = alice.deliver(&id, scheme).await?;
     let elapsed = start.elapsed();
     cluster.set_delay(Duration::ZERO);
     let lookups = cluster.lookup_counters().await.map_err(failed)?;

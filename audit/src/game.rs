@@ -225,12 +225,12 @@ async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Ag
     for sender in stage.senders.iter().take(SENDERS) {
         // The first scheme draws them.
         sender.scheme(choice).await?;
-        guards.extend(Guards::read(&sender.vault)?.all().iter().map(|guard| guard.node));
+        guards.extend(Guards::read(sender.vault())?.all().iter().map(|guard| guard.node));
     }
     let mut found = Vec::new();
     for _ in 0..CANDIDATES {
         let candidate = stage.newcomer()?;
-        let k = candidate.entrance.network().k;
+        let k = candidate.network().k;
         let is_near = |key: Key| {
             let mut nodes: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
             keep_closest(&mut nodes, &key, k, NodeId::position);

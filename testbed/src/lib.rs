@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cluster`] | nodes as processes, and users beside them |
+//! | [`person`] | users in this process |
 //! | [`delay`] | links that are as slow as those of a real network |
 //! | [`record`] | what a node learns, written down by an observer at its edge |
 //! | [`process`] | a recording or hostile node, as a process |
@@ -25,6 +26,7 @@
 pub mod cluster;
 pub mod delay;
 pub mod hostile;
+pub mod person;
 pub mod process;
 pub mod programs;
 pub mod record;

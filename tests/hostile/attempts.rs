@@ -16,7 +16,6 @@ use anon::{
 use net::{Via, now};
 use node::Limits;
 use ua::{
-    certificates::publish,
     error::AgentError,
     send::{Mail, Outcome},
 };
@@ -127,7 +126,7 @@ fn prepare_direct(from: &User, to: &[&User]) -> (String, Key) {
     let (bytes, recipients) = (&mail("direct", 1), &recipients);
     let (subject, direct, signed) = ("direct", true, false);
     let mail = Mail { bytes, subject, recipients, signed, direct, reply_to: None };
-    let id = from.sender().prepare(&mail).unwrap();
+    let id = from.agent.hand_in(&mail).unwrap();
     let (key, _) = from.body(&id);
     (id, key)
 }
@@ -144,7 +143,7 @@ async fn who_is_found_later_gets_a_direct_mail_whose_body_others_have_deleted_al
     assert_eq!(bob.fetch().await.delivered.len(), 1);
     assert_eq!(network.holders(&key).await.len(), K, "carol has not read it");
 
-    publish(&carol.entrance, &carol.certificate).await.unwrap();
+    carol.publish().await.unwrap();
     let outcome = alice.deliver(&id).await;
     assert!(outcome.error.is_none() && alice.outbox().is_empty(), "{:?}", outcome.error);
     assert_eq!(carol.fetch().await.delivered.len(), 1);
@@ -187,7 +186,7 @@ async fn nodes_that_hold_a_direct_mail_take_it_again_whatever_certificates_are_f
     }
     let outcome = alice.deliver(&id).await;
     assert_eq!(outcome.delivered, [bob.address().clone()], "{:?}", outcome.error);
-    publish(&carol.entrance, &carol.certificate).await.unwrap();
+    carol.publish().await.unwrap();
     let outcome = alice.deliver(&id).await;
     assert!(outcome.error.is_none() && alice.outbox().is_empty(), "{:?}", outcome.error);
     for user in [&bob, &carol] {

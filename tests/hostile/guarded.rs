@@ -13,10 +13,7 @@ use anon::{
     verification::Statement,
 };
 use node::Limits;
-use ua::{
-    evidence::{self, Misdeed},
-    outbox::Outbox,
-};
+use ua::evidence::{self, Misdeed};
 
 use super::{
     liars::{Lie, Lies, lie, lying},
@@ -79,14 +76,14 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
         let id = alice.prepare(&bytes, &bob, false);
         let mut delivered = false;
         for _ in 0..ATTEMPTS {
-            let outcome = alice.guarded_sender().await.deliver(&id).await.unwrap();
-            let new = alice.entrance.take_evidence();
+            let outcome = alice.deliver_by(&id, alice.guarded().await).await;
+            let new = alice.agent.evidence().take();
             if !outcome.waiting.is_empty() {
-                let noted = Outbox::new(&alice.vault).state(&id).unwrap().evidence;
+                let noted = alice.agent.outbox().state(&id).unwrap().evidence;
                 let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.misdeed));
                 assert!(new.iter().all(is_noted), "not beside the mail that waits: {noted:?}");
             }
-            evidence::add(&alice.vault, new).unwrap();
+            evidence::add(alice.vault(), new).unwrap();
             if outcome.waiting.is_empty() {
                 delivered = true;
                 break;
@@ -104,7 +101,7 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     sent.sort();
     assert_eq!(bob.mails(), sent);
 
-    let evidence = evidence::read(&alice.vault).unwrap();
+    let evidence = evidence::read(alice.vault()).unwrap();
     let lied =
         |e: &&evidence::Evidence| matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::FalseList);
     let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
@@ -131,21 +128,21 @@ async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are
     let bytes = mail("too early", 1);
     let id = alice.prepare(&bytes, &bob, false);
     let (body, _) = alice.body(&id);
-    let sender = alice.guarded_sender().await;
+    let scheme = alice.guarded().await;
     let ready = async || {
-        Arc::clone(&sender.scheme).build_ahead(2, &[body]);
-        while sender.scheme.ready() < 2 {
+        Arc::clone(&scheme).build_ahead(2, &[body]);
+        while scheme.ready() < 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ready()).await.expect("no channels stand");
     // From now on every far end lists others, and performs what it is asked all the same.
     hostile.set(network.nodes.iter().map(node::Running::id).collect()).unwrap();
-    let outcome = sender.deliver(&id).await.unwrap();
+    let outcome = alice.deliver_by(&id, scheme).await;
     assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1), "{:?}", outcome.error);
     assert!(!network.holders(&body).await.is_empty(), "nothing was performed ahead of the lists");
-    let evidence = alice.entrance.take_evidence();
+    let evidence = alice.agent.evidence().take();
     assert!(evidence.iter().any(|e| e.misdeed == Misdeed::FalseList && !e.proof.is_empty()));
-    let state = Outbox::new(&alice.vault).state(&id).unwrap();
+    let state = alice.agent.outbox().state(&id).unwrap();
     assert_eq!(state.stored[0], None, "the body counts as stored");
 }

@@ -1,13 +1,13 @@
 //! A network of nodes in this process, each over sockets of its own, and the agents that use it.
 
 use std::{
-    path::PathBuf,
+    ops::Deref,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use anon::{
-    certificate::{Address, AddressCertificate, NodeCertificate},
+    certificate::NodeCertificate,
     id::NodeId,
     position::{Key, keep_closest},
     request::{Request, Response},
@@ -16,19 +16,15 @@ use anon::{
 use net::{Links, NetworkFile, Peer, Via, ask, now};
 use node::{Limits, Node, NodeConfig, Running, Service as _};
 use tempfile::TempDir;
+use testbed::person::Person;
 use tokio::sync::SemaphorePermit;
 use ua::{
-    account::Account,
-    certificates::publish,
-    entrance::Entrance,
     event::{Event, Listener, Path, Purpose},
-    maildir::Maildir,
-    outbox::Outbox,
-    receive::{DirectRoute, Fetched, Reader},
-    scheme::PaperScheme,
-    send::{Mail, Outcome, Sender},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase, Vault},
+    receive::Fetched,
+    scheme::Scheme,
+    send::Outcome,
+    session::SchemeChoice,
+    vault::Vault,
 };
 
 use crate::support;
@@ -191,23 +187,16 @@ impl Network {
     /// A new user; the certificate is published if others are to write to the address.
     pub(super) async fn user(&self, name: &str) -> User {
         let user = self.stranger(name);
-        publish(&user.entrance, &user.certificate).await.unwrap();
+        user.publish().await.unwrap();
         user
     }
 
     /// A new user whom the network has not heard of.
     pub(super) fn stranger(&self, name: &str) -> User {
+        let (text, heard) = (toml::to_string(&self.file).unwrap(), Arc::new(Heard::default()));
         let home = self.directory.path().join(name);
-        let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
-        let cost = KdfCost::new(8, 1).unwrap();
-        let vault = Vault::create(&home.join("vault"), &passphrase, cost).unwrap();
-        let params = Arc::new(self.params().clone());
-        let account = Account::self_certifying(&params, now());
-        let certificate = account.certificate(&params, now()).unwrap();
-        let heard = Arc::new(Heard::default());
-        let nodes = self.file.bootstrap_peers().unwrap();
-        let entrance = Arc::new(Entrance::new(params, Arc::clone(&heard) as _, nodes));
-        User { home, vault, account, certificate, entrance, heard }
+        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        User { person, heard }
     }
 }
 
@@ -225,52 +214,39 @@ pub(super) fn named(response: &Response) -> Vec<NodeId> {
 
 /// Somebody with an address, an outbox and a Maildir.
 pub(super) struct User {
-    home: PathBuf,
-    pub(super) vault: Vault,
-    pub(super) account: Account,
-    pub(super) certificate: AddressCertificate,
-    pub(super) entrance: Arc<Entrance>,
+    person: Person,
     pub(super) heard: Arc<Heard>,
 }
 
+impl Deref for User {
+    type Target = Person;
+
+    fn deref(&self) -> &Person {
+        &self.person
+    }
+}
+
 impl User {
-    pub(super) fn address(&self) -> &Address {
-        self.account.address()
+    pub(super) fn vault(&self) -> &Vault {
+        self.agent.profile().vault()
     }
 
-    pub(super) fn sender(&self) -> Sender<'_> {
-        Sender {
-            entrance: Arc::clone(&self.entrance),
-            scheme: Arc::new(PaperScheme::new(Arc::clone(&self.entrance))),
-            outbox: Outbox::new(&self.vault),
-            account: &self.account,
-            delay: Duration::ZERO,
-        }
-    }
-
-    /// A sender of the guarded scheme, prepared as for one mail of its own.
-    pub(super) async fn guarded_sender(&self) -> Sender<'_> {
-        let choice = SchemeChoice::Guarded { middle: 1 };
-        let scheme = prepare_scheme(choice, &self.vault, &self.entrance).await.unwrap();
-        Sender { scheme, ..self.sender() }
+    /// A guarded scheme, prepared as for one mail of its own.
+    pub(super) async fn guarded(&self) -> Arc<dyn Scheme> {
+        self.agent.scheme(SchemeChoice::Guarded { middle: 1 }).await.unwrap()
     }
 
     /// Puts a mail into the outbox: its id.
     pub(super) fn prepare(&self, bytes: &[u8], to: &Self, direct: bool) -> String {
-        let recipients = [to.address().clone()];
-        let mail = Mail {
-            bytes,
-            subject: "hostile",
-            recipients: &recipients,
-            signed: false,
-            direct,
-            reply_to: None,
-        };
-        self.sender().prepare(&mail).unwrap()
+        self.hand_in(bytes, "hostile", to.address(), direct).unwrap()
     }
 
     pub(super) async fn deliver(&self, id: &str) -> Outcome {
-        self.sender().deliver(id).await.unwrap()
+        self.deliver_by(id, self.agent.scheme(SchemeChoice::Paper).await.unwrap()).await
+    }
+
+    pub(super) async fn deliver_by(&self, id: &str, scheme: Arc<dyn Scheme>) -> Outcome {
+        self.person.deliver(id, scheme).await.unwrap()
     }
 
     /// Sends a mail anonymously; it must arrive.
@@ -283,38 +259,21 @@ impl User {
     }
 
     pub(super) fn outbox(&self) -> Vec<String> {
-        Outbox::new(&self.vault).ids().unwrap()
+        self.agent.outbox().ids().unwrap()
     }
 
     /// The key and the sealed object of a one-part mail in the outbox.
     pub(super) fn body(&self, id: &str) -> (Key, Vec<u8>) {
-        let parts = Outbox::new(&self.vault).parts(id).unwrap();
-        let key = parts[0].part.message_id.key(&self.entrance.network().name);
-        (key, parts[0].object.clone())
+        self.person.body(id).unwrap()
     }
 
     pub(super) async fn fetch(&self) -> Fetched {
-        let (certificate, maildir) = (self.certificate.clone(), self.maildir());
-        let entrance = Arc::clone(&self.entrance);
-        let route = Box::new(DirectRoute::new(Arc::clone(&entrance)).unwrap());
-        let (vault, account) = (&self.vault, &self.account);
-        let reader = Reader::new(entrance, route, vault, account, certificate, &maildir);
-        let mut fetched = Fetched::default();
-        reader.fetch(&mut fetched).await.unwrap();
-        fetched
-    }
-
-    fn maildir(&self) -> Maildir {
-        Maildir::open(&self.home.join("mail")).unwrap()
+        self.person.fetch(None).await.unwrap()
     }
 
     /// All mails read so far, byte for byte, sorted.
     pub(super) fn mails(&self) -> Vec<Vec<u8>> {
-        let maildir = self.maildir();
-        let mut mails: Vec<_> =
-            maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect();
-        mails.sort();
-        mails
+        self.person.mails().unwrap()
     }
 }
 

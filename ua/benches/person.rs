@@ -6,23 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use net::{Underlay, now};
-use testbed::cluster::Cluster;
-use ua::{
-    account::Account,
-    certificates::publish,
-    event::Silent,
-    home::Home,
-    outbox::Outbox,
-    send::{Mail, Sender},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase},
-};
+use net::Underlay;
+use testbed::{cluster::Cluster, person};
+use ua::{event::Silent, session::SchemeChoice};
 
-pub(crate) struct Person {
-    home: Home,
-    account: Account,
-}
+pub(crate) struct Person(person::Person);
 
 /// How a mail travels.
 pub(crate) struct Way {
@@ -34,44 +22,23 @@ pub(crate) struct Way {
 impl Person {
     pub(crate) fn new(cluster: &Cluster, directory: &Path, name: &str) -> Self {
         let network = std::fs::read_to_string(cluster.network_file()).unwrap();
-        let passphrase = Passphrase::new("bench".to_owned()).unwrap();
-        // Nothing here unlocks a vault while it is measured.
-        let cost = KdfCost::new(8, 1).unwrap();
-        let home = Home::create(&directory.join(name), &network, &passphrase, cost).unwrap();
-        let account = Account::self_certifying(&home.network().network().unwrap(), now());
-        Self { home, account }
+        Self(person::Person::new(&network, &directory.join(name), Arc::new(Silent)).unwrap())
     }
 
     pub(crate) async fn publish(&self) {
-        let entrance = self.home.entrance(Arc::new(Silent), Underlay::Tcp).unwrap();
-        let certificate = self.account.certificate(entrance.network(), now()).unwrap();
-        publish(&Arc::new(entrance), &certificate).await.unwrap();
+        self.0.publish().await.unwrap();
     }
 
     /// Sends one mail, cold: how long it took from the outbox to the last receipt.
     pub(crate) async fn send(&self, to: &Self, way: Way, bytes: usize) -> Duration {
-        let entrance = Arc::new(self.home.entrance(Arc::new(Silent), way.underlay).unwrap());
+        let own = self.0.anew(Arc::new(Silent), way.underlay).unwrap();
         // What was kept of earlier mails would make this one cheaper.
-        let _ = self.home.vault().remove("certificates");
-        let sender = Sender {
-            scheme: prepare_scheme(way.scheme, self.home.vault(), &entrance).await.unwrap(),
-            entrance,
-            outbox: Outbox::new(self.home.vault()),
-            account: &self.account,
-            delay: Duration::ZERO,
-        };
+        let _ = own.agent.profile().vault().remove("certificates");
+        let scheme = own.agent.scheme(way.scheme).await.unwrap();
         let text = vec![b'x'; bytes];
-        let mail = Mail {
-            bytes: &text,
-            subject: "A subject",
-            recipients: &[to.account.address().clone()],
-            signed: false,
-            direct: way.direct,
-            reply_to: None,
-        };
-        let id = sender.prepare(&mail).unwrap();
+        let id = own.hand_in(&text, "A subject", to.0.address(), way.direct).unwrap();
         let start = Instant::now();
-        let outcome = sender.deliver(&id).await.unwrap();
+        let outcome = own.deliver(&id, scheme).await.unwrap();
         let elapsed = start.elapsed();
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (1, 0));

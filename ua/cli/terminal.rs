@@ -89,6 +89,8 @@ impl Failure {
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
         let what = match error {
+            AgentError::Account(error) => return error.into(),
+            AgentError::Lost(lost) => return lost.into(),
             AgentError::Vault(_) | AgentError::LostGuards(_) | AgentError::BadFile(_) => {
                 "the sealed files cannot be used"
             }
@@ -107,28 +109,21 @@ impl From<VaultError> for Failure {
 
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
-        if let HomeError::Vault(error) = error {
-            return error.into();
+        let what = "this user's directory cannot be used";
+        match error {
+            HomeError::Vault(error) => error.into(),
+            HomeError::Account(error) => error.into(),
+            error => Self::new(error.exit_code(), what, &error, error.remedy()),
         }
-        Self::new(error.exit_code(), "this user's directory cannot be used", &error, error.remedy())
     }
 }
 
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
-        let remedy = match error {
-            AccountError::Vault(error) => return error.into(),
-            AccountError::Uncertified(_) => {
-                "have the authority sign your request, then run `cutout init --certificate FILE`"
-            }
-            AccountError::ForeignCertificate => {
-                "install the certificate that was made from your request"
-            }
-            _ => {
-                "check this machine's clock; if the certificate has expired, ask the authority for a new one"
-            }
-        };
-        Self::new(78, "this user's address cannot be used", error, remedy)
+        match error {
+            AccountError::Vault(error) => error.into(),
+            error => Self::new(78, "this user's address cannot be used", &error, error.remedy()),
+        }
     }
 }
 
@@ -259,17 +254,17 @@ impl Progress {
 
 impl Listener for Progress {
     fn on(&self, event: &Event) {
-        // What is hidden less well than usual is said once, not flashed.
-        if let Event::Incomplete { .. } = event {
-            if let Some(text) = describe(event)
-                && !self.warned.swap(true, std::sync::atomic::Ordering::Relaxed)
-            {
-                self.bar.suspend(|| tell(format!("warning: {text}")));
+        let Some(text) = describe(event) else { return };
+        let is_news = match event {
+            // What is hidden less well than usual is said once, not flashed.
+            Event::Incomplete { .. } => {
+                !self.warned.swap(true, std::sync::atomic::Ordering::Relaxed)
             }
-            return;
-        }
-        if let Some(text) = describe(event) {
-            self.step(&text);
+            Event::NotRead { .. } | Event::NotPublished { .. } => true,
+            _ => return self.step(&text),
+        };
+        if is_news {
+            self.bar.suspend(|| tell(format!("warning: {text}")));
         }
     }
 }
@@ -307,6 +302,13 @@ pub fn describe(event: &Event) -> Option<String> {
             "the roster is incomplete ({reason}): storage nodes are looked up through channels, which the nodes \
              near them see"
         ),
+        Event::Tried { all: 0 | 1, .. } => return None,
+        Event::Tried { tried, all } => format!("{tried} of {all} announced mails were tried"),
+        Event::ReadingAnswers => "reading the inboxes of your addresses for answers".to_owned(),
+        Event::NotRead { reason } => format!("an address for answers was not read: {reason}"),
+        Event::NotPublished { reason } => {
+            format!("your certificate could not be checked: {reason}")
+        }
         Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
     })
 }

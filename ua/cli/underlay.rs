@@ -9,12 +9,16 @@
 //!
 //! **Invariant:** where Tor is wanted, [`Underlay::Tor`] or a failure is what comes of it. There is no third way.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use clap::Args;
-use net::Underlay;
+use net::{Clock, Underlay};
 use serde::Deserialize;
-use ua::vault::{disk_remedy, replace_file};
+use ua::{
+    agent::Agent,
+    home::Home,
+    vault::{disk_remedy, replace_file},
+};
 
 use crate::terminal::{Failure, Progress};
 
@@ -122,18 +126,18 @@ pub async fn underlay(
     over_tor(&config, directory, progress).await
 }
 
-/// Does some work, unless what its links go over is lost meanwhile: what would fail, attempt after attempt, ends at once.
+/// The agent of the user in this home, over what its links are to go over. `progress` is told what happens.
 ///
 /// # Errors
-/// [`Failure`] with 69 if Tor is gone.
-pub async fn unless_lost<T>(
-    underlay: &Underlay,
-    work: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    tokio::select! {
-        done = work => Ok(done),
-        lost = underlay.lost() => Err(lost.into()),
-    }
+/// As [`underlay`], or if the network file cannot be used.
+pub async fn agent(
+    home: &Arc<Home>,
+    args: UnderlayArgs,
+    progress: &Arc<Progress>,
+) -> Result<Agent, Failure> {
+    let transport = underlay(home.directory(), args, progress).await?;
+    let context = home.context(Clock::default(), Arc::clone(progress) as _, transport)?;
+    Ok(Agent::new(Arc::clone(home), context)?)
 }
 
 #[cfg(not(feature = "tor"))]

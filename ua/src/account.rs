@@ -48,6 +48,23 @@ pub enum AccountError {
     ForeignCertificate,
 }
 
+impl AccountError {
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Vault(error) => error.remedy(),
+            Self::Uncertified(_) => {
+                "have the authority sign your request, then run `cutout init --certificate FILE`"
+            }
+            Self::ForeignCertificate => "install the certificate that was made from your request",
+            Self::Certificate(_) => {
+                "check this machine's clock; if the certificate has expired, ask the authority for a new one"
+            }
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Stored {
     #[zeroize(skip)]

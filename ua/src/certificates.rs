@@ -5,23 +5,22 @@ pub mod known;
 
 use std::{sync::Arc, time::Duration};
 
+use self::absence::{Absence, Finding, MOST_OPENED, says_none};
+use crate::{
+    bootstrap::Bootstrap,
+    context::Context,
+    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
+    error::AgentError,
+    event::{Event, Purpose},
+    evidence::EvidenceLog,
+    scheme::{OpenChannel, Scheme},
+};
 use anon::{
     certificate::{Address, AddressCertificate, NodeCertificate, UnverifiedAddressCertificate},
-    network::Network,
     position::Key,
     receipt::{Expected, ReceiptKind, Tally},
     request::{Answer, DeletePermission, ObjectKind, Request, Response, Store, Targets},
     verification::verify_list,
-};
-use net::now;
-
-use self::absence::{Absence, Finding, MOST_OPENED, says_none};
-use crate::{
-    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
-    entrance::Entrance,
-    error::AgentError,
-    event::{Event, Purpose},
-    scheme::{OpenChannel, Scheme},
 };
 
 /// How long putting a certificate back may take; nobody waits for more.
@@ -46,11 +45,11 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// [`AgentError::NotFoundOut`] if too many bring too little to say.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
-    entrance: &Entrance,
+    context: &Context,
     address: &Address,
 ) -> Result<AddressCertificate, AgentError> {
     let key = address.certificate();
-    let network = entrance.network();
+    let network = &context.network;
     let count = u8::try_from(network.k).unwrap_or(u8::MAX);
     let early = Request::Perform {
         targets: scheme.near(key, count),
@@ -60,8 +59,8 @@ pub async fn fetch_anonymously(
     for _ in 0..MOST_OPENED {
         let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;
-        let (nodes, answers) = brought(answer, &key, network);
-        if let Some(certificate) = newest(entrance, address, &answers) {
+        let (nodes, answers) = brought(answer, &key, context);
+        if let Some(certificate) = newest(context, address, &answers) {
             if let Some(restore) = restoring(&certificate, &nodes, &answers) {
                 // Nobody waits for it, but the channel must live until it is done.
                 tokio::spawn(async move { channel.request(&restore, RESTORE_TIMEOUT).await });
@@ -73,7 +72,7 @@ pub async fn fetch_anonymously(
             Finding::Unclear => break,
             Finding::AskOn => {
                 let reason = "no certificate found; asking through another channel".to_owned();
-                entrance.listener().on(&Event::Retry { purpose: Purpose::Certificate, reason });
+                context.tell(&Event::Retry { purpose: Purpose::Certificate, reason });
             }
         }
     }
@@ -86,17 +85,17 @@ pub async fn fetch_anonymously(
 /// [`AgentError::NoSuchRecipient`] if a quorum of the replicas say, each for itself, that they have none;
 /// [`AgentError::NotFoundOut`] if neither a certificate nor such a quorum is there.
 pub async fn fetch_directly(
-    entrance: &Arc<Entrance>,
+    bootstrap: &Arc<Bootstrap>,
     address: &Address,
 ) -> Result<AddressCertificate, AgentError> {
     let key = address.certificate();
-    let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
+    let mut courier = DirectCourier::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
     let set = courier.replicas().await?;
     let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
     let lacking = lacking(set.nodes(), &answers);
-    let Some(certificate) = newest(entrance, address, &answers) else {
+    let Some(certificate) = newest(bootstrap.context(), address, &answers) else {
         let none = answers.iter().filter(|answer| says_none(answer)).count();
-        let is_absent = none >= entrance.quorum_of(set.nodes());
+        let is_absent = none >= bootstrap.quorum_of(set.nodes());
         return Err(if is_absent { AgentError::NoSuchRecipient } else { AgentError::NotFoundOut });
     };
     if !lacking.is_empty() {
@@ -111,12 +110,13 @@ pub async fn fetch_directly(
 /// # Errors
 /// [`AgentError`] if not even a quorum could be brought to hold it.
 pub async fn publish(
-    entrance: &Arc<Entrance>,
+    bootstrap: &Arc<Bootstrap>,
+    evidence: &EvidenceLog,
     certificate: &AddressCertificate,
 ) -> Result<usize, AgentError> {
     let key = certificate.address().certificate();
-    let mut courier = DirectCourier::new(Arc::clone(entrance), key, Purpose::Certificate)?;
-    publish_by(&mut courier, entrance, certificate).await
+    let mut courier = DirectCourier::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
+    publish_by(&mut courier, bootstrap, evidence, certificate).await
 }
 
 /// As [`publish`], through channels: nobody learns whose address it is.
@@ -125,13 +125,14 @@ pub async fn publish(
 /// As [`publish`].
 pub async fn publish_anonymously(
     scheme: Arc<dyn Scheme>,
-    entrance: &Arc<Entrance>,
+    bootstrap: &Bootstrap,
+    evidence: &Arc<EvidenceLog>,
     certificate: &AddressCertificate,
 ) -> Result<usize, AgentError> {
     let key = certificate.address().certificate();
-    let (purpose, entrance) = (Purpose::Certificate, Arc::clone(entrance));
-    let mut courier = AnonymousCourier::open(scheme, Arc::clone(&entrance), key, purpose).await?;
-    publish_by(&mut courier, &entrance, certificate).await
+    let (purpose, log) = (Purpose::Certificate, Arc::clone(evidence));
+    let mut courier = AnonymousCourier::open(scheme, log, key, purpose).await?;
+    publish_by(&mut courier, bootstrap, evidence, certificate).await
 }
 
 /// As [`publish`], by any courier to the certificate's replicas.
@@ -140,7 +141,8 @@ pub async fn publish_anonymously(
 /// As [`publish`].
 pub async fn publish_by(
     courier: &mut dyn Courier,
-    entrance: &Entrance,
+    bootstrap: &Bootstrap,
+    evidence: &EvidenceLog,
     certificate: &AddressCertificate,
 ) -> Result<usize, AgentError> {
     let key = certificate.address().certificate();
@@ -150,32 +152,28 @@ pub async fn publish_by(
     let lacking = answers.iter().filter(|answer| !holds(answer)).count();
     if lacking > 0 {
         let store = store_request(certificate);
-        let network = entrance.network();
+        let context = bootstrap.context();
         let mut tally = Tally::new(Expected {
-            network: network.id,
+            network: context.network.id,
             kind: ReceiptKind::Stored,
             key,
             digest: store.digest(),
             size: u64::try_from(store.object.len()).unwrap_or(u64::MAX),
             nonce: store.nonce,
-            keep_until: now(),
+            keep_until: context.now(),
         });
         let request = Request::Store(store);
-        deposit(courier, &request, &mut tally, entrance).await?;
+        deposit(courier, &request, &mut tally, bootstrap, evidence).await?;
     }
     Ok(lacking)
 }
 
 /// The newest valid certificate of `address` among the answers.
-fn newest(
-    entrance: &Entrance,
-    address: &Address,
-    answers: &[Answer],
-) -> Option<AddressCertificate> {
+fn newest(context: &Context, address: &Address, answers: &[Answer]) -> Option<AddressCertificate> {
     let valid = answers.iter().filter_map(|answer| match &answer.response {
         Some(Response::Object(bytes)) => {
             let certificate = UnverifiedAddressCertificate::decode(bytes).ok()?;
-            certificate.verify(entrance.network(), now()).ok()
+            certificate.verify(&context.network, context.now()).ok()
         }
         _ => None,
     });
@@ -183,9 +181,10 @@ fn newest(
 }
 
 /// The replicas of `key` that a far end says it asked, and their answers. Nothing, if it answered something else.
-fn brought(answer: Response, key: &Key, network: &Network) -> (Vec<NodeCertificate>, Vec<Answer>) {
+fn brought(answer: Response, key: &Key, context: &Context) -> (Vec<NodeCertificate>, Vec<Answer>) {
     let Response::Performed { nodes, answers } = answer else { return Default::default() };
-    (verify_list(nodes, key, network.k, network, now()).unwrap_or_default(), answers)
+    let (network, now) = (&context.network, context.now());
+    (verify_list(nodes, key, network.k, network, now).unwrap_or_default(), answers)
 }
 
 /// What puts a certificate back at the replicas that are there and have no copy, if there are any.
@@ -213,26 +212,31 @@ fn lacking(nodes: &[NodeCertificate], answers: &[Answer]) -> Vec<NodeCertificate
 #[cfg(test)]
 mod tests {
     use anon::time::Time;
+    use net::now;
 
     use super::*;
     use crate::{
         account::Account,
-        courier::made_up::{self, MadeUp, entrance, node, receipt},
+        courier::made_up::{self, MadeUp, node, parts, receipt},
         scheme::closed::Closed,
     };
 
-    fn account(entrance: &Entrance) -> (Account, AddressCertificate) {
-        let account = Account::self_certifying(entrance.network(), Time(now().0 - 100));
-        let certificate = account.certificate(entrance.network(), now()).unwrap();
+    fn context() -> Context {
+        Context::quiet(made_up::network())
+    }
+
+    fn account() -> (Account, AddressCertificate) {
+        let network = made_up::network();
+        let account = Account::self_certifying(&network, Time(now().0 - 100));
+        let certificate = account.certificate(&network, now()).unwrap();
         (account, certificate)
     }
 
     #[test]
     fn of_all_answers_the_newest_certificate_of_that_address_is_found() {
-        let entrance = entrance();
-        let ((mut bob, older), (eve, others)) = (account(&entrance), account(&entrance));
-        bob.renew(entrance.network(), now());
-        let newer = bob.certificate(entrance.network(), now()).unwrap();
+        let (context, (mut bob, older), (eve, others)) = (context(), account(), account());
+        bob.renew(&context.network, now());
+        let newer = bob.certificate(&context.network, now()).unwrap();
         let answer = |response| Answer { node: node(1), response };
         let object = |bytes: Vec<u8>| answer(Some(Response::Object(bytes)));
         let nothing = [
@@ -241,13 +245,13 @@ mod tests {
             object(vec![7; 64]),
             object(others.encode()),
         ];
-        assert_eq!(newest(&entrance, bob.address(), &nothing), None);
-        assert_eq!(newest(&entrance, eve.address(), &nothing), Some(others));
+        assert_eq!(newest(&context, bob.address(), &nothing), None);
+        assert_eq!(newest(&context, eve.address(), &nothing), Some(others));
         let [older, newer] = [older, newer].map(|found| (object(found.encode()), found));
         let some = |answers: &[&Answer]| -> Vec<Answer> {
             nothing.iter().chain(answers.iter().copied()).cloned().collect()
         };
-        let found = |answers: &[&Answer]| newest(&entrance, bob.address(), &some(answers)).unwrap();
+        let found = |answers: &[&Answer]| newest(&context, bob.address(), &some(answers)).unwrap();
         assert_eq!(found(&[&older.0]), older.1);
         assert_eq!(found(&[&older.0, &newer.0]), newer.1);
         assert_eq!(found(&[&newer.0, &older.0]), newer.1);
@@ -259,18 +263,18 @@ mod tests {
         let brings = |replicas: u8| {
             let nodes = (1..=replicas).map(|seed| made_up::certificate(seed).to_unverified());
             let answer = Response::Performed { nodes: nodes.collect(), answers: answers.clone() };
-            let (nodes, brought) = brought(answer, &made_up::KEY, &made_up::network());
+            let (nodes, brought) = brought(answer, &made_up::KEY, &context());
             assert_eq!(brought, answers);
             nodes.len()
         };
         assert_eq!([0, 1, 5, 6].map(brings), [0, 1, 5, 0]);
-        let refused = brought(Response::Refused, &made_up::KEY, &made_up::network());
+        let refused = brought(Response::Refused, &made_up::KEY, &context());
         assert_eq!(refused, (Vec::new(), Vec::new()));
     }
 
     #[test]
     fn a_certificate_is_put_back_where_a_replica_says_that_it_has_none_and_nowhere_else() {
-        let (_, certificate) = account(&entrance());
+        let (_, certificate) = account();
         let nodes = [1, 2, 3, 4].map(made_up::certificate);
         let held = Response::Object(certificate.encode());
         let restored = |lack: &[usize]| {
@@ -296,8 +300,7 @@ mod tests {
     /// Publishes a certificate that only these replicas lack, and that all take: how many lacked it, and at how many
     /// replicas it was stored.
     async fn published(lack: &'static [u8]) -> (usize, Vec<usize>) {
-        let entrance = entrance();
-        let (_, certificate) = account(&entrance);
+        let ((bootstrap, evidence), (_, certificate)) = (parts(), account());
         let held = certificate.encode();
         let mut courier = MadeUp::new(5, move |seed, _, request| {
             Some(match request {
@@ -306,7 +309,7 @@ mod tests {
                 _ => Response::Receipt(Box::new(receipt(seed, request, now().after(100)))),
             })
         });
-        let lacking = publish_by(&mut courier, &entrance, &certificate).await.unwrap();
+        let lacking = publish_by(&mut courier, &bootstrap, &evidence, &certificate).await.unwrap();
         let is_store = |(request, _): &(Request, usize)| matches!(request, Request::Store(_));
         let stored = courier.performed.into_iter().filter(is_store);
         (lacking, stored.map(|(_, replicas)| replicas).collect())
@@ -321,15 +324,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_published_where_nobody_is_reached() {
-        let entrance = entrance();
-        let (_, certificate) = account(&entrance);
         // The one node that it knows has no address.
-        let entrance = Arc::new(entrance);
-        let directly = publish(&entrance, &certificate).await;
+        let ((bootstrap, evidence), (_, certificate)) = (parts(), account());
+        let directly = publish(&bootstrap, &evidence, &certificate).await;
         assert!(matches!(directly, Err(AgentError::NoNode)), "{directly:?}");
         let scheme = Arc::new(Closed::default());
-        let anonymously =
-            publish_anonymously(Arc::<Closed>::clone(&scheme), &entrance, &certificate).await;
+        let closed = Arc::<Closed>::clone(&scheme);
+        let anonymously = publish_anonymously(closed, &bootstrap, &evidence, &certificate).await;
         assert!(matches!(anonymously, Err(AgentError::NoGuard)), "{anonymously:?}");
         assert!(scheme.asked() > 0);
     }

@@ -21,10 +21,10 @@ use futures::future::BoxFuture;
 use std::time::Duration;
 
 use crate::{
-    entrance::Entrance,
+    bootstrap::Bootstrap,
     error::AgentError,
     event::{Event, Purpose},
-    evidence::Misdeed,
+    evidence::{EvidenceLog, Misdeed},
 };
 
 pub use anonymous::AnonymousCourier;
@@ -76,11 +76,12 @@ pub async fn deposit(
     courier: &mut dyn Courier,
     request: &Request,
     tally: &mut Tally,
-    entrance: &Entrance,
+    bootstrap: &Bootstrap,
+    evidence: &EvidenceLog,
 ) -> Result<Vec<NodeCertificate>, AgentError> {
-    let listener = entrance.listener();
+    let context = bootstrap.context();
     let purpose = courier.purpose();
-    let mut quorum = entrance.network().quorum;
+    let mut quorum = context.network.quorum;
     let mut full = false;
     let mut last = Vec::new();
     for round in 0..ROUNDS {
@@ -90,19 +91,19 @@ pub async fn deposit(
             Err(error) => return Err(error),
         };
         last = set.nodes().to_vec();
-        quorum = entrance.quorum_of(&last);
+        quorum = bootstrap.quorum_of(&last);
         if last.len() < quorum {
             return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }
-        accuse_idle(courier, entrance, quorum, &answers);
+        accuse_idle(courier, evidence, quorum, &answers);
         for answer in answers {
             match answer.response {
                 Some(Response::Receipt(receipt)) => {
                     let counted = count(tally, &set, answer.node, &receipt);
                     if let Err(error) = counted {
-                        accuse_for_receipt(courier, entrance, answer.node, &receipt, error);
+                        accuse_for_receipt(courier, evidence, answer.node, &receipt, error);
                         let reason = format!("a receipt does not count: {error}");
-                        listener.on(&Event::Retry { purpose, reason });
+                        context.tell(&Event::Retry { purpose, reason });
                     }
                 }
                 Some(Response::Full) => full = true,
@@ -110,13 +111,13 @@ pub async fn deposit(
             }
         }
         let valid = tally.len();
-        listener.on(&Event::Receipts { purpose, valid, wanted: set.nodes().len() });
+        context.tell(&Event::Receipts { purpose, valid, wanted: set.nodes().len() });
         // Those that gave none get a second chance; with a quorum there is no need for a third.
         if tally.missing(&set).is_empty() || (round > 0 && valid >= quorum) {
             break;
         }
         let reason = format!("{} replicas gave no receipt", tally.missing(&set).len());
-        listener.on(&Event::Retry { purpose, reason });
+        context.tell(&Event::Retry { purpose, reason });
         tokio::time::sleep(Duration::from_millis(300) * (round + 1)).await;
     }
     if tally.len() >= quorum {
@@ -158,32 +159,32 @@ fn count(
 /// other. How long it lasts is the replica's own word, with which that alone is charged.
 fn accuse_for_receipt(
     courier: &dyn Courier,
-    entrance: &Entrance,
+    evidence: &EvidenceLog,
     replica: NodeId,
     receipt: &Receipt,
     error: ReceiptError,
 ) {
-    let signed = receipt.verify(&entrance.network().id).is_ok();
+    let signed = receipt.verify(&evidence.context().network.id).is_ok();
     match error {
         ReceiptError::Duplicate => {}
         ReceiptError::ExpiresTooSoon if signed => {
-            entrance.accuse(replica, Misdeed::BadReceipt, wire::encode(receipt));
+            evidence.accuse(replica, Misdeed::BadReceipt, wire::encode(receipt));
         }
         _ => {
             let bearer = courier.performer().unwrap_or(replica);
-            entrance.accuse(bearer, Misdeed::BadReceipt, Vec::new());
+            evidence.accuse(bearer, Misdeed::BadReceipt, Vec::new());
         }
     }
 }
 
 /// Holds it against the anonymizer if, of a quorum of replicas or more, it says that not even half answered: so
 /// many are not hostile or gone at once. A few that give no receipt are held against nobody.
-fn accuse_idle(courier: &dyn Courier, entrance: &Entrance, quorum: usize, answers: &[Answer]) {
+fn accuse_idle(courier: &dyn Courier, evidence: &EvidenceLog, quorum: usize, answers: &[Answer]) {
     let answered = answers.iter().filter(|answer| answer.response.is_some()).count();
     if answers.len() >= quorum
         && answered * 2 < answers.len()
         && let Some(performer) = courier.performer()
     {
-        entrance.accuse(performer, Misdeed::Dropped, Vec::new());
+        evidence.accuse(performer, Misdeed::Dropped, Vec::new());
     }
 }

@@ -1,10 +1,10 @@
 //! Why an agent's work fails, and the exit code that tells a script (sysexits).
 
 use anon::{mail::MailError, verification::Disagreement};
-use net::LinkError;
+use net::{LinkError, UnderlayLost};
 use thiserror::Error;
 
-use crate::{maildir::MaildirError, vault::VaultError};
+use crate::{account::AccountError, maildir::MaildirError, vault::VaultError};
 
 /// Why sending, fetching or publishing fails.
 #[derive(Debug, Error)]
@@ -84,6 +84,9 @@ pub enum AgentError {
     /// A link or a channel failed.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// What links go over is gone.
+    #[error(transparent)]
+    Lost(#[from] UnderlayLost),
     /// A node answered something that is no answer to the question.
     #[error("a node refused, or answered something else than it was asked")]
     BadAnswer,
@@ -93,6 +96,9 @@ pub enum AgentError {
     /// The sealed files of this user.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// One's own address.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The Maildir.
     #[error(transparent)]
     Maildir(#[from] MaildirError),
@@ -122,7 +128,7 @@ impl AgentError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoNode | Self::OneNode | Self::NoGuard => 69,
+            Self::NoNode | Self::OneNode | Self::NoGuard | Self::Lost(_) => 69,
             Self::NoSuchRecipient => 67,
             Self::Disagreement(_) => 76,
             Self::OneOperator
@@ -137,9 +143,11 @@ impl AgentError {
             | Self::Link(_)
             | Self::BadAnswer => 75,
             Self::Mail(_) => 65,
-            Self::Vault(error) | Self::LostGuards(error) => error.exit_code(),
+            Self::Vault(error)
+            | Self::LostGuards(error)
+            | Self::Account(AccountError::Vault(error)) => error.exit_code(),
             Self::Maildir(error) => error.exit_code(),
-            Self::BadFile(_) => 78,
+            Self::Account(_) | Self::BadFile(_) => 78,
         }
     }
 
@@ -175,6 +183,7 @@ impl AgentError {
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
             }
+            Self::Lost(_) => "run `cutout doctor`. Nothing went around Tor",
             Self::NotEnoughReceipts { .. } | Self::Link(_) | Self::BadAnswer => {
                 "run `cutout outbox` later: it picks up where this stopped"
             }
@@ -184,6 +193,7 @@ impl AgentError {
                  which is one more node that learns this machine's address"
             }
             Self::Vault(error) | Self::LostGuards(error) => error.remedy(),
+            Self::Account(error) => error.remedy(),
             Self::Maildir(error) => error.remedy(),
             Self::BadFile(name) => VaultError::OtherForm(name.clone()).remedy(),
         }
@@ -218,8 +228,10 @@ impl AgentError {
             | Self::NoGuard
             | Self::NoSuchRecipient
             | Self::NoInbox
+            | Self::Lost(_)
             | Self::Mail(_)
             | Self::Vault(_)
+            | Self::Account(_)
             | Self::Maildir(_)
             | Self::LostGuards(_)
             | Self::BadFile(_) => self.remedy(),

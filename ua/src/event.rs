@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anon::{id::NodeId, selection::Draw};
 use libp2p::PeerId;
 
-use crate::{error::AgentError, evidence::Evidence};
+use crate::{error::AgentError, misdeed::Evidence};
 
 /// What a channel or a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +130,25 @@ pub enum Event {
     Waiting {
         /// How long, whole seconds.
         seconds: u64,
+    },
+    /// So many announced mails of an account were tried.
+    Tried {
+        /// How many so far.
+        tried: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// The inboxes of the addresses for answers are read now.
+    ReadingAnswers,
+    /// The mail of an address for answers was not read.
+    NotRead {
+        /// Why.
+        reason: String,
+    },
+    /// It was not seen to that one's own certificate is in the network.
+    NotPublished {
+        /// Why.
+        reason: String,
     },
     /// Something failed and is tried again with other nodes.
     Retry {

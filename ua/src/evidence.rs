@@ -8,10 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use anon::{id::NodeId, time::Time};
-use serde::{Deserialize, Serialize};
+use anon::id::NodeId;
+use parking_lot::Mutex;
 
-use crate::{error::AgentError, sealed, vault::Vault};
+use crate::{context::Context, error::AgentError, event::Event, sealed, vault::Vault};
+
+pub use crate::misdeed::{Evidence, MAX_PROOF, Misdeed};
 
 /// The sealed file.
 const FILE: &str = "evidence";
@@ -19,76 +21,64 @@ const FILE: &str = "evidence";
 const MAX_FILE: usize = 4 << 20;
 /// The most pieces of evidence kept.
 const KEPT: usize = 1_000;
-/// The most pieces kept of one node.
+/// The most pieces of one node that are gathered in one run, and that are kept.
 const KEPT_EACH: usize = 16;
-/// The longest proof that is kept, bytes. A signed statement that names [`anon::network::MAX_K`] nodes, which is the
-/// most that one is asked for, has some 850.
-pub const MAX_PROOF: usize = 1024;
+/// The most pieces that are gathered in one run.
+const GATHERED: usize = 256;
 /// How many statements that differ make a liar.
 const LIES: usize = 3;
 /// What the loss of the file means.
 const LOSS: &str = "what nodes did before is not known any more";
 
-/// What a node did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Misdeed {
-    /// It named a node as nearest that nobody else knows.
-    FalseNearest,
-    /// Its list of replicas differs from the roster by more than churn.
-    FalseList,
-    /// It brought, or as replica signed, a receipt that does not count.
-    BadReceipt,
-    /// As far end it refused, or said of most replicas that they did not answer.
-    Dropped,
-    /// It was on a path that broke or fell silent: somebody there did it, or the network.
-    OnBrokenPath,
-    /// It named another node as nearest than this agent's roster does, one that is next in line: what churn looks
-    /// like, and what a lie within its bounds does. Signed, and held against nobody by itself.
-    OtherNearest,
+/// The evidence that an agent gathers while it works, until it is kept.
+#[derive(derive_more::Debug)]
+#[debug("EvidenceLog(..)")]
+pub struct EvidenceLog {
+    context: Context,
+    found: Mutex<Vec<Evidence>>,
 }
 
-impl Misdeed {
-    /// A few words for people.
+impl EvidenceLog {
+    /// An empty log.
     #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::FalseNearest => "named an unknown node as nearest",
-            Self::FalseList => "listed other replicas",
-            Self::BadReceipt => "gave a receipt that does not count",
-            Self::Dropped => "did not do its errand",
-            Self::OnBrokenPath => "was on a path that broke",
-            Self::OtherNearest => "named another node as nearest, as after churn",
-        }
-    }
-}
-
-/// One thing that one node did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Who.
-    pub node: NodeId,
-    /// What.
-    pub misdeed: Misdeed,
-    /// When it was seen.
-    pub seen: Time,
-    /// The node's own signed statement, encoded; empty where there is none.
-    #[serde(with = "serde_bytes")]
-    pub proof: Vec<u8>,
-}
-
-impl Evidence {
-    /// What a node did, seen at `seen`; a proof that is longer than any honest statement is not kept.
-    #[must_use]
-    pub fn new(node: NodeId, misdeed: Misdeed, seen: Time, mut proof: Vec<u8>) -> Self {
-        if proof.len() > MAX_PROOF {
-            proof = Vec::new();
-        }
-        Self { node, misdeed, seen, proof }
+    pub const fn new(context: Context) -> Self {
+        Self { context, found: Mutex::new(Vec::new()) }
     }
 
-    /// Whether the node itself signed what speaks against it.
-    fn is_signed_lie(&self) -> bool {
-        !self.proof.is_empty() && self.misdeed != Misdeed::OtherNearest
+    /// What is around it.
+    #[must_use]
+    pub const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Holds a misdeed against a node; `proof` is its signed statement, if there is one.
+    pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
+        let evidence = Evidence::new(node, misdeed, self.context.now(), proof);
+        self.context.tell(&Event::Evidence(evidence.clone()));
+        let mut all = self.found.lock();
+        let of_it = all.iter().filter(|known| known.node == node).count();
+        if all.len() < GATHERED && of_it < KEPT_EACH {
+            all.push(evidence);
+        }
+    }
+
+    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
+    pub fn path_broke(&self, nodes: &[NodeId]) {
+        for node in nodes {
+            self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
+        }
+    }
+
+    /// What was gathered so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Evidence> {
+        self.found.lock().clone()
+    }
+
+    /// What was gathered so far, which is the caller's to keep.
+    #[must_use]
+    pub fn take(&self) -> Vec<Evidence> {
+        std::mem::take(&mut *self.found.lock())
     }
 }
 
@@ -159,6 +149,8 @@ pub fn liars(evidence: &[Evidence]) -> Vec<NodeId> {
 
 #[cfg(test)]
 mod tests {
+    use anon::time::Time;
+
     use super::*;
 
     #[test]

@@ -14,15 +14,15 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use net::{NetworkFile, NetworkFileError, Underlay};
+use net::{Clock, NetworkFile, NetworkFileError, Underlay};
 use thiserror::Error;
 
 use crate::{
     account::{Account, AccountError, OWN},
     answers::Answers,
-    entrance::Entrance,
+    context::Context,
     event::SharedListener,
-    evidence, sealed,
+    sealed,
     vault::{
         self, Begun, Contents, KdfCost, Passphrase, Vault, VaultError, VaultLock, disk_remedy,
         replace_file, set_aside,
@@ -70,6 +70,9 @@ pub enum HomeError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The user's own address.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The disk.
     #[error("{path}: {source}")]
     Io {
@@ -87,7 +90,7 @@ impl HomeError {
         match self {
             Self::AlreadyInitialised(_) => 73,
             Self::Lost { .. } | Self::Io { .. } => 74,
-            Self::Vault(error) => error.exit_code(),
+            Self::Vault(error) | Self::Account(AccountError::Vault(error)) => error.exit_code(),
             _ => 78,
         }
     }
@@ -117,6 +120,7 @@ impl HomeError {
             }
             Self::NoHome => "name a directory with --home",
             Self::Vault(error) => error.remedy(),
+            Self::Account(error) => error.remedy(),
             Self::Io { source, .. } => disk_remedy(source),
         }
     }
@@ -263,44 +267,41 @@ impl Home {
         &self.directory
     }
 
-    /// The way into the network over this underlay: the bootstrap nodes, and those remembered from the last time.
+    /// What is around an agent of this user, over this transport.
     ///
     /// # Errors
     /// [`HomeError::Network`].
-    pub fn entrance(
+    pub fn context(
         &self,
+        clock: Clock,
         listener: SharedListener,
-        underlay: Underlay,
-    ) -> Result<Entrance, HomeError> {
-        let network = Arc::new(self.network.network()?);
-        let mut nodes = self.network.bootstrap_peers()?;
-        nodes.extend(self.remembered()?);
-        Ok(Entrance::new(network, listener, nodes).over(underlay))
+        transport: Underlay,
+    ) -> Result<Context, HomeError> {
+        Ok(Context { network: Arc::new(self.network.network()?), clock, listener, transport })
     }
 
-    fn remembered(&self) -> Result<Vec<(PeerId, Multiaddr)>, VaultError> {
+    /// The nodes that lead into the network: those of its file, and those remembered from the last time.
+    ///
+    /// # Errors
+    /// [`HomeError::Network`], or [`HomeError::Vault`] if the vault cannot be read.
+    pub fn bootstrap(&self) -> Result<Vec<(PeerId, Multiaddr)>, HomeError> {
         let costs = "the network is entered by its bootstrap nodes";
         let nodes: Vec<(String, String)> =
             sealed::read_or_new(&self.vault, NODES, MAX_NODES, costs)?;
         let parse =
             |(peer, address): (String, String)| Some((peer.parse().ok()?, address.parse().ok()?));
-        Ok(nodes.into_iter().filter_map(parse).collect())
+        let mut all = self.network.bootstrap_peers()?;
+        all.extend(nodes.into_iter().filter_map(parse));
+        Ok(all)
     }
 
-    /// Remembers the nodes that an entrance got to know, and the evidence it gathered. Where that fails it is said: what
-    /// was done before is done all the same.
-    pub fn remember(&self, entrance: &Entrance) {
-        let nodes: Vec<(String, String)> = entrance
-            .known()
-            .into_iter()
-            .filter_map(|(peer, addresses)| {
-                Some((peer.to_string(), addresses.first()?.to_string()))
-            })
-            .collect();
+    /// Remembers nodes for the next time. Where that fails it is said: what was done before is done all the same.
+    pub fn remember(&self, nodes: Vec<(PeerId, Vec<Multiaddr>)>) {
+        let text = |(peer, addresses): (PeerId, Vec<Multiaddr>)| {
+            Some((peer.to_string(), addresses.first()?.to_string()))
+        };
+        let nodes: Vec<(String, String)> = nodes.into_iter().filter_map(text).collect();
         // A pure cache: of two commands that write it at once the later one is as good as the earlier one.
         sealed::keep(&self.vault, NODES, &nodes);
-        if let Err(error) = evidence::add(&self.vault, entrance.take_evidence()) {
-            self.vault.notice(format!("evidence against nodes is not kept: {error}"));
-        }
     }
 }

@@ -29,18 +29,16 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use anon::{
     certificate::AddressCertificate,
     mail::{Headers, MailError, open_notification},
-    time::Time,
 };
-use net::now;
 
 use self::{body::Bodies, deliver::Delivery, inbox::Inbox, notes::Notes, seen::Seen};
 use crate::{
-    account::Account, entrance::Entrance, error::AgentError, maildir::Maildir, vault::Vault,
+    account::Account, context::Context, error::AgentError, maildir::Maildir, vault::Vault,
 };
 
 pub use inbox::MAX_LISTED_BY_ONE;
@@ -59,58 +57,31 @@ const HANDED_OVER: usize = 1_024;
 type Digest = [u8; 32];
 /// A notification's digest and what it announces.
 type Announced = (Digest, Headers);
-/// What is told how many mails of how many were tried.
-type Teller<'a> = Box<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// Reads one account's mail.
 #[derive(derive_more::Debug)]
 #[debug("Reader(..)")]
 pub struct Reader<'a> {
-    entrance: Arc<Entrance>,
+    context: Context,
     route: Box<dyn Route>,
     vault: &'a Vault,
     account: &'a Account,
     certificate: AddressCertificate,
     maildir: &'a Maildir,
-    clock: fn() -> Time,
-    teller: Teller<'a>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader for `account`, whose certificate is `certificate`, over this route.
     #[must_use]
-    pub fn new(
-        entrance: Arc<Entrance>,
+    pub const fn new(
+        context: Context,
         route: Box<dyn Route>,
         vault: &'a Vault,
         account: &'a Account,
         certificate: AddressCertificate,
         maildir: &'a Maildir,
     ) -> Self {
-        Self {
-            entrance,
-            route,
-            vault,
-            account,
-            certificate,
-            maildir,
-            clock: now,
-            teller: Box::new(|_, _| {}),
-        }
-    }
-
-    /// The same, by another clock when it comes to how long a mail has been missing.
-    #[must_use]
-    pub fn with_clock(mut self, clock: fn() -> Time) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same, telling `teller` how many of how many announced mails were tried.
-    #[must_use]
-    pub fn telling(mut self, teller: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
-        self.teller = Box::new(teller);
-        self
+        Self { context, route, vault, account, certificate, maildir }
     }
 
     /// Reads, delivers, acknowledges and deletes everything that is there. What was delivered stands in `fetched` also
@@ -119,7 +90,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.
     pub async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
-        let mut notes = Notes::read(self.vault, (self.clock)())?;
+        let mut notes = Notes::read(self.vault, self.context.now())?;
         let mut seen = Seen::read(self.vault)?;
         let mut inbox = Inbox::new(self);
         let bodies = Bodies::new(self)?;
@@ -144,7 +115,7 @@ impl<'a> Reader<'a> {
     ) -> Result<bool, AgentError> {
         let listed = inbox.list().await?;
         fetched.inboxes = fetched.inboxes.max(inbox.held.len());
-        let chosen = notes.choose(&listed.iter().copied().collect(), (self.clock)());
+        let chosen = notes.choose(&listed.iter().copied().collect(), self.context.now());
         let wanted: Vec<Digest> = listed
             .iter()
             .filter(|digest| chosen.contains(*digest))
@@ -166,7 +137,7 @@ impl<'a> Reader<'a> {
                         delivery.notes.settled(&digest);
                         settled.insert(digest);
                     }
-                    Err(_) if delivery.notes.unopened(digest, (self.clock)()) => {
+                    Err(_) if delivery.notes.unopened(digest, self.context.now()) => {
                         delivery.fetched.unopened += 1;
                     }
                     Err(_) => {}

@@ -8,15 +8,17 @@ use anon::{
     network::Epoch,
     request::{Request, Response},
     roster::{Compared, Comparison, Completeness, Operator, Roster, StoredRoster},
+    time::Time,
 };
 use futures::{StreamExt as _, stream};
-use net::{Carrier, RosterKeeper, now};
+use net::{Carrier, RosterKeeper};
 use parking_lot::Mutex;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    entrance::{ENOUGH, Entrance},
+    bootstrap::{Bootstrap, ENOUGH},
+    context::Context,
     error::AgentError,
     hedge::{MOST, hedge},
     sealed,
@@ -56,11 +58,11 @@ impl AgentRoster {
     ///
     /// # Errors
     /// [`AgentError::Vault`] if the file cannot be read.
-    pub fn read(vault: &Vault, entrance: &Entrance) -> Result<Self, AgentError> {
+    pub fn read(vault: &Vault, context: &Context) -> Result<Self, AgentError> {
         let stored = Self::stored(vault)?;
-        let network = entrance.network();
+        let network = &context.network;
         let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
-        keeper.with(|roster| *roster = Roster::restore(stored.roster, network, now()));
+        keeper.with(|roster| *roster = Roster::restore(stored.roster, network, context.now()));
         Ok(Self { keeper, comparison: stored.comparison })
     }
 
@@ -70,14 +72,14 @@ impl AgentRoster {
     ///
     /// # Errors
     /// [`AgentError::Vault`] if the file cannot be read.
-    pub fn write(&mut self, vault: &Vault) -> Result<(), AgentError> {
+    pub fn write(&mut self, vault: &Vault, now: Time) -> Result<(), AgentError> {
         let network = Arc::clone(self.keeper.network());
         let Stored { comparison, roster: theirs } = Self::stored(vault)?;
         if comparison.epoch > self.comparison.epoch {
             self.comparison = comparison;
         }
         let roster = self.keeper.with(|roster| {
-            roster.take_in(theirs, &network, now());
+            roster.take_in(theirs, &network, now);
             roster.store()
         });
         let roster = roster.within(MAX_ROSTER);
@@ -113,43 +115,43 @@ impl AgentRoster {
     /// asked learns that somebody at this address uses the network, and nothing of any mail. A roster that
     /// could not be compared is still used while any node is active in it; [`Self::completeness`] says so.
     ///
-    /// Whom an agent asks: nodes of its own roster, where it has enough of them; else the entrances; else, where those
-    /// are gone or one operator's, whoever is still in the roster, and those of whom an entrance tells. So an agent with
+    /// Whom an agent asks: nodes of its own roster, where it has enough of them; else the bootstrap nodes; else, where
+    /// those are gone or one operator's, whoever is still in the roster, and those of whom a bootstrap node tells. So an agent with
     /// one bootstrap node meets the others through it, and believes of the network what that node lets it see until it
     /// has met others (THREATMODEL, L-14); two operators must vouch for each node all the same.
     ///
     /// # Errors
     /// [`AgentError::NoNode`], [`AgentError::NetworkTooSmall`] or [`AgentError::OneOperator`] if too few members answer
     /// and no node is active.
-    pub async fn keep_up(&mut self, entrance: &Entrance) -> Result<(), AgentError> {
-        let network = Arc::clone(entrance.network());
-        let epoch = network.epoch(now());
+    pub async fn keep_up(&mut self, bootstrap: &Bootstrap) -> Result<(), AgentError> {
+        let context = bootstrap.context();
+        let epoch = context.epoch();
         if self.is_compared(epoch) {
             return Ok(());
         }
-        self.keeper.with(|roster| roster.expire(&network, now()));
+        self.keeper.with(|roster| roster.expire(&context.network, context.now()));
         let mut comparison = Comparison { epoch, members: Vec::new() };
         let known = self.active(epoch, TRIES);
         if known.len() >= MEMBERS * 2 {
-            self.compare(entrance, known, &mut comparison).await?;
+            self.compare(context, known, &mut comparison).await?;
         }
         // A new agent knows nobody, one that was away for long nobody who is still there.
         if !comparison.is_enough() {
-            self.compare(entrance, Self::entrances(entrance).await, &mut comparison).await?;
+            self.compare(context, Self::certificates(bootstrap).await, &mut comparison).await?;
         }
         if !comparison.is_enough() {
             let mut others = self.active(epoch, TRIES);
             others.extend(self.told_of());
-            self.compare(entrance, others, &mut comparison).await?;
+            self.compare(context, others, &mut comparison).await?;
         }
         let answered = comparison.members.len();
         if comparison.is_enough() {
             self.keeper.listen();
             self.comparison = comparison;
         }
-        // For the ways that go by entrances: those of the network file may be gone one day. They are any nodes, not such
-        // as somebody's key led to.
-        entrance.remember(&self.active(epoch, ENOUGH));
+        // For the ways that go by bootstrap nodes: those of the network file may be gone one day. They are any nodes, not
+        // such as somebody's key led to.
+        bootstrap.remember(&self.active(epoch, ENOUGH));
         let is_usable = self.keeper.with(|roster| roster.active(epoch).next().is_some());
         if is_usable || answered > 1 {
             return Ok(());
@@ -190,7 +192,7 @@ impl AgentRoster {
     /// they know. Who takes long is passed by, not waited for.
     async fn compare(
         &self,
-        entrance: &Entrance,
+        context: &Context,
         mut members: Vec<NodeCertificate>,
         comparison: &mut Comparison,
     ) -> Result<(), AgentError> {
@@ -211,7 +213,7 @@ impl AgentRoster {
         }
         let next = || {
             let member = candidates.find(|m| !is_known(&Operator::of(m)))?;
-            let links = entrance.disposable().map_err(|error| failed = Some(error)).ok()?;
+            let links = context.disposable().map_err(|error| failed = Some(error)).ok()?;
             Some(async move {
                 let exchanged = self.keeper.exchange(&links, &member).await;
                 exchanged.ok().map(|e| (Operator::of(&member), e.missing))
@@ -225,19 +227,20 @@ impl AgentRoster {
             }
             is_enough()
         };
-        hedge(next, 1, entrance.gap(), take).await;
+        hedge(next, 1, context.gap(), take).await;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The certificates of the nodes that lead into the network, of those that answer.
-    async fn entrances(entrance: &Entrance) -> Vec<NodeCertificate> {
-        let known = entrance.known().into_iter().sample(&mut rand::rng(), TRIES);
+    /// The certificates of bootstrap nodes, of those that answer.
+    async fn certificates(bootstrap: &Bootstrap) -> Vec<NodeCertificate> {
+        let (context, known) = (bootstrap.context(), bootstrap.known());
+        let known = known.into_iter().sample(&mut rand::rng(), TRIES);
         let asked = known.into_iter().map(async |(peer, addresses)| {
-            let links = entrance.disposable().ok()?;
+            let links = context.disposable().ok()?;
             let link = links.open_at(peer, addresses, Carrier::Request).await.ok()?;
             match link.request(&Request::Certificate, TIMEOUT).await {
                 Ok(Response::Certificate(certificate)) => {
-                    certificate.verify(entrance.network(), now()).ok()
+                    certificate.verify(&context.network, context.now()).ok()
                 }
                 _ => None,
             }

@@ -12,13 +12,14 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use anon::{certificate::Address, mail::seal_body, request::MAX_DELETERS};
-use net::now;
+use anon::{certificate::Address, mail::seal_body, request::MAX_DELETERS, time::Time};
 
 use crate::{
     account::Account,
-    entrance::Entrance,
+    bootstrap::Bootstrap,
+    context::Context,
     error::AgentError,
+    evidence::EvidenceLog,
     outbox::{Claim, Outbox, OutgoingPart, OutgoingRecipient, Progress, State},
     scheme::Scheme,
 };
@@ -59,26 +60,26 @@ pub struct Outcome {
 }
 
 /// Sends mails of one account, or of nobody.
-#[derive(derive_more::Debug)]
-#[debug("Sender(..)")]
-pub struct Sender<'a> {
-    /// The way into the network.
-    pub entrance: Arc<Entrance>,
+pub(crate) struct Sender<'a> {
+    /// For whoever goes to the nodes itself.
+    pub(crate) bootstrap: &'a Arc<Bootstrap>,
+    /// What nodes on the way do that they should not.
+    pub(crate) evidence: &'a Arc<EvidenceLog>,
     /// How channels are chosen.
-    pub scheme: Arc<dyn Scheme>,
+    pub(crate) scheme: Arc<dyn Scheme>,
     /// Where mails wait.
-    pub outbox: Outbox<'a>,
+    pub(crate) outbox: Outbox<'a>,
     /// Who signs, if a mail is signed.
-    pub account: &'a Account,
+    pub(crate) account: &'a Account,
     /// The mean delay between a mail's body and its notifications; zero: none.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 /// Seals a mail and puts it into the outbox, durably: its id. Nothing is sent yet.
 ///
 /// # Errors
 /// [`AgentError::Mail`] if it is too long; [`AgentError::Vault`].
-pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentError> {
+pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>, now: Time) -> Result<String, AgentError> {
     if mail.recipients.len() > MAX_DELETERS {
         return Err(AgentError::Mail(anon::mail::MailError::HeadersTooLong));
     }
@@ -94,7 +95,7 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
         progress: Progress::Waiting,
     };
     let state = State {
-        created: now(),
+        created: now,
         subject: mail.subject.to_owned(),
         size: u64::try_from(mail.bytes.len()).unwrap_or(u64::MAX),
         signed: mail.signed,
@@ -111,35 +112,21 @@ pub fn hand_in(outbox: &Outbox<'_>, mail: &Mail<'_>) -> Result<String, AgentErro
 }
 
 impl Sender<'_> {
-    /// Hands a mail in at this sender's outbox, as [`hand_in`].
-    ///
-    /// # Errors
-    /// As [`hand_in`].
-    pub fn prepare(&self, mail: &Mail<'_>) -> Result<String, AgentError> {
-        hand_in(&self.outbox, mail)
+    fn context(&self) -> &Context {
+        self.evidence.context()
     }
 
-    /// Tries to deliver a mail of the outbox; what is delivered in full leaves it.
+    /// Tries to deliver a mail that the caller has claimed; what is delivered in full leaves the outbox.
     ///
     /// # Errors
-    /// [`AgentError::BeingSent`] if another command does; [`AgentError`] if the outbox itself fails; failures on the way are
-    /// in the [`Outcome`].
-    pub async fn deliver(&self, id: &str) -> Result<Outcome, AgentError> {
-        let claim = self.outbox.claim(id)?.ok_or(AgentError::BeingSent)?;
-        self.deliver_claimed(&claim).await
-    }
-
-    /// As [`Self::deliver`], by whoever has claimed the mail.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn deliver_claimed(&self, claim: &Claim) -> Result<Outcome, AgentError> {
+    /// [`AgentError`] if the outbox itself fails; failures on the way are in the [`Outcome`].
+    pub(crate) async fn deliver(&self, claim: &Claim) -> Result<Outcome, AgentError> {
         let id = claim.id();
         let (state, parts) = (self.outbox.state(id)?, self.outbox.parts(id)?);
         let attempt = Attempt::new(self, id, &parts, state);
-        let known = self.entrance.evidence().len();
+        let known = self.evidence.all().len();
         let (mut outcome, mut state) = attempt.run().await?;
-        state.note(self.entrance.evidence().into_iter().skip(known));
+        state.note(self.evidence.all().into_iter().skip(known));
         for recipient in &state.recipients {
             let list = match recipient.progress {
                 Progress::Delivered => &mut outcome.delivered,

@@ -17,7 +17,7 @@ use ua::{
     event::{Event, Path, Purpose},
 };
 
-use super::Person;
+use super::{Person, Stage};
 
 /// How much of the message's end is looked for in what nodes received, bytes.
 const CANARY: usize = 24;
@@ -56,8 +56,8 @@ pub(super) struct Views {
 
 impl Secrets {
     /// Everything that the demo knows about who wrote to whom.
-    pub(super) fn of(alice: &Person, bob: &Person, message: &Message) -> Self {
-        let events = alice.stage.events.lock();
+    pub(super) fn of(stage: &Stage, bob: &Person, message: &Message) -> Self {
+        let events = stage.events.lock();
         let mut identities = BTreeSet::new();
         let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
         let mut channels = Vec::new();
@@ -74,7 +74,7 @@ impl Secrets {
                 _ => {}
             }
         }
-        let address = bob.account.address();
+        let address = bob.address();
         let tail = message.bytes.len().saturating_sub(CANARY);
         let body = message.bytes.get(tail..).unwrap_or_default().to_vec();
         let needles = vec![

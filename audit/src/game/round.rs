@@ -104,7 +104,7 @@ async fn send(table: Table<'_>, errand: Errand, choice: SchemeChoice) -> Result<
     let id = alice.prepare(text.as_bytes(), "game", bob.address())?;
     let parts = alice.outbox().parts(&id)?;
     let part = parts.first().ok_or_else(nobody)?;
-    let key = part.part.message_id.key(&alice.entrance.network().name);
+    let key = part.part.message_id.key(&alice.network().name);
     let object = part.object.clone();
     let scheme = alice.scheme(choice).await?;
     if let Some(error) = alice.deliver(&id, scheme).await?.error {
@@ -163,7 +163,7 @@ pub(super) async fn play(
             lines,
         };
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
-        let guards = Guards::read(&alice.vault)?;
+        let guards = Guards::read(alice.vault())?;
         let guard = guards.all().first().map(|guard| guard.node);
         for Sighting { at, role, lines, .. } in sightings(&mail, &nodes) {
             places.entry(role.to_string()).or_default().see(&lines);

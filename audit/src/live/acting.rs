@@ -114,7 +114,7 @@ async fn mail_past_replicas(
     let (sending, reading) = (alice.scheme(GUARDED).await?, bob.scheme(GUARDED).await?);
     let mail = stage.mail_by((from, to), sending, Some(reading), marks, |alice, id| {
         let parts = alice.outbox().parts(id)?;
-        let network = &alice.entrance.network().name;
+        let network = &alice.network().name;
         let body = parts.iter().map(|part| part.part.message_id.key(network));
         let keys: Vec<Key> =
             body.chain([bob.address().inbox(), bob.address().certificate()]).collect();

@@ -5,30 +5,25 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anon::{
     certificate::{Address, AddressCertificate},
+    network::Network,
     selection::Draw,
 };
-use cutout::terminal::Failure;
-use net::{NetworkFile, now};
-use node::NodeError;
+use cutout::{command::read_file, terminal::Failure};
 use parking_lot::Mutex;
+use testbed::person::Person;
 use ua::{
     account::Account,
-    certificates::publish,
-    entrance::Entrance,
     event::{Event, Listener},
-    home::HomeError,
-    maildir::Maildir,
     outbox::Outbox,
-    receive::{AnonymousRoute, DirectRoute, Fetched, Reader, Route},
+    receive::Fetched,
     scheme::Scheme,
-    send::{Mail, Outcome, Sender, hand_in},
-    session::{SchemeChoice, prepare_scheme},
-    vault::{KdfCost, Passphrase, Vault, VaultError},
+    send::Outcome,
+    session::SchemeChoice,
+    vault::{Vault, VaultError},
 };
 
 /// The sealed file in which an agent keeps certificates that it fetched.
@@ -38,15 +33,7 @@ const KNOWN: &str = "certificates";
 #[derive(derive_more::Debug)]
 #[debug("Agent(..)")]
 pub struct Agent {
-    home: PathBuf,
-    /// Keys, guards, roster and outbox.
-    pub vault: Vault,
-    /// The keys of the address.
-    pub account: Account,
-    /// The address's certificate.
-    pub certificate: AddressCertificate,
-    /// The way into the network.
-    pub entrance: Arc<Entrance>,
+    person: Person,
     heard: Arc<Heard>,
     identities: Mutex<BTreeSet<String>>,
 }
@@ -78,23 +65,46 @@ impl Agent {
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
     pub fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
-        let file = NetworkFile::read(network).map_err(NodeError::from)?;
-        let params = Arc::new(file.network().map_err(HomeError::from)?);
-        let passphrase = Passphrase::new("correct horse".to_owned())?;
-        let vault = Vault::create(&home.join("vault"), &passphrase, KdfCost::new(8, 1)?)?;
-        let account = Account::self_certifying(&params, now());
-        let certificate = account.certificate(&params, now())?;
+        let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
         let heard = Arc::new(Heard::default());
-        let nodes = file.bootstrap_peers().map_err(HomeError::from)?;
-        let entrance = Arc::new(Entrance::new(params, Arc::clone(&heard) as _, nodes));
-        let identities = Mutex::default();
-        Ok(Self { home, vault, account, certificate, entrance, heard, identities })
+        let person = Person::new(&text, &home, Arc::clone(&heard) as _)?;
+        Ok(Self { person, heard, identities: Mutex::default() })
+    }
+
+    /// The agent itself.
+    #[must_use]
+    pub const fn agent(&self) -> &ua::agent::Agent {
+        &self.person.agent
+    }
+
+    /// The keys of the address.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.person.account
     }
 
     /// The address.
     #[must_use]
-    pub fn address(&self) -> &Address {
-        self.account.address()
+    pub const fn address(&self) -> &Address {
+        self.person.address()
+    }
+
+    /// The address's certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &AddressCertificate {
+        &self.person.certificate
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        self.person.network()
+    }
+
+    /// Keys, guards, roster and outbox.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        self.agent().profile().vault()
     }
 
     /// Publishes the certificate, directly.
@@ -102,8 +112,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub async fn publish(&self) -> Result<(), Failure> {
-        publish(&self.entrance, &self.certificate).await?;
-        Ok(())
+        Ok(self.person.publish().await?)
     }
 
     /// Forgets the certificates that were fetched, so that the next mail fetches its recipient's again.
@@ -111,7 +120,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub fn forget_certificates(&self) -> Result<(), Failure> {
-        match self.vault.remove(KNOWN) {
+        match self.vault().remove(KNOWN) {
             Err(VaultError::NotFound) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -122,16 +131,13 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub fn prepare(&self, bytes: &[u8], subject: &str, to: &Address) -> Result<String, Failure> {
-        let recipients = std::slice::from_ref(to);
-        let mail =
-            Mail { bytes, subject, recipients, signed: false, direct: false, reply_to: None };
-        Ok(hand_in(&self.outbox(), &mail)?)
+        Ok(self.person.hand_in(bytes, subject, to, false)?)
     }
 
     /// The outbox.
     #[must_use]
     pub fn outbox(&self) -> Outbox<'_> {
-        Outbox::new(&self.vault)
+        self.agent().outbox()
     }
 
     /// A scheme, prepared as for one mail.
@@ -139,7 +145,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
-        Ok(prepare_scheme(choice, &self.vault, &self.entrance).await?)
+        Ok(self.agent().scheme(choice).await?)
     }
 
     /// Delivers a mail of the outbox by a scheme, without the delay between its steps.
@@ -147,10 +153,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub async fn deliver(&self, id: &str, scheme: Arc<dyn Scheme>) -> Result<Outcome, Failure> {
-        let (entrance, outbox) = (Arc::clone(&self.entrance), self.outbox());
-        let delay = Duration::ZERO;
-        let sender = Sender { scheme, entrance, outbox, account: &self.account, delay };
-        Ok(sender.deliver(id).await?)
+        Ok(self.person.deliver(id, scheme).await?)
     }
 
     /// Reads the inbox: through channels of a scheme, or directly.
@@ -158,17 +161,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
-        let entrance = Arc::clone(&self.entrance);
-        let route: Box<dyn Route> = match scheme {
-            Some(scheme) => Box::new(AnonymousRoute::new(scheme, &entrance)),
-            None => Box::new(DirectRoute::new(Arc::clone(&entrance))?),
-        };
-        let maildir = Maildir::open(&self.home.join("mail"))?;
-        let (vault, certificate) = (&self.vault, self.certificate.clone());
-        let reader = Reader::new(entrance, route, vault, &self.account, certificate, &maildir);
-        let mut fetched = Fetched::default();
-        reader.fetch(&mut fetched).await?;
-        Ok(fetched)
+        Ok(self.person.fetch(scheme).await?)
     }
 
     /// Whether exactly this lies in its Maildir.
@@ -176,13 +169,7 @@ impl Agent {
     /// # Errors
     /// [`Failure`].
     pub fn has(&self, message: &[u8]) -> Result<bool, Failure> {
-        let maildir = Maildir::open(&self.home.join("mail"))?;
-        for entry in maildir.list()? {
-            if maildir.read(&entry)? == message {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.person.mails()?.iter().any(|mail| mail == message))
     }
 
     /// What happened since the last time; the identities used since the beginning are kept.

@@ -60,14 +60,14 @@ impl LeakFindings {
 fn opened(agent: &Agent, seen: &[Observation]) -> Option<Headers> {
     let values = seen.iter().flat_map(|observation| observation.values.keys());
     let sealed = values.filter(|value| value.len() == NOTIFICATION);
-    let (secret, certificate) = (agent.account.sealing(), &agent.certificate);
+    let (secret, certificate) = (agent.account().sealing(), agent.certificate());
     sealed.filter_map(|value| open_notification(value, secret, certificate).ok()).next()
 }
 
 /// The same mail before somebody who has the recipient's keys: whoever knows where its body lies knows whose it is.
 #[must_use]
 pub(super) fn with_keys(mail: &MailRun<'_>, seen: &[Observation]) -> Vec<Observation> {
-    let network = &mail.bob.entrance.network().name;
+    let network = &mail.bob.network().name;
     let headers = opened(mail.bob, seen);
     let parts = headers.iter().flat_map(|headers| &headers.parts);
     let keys: Vec<Key> = parts.map(|part| part.message_id.key(network)).collect();

@@ -13,14 +13,12 @@ use anon::{
 };
 use cutout::terminal::Failure;
 use futures::future::BoxFuture;
-use net::{Channel, RosterKeeper, ask, now};
+use net::{Channel, RosterKeeper, ask};
 use parking_lot::Mutex;
 use ua::{
-    entrance::Entrance,
+    context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    guard::Guards,
-    roster::AgentRoster,
     scheme::{GuardedPlan, GuardedScheme, OpenChannel, Scheme},
     session::SchemeChoice,
 };
@@ -183,38 +181,28 @@ fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
 struct Weak {
     inner: GuardedScheme,
     roster: Arc<RosterKeeper>,
-    entrance: Arc<Entrance>,
+    context: Context,
     heard: Arc<Heard>,
     weakness: Weakness,
     body: Mutex<Option<(Path, Draw)>>,
 }
 
 impl Weak {
-    /// Prepares it as `ua::session` prepares the honest one.
+    /// Prepares it as the agent prepares the honest one.
     async fn over(agent: &Agent, weakness: Weakness) -> Result<Self, Failure> {
-        let entrance = Arc::clone(&agent.entrance);
-        let mut known = AgentRoster::read(&agent.vault, &entrance)?;
-        known.keep_up(&entrance).await?;
-        known.write(&agent.vault)?;
-        let mut guards = Guards::read(&agent.vault)?;
-        let epoch = entrance.network().epoch(now());
-        let guards = known.keeper().with(|roster| {
-            guards.renew(roster, epoch, now());
-            guards.certificates(roster)
-        });
-        let roster = Arc::clone(known.keeper());
         let middle = usize::from(weakness != Weakness::NoMiddle);
-        let complete = weakness != Weakness::Lookups;
-        let plan = GuardedPlan { roster: Arc::clone(&roster), guards, middle, complete };
-        let inner = GuardedScheme::new(Arc::clone(&entrance), plan);
+        let plan = agent.agent().plan(middle).await?;
+        let (roster, context) = (Arc::clone(&plan.roster), agent.agent().context().clone());
+        let plan = GuardedPlan { complete: weakness != Weakness::Lookups, ..plan };
+        let inner = GuardedScheme::new(Arc::clone(agent.agent().evidence()), plan);
         let (heard, body) = (agent.heard(), Mutex::default());
-        Ok(Self { inner, roster, entrance, heard, weakness, body })
+        Ok(Self { inner, roster, context, heard, weakness, body })
     }
 
     async fn ask_directly(&self, node: &NodeId, request: &Request) -> Result<(), AgentError> {
         let certificate = self.roster.with(|roster| roster.certificate(node).cloned());
         let certificate = certificate.ok_or(AgentError::BadAnswer)?;
-        ask(&self.entrance.disposable()?, &certificate, request, PATIENCE).await?;
+        ask(&self.context.disposable()?, &certificate, request, PATIENCE).await?;
         Ok(())
     }
 
@@ -225,7 +213,7 @@ impl Weak {
         purpose: Purpose,
         early: &Request,
     ) -> Result<OpenChannel, AgentError> {
-        let epoch = self.entrance.network().epoch(now());
+        let epoch = self.context.epoch();
         let token = |node: &NodeId| {
             let token = self.roster.with(|roster| CrossVerified::active(roster, node, epoch));
             token.ok_or(AgentError::RosterTooSmall)
@@ -236,14 +224,14 @@ impl Weak {
         else {
             return Err(AgentError::RosterTooSmall);
         };
-        let links = self.entrance.disposable()?;
+        let links = self.context.disposable()?;
         let mut channel = Channel::open(&links, first, None, PATIENCE).await?;
         for node in between {
             channel = channel.extend(node, None, PATIENCE).await?;
         }
         let mut channel = channel.extend(last, Some(early), PATIENCE).await?;
         let answer = channel.response(PATIENCE).await?;
-        self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
+        self.context.tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
 }

@@ -274,7 +274,7 @@ impl Stage {
         let id = alice.prepare(message.as_bytes(), &subject, bob.address())?;
         let parts = alice.outbox().parts(&id)?;
         let part = parts.first().ok_or_else(nobody)?;
-        let key = part.part.message_id.key(&alice.entrance.network().name);
+        let key = part.part.message_id.key(&alice.network().name);
         let object = part.object.clone();
         tamper(alice, &id)?;
         let outcome = alice.deliver(&id, scheme).await?;

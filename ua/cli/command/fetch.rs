@@ -8,19 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{certificate::AddressCertificate, network::Network};
 use clap::Args;
-use net::now;
 use ua::{
-    account::{Account, MAX_REPLIES, OWN},
+    account::{Account, MAX_REPLIES},
+    agent::Agent,
     answers::{Answers, MISSES},
-    certificates::{fetch_anonymously, publish, publish_anonymously},
-    entrance::Entrance,
     error::AgentError,
     home::Home,
     maildir::Maildir,
-    receive::{AnonymousRoute, DirectRoute, Fetched, GIVE_UP_AFTER, Reader, Route},
-    session::prepare_scheme,
+    receive::{Fetched, GIVE_UP_AFTER},
+    session::Choices,
     vault::VaultLock,
 };
 
@@ -29,7 +26,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, tell},
-    underlay::{UnderlayArgs, underlay, unless_lost},
+    underlay::{UnderlayArgs, agent},
 };
 
 /// How long another command's reading is waited for.
@@ -70,8 +67,9 @@ pub struct FetchArgs {
 const ADVICE: &str =
     "run `cutout fetch` again: what was not delivered stays in the inbox, and nothing comes twice";
 
-/// How often one run of the command catches up with the network and reads on.
-const MAX_RUNS: usize = 64;
+/// What is said where the user's own mail is not read, and where that of another address is not.
+const UNREAD: &str = "your mail cannot be fetched";
+const OF_ANSWERS: &str = "the mail of an address for answers cannot be fetched";
 
 /// Runs `cutout fetch`.
 ///
@@ -81,63 +79,40 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     if let Some(seconds) = args.watch {
         return watch::run(global, &args, seconds).await;
     }
-    let home = global.open_home()?;
+    let home = Arc::new(global.open_home()?);
     let interruption = Interruption::take_hold(ADVICE)?;
     let mut fetched = Fetched::default();
     let ended = fetch_all(&home, &args, global.verbose > 0, &interruption, &mut fetched).await;
     // What was delivered is told, whatever came after.
-    if ended.has_read || !fetched.delivered.is_empty() {
+    if fetched.has_read_own || !fetched.delivered.is_empty() {
         report(&fetched, args.json)?;
     }
     let interrupted = interruption.check().map_err(|failure| cut_short(failure, &fetched));
     // A damaged file is what its owner must know first.
-    match ended.result {
+    match ended {
         Err(failure) if interrupted.is_ok() || matches!(failure.code, 74 | 78) => Err(failure),
         _ => interrupted,
     }
 }
 
-/// How the reading of all addresses ended.
-struct Ended {
-    has_read: bool,
-    result: Result<(), Failure>,
-}
-
 /// Reads the user's own address and those for answers.
 async fn fetch_all(
-    home: &Home,
+    home: &Arc<Home>,
     args: &FetchArgs,
     verbose: bool,
     interruption: &Interruption,
     fetched: &mut Fetched,
-) -> Ended {
-    let prepared = async {
-        let session = Session::start(home, args, verbose, interruption).await?;
-        if args.restored {
-            session.look_for_answers().await?;
-        }
-        Ok((session, Account::replies(home.vault())?))
-    };
-    let (session, replies) = match prepared.await {
-        Ok(prepared) => prepared,
-        Err(failure) => return Ended { has_read: false, result: Err(failure) },
-    };
-    let read = session.fetch(OWN, true, fetched).await;
-    let mut lost = Ok(());
-    for name in replies.iter().take_while(|_| read.is_ok()) {
-        session.progress.step("reading the inboxes of your addresses for answers");
-        let Err(failure) = session.fetch(name, true, fetched).await else { continue };
-        if interruption.check().is_err() {
-            break;
-        }
-        tell(format!("warning: an address for answers was not read: {}", failure.cause));
-        // The others are read; that a key is damaged is told by the exit code as well.
-        if matches!(failure.code, 74 | 78) {
-            lost = Err(failure.of("the mail of an address for answers cannot be fetched"));
-        }
+) -> Result<(), Failure> {
+    let session = Session::start(home, args, verbose, interruption).await?;
+    if args.restored {
+        session.look_for_answers().await?;
     }
-    let ended = session.end(read.is_ok()).await;
-    Ended { has_read: read.is_ok(), result: read.and(ended).and(lost) }
+    let Session { agent, choices, maildir, .. } = &session;
+    let read = interruption.unless(agent.fetch(choices, maildir, fetched)).await;
+    let has_read = fetched.has_read_own;
+    let read = read.and_then(|read| read.map_err(unread));
+    session.end(has_read).await;
+    read.map_err(|failure| if has_read { failure.of(OF_ANSWERS) } else { failure })
 }
 
 /// An interruption as that of a fetch that delivered this much.
@@ -151,90 +126,73 @@ fn cut_short(failure: Failure, fetched: &Fetched) -> Failure {
 
 /// What reading takes, for as long as the home is open.
 struct Session<'a> {
-    home: &'a Home,
-    network: Network,
+    agent: Agent,
+    choices: Choices,
     progress: Arc<Progress>,
-    entrance: Arc<Entrance>,
     maildir: Maildir,
-    args: &'a FetchArgs,
     interruption: &'a Interruption,
     _alone: VaultLock,
 }
 
 impl<'a> Session<'a> {
     async fn start(
-        home: &'a Home,
-        args: &'a FetchArgs,
+        home: &Arc<Home>,
+        args: &FetchArgs,
         verbose: bool,
         interruption: &'a Interruption,
     ) -> Result<Self, Failure> {
         let alone = interruption.unless(alone(home)).await??;
-        let network = home.network().network().map_err(ua::home::HomeError::from)?;
         let default = || Home::default_maildir(home.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let reached = underlay(home.directory(), args.underlay, &progress);
-        let reached = interruption.unless(reached).await.and_then(|reached| reached);
-        let underlay = reached.map_err(|failure| {
+        let made = interruption.unless(agent(home, args.underlay, &progress)).await;
+        let agent = made.and_then(|made| made).map_err(|failure| {
             progress.finish();
-            failure.of("your mail cannot be fetched")
+            failure.of(UNREAD)
         })?;
-        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
-        Ok(Self { home, network, progress, entrance, maildir, args, interruption, _alone: alone })
+        let choices = args.scheme.choices(args.direct, home.network());
+        Ok(Self { agent, choices, progress, maildir, interruption, _alone: alone })
     }
 
-    /// Does some work, unless a signal ends it or what its links go over is lost.
-    async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
-        self.interruption.unless(unless_lost(self.entrance.underlay(), work)).await?
-    }
-
-    /// One account, with a certificate that lasts for a while.
-    fn account(&self, name: &str) -> Result<Account, Failure> {
-        let vault = self.home.vault();
-        // As one change: `cutout init --certificate` may write it meanwhile.
-        let _writing = vault.lock()?;
-        let mut account = Account::read_named(vault, name)?;
-        if account.wants_renewal(&self.network, now()) {
-            account.renew(&self.network, now());
-            account.write_named(vault, name)?;
-        }
-        Ok(account)
+    /// Reads one address, whose certificate is perhaps to be checked.
+    async fn fetch(&self, name: &str, check: bool, all: &mut Fetched) -> Result<(), Failure> {
+        let reading = self.agent.fetch_account(name, check, &self.choices, &self.maildir, all);
+        self.interruption.unless(reading).await?.map_err(unread)
     }
 
     /// Closes it; where something was read, more of the network is got to know.
-    async fn end(self, has_read: bool) -> Result<(), Failure> {
-        if has_read && self.args.scheme.wants_entrances(self.args.direct) {
+    async fn end(self, has_read: bool) {
+        if has_read && self.choices.asks_bootstrap_nodes() {
             // All was read: whoever ends this here misses nothing.
-            let _ = self.interruption.unless(self.entrance.widen()).await;
+            let _ = self.interruption.unless(self.agent.keep_ready(&self.choices)).await;
         }
         self.progress.finish();
-        self.home.remember(&self.entrance);
-        Ok(())
+        self.agent.remember();
     }
 
     /// Takes over the addresses for answers that were made since this home was copied: those of the next
     /// [`ua::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
     /// tell nobody that they have one owner.
     async fn look_for_answers(&self) -> Result<(), Failure> {
-        let (vault, entrance) = (self.home.vault(), &self.entrance);
+        let (vault, context) = (self.agent.profile().vault(), self.agent.context());
         let mut answers = Answers::open(vault)?;
         let (mut found, mut misses) = (0, 0);
-        for (number, account) in answers.ahead(&self.network, now()) {
+        for (number, account) in answers.ahead(&context.network, context.now()) {
             if misses >= MISSES || Account::replies(vault)?.len() >= MAX_REPLIES {
                 break;
             }
             self.progress.step("looking for addresses for answers that were made since");
             let look = async {
-                let choice = self.args.scheme.choice();
-                let scheme = prepare_scheme(choice, vault, entrance).await?;
-                fetch_anonymously(&scheme, entrance, account.address()).await
+                let scheme = self.agent.scheme(self.choices.scheme).await?;
+                self.agent.look_up(account.address(), Some(scheme)).await
             };
-            match self.unless_ended(look).await? {
+            match self.interruption.unless(look).await? {
                 Ok(_) => {
                     answers.adopt(number, &account)?;
                     (found, misses) = (found + 1, 0);
                 }
                 Err(AgentError::NoSuchRecipient) => misses += 1,
+                Err(AgentError::Lost(lost)) => return Err(lost.into()),
                 Err(error) => {
                     tell(format!("warning: an address for answers was not looked for: {error}"));
                 }
@@ -247,80 +205,18 @@ impl<'a> Session<'a> {
         });
         Ok(())
     }
-
-    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4),
-    /// by the same way: an address made for answers never directly, two addresses never through one channel.
-    /// `all` gets what was read, also where not everything was.
-    async fn fetch(&self, name: &str, check: bool, all: &mut Fetched) -> Result<(), Failure> {
-        let vault = self.home.vault();
-        let account = self.account(name)?;
-        let certificate = account.certificate(&self.network, now())?;
-        let is_direct = self.args.scheme.wants_entrances(self.args.direct) && name == OWN;
-        // Apart from what follows: what was read is told, whatever becomes of that.
-        let mut fetched = Fetched::default();
-        let mut read = Ok(());
-        for _ in 0..MAX_RUNS {
-            let mut some = Fetched::default();
-            read = self.read(&account, &certificate, is_direct, &mut some).await;
-            let has_moved = some.tried > 0;
-            fetched.go_on(some);
-            if read.is_err() || !fetched.is_cut_short || !has_moved {
-                break;
-            }
-        }
-        all.merge(fetched);
-        if check && read.is_ok() {
-            let entrance = Arc::clone(&self.entrance);
-            let publishing = async {
-                if is_direct {
-                    return publish(&entrance, &certificate).await;
-                }
-                // A scheme of its own: what served the reading is free again.
-                let apart = prepare_scheme(self.args.scheme.choice(), vault, &entrance).await?;
-                publish_anonymously(apart, &entrance, &certificate).await
-            };
-            let published = self.unless_ended(publishing).await;
-            if let Err(failure) = published.and_then(|published| Ok(published?))
-                && self.interruption.check().is_ok()
-            {
-                let cause = failure.cause;
-                tell(format!("warning: your certificate could not be checked: {cause}"));
-            }
-        }
-        read.map_err(|failure| failure.of("your mail cannot be fetched"))
-    }
-
-    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with.
-    async fn read(
-        &self,
-        account: &Account,
-        certificate: &AddressCertificate,
-        is_direct: bool,
-        fetched: &mut Fetched,
-    ) -> Result<(), Failure> {
-        let (vault, entrance) = (self.home.vault(), &self.entrance);
-        let route: Box<dyn Route> = if is_direct {
-            Box::new(DirectRoute::new(Arc::clone(entrance)).map_err(reading)?)
-        } else {
-            let prepared = prepare_scheme(self.args.scheme.choice(), vault, entrance);
-            let scheme = self.unless_ended(prepared).await?.map_err(reading)?;
-            Box::new(AnonymousRoute::new(scheme, entrance))
-        };
-        let certificate = certificate.clone();
-        let reader =
-            Reader::new(Arc::clone(entrance), route, vault, account, certificate, &self.maildir);
-        let reader = reader.telling(|tried, all| {
-            if all > 1 {
-                self.progress.step(&format!("{tried} of {all} announced mails were tried"));
-            }
-        });
-        self.unless_ended(reader.fetch(fetched)).await?.map_err(reading)
-    }
 }
 
-/// Why nothing can be read, and what to do about that: what a sender would do helps no reader.
-fn reading(error: AgentError) -> Failure {
-    Failure { remedy: error.reading_remedy().to_owned(), ..error.into() }
+/// Why an inbox is not read, and what to do about that: what a sender would do helps no reader.
+fn unread(error: AgentError) -> Failure {
+    match &error {
+        AgentError::Account(_) => error.into(),
+        AgentError::Lost(_) => Failure::from(error).of(UNREAD),
+        _ => {
+            let remedy = error.reading_remedy().to_owned();
+            Failure { remedy, ..error.into() }.of(UNREAD)
+        }
+    }
 }
 
 /// Takes the reading of this user's mail, which one command does at a time: each mail is delivered once. Another one's is

@@ -13,10 +13,8 @@ use clap::Args;
 use net::{NetworkFile, now};
 use ua::{
     account::Account,
-    certificates::{publish, publish_anonymously},
     guard::Guards,
     home::{Home, HomeError},
-    session::prepare_scheme,
     vault::KdfCost,
 };
 
@@ -25,7 +23,7 @@ use crate::{
     command::Global,
     place, settings,
     terminal::{Failure, Progress, say, tell},
-    underlay::{UnderlayArgs, require_tor, underlay, unless_lost},
+    underlay::{UnderlayArgs, agent, require_tor},
 };
 
 /// Arguments of `cutout init`.
@@ -85,38 +83,33 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     }
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let interruption = Interruption::take_hold(ADVICE)?;
-    let reached = underlay(home.directory(), args.underlay, &progress);
-    let underlay = match interruption.unless(reached).await.and_then(|reached| reached) {
-        Ok(underlay) => underlay,
-        Err(failure) => {
-            progress.finish();
-            return Err(failure.of(UNPUBLISHED));
-        }
-    };
-    let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
-    // The paper's scheme knows no other way (2.4); guarded, nobody learns whose address it is.
-    let wants_entrances = args.scheme.wants_entrances(args.direct);
+    let home = Arc::new(home);
+    let made = interruption.unless(agent(&home, args.underlay, &progress)).await;
+    let agent = made.and_then(|made| made).map_err(|failure| {
+        progress.finish();
+        failure.of(UNPUBLISHED)
+    })?;
+    let choices = args.scheme.choices(args.direct, home.network());
     let publishing = async {
-        if wants_entrances {
-            return Ok(publish(&entrance, &certificate).await?);
-        }
-        let choice = args.scheme.choice();
-        let scheme = prepare_scheme(choice, home.vault(), &entrance).await?;
-        Ok::<_, Failure>(publish_anonymously(scheme, &entrance, &certificate).await?)
+        // Guarded, nobody learns whose address it is.
+        let scheme = match choices.asks_bootstrap_nodes() {
+            true => None,
+            false => Some(agent.scheme(choices.scheme).await?),
+        };
+        Ok::<_, Failure>(agent.publish(&certificate, scheme).await?)
     };
-    let publishing = async { unless_lost(entrance.underlay(), publishing).await? };
     let published = interruption.unless(publishing).await.and_then(|done| done);
-    if wants_entrances && published.is_ok() {
+    if choices.asks_bootstrap_nodes() && published.is_ok() {
         // It is published: whoever ends this here misses nothing.
-        let _ = interruption.unless(entrance.widen()).await;
+        let _ = interruption.unless(agent.keep_ready(&choices)).await;
     }
     progress.finish();
     match published {
         Ok(_) => {
-            home.remember(&entrance);
+            agent.remember();
             tell("Your certificate is published: others can write to you now.");
         }
-        Err(failure) if entrance.underlay().is_tor() || interruption.check().is_err() => {
+        Err(failure) if agent.context().transport.is_tor() || interruption.check().is_err() => {
             return Err(Failure { remedy: ADVICE.to_owned(), ..failure.of(UNPUBLISHED) });
         }
         Err(failure) => {

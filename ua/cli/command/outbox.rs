@@ -12,8 +12,6 @@ use ua::{
     evidence::Misdeed,
     home::Home,
     outbox::{Claim, DamagedMail, Found, Outbox, Progress as Delivery, State, TRIED_SECONDS},
-    send::Sender,
-    session::{SchemeChoice, prepare_scheme},
     vault::VaultError,
 };
 
@@ -26,7 +24,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, table, tell},
-    underlay::{UnderlayArgs, underlay, unless_lost},
+    underlay::{UnderlayArgs, agent},
 };
 
 /// The widest subject that is listed, columns.
@@ -71,7 +69,7 @@ pub enum OutboxAction {
 /// # Errors
 /// [`Failure`], 75 if something still waits after a retry.
 pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
-    let home = global.open_home()?;
+    let home = Arc::new(global.open_home()?);
     let outbox = Outbox::new(home.vault());
     outbox.sweep()?;
     let found = outbox.look()?;
@@ -154,11 +152,12 @@ fn list(outbox: &Outbox<'_>, found: &Found, json: bool) -> Result<(), Failure> {
 async fn retry(
     global: &Global,
     args: &OutboxArgs,
-    home: &Home,
+    home: &Arc<Home>,
     ids: Vec<String>,
     incomplete: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let account = Account::read(home.vault())?;
+    // Without one's own account no mail can be tried.
+    drop(Account::read(home.vault())?);
     let interruption = Interruption::take_hold(ADVICE)?;
     let mut last: Option<Failure> = None;
     // Ways of sending, direct or not, by which nobody is reached now.
@@ -168,8 +167,7 @@ async fn retry(
         if interruption.check().is_err() {
             break;
         }
-        let (account, interruption) = (&account, &interruption);
-        let retry = Retry { global, args, home, account, interruption, id: &id };
+        let retry = Retry { global, args, home, interruption: &interruption, id: &id };
         let Err(failure) = retry.run(&mut closed).await else { continue };
         // That a file is damaged is what its owner must know, and says it last.
         let is_damage = last.as_ref().is_some_and(|last| matches!(last.code, 74 | 78));
@@ -194,8 +192,7 @@ async fn retry(
 struct Retry<'a> {
     global: &'a Global,
     args: &'a OutboxArgs,
-    home: &'a Home,
-    account: &'a Account,
+    home: &'a Arc<Home>,
     interruption: &'a Interruption,
     id: &'a str,
 }
@@ -224,58 +221,36 @@ impl Retry<'_> {
             let error = AgentError::NoNode;
             return Err(self.failed(error.into()));
         }
-        let tried = self.attempt(&outbox, &claim, &state).await;
+        let tried = self.attempt(&outbox, &claim).await;
         if tried.as_ref().is_err_and(|failure| failure.code == 69) {
             closed.insert(state.direct);
         }
         tried
     }
 
-    async fn attempt(
-        &self,
-        outbox: &Outbox<'_>,
-        claim: &Claim,
-        state: &State,
-    ) -> Result<(), Failure> {
+    async fn attempt(&self, outbox: &Outbox<'_>, claim: &Claim) -> Result<(), Failure> {
         let (home, args) = (self.home, self.args);
         let step = format!("delivering {}", self.id);
         let progress = Arc::new(Progress::start(&step, self.global.verbose > 0));
-        let reached = underlay(home.directory(), args.underlay, &progress);
-        let underlay = match self.interruption.unless(reached).await.and_then(|reached| reached) {
-            Ok(underlay) => underlay,
+        let made = self.interruption.unless(agent(home, args.underlay, &progress)).await;
+        let agent = match made.and_then(|made| made) {
+            Ok(agent) => agent,
             Err(failure) => {
                 progress.finish();
                 outbox.failed(claim, &failure.cause, false)?;
                 return Err(self.failed(failure));
             }
         };
-        let entrance = Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?);
-        let choice = if state.direct { SchemeChoice::Paper } else { args.scheme.choice() };
-        let attempt = async {
-            let sender = Sender {
-                scheme: prepare_scheme(choice, home.vault(), &entrance).await?,
-                entrance: Arc::clone(&entrance),
-                outbox: Outbox::new(home.vault()),
-                account: self.account,
-                delay: args.scheme.mean_delay(home.network()),
-            };
-            Ok::<_, Failure>(sender.deliver_claimed(claim).await?)
-        };
-        let attempt = unless_lost(entrance.underlay(), attempt);
-        let outcome = self.interruption.unless(attempt).await.and_then(|done| done);
+        let choices = args.scheme.choices(false, home.network());
+        let outcome = self.interruption.unless(agent.retry(claim, &choices)).await;
         progress.finish();
-        home.remember(&entrance);
+        agent.remember();
         match outcome {
             Ok(Ok(outcome)) => report(self.id, &outcome, args.json),
-            Ok(Err(failure)) => {
-                if let Err(error) = outbox.failed(claim, &failure.cause, failure.code != 69) {
-                    tell(format!("warning: {}: {error}", self.id));
-                }
-                Err(self.failed(failure))
-            }
-            Err(lost) => {
-                outbox.failed(claim, &lost.cause, false)?;
-                Err(self.failed(lost))
+            Ok(Err(error)) => Err(self.failed(error.into())),
+            Err(interrupted) => {
+                outbox.failed(claim, &interrupted.cause, false)?;
+                Err(self.failed(interrupted))
             }
         }
     }

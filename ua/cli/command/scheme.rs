@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use net::NetworkFile;
-use ua::session::SchemeChoice;
+use ua::session::{Choices, SchemeChoice};
 
 /// How an anonymous command chooses its nodes.
 #[derive(Clone, Copy, Debug, Args)]
@@ -40,18 +40,13 @@ impl SchemeArgs {
         }
     }
 
-    /// Whether an agent that goes this way asks entrances, so that it wants to know many of them.
+    /// All that was chosen. The mean delay between body and notification is none in the paper's scheme.
     #[must_use]
-    pub fn wants_entrances(&self, direct: bool) -> bool {
-        direct || self.scheme == SchemeName::Paper
-    }
-
-    /// The mean delay between body and notification: none in the paper's scheme.
-    #[must_use]
-    pub fn mean_delay(&self, network: &NetworkFile) -> Duration {
-        match self.scheme {
-            SchemeName::Paper => Duration::ZERO,
-            SchemeName::Guarded => Duration::from_secs(self.delay.unwrap_or(network.delay_seconds)),
-        }
+    pub fn choices(&self, direct: bool, network: &NetworkFile) -> Choices {
+        let delay = match self.scheme {
+            SchemeName::Paper => 0,
+            SchemeName::Guarded => self.delay.unwrap_or(network.delay_seconds),
+        };
+        Choices { scheme: self.choice(), delay: Duration::from_secs(delay), direct }
     }
 }

@@ -1,45 +1,35 @@
 //! `cutout send`.
 
-use std::{
-    fs::File,
-    io::{IsTerminal as _, Read as _},
-    os::fd::AsFd as _,
-    path::PathBuf,
-    pin::pin,
-    sync::Arc,
-};
+mod input;
 
-use anon::{certificate::Address, mail::BODY_MAX, request::MAX_DELETERS};
+use std::{path::PathBuf, pin::pin, sync::Arc};
+
+use anon::{certificate::Address, network::Network, request::MAX_DELETERS};
 use clap::{Args, ValueEnum};
 use net::now;
 use ua::{
     account::{Account, MAX_REPLIES},
+    agent::Agent,
     answers::Answers,
-    certificates::publish_anonymously,
     compose::{Answered, ComposeError, Message},
-    entrance::Entrance,
     error::AgentError,
-    home::Home,
-    identifying,
-    outbox::Outbox,
+    home::{Home, HomeError},
+    outbox::{Claim, Outbox},
     scheme::Scheme,
-    send::{Mail, Outcome, Sender, hand_in},
-    session::{SchemeChoice, prepare_scheme},
+    send::{Mail, Outcome, hand_in},
+    session::{Choices, SchemeChoice},
     vault::Passphrase,
 };
 
-use super::{interruption::Interruption, read_file};
+use super::interruption::Interruption;
 use crate::{
     command::{Global, scheme::SchemeArgs},
     terminal::{Failure, Progress, say_json, tell},
-    underlay::{UnderlayArgs, underlay, unless_lost},
+    underlay::{UnderlayArgs, agent},
 };
 
 /// How to go on after an interruption.
 pub(super) const ADVICE: &str = "run `cutout outbox` to go on where this stopped";
-
-/// Header fields that are warned of one by one.
-const MOST_WARNINGS: usize = 30;
 
 /// Arguments of `cutout send`.
 #[derive(Debug, Args)]
@@ -136,15 +126,55 @@ pub(super) async fn run_unlocked(
     args: SendArgs,
     passphrase: Option<Passphrase>,
 ) -> Result<(), Failure> {
+    let recipients = recipients(&args.to)?;
+    // Whoever is going to type is asked for the passphrase first: channels are built while they do.
+    let types = input::is_typed(args.file.as_ref());
+    let read = if types { None } else { Some(input::read(args.file.as_ref())?) };
+    let home = match passphrase {
+        Some(passphrase) => global.unlock(&passphrase)?,
+        None => global.open_home()?,
+    };
+    let sending = Sending::new(home, &args, recipients, global.verbose > 0)?;
+    let mut entering = pin!(sending.enter(types));
+    let (read, early) = match read {
+        Some(read) => (read, None),
+        None => input::typed(&sending.progress, entering.as_mut()).await?,
+    };
+    // From here on a signal leaves the mail in the outbox. Until here there is no mail that it could cost.
+    let interruption = Interruption::take_hold(ADVICE)?;
+    // From here on the mail is kept, whatever happens to it or to this program.
+    let (claim, reply) = sending.hand_in(read)?;
+    let (entered, ahead) = match early {
+        Some(early) => early,
+        None => match interruption.unless(entering).await {
+            Ok(done) => done,
+            Err(failure) => (Err(failure), None),
+        },
+    };
+    let attempt = match &entered {
+        Ok(agent) => {
+            interruption.unless(sending.deliver(agent, &claim, reply.as_ref(), ahead)).await
+        }
+        Err(failure) => Err(failure.clone()),
+    };
+    sending.progress.finish();
+    if let Err(failure) = &attempt {
+        Outbox::new(sending.home.vault()).failed(&claim, &failure.cause, false)?;
+    }
+    if let Ok(agent) = &entered {
+        agent.remember();
+    }
+    let outcome = attempt.and_then(|outcome| Ok(outcome?));
+    report(claim.id(), &outcome.map_err(|failure| failure.of(&waits(claim.id())))?, args.json)
+}
+
+/// Whom the mail goes to, each once.
+fn recipients(to: &[String]) -> Result<Vec<Address>, Failure> {
     let mut recipients: Vec<Address> = Vec::new();
-    for text in &args.to {
+    for text in to {
         let address = Address::parse(text).map_err(|error| {
-            Failure::new(
-                64,
-                &format!("{text} is no address"),
-                error,
-                "give one such as bob@demo.alt",
-            )
+            let remedy = "give one such as bob@demo.alt";
+            Failure::new(64, &format!("{text} is no address"), error, remedy)
         })?;
         if !recipients.contains(&address) {
             recipients.push(address);
@@ -155,205 +185,152 @@ pub(super) async fn run_unlocked(
         let remedy = format!("send it to {MAX_DELETERS} at a time");
         return Err(Failure::new(65, "this cannot be sent", cause, &remedy));
     }
-    // Whoever is going to type is asked for the passphrase first: channels are built while they do.
-    let types = args.file.as_ref().is_none_or(|path| path.as_os_str() == "-")
-        && std::io::stdin().is_terminal();
-    let input = if types { None } else { Some(read_input(args.file.as_ref())?) };
-    let home = match passphrase {
-        Some(passphrase) => global.unlock(&passphrase)?,
-        None => global.open_home()?,
-    };
-    let network = home.network().network().map_err(ua::home::HomeError::from)?;
-    if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
-        let cause = format!("addresses of this network end in @{}", network.name);
-        let what = format!("{foreign} is not in this network");
-        let remedy = "check the address, or name the --home of a user of its network";
-        return Err(Failure::new(67, &what, cause, remedy));
+    Ok(recipients)
+}
+
+/// That a mail is kept.
+fn waits(id: &str) -> String {
+    format!("the mail waits in the outbox as {id}")
+}
+
+/// The agent that sends, or why there is none; and the scheme that builds channels ahead, if one does.
+type Entered = (Result<Agent, Failure>, Option<Arc<dyn Scheme>>);
+
+/// What sending one mail takes.
+struct Sending<'a> {
+    args: &'a SendArgs,
+    home: Arc<Home>,
+    network: Network,
+    recipients: Vec<Address>,
+    choices: Choices,
+    progress: Arc<Progress>,
+}
+
+impl<'a> Sending<'a> {
+    fn new(
+        home: Home,
+        args: &'a SendArgs,
+        recipients: Vec<Address>,
+        verbose: bool,
+    ) -> Result<Self, Failure> {
+        let network = home.network().network().map_err(HomeError::from)?;
+        if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
+            let cause = format!("addresses of this network end in @{}", network.name);
+            let what = format!("{foreign} is not in this network");
+            let remedy = "check the address, or name the --home of a user of its network";
+            return Err(Failure::new(67, &what, cause, remedy));
+        }
+        let mut choices = args.scheme.choices(args.direct, home.network());
+        if args.direct {
+            // Nothing is to be chosen.
+            choices.scheme = SchemeChoice::Paper;
+        }
+        let progress = Arc::new(Progress::start("looking for nodes", verbose));
+        Ok(Self { args, home: Arc::new(home), network, recipients, choices, progress })
     }
-    // Sent directly, nothing is to be chosen.
-    let choice = if args.direct { SchemeChoice::Paper } else { args.scheme.choice() };
-    let progress = Arc::new(Progress::start("looking for nodes", global.verbose > 0));
-    let enter = async || {
-        let underlay = underlay(home.directory(), args.underlay, &progress).await?;
-        Ok::<_, Failure>(Arc::new(home.entrance(Arc::clone(&progress) as _, underlay)?))
-    };
-    let is_typed = input.is_none();
-    let mut entering = pin!(async {
-        let entered = enter().await;
-        let ahead = match &entered {
-            Ok(entrance) if is_typed => build_ahead(choice, &home, entrance, &recipients).await,
+
+    /// Makes the agent; for whoever is still typing it begins to build channels.
+    async fn enter(&self, is_typed: bool) -> Entered {
+        let agent = agent(&self.home, self.args.underlay, &self.progress).await;
+        let ahead = match &agent {
+            Ok(agent) if is_typed => self.build_ahead(agent).await,
             _ => None,
         };
-        (entered, ahead)
-    });
-    let mut early = None;
-    let input = match input {
-        Some(input) => input,
-        None => {
-            progress.hide();
-            let mut typing = tokio::task::spawn_blocking(|| read_input(None));
-            // Channels are built meanwhile. What was typed is handed in at once, however far they are.
-            let typed = tokio::select! {
-                typed = &mut typing => typed,
-                done = &mut entering => {
-                    early = Some(done);
-                    typing.await
-                }
-            };
-            progress.show();
-            typed.map_err(|error| Failure::new(66, "nothing was read", error, ""))??
-        }
-    };
-    // From here on a signal leaves the mail in the outbox. Until here there is no mail that it could cost.
-    let interruption = Interruption::take_hold(ADVICE)?;
-    let account = Account::read(home.vault())?;
-    if args.reply_to.is_some() && Account::replies(home.vault())?.len() >= MAX_REPLIES {
-        let what = "you keep as many addresses for answers as you may";
-        return Err(Failure::new(
-            64,
-            what,
-            format!("{MAX_REPLIES} of them"),
-            "send without --reply-to",
-        ));
+        (agent, ahead)
     }
-    // Kept before the mail is: nobody could read the answers otherwise.
-    let make = |ReplyTo::New| Answers::open(home.vault())?.make(&network, now());
-    let reply = args.reply_to.map(make).transpose()?;
-    let reply_to = reply.as_ref().map(Account::address);
-    let message = match &args.subject {
-        Some(subject) => {
-            let text = String::from_utf8(input).map_err(|error| {
-                Failure::new(65, "the text is not UTF-8", error, "send it as a finished message")
-            })?;
-            let from = args.sign.then(|| account.address());
-            if text.is_empty() && subject.trim().is_empty() {
-                return Err(ComposeError::Empty.into());
-            }
-            let senders = (from, reply_to);
-            Message::answer(&text, subject, &recipients, senders, now(), &args.answered)?
-        }
-        None => {
-            let message = Message::from_rfc5322(input)?;
-            warn_of(&message.bytes, &network.name, args.sign.then(|| account.address()));
-            message
-        }
-    };
-    if args.sign {
-        account.certificate(&network, now())?;
+
+    /// Prepares the scheme and begins to build channels for a mail of one part; `None` if that cannot be done now, which
+    /// the sending will say.
+    async fn build_ahead(&self, agent: &Agent) -> Option<Arc<dyn Scheme>> {
+        let scheme = agent.scheme(self.choices.scheme).await.ok()?;
+        let keys: Vec<_> =
+            self.recipients.iter().flat_map(|r| [r.inbox(), r.certificate()]).collect();
+        Arc::clone(&scheme).build_ahead(2 + 3 * self.recipients.len(), &keys);
+        Some(scheme)
     }
-    let mail = Mail {
-        bytes: &message.bytes,
-        subject: &message.subject,
-        recipients: &recipients,
-        signed: args.sign,
-        direct: args.direct,
-        reply_to,
-    };
-    // From here on the mail is kept, whatever happens to it or to this program.
-    let outbox = Outbox::new(home.vault());
-    let id = hand_in(&outbox, &mail)?;
-    let what = format!("the mail waits in the outbox as {id}");
-    // Another command may have been quicker, and is sending it already.
-    let claim = outbox.claim(&id)?;
-    let claim = claim.ok_or_else(|| Failure::from(AgentError::BeingSent).of(&what))?;
-    // Sealed, it is all that is needed: nobody finds it here while it is on its way.
-    drop(message);
-    let (entered, ahead) = match early {
-        Some(early) => early,
-        None => match interruption.unless(entering).await {
-            Ok(done) => done,
-            Err(failure) => (Err(failure), None),
-        },
-    };
-    let attempt = async |entrance: &Arc<Entrance>| {
-        if let Some(reply) = &reply {
-            // An answer must find its address, which is published before the mail goes.
-            progress.step("making an address for answers");
-            let certificate = reply.certificate(&network, now())?;
-            // By channels of their own: those of the mail must share no far end with them.
-            let apart = prepare_scheme(choice, home.vault(), entrance).await?;
-            publish_anonymously(apart, entrance, &certificate).await?;
+
+    /// Makes a message of what was read, and puts it into the outbox: the mail, which is this command's to send, and the
+    /// account for answers that was made for it.
+    fn hand_in(&self, read: Vec<u8>) -> Result<(Claim, Option<Account>), Failure> {
+        let (vault, args) = (self.home.vault(), self.args);
+        let account = Account::read(vault)?;
+        if args.reply_to.is_some() && Account::replies(vault)?.len() >= MAX_REPLIES {
+            let what = "you keep as many addresses for answers as you may";
+            let cause = format!("{MAX_REPLIES} of them");
+            return Err(Failure::new(64, what, cause, "send without --reply-to"));
         }
-        let scheme = match ahead {
-            Some(scheme) => scheme,
-            None => prepare_scheme(choice, home.vault(), entrance).await?,
+        // Kept before the mail is: nobody could read the answers otherwise.
+        let make = |ReplyTo::New| Answers::open(vault)?.make(&self.network, now());
+        let reply = args.reply_to.map(make).transpose()?;
+        let reply_to = reply.as_ref().map(Account::address);
+        let from = args.sign.then(|| account.address());
+        let message = self.message(read, from, reply_to)?;
+        if args.sign {
+            account.certificate(&self.network, now())?;
+        }
+        let mail = Mail {
+            bytes: &message.bytes,
+            subject: &message.subject,
+            recipients: &self.recipients,
+            signed: args.sign,
+            direct: args.direct,
+            reply_to,
         };
-        let sender = Sender {
-            scheme,
-            entrance: Arc::clone(entrance),
-            outbox: Outbox::new(home.vault()),
-            account: &account,
-            delay: args.scheme.mean_delay(home.network()),
+        let outbox = Outbox::new(vault);
+        let id = hand_in(&outbox, &mail, now())?;
+        // Another command may have been quicker, and is sending it already.
+        let claim = outbox.claim(&id)?;
+        let claim = claim.ok_or_else(|| Failure::from(AgentError::BeingSent).of(&waits(&id)))?;
+        // Sealed, the mail is all that is needed: nobody finds it here while it is on its way.
+        Ok((claim, reply))
+    }
+
+    /// The message: a text is made into one, and a finished one goes out byte for byte.
+    fn message(
+        &self,
+        read: Vec<u8>,
+        from: Option<&Address>,
+        reply_to: Option<&Address>,
+    ) -> Result<Message, Failure> {
+        let Some(subject) = &self.args.subject else {
+            let message = Message::from_rfc5322(read)?;
+            input::warn_of(&message.bytes, &self.network.name, from);
+            return Ok(message);
         };
-        Ok::<_, Failure>(sender.deliver_claimed(&claim).await?)
-    };
-    let outcome = match &entered {
-        Ok(entrance) => {
-            let attempt = unless_lost(entrance.underlay(), attempt(entrance));
-            interruption.unless(attempt).await.and_then(|done| done)
+        let text = String::from_utf8(read).map_err(|error| {
+            Failure::new(65, "the text is not UTF-8", error, "send it as a finished message")
+        })?;
+        if text.is_empty() && subject.trim().is_empty() {
+            return Err(ComposeError::Empty.into());
         }
-        Err(failure) => Err(failure.clone()),
-    };
-    progress.finish();
-    match &outcome {
-        Err(lost) => outbox.failed(&claim, &lost.cause, false)?,
-        Ok(Err(failure)) => outbox.failed(&claim, &failure.cause, failure.code != 69)?,
-        Ok(Ok(_)) => {}
+        let (to, answered) = (&self.recipients, &self.args.answered);
+        Ok(Message::answer(&text, subject, to, (from, reply_to), now(), answered)?)
     }
-    if let Ok(entrance) = &entered {
-        home.remember(entrance);
-    }
-    let outcome = outcome.and_then(|done| done);
-    report(&id, &outcome.map_err(|failure| failure.of(&what))?, args.json)
-}
 
-/// Says which header fields of a finished message tell of its sender: it goes out byte for byte.
-fn warn_of(message: &[u8], network: &str, signer: Option<&Address>) {
-    let telling = identifying::fields(message, network, signer);
-    if telling.is_empty() {
-        return;
-    }
-    tell("warning: the message goes out byte for byte, and every recipient reads in its header:");
-    for field in telling.iter().take(MOST_WARNINGS) {
-        tell(format!("  {}: {}", field.name, field.shows));
-    }
-    if telling.len() > MOST_WARNINGS {
-        tell(format!("  and {} more fields", telling.len() - MOST_WARNINGS));
-    }
-    tell(
-        "  Take out what nobody is to know. A text, with -s, is made into a message that names nobody.",
-    );
-}
-
-/// Prepares the scheme and begins to build channels for a mail of one part; `None` if that cannot be done now, which
-/// the sending will say.
-async fn build_ahead(
-    choice: SchemeChoice,
-    home: &Home,
-    entrance: &Arc<Entrance>,
-    recipients: &[Address],
-) -> Option<Arc<dyn Scheme>> {
-    let scheme = prepare_scheme(choice, home.vault(), entrance).await.ok()?;
-    let keys: Vec<_> = recipients.iter().flat_map(|r| [r.inbox(), r.certificate()]).collect();
-    Arc::clone(&scheme).build_ahead(2 + 3 * recipients.len(), &keys);
-    Some(scheme)
-}
-
-fn read_input(file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
-    match file {
-        Some(path) if path.as_os_str() != "-" => read_file(path),
-        _ => {
-            if std::io::stdin().is_terminal() {
-                tell("Type the message, then Ctrl-D.");
+    /// Tries to deliver the mail, by the scheme that was made ready ahead if there is one.
+    async fn deliver(
+        &self,
+        agent: &Agent,
+        claim: &Claim,
+        reply: Option<&Account>,
+        ahead: Option<Arc<dyn Scheme>>,
+    ) -> Result<Outcome, AgentError> {
+        let choice = self.choices.scheme;
+        let prepared = async {
+            if let Some(reply) = reply {
+                // An answer must find its address, which is published before the mail goes.
+                self.progress.step("making an address for answers");
+                let certificate = reply.certificate(&self.network, agent.context().now())?;
+                // By channels of their own: those of the mail must share no far end with them.
+                let apart = agent.scheme(choice).await?;
+                agent.publish(&certificate, Some(apart)).await?;
             }
-            let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX).saturating_add(1);
-            let unreadable = |error| Failure::new(66, "standard input cannot be read", error, "");
-            // Past the standard library's own buffer, which would keep a copy until the program ends.
-            let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
-            let mut bytes = Vec::new();
-            File::from(input).take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
-            Ok(bytes)
-        }
+            match ahead {
+                Some(scheme) => Ok(scheme),
+                None => agent.scheme(choice).await,
+            }
+        };
+        agent.deliver(claim, self.choices.delay, prepared).await
     }
 }
 
@@ -381,19 +358,16 @@ pub fn report(id: &str, outcome: &Outcome, json: bool) -> Result<(), Failure> {
             tell(format!("No such recipient, as far as the network knows today: {address}."));
         }
     }
-    if let Some(error) = &outcome.error
-        && !outcome.waiting.is_empty()
-    {
-        let what = format!("the mail waits in the outbox as {id}");
+    if !outcome.waiting.is_empty() {
+        let what = waits(id);
+        let Some(error) = &outcome.error else {
+            return Err(Failure::new(75, &what, "", "run `cutout outbox` later"));
+        };
         let code = match error.exit_code() {
             code @ (69 | 76) => code,
             _ => 75,
         };
         return Err(Failure::new(code, &what, error, error.remedy()));
-    }
-    if !outcome.waiting.is_empty() {
-        let what = format!("the mail waits in the outbox as {id}");
-        return Err(Failure::new(75, &what, "", "run `cutout outbox` later"));
     }
     if let Some(unknown) = outcome.unknown.first() {
         let what =

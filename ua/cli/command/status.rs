@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use anon::roster::Completeness;
 use clap::Args;
-use net::{Underlay, now};
+use net::{Clock, Underlay};
 use ua::{
-    account::Account,
+    agent::{Agent, Status},
+    context::Context,
     event::Silent,
     evidence,
-    guard::Guards,
-    outbox::{Found, Outbox},
-    roster::AgentRoster,
 };
 
 use crate::{
@@ -34,50 +32,51 @@ pub struct StatusArgs {
 /// [`Failure`].
 pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
-    let account = Account::read(home.vault())?;
-    let entrance = home.entrance(Arc::new(Silent), Underlay::Tcp)?;
-    let network = Arc::clone(entrance.network());
-    let roster = AgentRoster::read(home.vault(), &entrance)?;
-    let epoch = network.epoch(now());
-    let (known, active) =
-        roster.keeper().with(|roster| (roster.len(), roster.active(epoch).count()));
-    let complete = roster.completeness(epoch);
-    let guards = Guards::read(home.vault())?;
-    let evidence = evidence::read(home.vault())?;
-    let liars = evidence::liars(&evidence);
-    let Found { waiting, damaged } = Outbox::new(home.vault()).look()?;
-    let (waiting, damaged) = (waiting.len(), damaged.len());
-    let incomplete = match complete {
+    let context = home.context(Clock::default(), Arc::new(Silent), Underlay::Tcp)?;
+    let agent = Agent::new(home, context)?;
+    let status = agent.status()?;
+    let incomplete = match &status.completeness {
         Completeness::Complete => None,
         Completeness::Incomplete(reason) => Some(reason.to_string()),
     };
     if args.json {
-        let guards: Vec<_> = guards
-            .all()
-            .iter()
-            .map(|g| serde_json::json!({ "node": g.node.short(), "since": g.since.0 }))
-            .collect();
-        let evidence: Vec<_> = evidence
-            .iter()
-            .map(|e| {
-                serde_json::json!({
-                    "node": e.node.short(), "did": e.misdeed.words(), "seen": e.seen.0,
-                    "signed": !e.proof.is_empty(),
-                })
-            })
-            .collect();
-        return say_json(&serde_json::json!({
-            "address": account.address().to_string(),
-            "network": network.name,
-            "epoch": epoch.0,
-            "roster": { "known": known, "active": active, "incomplete": incomplete },
-            "guards": guards,
-            "evidence": evidence,
-            "outbox": waiting,
-            "damaged": damaged,
-        }));
+        return say_json(&describe(&status, &agent.context().network.name, incomplete.as_deref()));
     }
-    say(format!("Address   {}", account.address()))?;
+    show(&status, agent.context(), incomplete.as_deref())
+}
+
+fn describe(status: &Status, network: &str, incomplete: Option<&str>) -> serde_json::Value {
+    let guards: Vec<_> = status
+        .guards
+        .iter()
+        .map(|g| serde_json::json!({ "node": g.node.short(), "since": g.since.0 }))
+        .collect();
+    let evidence: Vec<_> = status
+        .evidence
+        .iter()
+        .map(|e| {
+            serde_json::json!({
+                "node": e.node.short(), "did": e.misdeed.words(), "seen": e.seen.0,
+                "signed": !e.proof.is_empty(),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "address": status.address.to_string(),
+        "network": network,
+        "epoch": status.epoch.0,
+        "roster": { "known": status.known, "active": status.active, "incomplete": incomplete },
+        "guards": guards,
+        "evidence": evidence,
+        "outbox": status.outbox.waiting.len(),
+        "damaged": status.outbox.damaged.len(),
+    })
+}
+
+fn show(status: &Status, context: &Context, incomplete: Option<&str>) -> Result<(), Failure> {
+    let network = &context.network;
+    let Status { known, active, epoch, guards, evidence, outbox, .. } = status;
+    say(format!("Address   {}", status.address))?;
     say(format!(
         "Network   {}, k = {}, epoch {} of {} s",
         network.name, network.k, epoch.0, network.epoch_seconds
@@ -86,19 +85,20 @@ pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     if let Some(reason) = incomplete {
         say(format!("          incomplete: {reason}"))?;
     }
-    for (index, guard) in guards.all().iter().enumerate() {
+    for (index, guard) in guards.iter().enumerate() {
         let label = if index == 0 { "Guard" } else { "Spare" };
-        let days = now().0.saturating_sub(guard.since.0) / 86_400;
+        let days = context.now().0.saturating_sub(guard.since.0) / 86_400;
         say(format!("{label:9} {}, for {days} days", guard.node.short()))?;
     }
-    say(format!("Outbox    {waiting} mails wait"))?;
-    if damaged > 0 {
+    say(format!("Outbox    {} mails wait", outbox.waiting.len()))?;
+    if !outbox.damaged.is_empty() {
+        let damaged = outbox.damaged.len();
         say(format!("          {damaged} mails cannot be sent: see `cutout outbox --list`"))?;
     }
     say(format!(
         "Evidence  {} pieces against {} nodes held to be liars",
         evidence.len(),
-        liars.len()
+        evidence::liars(evidence).len()
     ))?;
     for item in evidence.iter().rev().take(20) {
         let signed = if item.proof.is_empty() { "" } else { " (signed by it)" };

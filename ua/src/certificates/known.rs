@@ -3,13 +3,11 @@
 
 use anon::{
     certificate::{Address, AddressCertificate, UnverifiedAddressCertificate},
-    network::Network,
     time::Time,
 };
-use net::now;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::AgentError, sealed, vault::Vault};
+use crate::{context::Context, error::AgentError, sealed, vault::Vault};
 
 /// The sealed file.
 const FILE: &str = "certificates";
@@ -32,10 +30,10 @@ struct Entry {
 /// [`AgentError::Vault`] if the file cannot be read; one that is lost counts as empty, and is said to be.
 pub fn read(
     vault: &Vault,
-    network: &Network,
+    context: &Context,
     address: &Address,
 ) -> Result<Option<AddressCertificate>, AgentError> {
-    let current = now();
+    let (network, current) = (&context.network, context.now());
     let fresh = |entry: &Entry| entry.fetched.after(FRESH) > current && entry.fetched <= current;
     let entries = entries(vault)?.into_iter().filter(fresh);
     let mut verified = entries.filter_map(|entry| entry.certificate.verify(network, current).ok());
@@ -43,8 +41,8 @@ pub fn read(
 }
 
 /// Keeps a certificate that was fetched now. Where that fails it is said, and fetched again the next time.
-pub fn add(vault: &Vault, network: &Network, certificate: &AddressCertificate) {
-    let current = now();
+pub fn add(vault: &Vault, context: &Context, certificate: &AddressCertificate) {
+    let (network, current) = (&context.network, context.now());
     let locked = vault.lock().map_err(AgentError::from);
     let (_writing, mut kept) = match locked.and_then(|writing| Ok((writing, entries(vault)?))) {
         Ok(locked) => locked,
@@ -68,6 +66,7 @@ fn entries(vault: &Vault) -> Result<Vec<Entry>, AgentError> {
 #[cfg(test)]
 mod tests {
     use anon::wire;
+    use net::now;
 
     use super::*;
     use crate::{
@@ -75,36 +74,35 @@ mod tests {
         vault::{KdfCost, Passphrase},
     };
 
-    fn stage() -> (tempfile::TempDir, Vault, Network) {
+    fn stage() -> (tempfile::TempDir, Vault, Context) {
         let directory = tempfile::tempdir().unwrap();
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
         let file = net::NetworkFile::parse("name = 'demo.alt'").unwrap();
-        let network = file.network().unwrap();
-        (directory, vault, network)
+        (directory, vault, Context::quiet(file.network().unwrap()))
     }
 
     #[test]
     fn a_certificate_is_found_again_and_only_its_own() {
-        let (_directory, vault, network) = stage();
-        let [bob, eve] = [(), ()].map(|()| Account::self_certifying(&network, now()));
-        let certificate = bob.certificate(&network, now()).unwrap();
-        assert!(read(&vault, &network, bob.address()).unwrap().is_none());
-        add(&vault, &network, &certificate);
-        add(&vault, &network, &certificate);
+        let (_directory, vault, context) = stage();
+        let [bob, eve] = [(), ()].map(|()| Account::self_certifying(&context.network, now()));
+        let certificate = bob.certificate(&context.network, now()).unwrap();
+        assert!(read(&vault, &context, bob.address()).unwrap().is_none());
+        add(&vault, &context, &certificate);
+        add(&vault, &context, &certificate);
         assert_eq!(entries(&vault).unwrap().len(), 1);
-        assert_eq!(read(&vault, &network, bob.address()).unwrap(), Some(certificate));
-        assert!(read(&vault, &network, eve.address()).unwrap().is_none());
+        assert_eq!(read(&vault, &context, bob.address()).unwrap(), Some(certificate));
+        assert!(read(&vault, &context, eve.address()).unwrap().is_none());
     }
 
     #[test]
     fn a_stale_one_is_fetched_anew() {
-        let (_directory, vault, network) = stage();
-        let bob = Account::self_certifying(&network, now());
-        let certificate = bob.certificate(&network, now()).unwrap().to_unverified();
+        let (_directory, vault, context) = stage();
+        let bob = Account::self_certifying(&context.network, now());
+        let certificate = bob.certificate(&context.network, now()).unwrap().to_unverified();
         let fetched = Time(now().0 - FRESH);
         vault.write(FILE, &wire::encode(&vec![Entry { certificate, fetched }])).unwrap();
-        assert!(read(&vault, &network, bob.address()).unwrap().is_none());
+        assert!(read(&vault, &context, bob.address()).unwrap().is_none());
     }
 }

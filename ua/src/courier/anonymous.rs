@@ -14,10 +14,10 @@ use net::Channel;
 
 use super::Courier;
 use crate::{
-    entrance::Entrance,
+    context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    evidence::Misdeed,
+    evidence::{EvidenceLog, Misdeed},
     scheme::{OpenChannel, ReadyChannel, Scheme},
 };
 
@@ -31,7 +31,7 @@ const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 #[debug("AnonymousCourier(..)")]
 pub struct AnonymousCourier {
     scheme: Arc<dyn Scheme>,
-    entrance: Arc<Entrance>,
+    evidence: Arc<EvidenceLog>,
     key: Key,
     purpose: Purpose,
     anonymizer: Option<Channel>,
@@ -48,13 +48,13 @@ impl AnonymousCourier {
     /// [`AgentError`], [`AgentError::Disagreement`] if no pair of lists agreed.
     pub async fn open(
         scheme: Arc<dyn Scheme>,
-        entrance: Arc<Entrance>,
+        evidence: Arc<EvidenceLog>,
         key: Key,
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
         let mut courier = Self {
             scheme,
-            entrance,
+            evidence,
             key,
             purpose,
             anonymizer: None,
@@ -73,9 +73,13 @@ impl AnonymousCourier {
         Ok(courier)
     }
 
+    fn context(&self) -> &Context {
+        self.evidence.context()
+    }
+
     fn question(&self) -> Request {
-        self.scheme
-            .list_replicas(self.key, u8::try_from(self.entrance.network().k).unwrap_or(u8::MAX))
+        let k = u8::try_from(self.context().network.k).unwrap_or(u8::MAX);
+        self.scheme.list_replicas(self.key, k)
     }
 
     /// Over channels that stand: Z is asked for its list and, in the same breath, to perform at the replicas that
@@ -97,8 +101,8 @@ impl AnonymousCourier {
         };
         let verifier =
             async { Ok::<_, AgentError>(check.request(&question, PERFORM_TIMEOUT).await?) };
-        let anonymizer = anonymizer.inspect_err(|_| self.entrance.path_broke(&z.path.along()));
-        let verifier = verifier.inspect_err(|_| self.entrance.path_broke(&w.path.along()));
+        let anonymizer = anonymizer.inspect_err(|_| self.evidence.path_broke(&z.path.along()));
+        let verifier = verifier.inspect_err(|_| self.evidence.path_broke(&w.path.along()));
         let ((from_z, performed), from_w) = tokio::try_join!(anonymizer, verifier)?;
         let (from_z, from_w) = ((z.path.far_end, from_z), (w.path.far_end, from_w));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
@@ -117,16 +121,16 @@ impl AnonymousCourier {
     /// anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {
-            self.entrance.accuse(path.far_end, Misdeed::Dropped, Vec::new());
+            self.evidence.accuse(path.far_end, Misdeed::Dropped, Vec::new());
         } else {
-            self.entrance.path_broke(&path.along());
+            self.evidence.path_broke(&path.along());
         }
     }
 
     fn agreed(&self, set: &ReplicaSet) {
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
         let agreed = Event::Agreed { purpose: self.purpose, replicas };
-        self.entrance.listener().on(&agreed);
+        self.context().tell(&agreed);
     }
 
     /// Opens Z and W and compares their lists, again with others until two agree.
@@ -141,7 +145,7 @@ impl AnonymousCourier {
                 }
                 Err(AgentError::Disagreement(disagreement)) if attempt < ATTEMPTS => {
                     let event = Event::Disagreed { purpose: self.purpose, disagreement };
-                    self.entrance.listener().on(&event);
+                    self.context().tell(&event);
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
@@ -207,7 +211,7 @@ impl Courier for AnonymousCourier {
                 }
                 // The replicas that did perform it recognise it when it comes again, another way.
                 Err(error) => {
-                    self.entrance.listener().on(&Event::failed(self.purpose, &error));
+                    self.context().tell(&Event::failed(self.purpose, &error));
                     None
                 }
             }
@@ -282,7 +286,7 @@ mod tests {
     fn courier(listener: Arc<Agreed>) -> AnonymousCourier {
         AnonymousCourier {
             scheme: Arc::new(Closed::default()),
-            entrance: Arc::new(Entrance::new(Arc::new(network()), listener, Vec::new())),
+            evidence: Arc::new(EvidenceLog::new(Context { listener, ..Context::quiet(network()) })),
             key: KEY,
             purpose: Purpose::Inbox,
             anonymizer: None,
@@ -302,8 +306,8 @@ mod tests {
         ] {
             let courier = courier(Arc::default());
             courier.failed(&path, answered);
-            let evidence = courier.entrance.evidence();
-            let evidence: Vec<_> = evidence.iter().map(|e| (e.node, e.misdeed)).collect();
+            let evidence: Vec<_> =
+                courier.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
             assert_eq!(evidence, expected);
         }
     }

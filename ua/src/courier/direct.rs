@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join_all};
 use net::{Links, ask};
 
 use super::Courier;
-use crate::{entrance::Entrance, error::AgentError, event::Purpose};
+use crate::{bootstrap::Bootstrap, error::AgentError, event::Purpose};
 
 /// How long a replica may take for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,7 +21,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Goes to the replicas itself.
 #[derive(Debug)]
 pub struct DirectCourier {
-    entrance: Arc<Entrance>,
+    bootstrap: Arc<Bootstrap>,
     links: Links,
     key: Key,
     purpose: Purpose,
@@ -32,15 +32,15 @@ impl DirectCourier {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub fn new(entrance: Arc<Entrance>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
-        let links = entrance.disposable()?;
-        Ok(Self { entrance, links, key, purpose })
+    pub fn new(bootstrap: Arc<Bootstrap>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
+        let links = bootstrap.context().disposable()?;
+        Ok(Self { bootstrap, links, key, purpose })
     }
 }
 
 impl Courier for DirectCourier {
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
-        Box::pin(self.entrance.replicas(self.key, self.purpose))
+        Box::pin(self.bootstrap.replicas(self.key, self.purpose))
     }
 
     fn perform<'a>(

@@ -18,9 +18,8 @@ use net::{NetworkFile, now};
 
 use super::Courier;
 use crate::{
-    entrance::Entrance,
-    error::AgentError,
-    event::{Purpose, Silent},
+    bootstrap::Bootstrap, context::Context, error::AgentError, event::Purpose,
+    evidence::EvidenceLog,
 };
 
 /// The key whose replicas they are.
@@ -32,11 +31,12 @@ pub(crate) fn network() -> Network {
     Network { k: 5, quorum: 3, ..network }
 }
 
-/// An agent in such a network that has heard of a node that is no replica.
-pub(crate) fn entrance() -> Entrance {
-    let entrance = Entrance::new(Arc::new(network()), Arc::new(Silent), Vec::new());
-    entrance.remember(&[certificate(99)]);
-    entrance
+/// What an agent has there that has heard of a node that is no replica.
+pub(crate) fn parts() -> (Arc<Bootstrap>, Arc<EvidenceLog>) {
+    let context = Context::quiet(network());
+    let bootstrap = Bootstrap::new(context.clone(), Vec::new());
+    bootstrap.remember(&[certificate(99)]);
+    (Arc::new(bootstrap), Arc::new(EvidenceLog::new(context)))
 }
 
 /// One node's certificate.

@@ -8,7 +8,7 @@ use anon::{
 use net::now;
 
 use super::{
-    made_up::{KEY, MadeUp, certificate, entrance, node, receipt},
+    made_up::{KEY, MadeUp, certificate, network, node, parts, receipt},
     *,
 };
 
@@ -22,8 +22,8 @@ fn request() -> Request {
     })
 }
 
-fn tally(entrance: &Entrance, keep_until: Time) -> Tally {
-    Tally::new(Expected::of(&request(), entrance.network().id, keep_until).unwrap())
+fn tally(keep_until: Time) -> Tally {
+    Tally::new(Expected::of(&request(), network().id, keep_until).unwrap())
 }
 
 /// Deposits at so many replicas, of which so many give a receipt in each round: what came of it, and how many were asked
@@ -32,11 +32,11 @@ async fn deposited(
     replicas: u8,
     giving: &'static [u8],
 ) -> (Result<Vec<NodeId>, AgentError>, Vec<usize>) {
-    let (entrance, later) = (entrance(), now().after(100));
+    let ((bootstrap, evidence), later) = (parts(), now().after(100));
     let mut courier = MadeUp::with_receipts(replicas, giving, later);
     courier.rounds_left = giving.len();
-    let mut tally = tally(&entrance, later);
-    let done = deposit(&mut courier, &request(), &mut tally, &entrance).await;
+    let mut tally = tally(later);
+    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
     let ids = |nodes: Vec<NodeCertificate>| nodes.iter().map(NodeCertificate::node).collect();
     (done.map(ids), courier.performed.into_iter().map(|(_, asked)| asked).collect())
 }
@@ -80,8 +80,8 @@ async fn where_the_replicas_are_lost_a_quorum_of_receipts_counts_and_less_does_n
 
 #[tokio::test]
 async fn a_receipt_that_another_node_brings_does_not_count() {
-    let (entrance, later) = (entrance(), now().after(100));
-    let mut tally = tally(&entrance, later);
+    let later = now().after(100);
+    let mut tally = tally(later);
     let set = replicas(5);
     let receipt = receipt(1, &request(), later);
     assert_eq!(count(&mut tally, &set, node(2), &receipt), Err(ReceiptError::NotAReplica));
@@ -95,10 +95,10 @@ fn accused(
     receipt: &Receipt,
     error: ReceiptError,
 ) -> Vec<(NodeId, Misdeed, Vec<u8>)> {
-    let (entrance, mut courier) = (entrance(), MadeUp::new(5, |_, _, _| None));
+    let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
     courier.performer = performer;
-    accuse_for_receipt(&courier, &entrance, node(1), receipt, error);
-    entrance.evidence().into_iter().map(|e| (e.node, e.misdeed, e.proof)).collect()
+    accuse_for_receipt(&courier, &evidence, node(1), receipt, error);
+    evidence.all().into_iter().map(|e| (e.node, e.misdeed, e.proof)).collect()
 }
 
 #[tokio::test]
@@ -131,16 +131,15 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
         (2, 0, z, false),
         (5, 0, None, false),
     ] {
-        let (entrance, mut courier) = (entrance(), MadeUp::new(5, |_, _, _| None));
+        let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
         courier.performer = performer;
         let answer = |seed| Answer {
             node: node(seed),
             response: (seed <= answered).then_some(Response::Refused),
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
-        accuse_idle(&courier, &entrance, 3, &answers);
-        let evidence: Vec<_> =
-            entrance.evidence().into_iter().map(|e| (e.node, e.misdeed)).collect();
+        accuse_idle(&courier, &evidence, 3, &answers);
+        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
         let expected = if is_idle { vec![(node(50), Misdeed::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");
     }
@@ -148,11 +147,11 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
 
 #[tokio::test]
 async fn an_idle_anonymizer_is_noted_in_a_deposit() {
-    let entrance = entrance();
+    let (bootstrap, evidence) = parts();
     let mut courier = MadeUp::new(5, |_, _, _| None);
     (courier.performer, courier.rounds_left) = (Some(node(50)), 1);
-    let mut tally = tally(&entrance, now());
-    let done = deposit(&mut courier, &request(), &mut tally, &entrance).await;
+    let mut tally = tally(now());
+    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
     assert!(done.is_err());
-    assert_eq!(entrance.evidence().len(), 1);
+    assert_eq!(evidence.all().len(), 1);
 }

@@ -15,7 +15,6 @@ use anon::{
     request::{Request, Response},
 };
 use futures::{StreamExt as _, future::join_all, stream};
-use net::now;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
@@ -78,7 +77,7 @@ impl<'r> Bodies<'r> {
     pub(super) fn new(reader: &'r Reader<'r>) -> Result<Self, AgentError> {
         Ok(Self {
             reader,
-            parts: Mutex::new(Parts::read(reader.vault, (reader.clock)())?),
+            parts: Mutex::new(Parts::read(reader.vault, reader.context.now())?),
             channels: Semaphore::new(CHANNELS_AT_ONCE),
             silences: Mutex::default(),
             wasted: AtomicU64::new(0),
@@ -178,7 +177,7 @@ impl<'r> Bodies<'r> {
         if let Some(object) = kept.filter(|object| part.check(object).is_ok()) {
             return Fetched::Object(object, None);
         }
-        let key = part.message_id.key(&self.reader.entrance.network().name);
+        let key = part.message_id.key(&self.reader.context.network.name);
         for _ in 0..ATTEMPTS {
             let Ok(_permit) = self.channels.acquire().await else { return Fetched::Unreached };
             let Some(mut way) = self.open(key).await else { continue };
@@ -199,7 +198,7 @@ impl<'r> Bodies<'r> {
 
     /// Keeps a part. Where that fails it is fetched again, so it is only told.
     fn keep(&self, part: &Part, object: &[u8]) {
-        if let Err(error) = self.parts().keep(part.digest, object, (self.reader.clock)()) {
+        if let Err(error) = self.parts().keep(part.digest, object, self.reader.context.now()) {
             self.tell(format!("a part could not be kept: {error}"));
         }
     }
@@ -258,7 +257,7 @@ impl<'r> Bodies<'r> {
 
     fn tell(&self, reason: String) {
         let event = Event::Retry { purpose: Purpose::Body, reason };
-        self.reader.entrance.listener().on(&event);
+        self.reader.context.tell(&event);
     }
 
     /// Gives up this recipient's permission at every replica; the last recipient's takes the body with it. Parts that
@@ -277,7 +276,7 @@ impl<'r> Bodies<'r> {
         });
         let deleted: Vec<_> = deleted.collect();
         join_all(deleted.into_iter().map(async |(part, way)| {
-            let key = part.message_id.key(&self.reader.entrance.network().name);
+            let key = part.message_id.key(&self.reader.context.network.name);
             // Where it does not get through, the body goes when its retention ends.
             if let Some(mut way) = way
                 && self.delete(way.as_mut(), headers, part, key).await
@@ -316,7 +315,13 @@ impl<'r> Bodies<'r> {
     }
 
     fn deletion(&self, secret: &impl SigningSecret, key: Key, node: &NodeCertificate) -> Deletion {
-        Deletion::sign(secret, &self.reader.entrance.network().id, key, node.node(), now())
+        Deletion::sign(
+            secret,
+            &self.reader.context.network.id,
+            key,
+            node.node(),
+            self.reader.context.now(),
+        )
     }
 }
 

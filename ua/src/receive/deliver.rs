@@ -7,7 +7,6 @@ use anon::{
     mail::{Headers, MessageId},
 };
 use futures::{StreamExt as _, future::join_all, stream};
-use net::now;
 
 use super::{
     Announced, Delivered, Digest, Fetched, Reader,
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     error::AgentError,
+    event::Event,
     origin::{Origin, Origins},
 };
 
@@ -86,7 +86,7 @@ impl<'r> Delivery<'_, 'r> {
             let mut fetching = std::pin::pin!(fetching);
             while let Some((digest, headers, mail)) = fetching.next().await {
                 tried += 1;
-                (self.reader.teller)(tried, all);
+                self.reader.context.tell(&Event::Tried { tried, all });
                 if matches!(mail, Mail::Unreached) && bodies.has_no_path() {
                     left += 1;
                     continue;
@@ -108,7 +108,7 @@ impl<'r> Delivery<'_, 'r> {
         headers: Headers,
         mail: Mail,
     ) -> Result<(), AgentError> {
-        let clock = (self.reader.clock)();
+        let clock = self.reader.context.now();
         let is_repeated = self.is_repeated(&headers);
         let ways = match mail {
             // Two notifications of one mail in one fetch, whatever came of the second.
@@ -157,7 +157,7 @@ impl<'r> Delivery<'_, 'r> {
 
     /// Who verifiably signed a mail; an error if somebody says so who did not.
     fn signer(&self, headers: &Headers) -> Result<Option<Address>, anon::mail::MailError> {
-        headers.verified_sender(self.reader.entrance.network(), now())
+        headers.verified_sender(&self.reader.context.network, self.reader.context.now())
     }
 
     fn is_repeated(&self, headers: &Headers) -> bool {

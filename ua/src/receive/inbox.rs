@@ -17,7 +17,6 @@ use anon::{
         listed_at_once,
     },
 };
-use net::now;
 use sha2::{Digest as _, Sha256};
 
 use super::{Digest, Place, Reader, Way};
@@ -281,7 +280,8 @@ impl List {
 impl Reader<'_> {
     fn proof(&self, operation: InboxOperation<'_>, node: &NodeCertificate) -> InboxProof {
         let secret = self.account.signing();
-        InboxProof::sign(secret, &self.certificate, operation, node.node(), now(), rand::random())
+        let (node, now) = (node.node(), self.context.now());
+        InboxProof::sign(secret, &self.certificate, operation, node, now, rand::random())
     }
 }
 
@@ -292,6 +292,8 @@ mod tests {
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
         time::Validity,
     };
+
+    use net::now;
 
     use super::*;
 

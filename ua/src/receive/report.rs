@@ -39,6 +39,8 @@ pub struct Fetched {
     pub tried: usize,
     /// Inbox nodes that answered.
     pub inboxes: usize,
+    /// Whether the user's own inbox was read to its end.
+    pub has_read_own: bool,
     /// Whether no more paths could be made at the end: the agent has to catch up with the network, and read on.
     pub is_cut_short: bool,
 }
@@ -69,6 +71,7 @@ impl Fetched {
         self.forged += other.forged;
         self.tried += other.tried;
         self.inboxes += other.inboxes;
+        self.has_read_own |= other.has_read_own;
     }
 }
 
@@ -90,6 +93,7 @@ mod tests {
             forged: 8 * step,
             tried: 9 * step,
             inboxes: 10 * step,
+            has_read_own: false,
             is_cut_short: false,
         }
     }

@@ -19,7 +19,7 @@ use futures::future::{BoxFuture, join_all};
 use net::{Channel, LinkError, Links, ask};
 
 use crate::{
-    entrance::Entrance,
+    bootstrap::Bootstrap,
     error::AgentError,
     event::Purpose,
     scheme::{OpenChannel, Scheme},
@@ -63,7 +63,7 @@ pub trait Way: Send {
 /// The reader goes itself: the nodes see its address.
 #[derive(Debug)]
 pub struct DirectRoute {
-    entrance: Arc<Entrance>,
+    bootstrap: Arc<Bootstrap>,
     links: Links,
 }
 
@@ -72,16 +72,16 @@ impl DirectRoute {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub fn new(entrance: Arc<Entrance>) -> Result<Self, AgentError> {
-        let links = entrance.disposable()?;
-        Ok(Self { entrance, links })
+    pub fn new(bootstrap: Arc<Bootstrap>) -> Result<Self, AgentError> {
+        let links = bootstrap.context().disposable()?;
+        Ok(Self { bootstrap, links })
     }
 }
 
 impl Route for DirectRoute {
     fn open(&self, key: Key, _: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>> {
         Box::pin(async move {
-            let nodes = self.entrance.all_candidates(key).await?;
+            let nodes = self.bootstrap.all_candidates(key).await?;
             Ok(Box::new(DirectWay { links: self.links.clone(), nodes }) as Box<dyn Way>)
         })
     }
@@ -120,10 +120,10 @@ pub struct AnonymousRoute {
 }
 
 impl AnonymousRoute {
-    /// A route over channels of this scheme.
+    /// A route over channels of this scheme, in a network of k replicas.
     #[must_use]
-    pub fn new(scheme: Arc<dyn Scheme>, entrance: &Entrance) -> Self {
-        Self { scheme, k: entrance.network().k }
+    pub const fn new(scheme: Arc<dyn Scheme>, k: usize) -> Self {
+        Self { scheme, k }
     }
 }
 

@@ -22,16 +22,13 @@ use anon::{
     time::{Time, Validity},
 };
 use futures::future::BoxFuture;
-use net::{NetworkFile, now};
+use net::{Clock, NetworkFile, now};
 use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    event::Silent,
-    vault::{KdfCost, Passphrase},
-};
+use crate::vault::{KdfCost, Passphrase};
 
 /// Nodes near every key.
 const NODES: u8 = 5;
@@ -171,7 +168,6 @@ struct Stage {
     _directory: TempDir,
     vault: Vault,
     maildir: Maildir,
-    entrance: Arc<Entrance>,
     network: Network,
     bob: Account,
     fake: Fake,
@@ -204,13 +200,15 @@ impl Stage {
         let cost = KdfCost::new(8, 1).unwrap();
         let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
         let maildir = Maildir::open(&directory.path().join("mail")).unwrap();
-        let shared = Arc::new(network.clone());
-        let entrance = Arc::new(Entrance::new(shared, Arc::new(Silent), Vec::new()));
         let nodes = (1..=NODES).map(|number| node(number, &network)).collect();
         let inboxes = vec![Vec::new(); usize::from(NODES)];
         let world = Arc::new(Mutex::new(World { inboxes, ..World::default() }));
         let fake = Fake { nodes, world };
-        Self { _directory: directory, vault, maildir, entrance, network, bob, fake }
+        Self { _directory: directory, vault, maildir, network, bob, fake }
+    }
+
+    fn context(&self) -> Context {
+        Context::quiet(self.network.clone())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -252,18 +250,18 @@ impl Stage {
         }
     }
 
-    async fn fetch_at(&self, clock: fn() -> Time) -> Fetched {
+    async fn fetch_at(&self, clock: Clock) -> Fetched {
         let certificate = self.bob.certificate(&self.network, now()).unwrap();
-        let (entrance, route) = (Arc::clone(&self.entrance), Box::new(self.fake.clone()));
+        let (context, route) = (Context { clock, ..self.context() }, Box::new(self.fake.clone()));
         let reader =
-            Reader::new(entrance, route, &self.vault, &self.bob, certificate, &self.maildir);
+            Reader::new(context, route, &self.vault, &self.bob, certificate, &self.maildir);
         let mut fetched = Fetched::default();
-        reader.with_clock(clock).fetch(&mut fetched).await.unwrap();
+        reader.fetch(&mut fetched).await.unwrap();
         fetched
     }
 
     async fn fetch(&self) -> Fetched {
-        self.fetch_at(now).await
+        self.fetch_at(Clock::default()).await
     }
 
     fn mails(&self) -> Vec<Vec<u8>> {
@@ -278,8 +276,8 @@ impl Stage {
     }
 }
 
-fn three_days_later() -> Time {
-    now().after(GIVE_UP_AFTER)
+fn three_days_later() -> Clock {
+    Clock::stopped_at(now().after(GIVE_UP_AFTER))
 }
 
 #[tokio::test]
@@ -303,7 +301,7 @@ async fn phantoms_hide_nothing_and_are_gone_after_three_days() {
     let ways = stage.world().ways;
     assert!(ways <= 1 + RETRIES * 4, "{ways}");
 
-    let fetched = stage.fetch_at(three_days_later).await;
+    let fetched = stage.fetch_at(three_days_later()).await;
     assert_eq!((fetched.given_up, fetched.missing), (303, 0));
     assert_eq!(stage.left(), [0; NODES as usize]);
     assert_eq!(stage.fetch().await.delivered.len(), 0);

@@ -31,7 +31,7 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet},
 };
 use futures::{StreamExt as _, TryFutureExt as _, future::BoxFuture, stream};
-use net::{Channel, LinkError, Links, RosterKeeper, now};
+use net::{Channel, LinkError, Links, RosterKeeper};
 
 use self::entry::Stalls;
 use super::{
@@ -39,10 +39,10 @@ use super::{
     pool::{MAX_READY, Pool},
 };
 use crate::{
-    entrance::Entrance,
+    context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    evidence::Misdeed,
+    evidence::{EvidenceLog, Misdeed},
     roster::nodes_needed,
 };
 
@@ -75,7 +75,7 @@ pub struct GuardedPlan {
 #[derive(derive_more::Debug)]
 #[debug("GuardedScheme(..)")]
 pub struct GuardedScheme {
-    entrance: Arc<Entrance>,
+    evidence: Arc<EvidenceLog>,
     plan: GuardedPlan,
     used: Mutex<Served<NodeId>>,
     links: Mutex<BTreeMap<NodeId, Links>>,
@@ -94,13 +94,17 @@ struct Built {
 impl GuardedScheme {
     /// The scheme for one mail.
     #[must_use]
-    pub fn new(entrance: Arc<Entrance>, plan: GuardedPlan) -> Self {
+    pub fn new(evidence: Arc<EvidenceLog>, plan: GuardedPlan) -> Self {
         let (used, links, stalls) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { entrance, plan, used, links, stalls, pool: Pool::default() }
+        Self { evidence, plan, used, links, stalls, pool: Pool::default() }
+    }
+
+    fn context(&self) -> &Context {
+        self.evidence.context()
     }
 
     fn epoch(&self) -> Epoch {
-        self.entrance.network().epoch(now())
+        self.context().epoch()
     }
 
     fn active(&self, node: &NodeCertificate) -> Result<CrossVerified, AgentError> {
@@ -167,7 +171,7 @@ impl GuardedScheme {
                     | AgentError::NetworkTooSmall { .. }),
                 ) => return Err(error),
                 Err(error) => {
-                    self.entrance.listener().on(&Event::failed(purpose, &error));
+                    self.context().tell(&Event::failed(purpose, &error));
                     is_cut_off &= matches!(error, AgentError::Link(LinkError::Unreachable));
                     last = error;
                 }
@@ -219,7 +223,7 @@ impl GuardedScheme {
         let (known, alive, active) = self.plan.roster.with(|roster| {
             (roster.len(), roster.alive().count(), roster.active(self.epoch()).count())
         });
-        let needed = nodes_needed(self.entrance.network().k, self.plan.middle);
+        let needed = nodes_needed(self.context().network.k, self.plan.middle);
         if alive < needed {
             return AgentError::NetworkTooSmall { known: alive, needed };
         }
@@ -228,7 +232,7 @@ impl GuardedScheme {
 
     /// The nodes near a key: they hold what is kept there, and must not also see it carried.
     fn near_to(&self, key: &Key) -> BTreeSet<NodeId> {
-        let (k, epoch) = (self.entrance.network().k, self.epoch());
+        let (k, epoch) = (self.context().network.k, self.epoch());
         let near = self.plan.roster.with(|roster| roster.closest(key, k, epoch));
         near.iter().map(NodeCertificate::node).collect()
     }
@@ -324,7 +328,7 @@ impl Scheme for GuardedScheme {
             let Built { channel, answer: Some(answer), path, keys } = built else {
                 return Err(AgentError::BadAnswer);
             };
-            self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
+            self.context().tell(&Event::Channel { purpose, path: path.clone(), keys });
             Ok(OpenChannel { channel, answer, path })
         })
     }
@@ -361,12 +365,12 @@ impl Scheme for GuardedScheme {
             fits(&path.go_between) && fits(&path.far_end) && path.middle.iter().all(fits)
         })?;
         let (path, keys) = (waiting.ready.path.clone(), waiting.keys);
-        self.entrance.listener().on(&Event::Channel { purpose, path, keys });
+        self.context().tell(&Event::Channel { purpose, path, keys });
         Some(waiting.ready)
     }
 
     fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
-        let (k, epoch) = (self.entrance.network().k, self.epoch());
+        let (k, epoch) = (self.context().network.k, self.epoch());
         let nodes = || self.plan.roster.with(|roster| roster.closest(key, k, epoch));
         self.plan.complete.then(nodes).filter(|nodes| !nodes.is_empty())
     }
@@ -393,7 +397,7 @@ impl Scheme for GuardedScheme {
             )?);
         }
         let (from_z, from_w) = (self.stated(z.0, key, &z.1)?, self.stated(w.0, key, &w.1)?);
-        let (k, epoch) = (self.entrance.network().k, self.epoch());
+        let (k, epoch) = (self.context().network.k, self.epoch());
         let confirmed = self
             .plan
             .roster
@@ -411,7 +415,7 @@ impl Scheme for GuardedScheme {
 
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
         // Wider than k: a sender whose roster differs by churn may have used one of the next ones.
-        let (count, epoch) = (self.entrance.network().k + READ_WIDER, self.epoch());
+        let (count, epoch) = (self.context().network.k + READ_WIDER, self.epoch());
         let mut nodes =
             self.plan.roster.with(|roster| roster.closest(&key, count.min(MAX_K), epoch));
         if !self.plan.complete {

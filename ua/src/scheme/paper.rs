@@ -19,11 +19,12 @@ use anon::{
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
-use net::{Channel, Links, ask, now};
+use net::{Channel, Links, ask};
 
 use super::{OpenChannel, Scheme};
 use crate::{
-    entrance::{Entrance, LOOKUP_TIMEOUT},
+    bootstrap::{Bootstrap, LOOKUP_TIMEOUT},
+    context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
 };
@@ -41,14 +42,18 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Section 4.1 to the letter.
 #[derive(Debug)]
 pub struct PaperScheme {
-    entrance: Arc<Entrance>,
+    bootstrap: Arc<Bootstrap>,
 }
 
 impl PaperScheme {
     /// The scheme over what an agent knows of the network.
     #[must_use]
-    pub const fn new(entrance: Arc<Entrance>) -> Self {
-        Self { entrance }
+    pub const fn new(bootstrap: Arc<Bootstrap>) -> Self {
+        Self { bootstrap }
+    }
+
+    fn context(&self) -> &Context {
+        self.bootstrap.context()
     }
 
     async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
@@ -64,12 +69,12 @@ impl PaperScheme {
         };
         let mut channel = channel.extend(&far_end, Some(early), HANDSHAKE_TIMEOUT).await?;
         let answer = channel.response(ANSWER_TIMEOUT).await?;
-        self.entrance.remember(&[
+        self.bootstrap.remember(&[
             go_between.certificate().clone(),
             witness.certificate().clone(),
             far_end.certificate().clone(),
         ]);
-        self.entrance.listener().on(&Event::Channel { purpose, path: path.clone(), keys });
+        self.context().tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
 
@@ -82,8 +87,8 @@ impl PaperScheme {
         for _ in 0..REDRAWS {
             let draw = Paper.draw(&mut rand::rng());
             let (x, y) = tokio::try_join!(
-                self.entrance.nearest(draw.go_between, purpose),
-                self.entrance.nearest(draw.witness, purpose),
+                self.bootstrap.nearest(draw.go_between, purpose),
+                self.bootstrap.nearest(draw.witness, purpose),
             )?;
             if x.certificate().node() != y.certificate().node() {
                 return Ok((draw, x, y));
@@ -101,14 +106,14 @@ impl PaperScheme {
         witness: &CrossVerified,
     ) -> Result<(Channel, CrossVerified, Key), AgentError> {
         let via_x = async {
-            let links = self.entrance.disposable()?;
+            let links = self.context().disposable()?;
             let early = Request::Closest { key, count: 1 };
             let mut channel =
                 Channel::open(&links, go_between, Some(&early), HANDSHAKE_TIMEOUT).await?;
             let answer = channel.response(LOOKUP_TIMEOUT).await?;
             Ok::<_, AgentError>((channel, answer))
         };
-        let links = self.entrance.disposable()?;
+        let links = self.context().disposable()?;
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
         for _ in 0..REDRAWS {
@@ -139,7 +144,7 @@ impl PaperScheme {
 
     fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
         let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
-        let list = verify_list(list, &key, 1, self.entrance.network(), now())?;
+        let list = verify_list(list, &key, 1, &self.context().network, self.context().now())?;
         list.into_iter().next().ok_or(AgentError::Disagreement(Disagreement::BadList))
     }
 }
@@ -160,7 +165,7 @@ impl Scheme for PaperScheme {
                     Err(error) => error,
                 };
                 attempt += 1;
-                self.entrance.listener().on(&Event::failed(purpose, &error));
+                self.context().tell(&Event::failed(purpose, &error));
             }
         })
     }
@@ -179,9 +184,9 @@ impl Scheme for PaperScheme {
     }
 
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
-        let network = self.entrance.network();
+        let (network, now) = (&self.context().network, self.context().now());
         match answer {
-            Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now())?),
+            Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now)?),
             _ => Err(AgentError::BadAnswer),
         }
     }

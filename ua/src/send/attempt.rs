@@ -14,7 +14,6 @@ use anon::{
     request::{ObjectKind, Request, Store},
 };
 use futures::{StreamExt as _, future, stream};
-use net::now;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
@@ -111,7 +110,7 @@ impl<'a> Attempt<'a> {
         let mut outcome = self.outcome.into_inner();
         if outcome.body_receipts == 0 && matches!(self.bodies.get(), Some(Some(_))) {
             // Parts that an earlier attempt stored had their quorum then.
-            outcome.body_receipts = self.sender.entrance.network().quorum;
+            outcome.body_receipts = self.sender.context().network.quorum;
         }
         Ok((outcome, self.state.into_inner()))
     }
@@ -121,7 +120,7 @@ impl<'a> Attempt<'a> {
     /// among the delete permissions.
     async fn turns(&self) -> Result<Vec<(u8, usize)>, AgentError> {
         let recipients = self.state.lock().await.recipients.clone();
-        let (vault, network) = (self.sender.outbox.vault(), self.sender.entrance.network());
+        let (vault, context) = (self.sender.outbox.vault(), self.sender.context());
         let mut turns = Vec::new();
         for (index, recipient) in recipients.iter().enumerate() {
             let is_found = self.found(index).is_some();
@@ -132,7 +131,7 @@ impl<'a> Attempt<'a> {
             }
             let lasts = recipient.address.is_self_certifying();
             let is_at_hand =
-                is_found || (lasts && known::read(vault, network, &recipient.address)?.is_some());
+                is_found || (lasts && known::read(vault, context, &recipient.address)?.is_some());
             turns.push((recipient.progress.turn(), !is_at_hand, index));
         }
         turns.sort_unstable();
@@ -143,9 +142,9 @@ impl<'a> Attempt<'a> {
     /// that finds any decides for all: who has none yet is to delete by one-time keys.
     async fn certificates_as_permissions(&self) -> Result<Permissions, AgentError> {
         let recipients = self.state.lock().await.recipients.clone();
-        let entrance = &self.sender.entrance;
+        let bootstrap = self.sender.bootstrap;
         let fetched: Vec<_> = stream::iter(recipients.iter().enumerate())
-            .map(async |(index, r)| (index, fetch_directly(entrance, &r.address).await))
+            .map(async |(index, r)| (index, fetch_directly(bootstrap, &r.address).await))
             .buffered(RECIPIENTS_AT_ONCE)
             .collect()
             .await;
@@ -178,7 +177,7 @@ impl<'a> Attempt<'a> {
     /// Stores every part that has no quorum: whether all have.
     async fn store_parts(&self) -> bool {
         let missing: Vec<usize> = {
-            let (state, current) = (self.state.lock().await, now());
+            let (state, current) = (self.state.lock().await, self.sender.context().now());
             (0..self.parts.len()).filter(|part| !state.is_stored(*part, current)).collect()
         };
         let stored: Vec<Result<(), AgentError>> = stream::iter(missing)
@@ -196,8 +195,8 @@ impl<'a> Attempt<'a> {
 
     async fn store_part(&self, index: usize) -> Result<(), AgentError> {
         let Some(part) = self.parts.get(index) else { return Ok(()) };
-        let network = self.sender.entrance.network();
-        let key = part.part.message_id.key(&network.name);
+        let name = &self.sender.context().network.name;
+        let key = part.part.message_id.key(name);
         let mut courier = self.courier(key, Purpose::Body).await?;
         let request = Request::Store(Store {
             key,
@@ -210,7 +209,7 @@ impl<'a> Attempt<'a> {
         self.note(|outcome| lower(&mut outcome.body_receipts, receipts));
         let mut state = self.state.lock().await;
         if let Some(stored) = state.stored.get_mut(index) {
-            *stored = Some(now());
+            *stored = Some(self.sender.context().now());
         }
         self.sender.outbox.update(self.id, &state)
     }
@@ -220,12 +219,13 @@ impl<'a> Attempt<'a> {
         key: Key,
         purpose: Purpose,
     ) -> Result<Box<dyn Courier>, AgentError> {
-        let entrance = Arc::clone(&self.sender.entrance);
         if self.direct {
-            return Ok(Box::new(DirectCourier::new(entrance, key, purpose)?));
+            let bootstrap = Arc::clone(self.sender.bootstrap);
+            return Ok(Box::new(DirectCourier::new(bootstrap, key, purpose)?));
         }
-        let scheme = Arc::clone(&self.sender.scheme);
-        Ok(Box::new(AnonymousCourier::open(scheme, entrance, key, purpose).await?))
+        let (scheme, evidence) =
+            (Arc::clone(&self.sender.scheme), Arc::clone(self.sender.evidence));
+        Ok(Box::new(AnonymousCourier::open(scheme, evidence, key, purpose).await?))
     }
 
     /// Has a request performed at the replicas until a quorum has given receipts: how many did.
@@ -234,10 +234,11 @@ impl<'a> Attempt<'a> {
         courier: &mut dyn Courier,
         request: &Request,
     ) -> Result<usize, AgentError> {
-        let entrance = &self.sender.entrance;
-        let expected = Expected::of(request, entrance.network().id, now().after(KEEP));
+        let Sender { bootstrap, evidence, .. } = self.sender;
+        let context = self.sender.context();
+        let expected = Expected::of(request, context.network.id, context.now().after(KEEP));
         let mut tally = Tally::new(expected.ok_or(AgentError::BadAnswer)?);
-        deposit(courier, request, &mut tally, entrance).await?;
+        deposit(courier, request, &mut tally, bootstrap, evidence).await?;
         Ok(tally.len())
     }
 
@@ -295,12 +296,16 @@ pub(super) fn lower(fewest: &mut usize, receipts: usize) {
 #[cfg(test)]
 mod tests {
     use anon::certificate::Address;
+    use net::now;
     use serde_bytes::ByteBuf;
 
     use super::*;
     use crate::{
         courier::made_up::{KEY, MadeUp},
-        send::tests::{Stage, mail},
+        send::{
+            hand_in,
+            tests::{Stage, mail},
+        },
     };
 
     /// A mail to five: one who has it, one who was not found, one who waits, one whose notification is sealed, and one
@@ -308,7 +313,7 @@ mod tests {
     fn state(stage: &Stage, direct: bool) -> (String, State) {
         let recipients: Vec<Address> = (0..5).map(|_| stage.stranger().address().clone()).collect();
         let sender = stage.sender();
-        let id = sender.prepare(&mail(&recipients)).unwrap();
+        let id = hand_in(&sender.outbox, &mail(&recipients), now()).unwrap();
         let mut state = sender.outbox.state(&id).unwrap();
         let sealed = Progress::Sealed(ByteBuf::from(vec![1]));
         let progress = [
@@ -344,7 +349,7 @@ mod tests {
         let bob = stage.stranger();
         let certificate = bob.certificate(stage.network(), now()).unwrap();
         state.recipients[4].address = bob.address().clone();
-        known::add(&stage.vault, stage.network(), &certificate);
+        known::add(&stage.vault, stage.context(), &certificate);
         let sender = stage.sender();
         let attempt = Attempt::new(&sender, &id, &[], state);
         assert_eq!(attempt.turns().await.unwrap(), [(0, 3), (1, 4), (1, 2), (2, 1)]);

@@ -8,7 +8,6 @@ use anon::{
     request::{Append, Request},
 };
 use futures::future;
-use net::now;
 use serde_bytes::ByteBuf;
 
 use super::attempt::{Attempt, lower};
@@ -47,7 +46,7 @@ impl Attempt<'_> {
     async fn let_others_pass(&self, delay: Duration) {
         if !delay.is_zero() {
             let seconds = delay.as_secs();
-            self.sender.entrance.listener().on(&Event::Waiting { seconds });
+            self.sender.context().tell(&Event::Waiting { seconds });
             tokio::time::sleep(delay).await;
         }
     }
@@ -79,15 +78,15 @@ impl Attempt<'_> {
         if let Some(found) = self.found(index) {
             return Ok(Some(found));
         }
-        let (vault, entrance) = (self.sender.outbox.vault(), &self.sender.entrance);
+        let (vault, context) = (self.sender.outbox.vault(), self.sender.context());
         let address = &recipient.address;
         let lasts = address.is_self_certifying();
-        if lasts && let Some(known) = known::read(vault, entrance.network(), address)? {
+        if lasts && let Some(known) = known::read(vault, context, address)? {
             return Ok(Some(known));
         }
-        let certificate = fetch_anonymously(&self.sender.scheme, entrance, address).await?;
+        let certificate = fetch_anonymously(&self.sender.scheme, context, address).await?;
         if lasts {
-            known::add(vault, entrance.network(), &certificate);
+            known::add(vault, context, &certificate);
         }
         Ok(Some(certificate))
     }
@@ -148,8 +147,8 @@ impl Attempt<'_> {
             })
             .await;
         let headers = if is_signed {
-            let account = self.sender.account;
-            let own = account.certificate(self.sender.entrance.network(), now());
+            let (account, context) = (self.sender.account, self.sender.context());
+            let own = account.certificate(&context.network, context.now());
             let own = own.map_err(|_| AgentError::Mail(MailError::BadSignature))?;
             headers.signed(account.signing(), &own)
         } else {
@@ -162,18 +161,23 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use anon::mail::open_notification;
+    use net::now;
 
     use super::*;
     use crate::{
         account::Account,
         outbox::State,
-        send::tests::{Stage, mail},
+        send::{
+            hand_in,
+            tests::{Stage, mail},
+        },
     };
 
     fn handed_in(stage: &Stage, bob: &Account, signed: bool) -> (String, State) {
         let recipients = [bob.address().clone()];
         let sender = stage.sender();
-        let id = sender.prepare(&crate::send::Mail { signed, ..mail(&recipients) }).unwrap();
+        let mail = crate::send::Mail { signed, ..mail(&recipients) };
+        let id = hand_in(&sender.outbox, &mail, now()).unwrap();
         let state = sender.outbox.state(&id).unwrap();
         (id, state)
     }

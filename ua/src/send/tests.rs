@@ -1,11 +1,12 @@
 //! Mails that are handed in, and a stage for tests of attempts at them.
 
 use anon::network::Network;
+use net::now;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    courier::made_up::entrance,
+    courier::made_up::parts,
     scheme::closed::Closed,
     vault::{KdfCost, Passphrase, Vault},
 };
@@ -15,7 +16,8 @@ pub(super) struct Stage {
     _directory: TempDir,
     pub(super) vault: Vault,
     pub(super) account: Account,
-    pub(super) entrance: Arc<Entrance>,
+    bootstrap: Arc<Bootstrap>,
+    evidence: Arc<EvidenceLog>,
     pub(super) scheme: Arc<Closed>,
 }
 
@@ -25,13 +27,17 @@ impl Stage {
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let vault = Vault::create(&directory.path().join("vault"), &passphrase, cost).unwrap();
-        let (entrance, scheme) = (Arc::new(entrance()), Arc::default());
-        let account = Account::self_certifying(entrance.network(), now());
-        Self { _directory: directory, vault, account, entrance, scheme }
+        let ((bootstrap, evidence), scheme) = (parts(), Arc::default());
+        let account = Account::self_certifying(&evidence.context().network, now());
+        Self { _directory: directory, vault, account, bootstrap, evidence, scheme }
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        self.evidence.context()
     }
 
     pub(super) fn network(&self) -> &Network {
-        self.entrance.network()
+        &self.context().network
     }
 
     pub(super) fn stranger(&self) -> Account {
@@ -40,7 +46,8 @@ impl Stage {
 
     pub(super) fn sender(&self) -> Sender<'_> {
         Sender {
-            entrance: Arc::clone(&self.entrance),
+            bootstrap: &self.bootstrap,
+            evidence: &self.evidence,
             scheme: Arc::<Closed>::clone(&self.scheme),
             outbox: Outbox::new(&self.vault),
             account: &self.account,
@@ -60,7 +67,7 @@ fn a_mail_that_is_handed_in_waits_in_the_outbox_for_each_recipient() {
     let stage = Stage::new();
     let recipients = [(); 2].map(|()| stage.stranger().address().clone());
     let sender = stage.sender();
-    let id = sender.prepare(&mail(&recipients)).unwrap();
+    let id = hand_in(&sender.outbox, &mail(&recipients), now()).unwrap();
     assert_eq!(sender.outbox.ids().unwrap(), std::slice::from_ref(&id));
     assert_eq!(sender.outbox.mail(&id).unwrap(), b"the genuine mail");
     let waiting: Vec<_> = sender.outbox.state(&id).unwrap().recipients.into_iter().collect();

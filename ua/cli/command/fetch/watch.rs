@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -64,20 +65,19 @@ async fn watch(
             return Ok(());
         };
         interruption.unless(tokio::time::sleep_until(next.into())).await.map_err(ended)?;
-        let home = global.unlock(passphrase)?;
+        let home = Arc::new(global.unlock(passphrase)?);
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
             let mut fetched = Fetched::default();
-            let (read, ended) =
-                match Session::start(&home, args, global.verbose > 0, interruption).await {
-                    Ok(session) => {
-                        let read = session.fetch(&name, check, &mut fetched).await;
-                        let ended = session.end(read.is_ok()).await;
-                        (read, ended)
-                    }
-                    Err(failure) => (Err(failure), Ok(())),
-                };
+            let read = match Session::start(&home, args, global.verbose > 0, interruption).await {
+                Ok(session) => {
+                    let read = session.fetch(&name, check, &mut fetched).await;
+                    session.end(read.is_ok()).await;
+                    read
+                }
+                Err(failure) => Err(failure),
+            };
             if read.is_ok() || !fetched.delivered.is_empty() {
                 show(&fetched, args.json)?;
             }
@@ -87,7 +87,6 @@ async fn watch(
                 Ok(()) => {}
                 Err(failure) => failure.print(),
             }
-            ended?;
         }
         for name in Account::replies(home.vault())? {
             let fresh = || Turn { next: Instant::now() + random_delay(mean), checked: None };

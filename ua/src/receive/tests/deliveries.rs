@@ -3,20 +3,34 @@
 use anon::mail::DeleteSeed;
 
 use super::*;
-use crate::receive::{deliver::DELETED_AT_A_TIME, seen::Known};
+use crate::{
+    event::{Event, Listener},
+    receive::{deliver::DELETED_AT_A_TIME, seen::Known},
+};
 
-/// What a reading fetches, and what it tells meanwhile: how many of how many mails were tried.
+/// How many of how many mails were tried, each time that a reader told it.
+#[derive(Default)]
+struct Told(Mutex<Vec<(usize, usize)>>);
+
+impl Listener for Told {
+    fn on(&self, event: &Event) {
+        if let Event::Tried { tried, all } = event {
+            self.0.lock().unwrap().push((*tried, *all));
+        }
+    }
+}
+
+/// What a reading fetches, and what it tells meanwhile.
 async fn fetch_and_listen(stage: &Stage) -> (Fetched, Vec<(usize, usize)>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let mut fetched = Fetched::default();
+    let (told, mut fetched) = (Arc::new(Told::default()), Fetched::default());
     let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
-    let (entrance, route) = (Arc::clone(&stage.entrance), Box::new(stage.fake.clone()));
-    Reader::new(entrance, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
-        .telling(|tried, all| told.lock().unwrap().push((tried, all)))
+    let context = Context { listener: Arc::clone(&told) as _, ..stage.context() };
+    let route = Box::new(stage.fake.clone());
+    Reader::new(context, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
         .fetch(&mut fetched)
         .await
         .unwrap();
-    let told = told.lock().unwrap().clone();
+    let told = told.0.lock().unwrap().clone();
     (fetched, told)
 }
 

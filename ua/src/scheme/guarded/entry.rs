@@ -30,14 +30,14 @@ impl GuardedScheme {
     /// The link to a guard: one identity for all channels, since the guard knows this machine anyway; over Tor, where it
     /// does not, another for each.
     pub(super) fn guard_links(&self, guard: &NodeCertificate) -> Result<Links, AgentError> {
-        if self.entrance.underlay().is_tor() {
-            return Ok(self.entrance.disposable()?);
+        if self.context().transport.is_tor() {
+            return Ok(self.context().disposable()?);
         }
         let mut links = self.links.lock();
         if let Some(links) = links.get(&guard.node()) {
             return Ok(links.clone());
         }
-        let fresh = self.entrance.disposable()?;
+        let fresh = self.context().disposable()?;
         links.insert(guard.node(), fresh.clone());
         Ok(fresh)
     }
@@ -81,7 +81,7 @@ mod tests {
     use node::{ChannelKeys, Identity};
 
     use super::*;
-    use crate::{entrance::Entrance, event::Silent, scheme::GuardedPlan};
+    use crate::{context::Context, evidence::EvidenceLog, scheme::GuardedPlan};
 
     /// A scheme with a guard and a spare.
     fn scheme() -> (GuardedScheme, NodeId, NodeId) {
@@ -94,11 +94,10 @@ mod tests {
         };
         let guards = vec![certificate(1), certificate(2)];
         let (guard, spare) = (guards[0].node(), guards[1].node());
-        let network = Arc::new(network);
-        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
-        let entrance = Arc::new(Entrance::new(network, Arc::new(Silent), Vec::new()));
+        let context = Context::quiet(network);
+        let roster = Arc::new(RosterKeeper::open(Arc::clone(&context.network), None));
         let plan = GuardedPlan { roster, guards, middle: 1, complete: true };
-        (GuardedScheme::new(entrance, plan), guard, spare)
+        (GuardedScheme::new(Arc::new(EvidenceLog::new(context)), plan), guard, spare)
     }
 
     fn serves(scheme: &GuardedScheme, attempt: usize, avoid: &[NodeId]) -> NodeId {

@@ -8,7 +8,6 @@ use anon::{
     verification::{Disagreement, differs_by_churn, verify_list},
     wire,
 };
-use net::now;
 
 use super::GuardedScheme;
 use crate::{error::AgentError, evidence::Misdeed};
@@ -44,7 +43,7 @@ impl GuardedScheme {
     /// Notes who was on a path that broke while it was built.
     pub(super) fn broke(&self, error: &AgentError, nodes: &[NodeId]) {
         if matches!(error, AgentError::Link(_)) {
-            self.entrance.path_broke(nodes);
+            self.evidence.path_broke(nodes);
         }
     }
 
@@ -53,7 +52,7 @@ impl GuardedScheme {
             Response::Nearest(statement) => wire::encode(&**statement),
             _ => Vec::new(),
         };
-        self.entrance.accuse(node, misdeed, proof);
+        self.evidence.accuse(node, misdeed, proof);
     }
 
     /// The nodes that a far end found in the DHT, where the agent's roster does not say.
@@ -63,8 +62,8 @@ impl GuardedScheme {
         answer: Response,
     ) -> Result<Vec<NodeCertificate>, AgentError> {
         let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
-        let network = self.entrance.network();
-        Ok(verify_list(list, &key, network.k, network, now())?)
+        let network = &self.context().network;
+        Ok(verify_list(list, &key, network.k, network, self.context().now())?)
     }
 
     /// The nodes that a signed answer states.
@@ -75,7 +74,7 @@ impl GuardedScheme {
         answer: &Response,
     ) -> Result<Vec<NodeId>, AgentError> {
         let Response::Nearest(statement) = answer else { return Err(AgentError::BadAnswer) };
-        let network = self.entrance.network().id;
+        let network = self.context().network.id;
         statement.verify(&network, asked, key, self.epoch()).map_err(|_| AgentError::BadAnswer)?;
         Ok(statement.claims.nearest.clone())
     }

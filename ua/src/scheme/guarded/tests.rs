@@ -8,11 +8,10 @@ use anon::{
     roster::{Operator, Source},
     verification::{Statement, StatementClaims, cross_verify},
 };
-use net::{NetworkFile, Peer, Via};
+use net::{NetworkFile, Peer, Via, now};
 use node::{ChannelKeys, Identity, Node, NodeConfig, Running, Service as _};
 
 use super::*;
-use crate::event::Silent;
 
 const KEY: Key = Key([7; 32]);
 /// Replicas of a key.
@@ -56,9 +55,9 @@ fn knowing(active: u8, others: u8, complete: bool) -> GuardedScheme {
     for seed in active + 1..=active + others {
         tell(seed, 103 + seed);
     }
-    let entrance = Arc::new(Entrance::new(network, Arc::new(Silent), Vec::new()));
+    let evidence = Arc::new(EvidenceLog::new(Context::quiet(self::network())));
     let (roster, guards) = (Arc::new(roster), vec![certificate(1)]);
-    GuardedScheme::new(entrance, GuardedPlan { roster, guards, middle: 1, complete })
+    GuardedScheme::new(evidence, GuardedPlan { roster, guards, middle: 1, complete })
 }
 
 /// The seeds of the first so many nodes, nearest to the key first.
@@ -95,7 +94,7 @@ fn found(seeds: &[u8]) -> Response {
 }
 
 fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Misdeed)> {
-    let evidence = scheme.entrance.take_evidence();
+    let evidence = scheme.evidence.take();
     assert!(evidence.iter().all(|e| !e.proof.is_empty()), "it is signed");
     evidence.into_iter().map(|e| (e.node, e.misdeed)).collect()
 }

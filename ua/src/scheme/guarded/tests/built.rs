@@ -29,9 +29,9 @@ async fn agent() -> (Vec<Alive>, Arc<GuardedScheme>) {
     let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
     tell(&roster, &nodes);
     let guards = vec![nodes[0].certificate.clone()];
-    let entrance = Arc::new(Entrance::new(network, Arc::new(Silent), Vec::new()));
+    let evidence = Arc::new(EvidenceLog::new(Context::quiet(file.network().unwrap())));
     let plan = GuardedPlan { roster, guards, middle: 1, complete: true };
-    (nodes, Arc::new(GuardedScheme::new(entrance, plan)))
+    (nodes, Arc::new(GuardedScheme::new(evidence, plan)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

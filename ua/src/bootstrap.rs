@@ -1,4 +1,4 @@
-//! The way into the network: the nodes an agent knows, asked two at a time and compared.
+//! Bootstrap: the nodes that an agent knows, from the network file and from earlier, asked two at a time and compared.
 //!
 //! The agent is no member of the DHT (paper, 2.1: "the user agent must have the IP address of at least one of
 //! the system nodes"). What is closest to a key it asks of two nodes it knows, each under an identity of its
@@ -6,28 +6,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
 use anon::{
     certificate::NodeCertificate,
-    id::NodeId,
-    network::{MAX_K, Network, default_quorum},
+    network::{MAX_K, default_quorum},
     position::Key,
     request::{Request, Response},
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use libp2p::{Multiaddr, PeerId};
-use net::{Carrier, LinkError, Links, Underlay, certified_addresses, now, peer_id};
+use net::{Carrier, Links, certified_addresses, peer_id};
 use parking_lot::Mutex;
 use rand::seq::SliceRandom as _;
 
 use crate::{
+    context::Context,
     error::AgentError,
-    event::{Event, Purpose, SharedListener},
-    evidence::{Evidence, Misdeed},
-    hedge::{GAP, hedge},
+    event::{Event, Purpose},
+    hedge::hedge,
 };
 
 /// How long a node may take for a lookup.
@@ -36,76 +34,39 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 4;
 /// The most nodes that an agent remembers.
 const KNOWN: usize = 256;
-/// The most pieces of evidence of one node that are gathered in one run, of as many in all as nodes are remembered.
-const KNOWN_EACH: usize = 16;
 /// How many nodes are enough to enter by, and how often more are asked for at a time.
 pub(crate) const ENOUGH: usize = 40;
 const WIDEN: usize = 2;
-/// Over Tor everything may take so many times as long.
-const OVER_TOR: u32 = 6;
 /// How many nodes an agent with one bootstrap node asks that one for.
 const MORE: u8 = 8;
 
-/// The nodes an agent knows.
+/// The nodes that an agent knows.
 #[derive(derive_more::Debug)]
-#[debug("Entrance(..)")]
-pub struct Entrance {
-    network: Arc<Network>,
-    listener: SharedListener,
-    underlay: Underlay,
+#[debug("Bootstrap(..)")]
+pub struct Bootstrap {
+    context: Context,
     nodes: Mutex<BTreeMap<PeerId, Vec<Multiaddr>>>,
     /// Every node that this agent was ever told of, at most [`KNOWN`].
     heard: Mutex<BTreeSet<PeerId>>,
     links: Mutex<BTreeMap<PeerId, Links>>,
-    evidence: Mutex<Vec<Evidence>>,
 }
 
-impl Entrance {
-    /// An entrance by these nodes, over TCP.
+impl Bootstrap {
+    /// Begins with these nodes.
     #[must_use]
-    pub fn new(
-        network: Arc<Network>,
-        listener: SharedListener,
-        nodes: Vec<(PeerId, Multiaddr)>,
-    ) -> Self {
+    pub fn new(context: Context, nodes: Vec<(PeerId, Multiaddr)>) -> Self {
         let mut known: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
         for (peer, address) in nodes {
             known.entry(peer).or_default().push(address);
         }
-        Self {
-            network,
-            listener,
-            underlay: Underlay::Tcp,
-            heard: Mutex::new(known.keys().copied().collect()),
-            nodes: Mutex::new(known),
-            links: Mutex::default(),
-            evidence: Mutex::default(),
-        }
+        let heard = Mutex::new(known.keys().copied().collect());
+        Self { context, heard, nodes: Mutex::new(known), links: Mutex::default() }
     }
 
-    /// The same, over something else.
+    /// What is around it.
     #[must_use]
-    pub fn over(mut self, underlay: Underlay) -> Self {
-        self.underlay = underlay;
-        self
-    }
-
-    /// What its links go over.
-    #[must_use]
-    pub const fn underlay(&self) -> &Underlay {
-        &self.underlay
-    }
-
-    /// The network.
-    #[must_use]
-    pub const fn network(&self) -> &Arc<Network> {
-        &self.network
-    }
-
-    /// Who is told what happens.
-    #[must_use]
-    pub const fn listener(&self) -> &SharedListener {
-        &self.listener
+    pub const fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Remembers nodes for the next time: only such as a random key led to. A node that was found near
@@ -144,7 +105,7 @@ impl Entrance {
     /// as this agent has ever heard, and names all of them, it is the quorum of so many.
     #[must_use]
     pub fn quorum_of(&self, replicas: &[NodeCertificate]) -> usize {
-        let quorum = self.network.quorum;
+        let quorum = self.context.network.quorum;
         if replicas.len() < quorum && self.are_all(replicas) {
             return default_quorum(replicas.len()).max(1);
         }
@@ -163,36 +124,6 @@ impl Entrance {
                 self.remember(&answer);
             }
         }
-    }
-
-    /// Holds a misdeed against a node; `proof` is its signed statement, if there is one.
-    pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
-        let evidence = Evidence::new(node, misdeed, now(), proof);
-        self.listener.on(&Event::Evidence(evidence.clone()));
-        let mut all = self.evidence.lock();
-        let of_it = all.iter().filter(|known| known.node == node).count();
-        if all.len() < KNOWN && of_it < KNOWN_EACH {
-            all.push(evidence);
-        }
-    }
-
-    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
-    pub fn path_broke(&self, nodes: &[NodeId]) {
-        for node in nodes {
-            self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
-        }
-    }
-
-    /// The evidence gathered so far.
-    #[must_use]
-    pub fn evidence(&self) -> Vec<Evidence> {
-        self.evidence.lock().clone()
-    }
-
-    /// The evidence gathered so far, which is the caller's to keep.
-    #[must_use]
-    pub fn take_evidence(&self) -> Vec<Evidence> {
-        std::mem::take(&mut *self.evidence.lock())
     }
 
     /// The nodes known now.
@@ -223,9 +154,9 @@ impl Entrance {
     /// As [`Self::nearest`].
     pub async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
         let agree = |first, second| ReplicaSet::agree(key, first, second);
-        let set = self.agreed(key, self.network.k, purpose, agree).await?;
+        let set = self.agreed(key, self.context.network.k, purpose, agree).await?;
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
-        self.listener.on(&Event::Agreed { purpose, replicas });
+        self.context.tell(&Event::Agreed { purpose, replicas });
         Ok(set)
     }
 
@@ -236,7 +167,8 @@ impl Entrance {
     /// [`AgentError`] if no node answers.
     pub async fn all_candidates(&self, key: Key) -> Result<Vec<NodeCertificate>, AgentError> {
         let mut all: Vec<NodeCertificate> = Vec::new();
-        for candidate in self.two_answers(key, self.network.k).await?.into_iter().flatten() {
+        for candidate in self.two_answers(key, self.context.network.k).await?.into_iter().flatten()
+        {
             match all.iter_mut().find(|known| known.node() == candidate.node()) {
                 Some(known) => *known = known.clone().newer(candidate),
                 None => all.push(candidate),
@@ -268,7 +200,7 @@ impl Entrance {
                 Ok(agreed) => return Ok(agreed),
                 Err(disagreement) if attempt == ATTEMPTS => return Err(disagreement.into()),
                 Err(disagreement) => {
-                    self.listener.on(&Event::Disagreed { purpose, disagreement });
+                    self.context.tell(&Event::Disagreed { purpose, disagreement });
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
@@ -302,7 +234,7 @@ impl Entrance {
             }
             answers.len() >= 2
         };
-        hedge(next, 2, self.gap(), take).await;
+        hedge(next, 2, self.context.gap(), take).await;
         if answers.is_empty() {
             return Err(AgentError::NoNode);
         }
@@ -310,11 +242,6 @@ impl Entrance {
         let mut known = self.nodes.lock();
         known.retain(|peer, _| !silent.contains(peer));
         Ok(answers)
-    }
-
-    /// How long an answer is waited for before somebody else is asked as well.
-    pub(crate) fn gap(&self) -> Duration {
-        if self.underlay.is_tor() { GAP * OVER_TOR } else { GAP }
     }
 
     async fn meet_more(&self, nodes: &[(PeerId, Vec<Multiaddr>)]) -> Result<(), AgentError> {
@@ -336,31 +263,23 @@ impl Entrance {
         let request = Request::Closest { key, count: u8::try_from(count).ok()? };
         let link = links.open_at(peer, addresses.to_vec(), Carrier::Request).await.ok()?;
         match link.request(&request, LOOKUP_TIMEOUT).await.ok()? {
-            Response::Closest(list) => verify_list(list, &key, count, &self.network, now()).ok(),
+            Response::Closest(list) => {
+                verify_list(list, &key, count, &self.context.network, self.context.now()).ok()
+            }
             _ => None,
         }
     }
 
-    /// Links under a fresh identity, of which the listener is told.
-    ///
-    /// # Errors
-    /// [`LinkError`] if this machine gives no randomness.
-    pub fn disposable(&self) -> Result<Links, LinkError> {
-        let fresh = Links::disposable_over(&self.network.name, &self.underlay)?;
-        self.listener.on(&Event::Identity(fresh.local()));
-        Ok(fresh)
-    }
-
     /// The identity under which this node is asked: the same one while the agent runs; over Tor another each time.
     fn links(&self, peer: PeerId) -> Option<Links> {
-        if self.underlay.is_tor() {
-            return self.disposable().ok();
+        if self.context.transport.is_tor() {
+            return self.context.disposable().ok();
         }
         let mut links = self.links.lock();
         if let Some(known) = links.get(&peer) {
             return Some(known.clone());
         }
-        let fresh = self.disposable().ok()?;
+        let fresh = self.context.disposable().ok()?;
         links.insert(peer, fresh.clone());
         Some(fresh)
     }
