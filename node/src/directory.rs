@@ -12,7 +12,7 @@ use anon::{
 };
 use libp2p::Multiaddr;
 use net::{
-    clock::now,
+    clock::Clock,
     link::{Carrier, LinkError, Links, peer_id},
     roster::RosterKeeper,
     shares::{RangeShare, Shares},
@@ -37,6 +37,7 @@ pub struct Directory {
     network: Arc<Network>,
     links: Links,
     roster: Arc<RosterKeeper>,
+    clock: Clock,
     capacity: usize,
     known: Mutex<BTreeMap<NodeId, (NodeCertificate, Time)>>,
     max_age: u64,
@@ -49,10 +50,12 @@ impl Directory {
         network: Arc<Network>,
         links: Links,
         roster: Arc<RosterKeeper>,
+        clock: Clock,
         capacity: usize,
         max_age: u64,
     ) -> Self {
-        Self { network, links, roster, capacity, known: Mutex::new(BTreeMap::new()), max_age }
+        let known = Mutex::new(BTreeMap::new());
+        Self { network, links, roster, clock, capacity, known, max_age }
     }
 
     /// The node's certificate, from memory or from the node.
@@ -64,7 +67,7 @@ impl Directory {
         node: NodeId,
         addresses: Vec<Multiaddr>,
     ) -> Result<NodeCertificate, LinkError> {
-        let current = now();
+        let current = self.clock.now();
         let known = self.known.lock().get(&node).cloned();
         match known {
             Some((certificate, asked)) if current.0 <= asked.after(self.max_age).0 => {
@@ -86,7 +89,7 @@ impl Directory {
         let link = self.links.open_at(peer_id(&node)?, addresses, Carrier::Request).await?;
         match link.request(&Request::Certificate, TIMEOUT).await? {
             Response::Certificate(certificate) if certificate.claimed_node() == node => {
-                let current = now();
+                let current = self.clock.now();
                 let certificate = certificate
                     .verify(&self.network, current)
                     .map_err(|_| LinkError::Unreachable)?;
@@ -164,8 +167,9 @@ mod tests {
 
         let network = Arc::new(honest.network().clone());
         let links = Links::disposable(testing::NETWORK).unwrap();
-        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
-        let directory = Arc::new(Directory::new(network, links, roster, 100, 1_000));
+        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None, Clock::default()));
+        let directory =
+            Arc::new(Directory::new(network, links, roster, Clock::default(), 100, 1_000));
         let (sender, seen) = mpsc::channel(2_000);
         let filling = tokio::spawn(Arc::clone(&directory).fill(seen, HALF));
         let see = |node: NodeId, from: &str, at: Multiaddr| {

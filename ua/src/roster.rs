@@ -59,7 +59,7 @@ impl AgentRoster {
     pub fn read(vault: &Vault, entrance: &Entrance) -> Result<Self, AgentError> {
         let stored = Self::stored(vault)?;
         let network = entrance.network();
-        let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
+        let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None, net::Clock::default()));
         keeper.with(|roster| *roster = Roster::restore(stored.roster, network, now()));
         Ok(Self { keeper, comparison: stored.comparison })
     }

@@ -95,7 +95,8 @@ mod tests {
         let guards = vec![certificate(1), certificate(2)];
         let (guard, spare) = (guards[0].node(), guards[1].node());
         let network = Arc::new(network);
-        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
+        let roster =
+            Arc::new(RosterKeeper::open(Arc::clone(&network), None, net::Clock::default()));
         let entrance = Arc::new(Entrance::new(network, Arc::new(Silent), Vec::new()));
         let plan = GuardedPlan { roster, guards, middle: 1, complete: true };
         (GuardedScheme::new(entrance, plan), guard, spare)
