@@ -41,4 +41,4 @@ pub mod subnets;
 pub mod symbolic;
 pub mod vectors;
 
-pub use checks::checks;
+pub use checks::CHECKS;

@@ -203,13 +203,7 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
     let (free, _, _) = by_identifiers(&free);
     let declared = Options { declared: true, ..options.clone() };
     let (_, families, _) = by_identifiers(&declared);
-    let name = "many mails".to_owned();
-    let world = mails::world(&options, &network, setting, rules);
-    let course = Course { name, world, setting, is_plain: false };
-    let (points, _) = ever::run(&options, &network, &course, SENDERS, &work);
-    let is_last =
-        |point: &mails::Point| point.measure == Measure::Identifiers && point.mails == COURSE;
-    let ever = points.into_iter().find(is_last).map_or(1.0, |point| point.simulated.value);
+    let ever = linked_in_many_mails(&options, &network, (setting, rules), &work);
     vec![
         (
             "simulation.guarded: storage nodes never carry",
@@ -243,6 +237,22 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
             format!("{:.0} % of {SENDERS} senders linked in {COURSE} mails", ever * 100.0),
         ),
     ]
+}
+
+/// The share of senders that are linked by one of many mails.
+fn linked_in_many_mails(
+    options: &Options,
+    network: &Network,
+    (setting, rules): (Setting, &dyn Rules),
+    work: &Work<'_>,
+) -> f64 {
+    let name = "many mails".to_owned();
+    let world = mails::world(options, network, setting, rules);
+    let course = Course { name, world, setting, is_plain: false };
+    let (points, _) = ever::run(options, network, &course, SENDERS, work);
+    let is_last =
+        |point: &mails::Point| point.measure == Measure::Identifiers && point.mails == COURSE;
+    points.into_iter().find(is_last).map_or(1.0, |point| point.simulated.value)
 }
 
 #[cfg(test)]

@@ -112,26 +112,13 @@ impl PaperWorld<'_> {
         let (draw, [x, y, z]) = self.nodes(rng);
         let of = |value: Value| value.of(channel);
         let mark = |node| sender.marks.mark(node);
-        // Whom two hostile entrances may name in the place of X and of Y.
-        let mut named = [mark(x), mark(y)];
         let keys = [
             (draw.go_between, of(Value::KeyX) | of(Value::X)),
             (draw.witness, of(Value::KeyY) | of(Value::Y)),
         ];
-        for ((key, values), named) in keys.into_iter().zip(&mut named) {
-            match self.model {
-                Model::Letter if self.logs => {
-                    let seen = self.look_up(sender, sender.origin, &key, view);
-                    view.see(seen, Party::OnFirstLookup, channel, SENDER | values);
-                }
-                Model::Letter => {}
-                Model::Built => {
-                    // Who is asked on an entrance's lookup learns the key, and not for whom it is.
-                    let [first, second] = self.two_entrances(sender, rng).map(mark);
-                    view.see(first.min(second), Party::Entrance, channel, SENDER | values);
-                    *named = named.min(first.max(second));
-                }
-            }
+        let mut named = [mark(x), mark(y)];
+        for (key, named) in keys.into_iter().zip(&mut named) {
+            *named = named.min(self.find(sender, channel, key, rng, view));
         }
         let far = of(Value::KeyZ) | of(Value::Z);
         let link = of(Value::Link(0));
@@ -165,6 +152,33 @@ impl PaperWorld<'_> {
         }
         for (value, node) in [(Value::X, x), (Value::Y, y), (Value::Z, z)] {
             view.is_node(of(value), node);
+        }
+    }
+
+    /// Finds who is nearest to the key of a first node: from which mark on another may be named in its place, because
+    /// both entrances that are asked are hostile.
+    fn find(
+        &self,
+        sender: &PaperSender,
+        channel: u32,
+        (key, values): (Key, Values),
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) -> f64 {
+        match self.model {
+            Model::Letter if self.logs => {
+                let seen = self.look_up(sender, sender.origin, &key, view);
+                view.see(seen, Party::OnFirstLookup, channel, SENDER | values);
+                f64::INFINITY
+            }
+            Model::Letter => f64::INFINITY,
+            Model::Built => {
+                // Who is asked on an entrance's lookup learns the key, and not for whom it is.
+                let [first, second] =
+                    self.two_entrances(sender, rng).map(|node| sender.marks.mark(node));
+                view.see(first.min(second), Party::Entrance, channel, SENDER | values);
+                first.max(second)
+            }
         }
     }
 
