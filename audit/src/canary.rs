@@ -95,7 +95,7 @@ impl Options {
 
     /// As many as make it unlikely that one node has several roles.
     #[must_use]
-    pub const fn full() -> Self {
+    pub(crate) const fn full() -> Self {
         Self { nodes: 40, k: 8, epoch_seconds: 4, program: None, mutant: None }
     }
 }

@@ -1,7 +1,7 @@
 //! The checks: the audit's own by name, and for any check, a file of tests too, where its code lies and what runs it.
 
 /// The word for a limit that nothing can show.
-pub const STATED: &str = "stated";
+pub(crate) const STATED: &str = "stated";
 
 /// A family of checks: where its code lies, and what runs it.
 const FAMILIES: [(&str, &str, &str); 9] = [
@@ -95,7 +95,7 @@ pub struct Place {
 
 /// The place of a check: one of [`checks`], or a file of tests by its path. `None` if it is neither in form.
 #[must_use]
-pub fn place(check: &str) -> Option<Place> {
+pub(crate) fn place(check: &str) -> Option<Place> {
     if let Some(path) = check.strip_suffix(".rs") {
         return Some(Place { code: check.to_owned(), run: tests(path)? });
     }

@@ -48,7 +48,7 @@ pub enum Severity {
 impl Severity {
     /// As the table says it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Note => "note",
@@ -80,12 +80,12 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 7] =
+    pub(crate) const ALL: [Self; 7] =
         [Self::Files, Self::Keys, Self::Logs, Self::Exposure, Self::Clock, Self::Tor, Self::Build];
 
     /// The check's name.
     #[must_use]
-    pub const fn check(self) -> &'static str {
+    pub(crate) const fn check(self) -> &'static str {
         match self {
             Self::Files => "host.files",
             Self::Keys => "host.keys",
@@ -116,7 +116,7 @@ pub struct Finding {
 impl Finding {
     /// A finding with nothing to do about it.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         area: Area,
         severity: Severity,
         subject: impl Into<String>,
@@ -128,7 +128,7 @@ impl Finding {
 
     /// The same, with what to do.
     #[must_use]
-    pub fn or_try(mut self, remedy: impl Into<String>) -> Self {
+    pub(crate) fn or_try(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
     }
@@ -144,7 +144,7 @@ pub struct Findings {
 impl Findings {
     /// How many are of this severity.
     #[must_use]
-    pub fn count(&self, severity: Severity) -> usize {
+    pub(crate) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }

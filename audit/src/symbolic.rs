@@ -22,7 +22,7 @@ pub use tool::{Report, Tool, Verified};
 use crate::outcome::Outcome;
 
 /// What to type where Verifpal is missing.
-pub const INSTALL: &str = "cargo install verifpal --ignore-rust-version";
+pub(crate) const INSTALL: &str = "cargo install verifpal --ignore-rust-version";
 /// How long Verifpal may take for one model; the slowest takes some eight seconds of a core, if it gets one.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -39,7 +39,7 @@ pub enum Extent {
 impl Extent {
     /// Sessions of each principal.
     #[must_use]
-    pub const fn sessions(self) -> u8 {
+    pub(crate) const fn sessions(self) -> u8 {
         match self {
             Self::Quick => 1,
             Self::Full => 2,

@@ -70,13 +70,13 @@ impl ClockCheck {
 
     /// Whether the clock is right, as far as anybody has said.
     #[must_use]
-    pub fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         !self.is_wrong.load(Ordering::Relaxed)
     }
 
     /// By how many seconds the clock is behind, if it is wrong; negative: ahead.
     #[must_use]
-    pub fn behind(&self) -> Option<i64> {
+    pub(crate) fn behind(&self) -> Option<i64> {
         *self.last.lock()
     }
 

@@ -46,7 +46,7 @@ pub struct Directory {
 impl Directory {
     /// An empty directory; certificates older than `max_age` seconds are asked for again when needed.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         network: Arc<Network>,
         links: Links,
         roster: Arc<RosterKeeper>,
@@ -62,7 +62,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`LinkError`] if it is not known and the node does not hand it out.
-    pub async fn certificate(
+    pub(crate) async fn certificate(
         &self,
         node: NodeId,
         addresses: Vec<Multiaddr>,
@@ -81,7 +81,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         &self,
         node: NodeId,
         addresses: Vec<Multiaddr>,
@@ -116,7 +116,7 @@ impl Directory {
 
     /// The certificate of a node that was met or is in the roster, without asking anybody.
     #[must_use]
-    pub fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
+    pub(crate) fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
         let met = self.known.lock().get(node).cloned();
         let met = met.map(|(certificate, _)| certificate);
         let listed = self.roster.with(|roster| roster.certificate(node).cloned());
@@ -127,7 +127,7 @@ impl Directory {
     }
 
     /// Forgets what is known of a node, after it failed.
-    pub fn forget(&self, node: &NodeId) {
+    pub(crate) fn forget(&self, node: &NodeId) {
         self.known.lock().remove(node);
     }
 

@@ -236,7 +236,7 @@ impl ChannelKeys {
     ///
     /// # Errors
     /// As [`Self::rotate`].
-    pub fn renew(
+    pub(crate) fn renew(
         &self,
         identity: &Identity,
         network: &Network,

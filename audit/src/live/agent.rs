@@ -77,7 +77,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
-    pub fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
         let file = NetworkFile::read(network).map_err(NodeError::from)?;
         let params = Arc::new(file.network().map_err(HomeError::from)?);
         let passphrase = Passphrase::new("correct horse".to_owned())?;
@@ -93,7 +93,7 @@ impl Agent {
 
     /// The address.
     #[must_use]
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         self.account.address()
     }
 
@@ -101,7 +101,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn publish(&self) -> Result<(), Failure> {
+    pub(crate) async fn publish(&self) -> Result<(), Failure> {
         publish(&self.entrance, &self.certificate).await?;
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn forget_certificates(&self) -> Result<(), Failure> {
+    pub(crate) fn forget_certificates(&self) -> Result<(), Failure> {
         match self.vault.remove(KNOWN) {
             Err(VaultError::NotFound) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
@@ -121,7 +121,12 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn prepare(&self, bytes: &[u8], subject: &str, to: &Address) -> Result<String, Failure> {
+    pub(crate) fn prepare(
+        &self,
+        bytes: &[u8],
+        subject: &str,
+        to: &Address,
+    ) -> Result<String, Failure> {
         let recipients = std::slice::from_ref(to);
         let mail =
             Mail { bytes, subject, recipients, signed: false, direct: false, reply_to: None };
@@ -130,7 +135,7 @@ impl Agent {
 
     /// The outbox.
     #[must_use]
-    pub fn outbox(&self) -> Outbox<'_> {
+    pub(crate) fn outbox(&self) -> Outbox<'_> {
         Outbox::new(&self.vault)
     }
 
@@ -138,7 +143,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
+    pub(crate) async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
         Ok(prepare_scheme(choice, &self.vault, &self.entrance).await?)
     }
 
@@ -146,7 +151,11 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn deliver(&self, id: &str, scheme: Arc<dyn Scheme>) -> Result<Outcome, Failure> {
+    pub(crate) async fn deliver(
+        &self,
+        id: &str,
+        scheme: Arc<dyn Scheme>,
+    ) -> Result<Outcome, Failure> {
         let (entrance, outbox) = (Arc::clone(&self.entrance), self.outbox());
         let delay = Duration::ZERO;
         let sender = Sender { scheme, entrance, outbox, account: &self.account, delay };
@@ -157,7 +166,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
+    pub(crate) async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
         let entrance = Arc::clone(&self.entrance);
         let route: Box<dyn Route> = match scheme {
             Some(scheme) => Box::new(AnonymousRoute::new(scheme, &entrance)),
@@ -175,7 +184,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn has(&self, message: &[u8]) -> Result<bool, Failure> {
+    pub(crate) fn has(&self, message: &[u8]) -> Result<bool, Failure> {
         let maildir = Maildir::open(&self.home.join("mail"))?;
         for entry in maildir.list()? {
             if maildir.read(&entry)? == message {
@@ -186,7 +195,7 @@ impl Agent {
     }
 
     /// What happened since the last time; the identities used since the beginning are kept.
-    pub fn take_events(&self) -> Vec<Event> {
+    pub(crate) fn take_events(&self) -> Vec<Event> {
         let mut heard = self.heard.0.lock();
         let events = std::mem::take(&mut *heard);
         let mut identities = self.identities.lock();
@@ -204,7 +213,7 @@ impl Agent {
 
     /// The libp2p identities that this agent has used, as text.
     #[must_use]
-    pub fn identities(&self) -> BTreeSet<String> {
+    pub(crate) fn identities(&self) -> BTreeSet<String> {
         self.identities.lock().clone()
     }
 }

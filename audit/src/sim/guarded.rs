@@ -110,7 +110,7 @@ pub struct Acting {
 
 impl Acting {
     /// All that we know of.
-    pub const ALL: Self = Self { marks: true, tags: true };
+    pub(crate) const ALL: Self = Self { marks: true, tags: true };
 }
 
 /// Members that an agent compares its roster with when its first mail of an epoch is about to go.
@@ -179,7 +179,7 @@ struct Mail {
 
 impl GuardedWorld<'_> {
     /// A new sender, and its recipient.
-    pub fn sender(&self, rng: &mut ChaCha8Rng) -> GuardedSender {
+    pub(crate) fn sender(&self, rng: &mut ChaCha8Rng) -> GuardedSender {
         let marks = Marks(rng.random());
         let among = self.among(marks);
         GuardedSender {
@@ -197,7 +197,7 @@ impl GuardedWorld<'_> {
     }
 
     /// One channel for Bob's inbox, alone.
-    pub fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let members = self.members(sender.marks, rng);
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards, members };
@@ -206,7 +206,7 @@ impl GuardedWorld<'_> {
     }
 
     /// The sender's next mail, and how its recipient fetches the body.
-    pub fn mail(&self, sender: &mut GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn mail(&self, sender: &mut GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let among = self.among(sender.marks);
         sender.guards = self.rules.guards(&among, &sender.guards, self.guards + 1, rng);

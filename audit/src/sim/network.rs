@@ -33,7 +33,7 @@ pub(super) type Range = (Node, Node);
 impl Network {
     /// A network of `nodes` nodes. The same seed gives the same network.
     #[must_use]
-    pub fn new(nodes: usize, seed: u64) -> Self {
+    pub(crate) fn new(nodes: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut positions: Vec<u64> = (0..nodes).map(|_| random_position(&mut rng)).collect();
         positions.sort_unstable();
@@ -53,14 +53,8 @@ impl Network {
 
     /// How many nodes there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.positions.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.positions.is_empty()
     }
 
     /// The seed of what is random about the network besides its positions.
@@ -150,7 +144,7 @@ impl Network {
 
     /// The `count` nodes closest to a key, closest first.
     #[must_use]
-    pub fn closest(&self, key: &Key, count: usize) -> Vec<Node> {
+    pub(crate) fn closest(&self, key: &Key, count: usize) -> Vec<Node> {
         let mut found = Vec::new();
         self.closest_at(Self::place(key), count, &mut found);
         found
@@ -159,7 +153,7 @@ impl Network {
     /// The share of all keys to which a node is the closest. At each bit at which there are nodes on both sides,
     /// half of the keys go the other way.
     #[must_use]
-    pub fn zone(&self, node: Node) -> f64 {
+    pub(crate) fn zone(&self, node: Node) -> f64 {
         let position = self.position(node);
         let mut zone = 1.0;
         for depth in 0..BITS {
@@ -190,7 +184,7 @@ pub struct Marks(pub u64);
 impl Marks {
     /// A node's mark, 0 to 1.
     #[must_use]
-    pub fn mark(self, node: Node) -> f64 {
+    pub(crate) fn mark(self, node: Node) -> f64 {
         let hash = mix(self.0 ^ u64::from(node).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / 4_294_967_296.0
     }

@@ -64,7 +64,7 @@ pub struct Options {
 impl Options {
     /// A network of 10,000 nodes, and enough trials to tell wrong from right in seconds.
     #[must_use]
-    pub fn quick() -> Self {
+    pub(crate) fn quick() -> Self {
         Self {
             nodes: 10_000,
             shares: vec![0.01, 0.02, 0.05, 0.1, 0.2],
@@ -86,7 +86,7 @@ impl Options {
 
     /// The same with enough trials for the report's figures.
     #[must_use]
-    pub fn full() -> Self {
+    pub(crate) fn full() -> Self {
         Self { draws: 100_000, mails: 1_000, ..Self::quick() }
     }
 

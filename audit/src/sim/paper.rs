@@ -68,7 +68,7 @@ struct Target {
 
 impl PaperWorld<'_> {
     /// A new sender.
-    pub fn sender(&self, rng: &mut ChaCha8Rng) -> PaperSender {
+    pub(crate) fn sender(&self, rng: &mut ChaCha8Rng) -> PaperSender {
         let nodes = node_of(self.network.len());
         let marks = Marks(rng.random());
         let mut node = || rng.random_range(0..nodes.max(1));
@@ -76,14 +76,14 @@ impl PaperWorld<'_> {
     }
 
     /// One channel for Bob's inbox, alone.
-    pub fn channel(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn channel(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let target = Target { key: Key(rng.random()), value: RECIPIENT, is_used: true };
         self.open(sender, Z2, &target, rng, view);
     }
 
     /// One mail to a recipient whose certificate is not known yet.
-    pub fn mail(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn mail(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let [certificate, message, inbox] = [(); 3].map(|()| Key(rng.random()));
         for (channel, key, value, is_used) in [

@@ -51,7 +51,7 @@ impl Model {
     /// What must be found, in the order of the queries. A line that says neither is taken for a query that must pass
     /// and that no model has, so that the model falls.
     #[must_use]
-    pub fn expectations(&self) -> Vec<Expectation<'static>> {
+    pub(crate) fn expectations(&self) -> Vec<Expectation<'static>> {
         let lines = self.source.lines().filter_map(|line| line.strip_prefix("// expect: "));
         lines
             .map(|line| match (line.strip_prefix("pass "), line.strip_prefix("fail ")) {
