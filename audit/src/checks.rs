@@ -86,7 +86,7 @@ pub const CHECKS: &[&str] = &[
 
 /// Where a check's code lies, and what runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// A file or folder, from the repository's root.
     pub code: String,
     /// What to type there.

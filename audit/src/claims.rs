@@ -90,7 +90,7 @@ struct Published {
 /// Who sees one end of a mail.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ends {
+pub(crate) struct Ends {
     scheme: String,
     /// Roles that are told who sends.
     pub sender: BTreeSet<String>,

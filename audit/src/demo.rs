@@ -51,7 +51,7 @@ const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 #[command(
     after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq '.runs[].roles'"
 )]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// How many nodes the network has
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=200))]
     nodes: u16,
@@ -130,7 +130,7 @@ impl Person {
 ///
 /// # Errors
 /// [`Failure`] if anything does not work as promised.
-pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     // Interrupted, it cleans up all the same: the nodes and their directory go when this returns.
     Interruption::take_hold("run it again: nothing of it is kept")?.unless(show(args)).await?
 }

@@ -60,7 +60,7 @@ pub(crate) fn checks(seed: u64) -> Vec<Outcome> {
 
 /// Attacks the mutants with the same checks.
 #[must_use]
-pub fn mutants(seed: u64) -> Vec<MutantOutcome> {
+pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
     [
         channel::family().mutants(seed),
         carrying::family().mutants(seed),

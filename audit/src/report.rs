@@ -18,7 +18,7 @@ use crate::{
     sim, symbolic,
 };
 
-pub use html::page;
+pub(crate) use html::page;
 
 /// The name and version of the data's form.
 pub(crate) const SCHEMA: &str = "cutout-audit-1";
@@ -26,7 +26,7 @@ pub(crate) const SCHEMA: &str = "cutout-audit-1";
 /// How a claim or a limit stands after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub(crate) enum Standing {
     /// Its checks ran, and all held.
     Holds,
     /// One of its checks fell.
@@ -45,7 +45,7 @@ pub enum Standing {
 
 /// What one check says of a claim.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The check, or the file of a test.
     pub check: String,
     /// How it ended; nothing for tests.
@@ -56,7 +56,7 @@ pub struct Evidence {
 
 /// A claim or a limit, and what became of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Row {
+pub(crate) struct Row {
     /// `C-01`, `L-01`.
     pub id: String,
     /// What it says.
@@ -73,7 +73,7 @@ pub struct Row {
 
 /// What a run is identified by.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Run {
+pub(crate) struct Run {
     /// The program's version.
     pub version: String,
     /// `quick` or `full`.
@@ -92,7 +92,7 @@ pub struct Run {
 
 /// Everything.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Report {
+pub(crate) struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// Which run.
@@ -111,7 +111,7 @@ pub struct Report {
 
 /// What the parts of the audit found.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// Every check.
     pub outcomes: Vec<Outcome>,
     /// The live run.

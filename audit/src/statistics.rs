@@ -37,7 +37,7 @@ pub(crate) fn clopper_pearson(hits: usize, trials: usize, confidence: f64) -> In
 
 /// How far apart two means are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Welch {
+pub(crate) struct Welch {
     /// The difference in standard errors.
     pub t: f64,
     /// Degrees of freedom.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// What came of one file of known answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileOutcome {
+pub(crate) struct FileOutcome {
     /// The file's name, without `.json`.
     pub file: &'static str,
     /// Where its answers come from.

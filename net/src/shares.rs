@@ -212,7 +212,7 @@ impl Shares {
 
 /// Counts what was refused, and tells the log at most once a minute. It names nobody.
 #[derive(Debug)]
-pub struct Refused {
+pub(crate) struct Refused {
     what: &'static str,
     count: AtomicU64,
     said: Mutex<Option<Instant>>,

@@ -45,7 +45,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// What others have said of this node's clock.
 #[derive(Debug, Default)]
-pub struct ClockCheck {
+pub(crate) struct ClockCheck {
     clock: Clock,
     is_wrong: AtomicBool,
     is_known: AtomicBool,

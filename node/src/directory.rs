@@ -33,7 +33,7 @@ const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Certificates of other nodes, at most a fixed number of them.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     network: Arc<Network>,
     links: Links,
     roster: Arc<RosterKeeper>,

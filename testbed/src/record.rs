@@ -112,7 +112,7 @@ impl Record {
 
 /// Writes a record.
 #[derive(Debug)]
-pub struct Recorder(Mutex<File>);
+pub(crate) struct Recorder(Mutex<File>);
 
 impl Recorder {
     /// A new record in `path`.

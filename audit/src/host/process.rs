@@ -11,7 +11,7 @@ use std::{
 
 /// A process of this user.
 #[derive(Clone, Debug)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its number.
     pub id: u32,
     /// Its command line, the program first.

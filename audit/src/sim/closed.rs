@@ -32,7 +32,7 @@ pub(crate) fn with_bobs_side(f: f64, k: usize) -> f64 {
 
 /// A guarded path, as far as the formulas know it.
 #[derive(Clone, Copy, Debug)]
-pub struct Guarded {
+pub(crate) struct Guarded {
     /// The hostile share.
     pub f: f64,
     /// Replicas.

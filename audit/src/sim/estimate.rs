@@ -12,7 +12,7 @@ pub(super) const SIGMAS: f64 = 3.0;
 
 /// A share of trials, 0 to 1, or a mean.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The estimate.
     pub value: f64,
     /// Its standard error.

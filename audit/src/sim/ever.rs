@@ -24,7 +24,7 @@ const ASKED: [Measure; 2] = [Measure::Identifiers, Measure::Timing];
 
 /// When the first mail is linked.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct First {
+pub(crate) struct First {
     /// The scheme, and its settings.
     pub scheme: String,
     /// The hostile share.

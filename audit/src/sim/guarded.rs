@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How a sender chooses its nodes. The defaults are what production does.
-pub trait Rules: Sync {
+pub(crate) trait Rules: Sync {
     /// The guards for a mail, given those kept so far.
     fn guards(
         &self,
@@ -73,14 +73,14 @@ pub trait Rules: Sync {
 
 /// The rules that production keeps.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Production;
+pub(crate) struct Production;
 
 impl Rules for Production {}
 
 /// By whom the witness is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Witness {
+pub(crate) enum Witness {
     /// The guard passes the question on to the witness, as the code had it once.
     Guard,
     /// The last middle go-between does, as the code has it.
@@ -92,7 +92,7 @@ pub enum Witness {
 /// To whom a sender writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Recipients {
+pub(crate) enum Recipients {
     /// To somebody else each time; the certificate is fetched each time.
     Different,
     /// To one and the same, whose certificate is kept.
@@ -101,7 +101,7 @@ pub enum Recipients {
 
 /// What hostile nodes do besides remembering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Acting {
+pub(crate) struct Acting {
     /// Members hand each agent versions of their accomplices' certificates that nobody else has.
     pub marks: bool,
     /// Guards write into the cells that they pass on, and far ends read it.
@@ -119,7 +119,7 @@ const MEMBERS: usize = 3;
 /// The guarded scheme in one network.
 #[derive(derive_more::Debug, Clone, Copy)]
 #[debug("GuardedWorld(..)")]
-pub struct GuardedWorld<'a> {
+pub(crate) struct GuardedWorld<'a> {
     /// The network.
     pub network: &'a Network,
     /// Replicas.
@@ -144,7 +144,7 @@ pub struct GuardedWorld<'a> {
 
 /// One sender and its recipient, with what they keep from mail to mail.
 #[derive(Clone, Debug)]
-pub struct GuardedSender {
+pub(crate) struct GuardedSender {
     /// Which nodes are hostile to it.
     pub marks: Marks,
     guards: Vec<Node>,

@@ -19,7 +19,7 @@ const FEW: usize = 256;
 
 /// How lookups are done.
 #[derive(Clone, Copy, Debug)]
-pub struct LookupSettings {
+pub(crate) struct LookupSettings {
     /// How many nodes are asked at once.
     pub alpha: usize,
     /// How many results are wanted; the lookup ends when the closest so many have been asked.
@@ -47,7 +47,7 @@ struct Horizon {
 /// Does lookups, one after the other.
 #[derive(derive_more::Debug, Default)]
 #[debug("Lookups(..)")]
-pub struct Lookups {
+pub(crate) struct Lookups {
     list: Vec<Heard>,
     horizon: Horizon,
     answer: Answer,

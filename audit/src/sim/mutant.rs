@@ -18,7 +18,7 @@ use crate::mutant::MutantOutcome;
 
 /// A guard drawn anew for every mail.
 #[derive(Clone, Copy, Debug)]
-pub struct FreshGuards;
+pub(crate) struct FreshGuards;
 
 impl Rules for FreshGuards {
     fn guards(
@@ -34,7 +34,7 @@ impl Rules for FreshGuards {
 
 /// Nodes near the key may carry.
 #[derive(Clone, Copy, Debug)]
-pub struct StorageCarries;
+pub(crate) struct StorageCarries;
 
 impl Rules for StorageCarries {
     fn avoid<'n>(&self, _: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
@@ -44,7 +44,7 @@ impl Rules for StorageCarries {
 
 /// A node is believed in that appeared after the key was drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct MintedBelieved;
+pub(crate) struct MintedBelieved;
 
 impl Rules for MintedBelieved {
     fn believes_in_minted(&self) -> bool {
@@ -54,7 +54,7 @@ impl Rules for MintedBelieved {
 
 /// Two nodes of one family may be on one path.
 #[derive(Clone, Copy, Debug)]
-pub struct FamiliesTogether;
+pub(crate) struct FamiliesTogether;
 
 impl Rules for FamiliesTogether {
     fn path(
@@ -73,7 +73,7 @@ impl Rules for FamiliesTogether {
 
 /// Nodes are looked up while a mail is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct LooksUp;
+pub(crate) struct LooksUp;
 
 impl Rules for LooksUp {
     fn looks_up(&self) -> bool {
@@ -83,7 +83,7 @@ impl Rules for LooksUp {
 
 /// Far ends of one mail know nothing of each other.
 #[derive(Clone, Copy, Debug)]
-pub struct FarEndTwice;
+pub(crate) struct FarEndTwice;
 
 impl Rules for FarEndTwice {
     fn path(
@@ -143,7 +143,7 @@ pub(super) type Checked = (&'static str, bool, String);
 
 /// Runs all mutants.
 #[must_use]
-pub fn mutants(seed: u64) -> Vec<MutantOutcome> {
+pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
     let run = |(name, weakness, attack, rules): (&str, &str, &str, &dyn Rules)| {
         let fallen: Vec<Checked> =
             check(rules, seed).into_iter().filter(|(_, holds, _)| !holds).collect();

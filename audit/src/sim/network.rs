@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 use super::number::{index, node_of};
 
 /// A node: its rank in the order of positions.
-pub type Node = u32;
+pub(crate) type Node = u32;
 
 /// Bits of a position that are kept. That two of 10^6 random positions share as many has probability 3 in 10^8.
 pub(super) const BITS: u32 = u64::BITS;
@@ -18,7 +18,7 @@ const PER_PREFIX: usize = 4;
 
 /// N nodes at uniformly random positions.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub(crate) struct Network {
     /// The first bits of each position, sorted. That they are few keeps more of them in the processor's caches.
     positions: Vec<u64>,
     /// Where the positions with each prefix of `bits` bits begin, and the end.
@@ -179,7 +179,7 @@ pub(super) fn random_position(rng: &mut ChaCha8Rng) -> u64 {
 /// at f if its mark is below f. Each sender meets a network of its own, so that its fate says something of all
 /// networks and not of one.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks(pub u64);
+pub(crate) struct Marks(pub u64);
 
 impl Marks {
     /// A node's mark, 0 to 1.
@@ -200,7 +200,7 @@ pub(super) const fn mix(value: u64) -> u64 {
 
 /// The network as a sender's roster has it.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidacy<'a> {
+pub(crate) struct Candidacy<'a> {
     /// The network.
     pub network: &'a Network,
     /// The operators: each node is one by itself, unless the hostile one, with this share, has declared its nodes.
@@ -209,7 +209,7 @@ pub struct Candidacy<'a> {
 
 /// Who stands behind a node: itself, or the hostile operator that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// A family of its own.
     Own(Node),
     /// The hostile operator.

@@ -8,7 +8,7 @@ use super::paper::Model;
 /// Which scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Section 4 of the paper.
     Paper,
     /// The default.
@@ -18,7 +18,7 @@ pub enum Scheme {
 /// What a node's identifier costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Identifiers {
+pub(crate) enum Identifiers {
     /// Nothing: who knows a key mints a node next to it.
     Free,
     /// Admission by the network, or work.
@@ -27,7 +27,7 @@ pub enum Identifiers {
 
 /// Options of a simulation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Options {
+pub(crate) struct Options {
     /// Nodes of the network.
     pub nodes: usize,
     /// Hostile shares, 0 to 1.

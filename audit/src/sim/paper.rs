@@ -18,7 +18,7 @@ use super::{
 /// Which reading of section 4 is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Model {
+pub(crate) enum Model {
     /// A looks keyX and keyY up itself.
     Letter,
     /// Two of the nodes that A knows look keyX up for it, and two keyY, as the code has it.
@@ -32,7 +32,7 @@ const ENTRANCES: usize = 40;
 
 /// The paper's scheme in one network.
 #[derive(Clone, Copy, Debug)]
-pub struct PaperWorld<'a> {
+pub(crate) struct PaperWorld<'a> {
     /// The network.
     pub network: &'a Network,
     /// Which reading.
@@ -49,7 +49,7 @@ pub struct PaperWorld<'a> {
 
 /// One sender, with what it keeps from mail to mail.
 #[derive(Clone, Debug)]
-pub struct PaperSender {
+pub(crate) struct PaperSender {
     /// Which nodes are hostile to it.
     pub marks: Marks,
     /// Where it is itself, if it is a node.

@@ -17,7 +17,7 @@ const BITS: usize = 128;
 
 /// Whom else a mail could be from.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd<'a> {
+pub(crate) struct Crowd<'a> {
     /// The network, for how often a node is chosen.
     pub network: &'a Network,
     /// Mails that others send while nobody can tell by time which is which.

@@ -19,13 +19,13 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A Verifpal that is installed here.
 #[derive(Clone, Debug)]
-pub struct Tool {
+pub(crate) struct Tool {
     pub(super) program: PathBuf,
 }
 
 /// What Verifpal answers.
 #[derive(Debug, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Its version.
     pub version: String,
     models: Vec<ModelReport>,
@@ -72,7 +72,7 @@ impl Envelope {
 
 /// An answer, and how long it took.
 #[derive(Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// The answer.
     pub report: Report,
     /// From start to end.
