@@ -18,6 +18,7 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptKind},
     request::{InboxQuery, Request},
+    testing::Cast,
     time::{Time, Validity},
     wire,
 };
@@ -102,8 +103,21 @@ impl Members {
         Some(Self { network, authority, now, nodes, owners })
     }
 
-    pub(super) fn certificate(&self, owner: usize) -> Option<&AddressCertificate> {
-        self.owners.get(owner).map(|owner| &owner.certificate)
+    /// Three of the nodes and two of the owners, for messages of theirs.
+    pub(super) fn cast<'a>(
+        &'a self,
+        delete: &'a DeleteSecret,
+        nonce: [u8; 16],
+        proof_nonce: [u8; 16],
+        expiry: Time,
+    ) -> Option<Cast<'a>> {
+        let ([a, b, c, ..], [alice, bob, ..]) = (&self.nodes[..], &self.owners[..]) else {
+            return None;
+        };
+        let (network, now) = (&self.network, self.now);
+        let nodes = [a, b, c].map(|node| (&node.identity, &node.certificate));
+        let owners = [alice, bob].map(|owner| (&owner.secret, &owner.certificate));
+        Some(Cast { network, now, expiry, nodes, owners, delete, nonce, proof_nonce })
     }
 
     pub(super) fn node(&self, at: usize) -> Option<NodeId> {
