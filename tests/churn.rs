@@ -210,7 +210,7 @@ async fn told_by_nodes(network: &Network, lives: &Lives, agent: &Agent) -> Known
     let params = agent.params();
     let known = each.map(async |certificate| {
         let links = Links::disposable(&params.name).unwrap();
-        let keeper = RosterKeeper::open(Arc::clone(params), None);
+        let keeper = RosterKeeper::open(Arc::clone(params), None, net::Clock::default());
         keeper.exchange(&links, &certificate).await.ok()?;
         // What one node tells is active once another says the same: here the same node does.
         let told: Vec<_> = keeper.with(|roster| roster.known().cloned().collect());

@@ -59,6 +59,8 @@ pub mod request;
 pub mod roster;
 pub mod secretbox;
 pub mod selection;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod verification;
 pub mod wire;

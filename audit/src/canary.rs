@@ -95,7 +95,7 @@ impl Options {
 
     /// As many as make it unlikely that one node has several roles.
     #[must_use]
-    pub const fn full() -> Self {
+    pub(crate) const fn full() -> Self {
         Self { nodes: 40, k: 8, epoch_seconds: 4, program: None, mutant: None }
     }
 }
@@ -228,19 +228,30 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     }
 
     step("searching disks, logs and connections");
-    scan.disk(Part::Sender, "sender", &sender.home, &[], &canaries);
-    scan.disk(Part::Recipient, "recipient", &recipient.home, &[], &canaries);
+    Ok(search_what_is_left(scan, &set, &nodes, capture, &canaries))
+}
+
+fn search_what_is_left(
+    mut scan: Scan,
+    Setting { directory, sender, recipient, .. }: &Setting,
+    nodes: &Nodes<'_>,
+    capture: std::io::Result<Capture>,
+    canaries: &Canaries,
+) -> Findings {
+    let directory = directory.path();
+    scan.disk(Part::Sender, "sender", &sender.home, &[], canaries);
+    scan.disk(Part::Recipient, "recipient", &recipient.home, &[], canaries);
     for (index, parts, directory) in nodes.all() {
-        scan.node_disk(index, parts, directory, &canaries);
+        scan.node_disk(index, parts, directory, canaries);
     }
-    scan.log(Part::Sender, "sender", &sender.log, &canaries);
-    scan.log(Part::Recipient, "recipient", &recipient.log, &canaries);
-    scan.log(Part::Audit, "audit", &set.directory.path().join("marker.log"), &canaries);
+    scan.log(Part::Sender, "sender", &sender.log, canaries);
+    scan.log(Part::Recipient, "recipient", &recipient.log, canaries);
+    scan.log(Part::Audit, "audit", &directory.join("marker.log"), canaries);
     match capture {
-        Ok(capture) => scan.wire(capture, &canaries),
+        Ok(capture) => scan.wire(capture, canaries),
         Err(error) => scan.wire_not_run(&error),
     }
-    Ok(scan.findings())
+    scan.findings()
 }
 
 fn search(

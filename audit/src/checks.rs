@@ -1,7 +1,7 @@
 //! The checks: the audit's own by name, and for any check, a file of tests too, where its code lies and what runs it.
 
 /// The word for a limit that nothing can show.
-pub const STATED: &str = "stated";
+pub(crate) const STATED: &str = "stated";
 
 /// A family of checks: where its code lies, and what runs it.
 const FAMILIES: [(&str, &str, &str); 9] = [
@@ -17,79 +17,76 @@ const FAMILIES: [(&str, &str, &str); 9] = [
 ];
 
 /// The audit's own checks, as `claims.toml` and the outcomes name them.
-#[must_use]
-pub const fn checks() -> &'static [&'static str] {
-    &[
-        "live.views-paper",
-        "live.views-guarded",
-        "live.coalitions-paper",
-        "live.coalitions-guarded",
-        "live.ends-paper",
-        "live.ends-guarded",
-        "live.liars",
-        "live.leaked-keys",
-        "live.steps-apart",
-        "live.arrival",
-        "acting.certificates",
-        "acting.cells",
-        "acting.subnets",
-        "acting.coalitions",
-        "acting.answers",
-        "canary.memory",
-        "canary.disk",
-        "canary.logs",
-        "canary.wire",
-        "game.single-roles",
-        "game.presence",
-        "game.ends",
-        "simulation.table",
-        "simulation.closed-forms",
-        "simulation.guarded",
-        "simulation.acting",
-        "simulation.grinding",
-        "simulation.lookups",
-        "property.directions",
-        "property.forward-secrecy",
-        "property.replay",
-        "property.transcript",
-        "property.integrity",
-        "property.counting",
-        "property.bitwise-unlinkability",
-        "property.sizes",
-        "property.first-message",
-        "property.recipient-blind",
-        "property.headers",
-        "property.receipts",
-        "property.strict-signatures",
-        "property.ownership",
-        "property.acknowledge",
-        "property.receipt-after-commit",
-        "property.never-empty",
-        "property.witness",
-        "property.replica-lists",
-        "property.weak-agreement",
-        "property.grinding",
-        "property.two-sources",
-        "property.bad-bytes",
-        "property.logs",
-        "mutants.survivors",
-        "symbolic.handshake",
-        "symbolic.extend",
-        "symbolic.first-message",
-        "symbolic.variants",
-        "host.files",
-        "host.keys",
-        "host.logs",
-        "host.exposure",
-        "host.clock",
-        "host.tor",
-        "host.build",
-    ]
-}
+pub const CHECKS: &[&str] = &[
+    "live.views-paper",
+    "live.views-guarded",
+    "live.coalitions-paper",
+    "live.coalitions-guarded",
+    "live.ends-paper",
+    "live.ends-guarded",
+    "live.liars",
+    "live.leaked-keys",
+    "live.steps-apart",
+    "live.arrival",
+    "acting.certificates",
+    "acting.cells",
+    "acting.subnets",
+    "acting.coalitions",
+    "acting.answers",
+    "canary.memory",
+    "canary.disk",
+    "canary.logs",
+    "canary.wire",
+    "game.single-roles",
+    "game.presence",
+    "game.ends",
+    "simulation.table",
+    "simulation.closed-forms",
+    "simulation.guarded",
+    "simulation.acting",
+    "simulation.grinding",
+    "simulation.lookups",
+    "property.directions",
+    "property.forward-secrecy",
+    "property.replay",
+    "property.transcript",
+    "property.integrity",
+    "property.counting",
+    "property.bitwise-unlinkability",
+    "property.sizes",
+    "property.first-message",
+    "property.recipient-blind",
+    "property.headers",
+    "property.receipts",
+    "property.strict-signatures",
+    "property.ownership",
+    "property.acknowledge",
+    "property.receipt-after-commit",
+    "property.never-empty",
+    "property.witness",
+    "property.replica-lists",
+    "property.weak-agreement",
+    "property.grinding",
+    "property.two-sources",
+    "property.bad-bytes",
+    "property.logs",
+    "mutants.survivors",
+    "symbolic.handshake",
+    "symbolic.extend",
+    "symbolic.first-message",
+    "symbolic.variants",
+    "host.files",
+    "host.keys",
+    "host.logs",
+    "host.exposure",
+    "host.clock",
+    "host.tor",
+    "host.build",
+];
 
 /// Where a check's code lies, and what runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// A file or folder, from the repository's root.
     pub code: String,
     /// What to type there.
@@ -98,7 +95,7 @@ pub struct Place {
 
 /// The place of a check: one of [`checks`], or a file of tests by its path. `None` if it is neither in form.
 #[must_use]
-pub fn place(check: &str) -> Option<Place> {
+pub(crate) fn place(check: &str) -> Option<Place> {
     if let Some(path) = check.strip_suffix(".rs") {
         return Some(Place { code: check.to_owned(), run: tests(path)? });
     }
@@ -137,13 +134,13 @@ mod tests {
     fn every_check_has_a_family_whose_code_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut families = BTreeSet::new();
-        for check in checks() {
+        for check in CHECKS {
             let place = place(check).unwrap_or_else(|| panic!("{check} has no family"));
             assert!(root.join(&place.code).exists(), "{check}: there is no {}", place.code);
             families.insert(check.split_once('.').unwrap().0);
         }
         assert_eq!(families.len(), FAMILIES.len(), "a family without checks");
-        assert_eq!(checks().iter().collect::<BTreeSet<_>>().len(), checks().len());
+        assert_eq!(CHECKS.iter().collect::<BTreeSet<_>>().len(), CHECKS.len());
     }
 
     #[test]

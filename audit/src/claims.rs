@@ -14,11 +14,11 @@ use crate::{
 mod tests;
 
 /// The file.
-pub const TEXT: &str = include_str!("../claims.toml");
+pub(crate) const TEXT: &str = include_str!("../claims.toml");
 /// Under which name it lists the coalitions that link only once the recipient's secret keys are taken.
-pub const WITH_KEYS: &str = "guarded with Bob's secret keys";
+pub(crate) const WITH_KEYS: &str = "guarded with Bob's secret keys";
 /// Under which name it lists the coalitions that link by what hostile nodes do, and not only by what they learn.
-pub const ACTING: &str = "guarded where nodes act";
+pub(crate) const ACTING: &str = "guarded where nodes act";
 
 /// All of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -90,7 +90,7 @@ struct Published {
 /// Who sees one end of a mail.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ends {
+pub(crate) struct Ends {
     scheme: String,
     /// Roles that learn who sends.
     pub sender: BTreeSet<String>,
@@ -120,14 +120,14 @@ impl Claims {
 
     /// The claim or limit of this id.
     #[must_use]
-    pub fn statement(&self, id: &str) -> Option<&Statement> {
+    pub(crate) fn statement(&self, id: &str) -> Option<&Statement> {
         let same = |statement: &&Statement| statement.id.eq_ignore_ascii_case(id);
         self.claims.iter().chain(&self.limits).find(same)
     }
 
     /// What each role may learn, by role.
     #[must_use]
-    pub fn views(&self, scheme: &str) -> BTreeMap<&str, &BTreeSet<String>> {
+    pub(crate) fn views(&self, scheme: &str) -> BTreeMap<&str, &BTreeSet<String>> {
         let of_scheme = self.views.iter().filter(|view| view.scheme == scheme);
         of_scheme.map(|view| (view.role.as_str(), &view.sees)).collect()
     }
@@ -136,7 +136,10 @@ impl Claims {
     ///
     /// # Errors
     /// The name of a role that there is not.
-    pub fn coalitions(&self, scheme: &str) -> Result<BTreeSet<(Strength, BTreeSet<Role>)>, String> {
+    pub(crate) fn coalitions(
+        &self,
+        scheme: &str,
+    ) -> Result<BTreeSet<(Strength, BTreeSet<Role>)>, String> {
         let mut all = BTreeSet::new();
         for published in self.coalitions.iter().filter(|published| published.scheme == scheme) {
             let once = [String::new()];
@@ -152,7 +155,7 @@ impl Claims {
 
     /// Who sees one end of a mail.
     #[must_use]
-    pub fn ends(&self, scheme: &str) -> Option<&Ends> {
+    pub(crate) fn ends(&self, scheme: &str) -> Option<&Ends> {
         self.ends.iter().find(|ends| ends.scheme == scheme)
     }
 }
@@ -161,7 +164,7 @@ impl Claims {
 ///
 /// # Errors
 /// As [`Claims::coalitions`].
-pub fn compare(
+pub(crate) fn compare(
     claims: &Claims,
     scheme: &str,
     found: &[Coalition],

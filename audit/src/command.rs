@@ -1,12 +1,12 @@
 //! `cutout-lab`: what there is to type.
 
-pub mod claims;
-pub mod explain;
-pub mod host;
-pub mod run;
-pub mod schema;
-pub mod sim;
-pub mod vectors;
+pub(crate) mod claims;
+pub(crate) mod explain;
+pub(crate) mod host;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod sim;
+pub(crate) mod vectors;
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ use crate::demo::{self, DemoArgs};
     propagate_version = true,
     after_help = "Examples:\n  cutout demo                  see one anonymous mail cross a network\n  cutout audit run --quick     check every promise, in about a minute"
 )]
-pub struct Lab {
+pub(crate) struct Lab {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
@@ -46,7 +46,7 @@ enum Command {
 
 /// The audit's commands.
 #[derive(Debug, Subcommand)]
-pub enum AuditCommand {
+pub(crate) enum AuditCommand {
     /// Run every check and say whether all promises hold
     Run(run::RunArgs),
     /// Simulate selection at scale: how often a hostile share of the nodes links a sender to a recipient

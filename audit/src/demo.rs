@@ -47,7 +47,7 @@ const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 #[command(
     after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --keep                  a network that stays, and two users to try it with\n  cutout demo --stop                  stop it again\n  cutout demo --json | jq '.runs[].roles'"
 )]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// How many nodes the network has
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=200))]
     nodes: u16,
@@ -117,7 +117,7 @@ fn person(directory: &Path, network: &str, silent: bool) -> Result<(Person, Arc<
 ///
 /// # Errors
 /// [`Failure`] if anything does not work as promised.
-pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.stop {
         return kept::stop(directory).await;
     }

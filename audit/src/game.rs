@@ -51,7 +51,7 @@ use crate::{
 pub use trial::{Difference, Trial};
 
 /// The most that a single role may gain.
-pub const BOUND: f64 = 0.05;
+pub(crate) const BOUND: f64 = 0.05;
 /// Bytes of a mail's text.
 const TEXT: usize = 200;
 /// Bytes of those that are told apart by their sizes.
@@ -93,14 +93,14 @@ pub struct Options {
 impl Options {
     /// A look: enough to see that the game is not blind, and to refute what is badly wrong.
     #[must_use]
-    pub const fn quick() -> Self {
+    pub(crate) const fn quick() -> Self {
         Self { rounds: 12, seconds: 60, unpadded: 0, at_once: 0, paper: 0, seed: 1 }
     }
 
     /// Enough that all fifteen views of coins are shown to gain [`BOUND`] at most, nineteen times in twenty: half an hour
     /// and more in a release build.
     #[must_use]
-    pub const fn full() -> Self {
+    pub(crate) const fn full() -> Self {
         Self { rounds: 10_000, seconds: 3_600, unpadded: 40, at_once: 200, paper: 100, seed: 1 }
     }
 }

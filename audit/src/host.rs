@@ -11,14 +11,14 @@
 //! | [`tor`] | whether Tor is used as configured |
 //! | [`program`] | what this program was built from |
 
-pub mod clock;
-pub mod exposure;
-pub mod files;
-pub mod keys;
-pub mod logs;
-pub mod process;
-pub mod program;
-pub mod tor;
+pub(crate) mod clock;
+pub(crate) mod exposure;
+pub(crate) mod files;
+pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod tor;
 
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,10 @@ use process::Process;
 use serde::Serialize;
 use ua::vault::Passphrase;
 
-use crate::outcome::Outcome;
-
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub(crate) enum Severity {
     /// As it should be.
     Ok,
     /// Good to know.
@@ -48,7 +46,7 @@ pub enum Severity {
 impl Severity {
     /// As the table says it.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Note => "note",
@@ -61,7 +59,7 @@ impl Severity {
 /// What is looked at; each is a check, `host.files` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Area {
+pub(crate) enum Area {
     /// Modes, owners, what lies in clear.
     Files,
     /// Ages and ends of keys and certificates.
@@ -79,13 +77,9 @@ pub enum Area {
 }
 
 impl Area {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Files, Self::Keys, Self::Logs, Self::Exposure, Self::Clock, Self::Tor, Self::Build];
-
     /// The check's name.
     #[must_use]
-    pub const fn check(self) -> &'static str {
+    pub(crate) const fn check(self) -> &'static str {
         match self {
             Self::Files => "host.files",
             Self::Keys => "host.keys",
@@ -100,7 +94,7 @@ impl Area {
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What was looked at.
     pub area: Area,
     /// How bad it is.
@@ -116,7 +110,7 @@ pub struct Finding {
 impl Finding {
     /// A finding with nothing to do about it.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         area: Area,
         severity: Severity,
         subject: impl Into<String>,
@@ -128,7 +122,7 @@ impl Finding {
 
     /// The same, with what to do.
     #[must_use]
-    pub fn or_try(mut self, remedy: impl Into<String>) -> Self {
+    pub(crate) fn or_try(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
     }
@@ -136,7 +130,7 @@ impl Finding {
 
 /// All that was seen.
 #[derive(Clone, Debug, Serialize)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// By area.
     pub findings: Vec<Finding>,
 }
@@ -144,14 +138,14 @@ pub struct Findings {
 impl Findings {
     /// How many are of this severity.
     #[must_use]
-    pub fn count(&self, severity: Severity) -> usize {
+    pub(crate) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }
 
 /// Where to look.
 #[derive(Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// The agent's directory.
     pub home: PathBuf,
     /// Its passphrase, if it was given: what is sealed is reported as sealed without.
@@ -170,7 +164,7 @@ pub struct Scope {
 
 /// A node's directory, and what else is known of the node.
 #[derive(Debug)]
-pub struct InstalledNode {
+pub(crate) struct InstalledNode {
     /// The directory.
     pub directory: PathBuf,
     /// Its configuration, with what its command line says instead.
@@ -216,7 +210,7 @@ fn read_network(file: &Path) -> Option<Network> {
 
 /// Looks at everything.
 #[must_use]
-pub fn run(scope: &Scope) -> Findings {
+pub(crate) fn run(scope: &Scope) -> Findings {
     let processes = Process::all(&scope.proc);
     let mut nodes: Vec<InstalledNode> = Vec::new();
     let running = processes.iter().filter(|process| process.is_node());
@@ -238,26 +232,6 @@ pub fn run(scope: &Scope) -> Findings {
     findings.extend(tor::look(scope, &processes, &nodes));
     findings.extend(program::look());
     Findings { findings }
-}
-
-/// The findings as checks; one holds if nothing in it is bad.
-#[must_use]
-pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
-    let of = |area: Area| {
-        let own: Vec<&Finding> = findings.findings.iter().filter(|f| f.area == area).collect();
-        let worst = own.iter().map(|finding| finding.severity).max();
-        let Some(worst) = worst else {
-            return Outcome::not_run(area.check(), "nothing of that kind is here");
-        };
-        let bad = own.iter().filter(|finding| finding.severity == Severity::Bad).count();
-        let warned = own.iter().filter(|finding| finding.severity == Severity::Warn).count();
-        let seen = format!("{} findings, {bad} bad, {warned} to be looked at", own.len());
-        let details = own.iter().map(|finding| {
-            format!("{}: {}: {}", finding.severity.word(), finding.subject, finding.seen)
-        });
-        Outcome::of(area.check(), worst < Severity::Bad, seen).with_details(details.collect())
-    };
-    Area::ALL.into_iter().map(of).collect()
 }
 
 #[cfg(test)]

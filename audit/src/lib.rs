@@ -33,22 +33,22 @@
 //! ```
 
 pub mod canary;
-pub mod checks;
+mod checks;
 pub mod claims;
 pub mod command;
-pub mod demo;
+mod demo;
 pub mod game;
-pub mod host;
+mod host;
 pub mod live;
 pub mod mutant;
 pub mod outcome;
-pub mod property;
-pub mod report;
+mod property;
+mod report;
 pub mod role;
-pub mod sim;
+mod sim;
 pub mod statistics;
-pub mod subnets;
-pub mod symbolic;
-pub mod vectors;
+mod subnets;
+mod symbolic;
+mod vectors;
 
-pub use checks::checks;
+pub use checks::CHECKS;

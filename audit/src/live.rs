@@ -91,7 +91,7 @@ pub struct Findings {
 ///
 /// # Errors
 /// [`Failure`] if a mail cannot be sent.
-pub async fn run_scheme(
+pub(crate) async fn run_scheme(
     stage: &Stage,
     choice: SchemeChoice,
     each: usize,
@@ -119,7 +119,7 @@ pub async fn run_scheme(
 
 /// Analyses mails that were sent by one scheme; `sharers` is what other mails of it had, and gets what these have.
 #[must_use]
-pub fn analyse(
+pub(crate) fn analyse(
     stage: &Stage,
     scheme: &str,
     runs: &[MailRun<'_>],
@@ -219,7 +219,7 @@ impl Options {
 
     /// More mails, so that what many share is seen to be shared by many.
     #[must_use]
-    pub const fn full() -> Self {
+    pub(crate) const fn full() -> Self {
         let size =
             Size { nodes: 24, replicas: Some(3), epoch_seconds: 3, senders: 12, recipients: 6 };
         Self { size, each: 3, lies: 6 }

@@ -30,7 +30,7 @@ impl MutantOutcome {
 
 /// Whether there are as many mutants as there should be, and all were caught.
 #[must_use]
-pub fn outcome(mutants: &[MutantOutcome], fewest: usize) -> Outcome {
+pub(crate) fn outcome(mutants: &[MutantOutcome], fewest: usize) -> Outcome {
     let survivors: Vec<String> = mutants
         .iter()
         .filter(|mutant| mutant.survived())

@@ -24,7 +24,7 @@ pub enum Verdict {
 impl Verdict {
     /// What people read.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::Known => "fails: known",
@@ -51,27 +51,32 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a check that ran.
     #[must_use]
-    pub fn of(check: &str, holds: bool, seen: impl Into<String>) -> Self {
+    pub(crate) fn of(check: &str, holds: bool, seen: impl Into<String>) -> Self {
         let verdict = if holds { Verdict::Holds } else { Verdict::Fell };
         Self { check: check.to_owned(), verdict, seen: seen.into(), details: Vec::new() }
     }
 
     /// The outcome of a check that could not run.
     #[must_use]
-    pub fn not_run(check: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn not_run(check: &str, why: impl Into<String>) -> Self {
         let (check, seen) = (check.to_owned(), why.into());
         Self { check, verdict: Verdict::NotRun, seen, details: Vec::new() }
     }
 
     /// The outcome of a check that ran, if it looked at anything; of one that looked at nothing it is "not shown".
     #[must_use]
-    pub fn of_some(check: &str, looked_at: usize, holds: bool, seen: impl Into<String>) -> Self {
+    pub(crate) fn of_some(
+        check: &str,
+        looked_at: usize,
+        holds: bool,
+        seen: impl Into<String>,
+    ) -> Self {
         if looked_at > 0 { Self::of(check, holds, seen) } else { Self::not_shown(check, seen) }
     }
 
     /// The outcome of a check that ran and looked at too little to show anything.
     #[must_use]
-    pub fn not_shown(check: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn not_shown(check: &str, why: impl Into<String>) -> Self {
         let (check, seen) = (check.to_owned(), why.into());
         Self { check, verdict: Verdict::NotShown, seen, details: Vec::new() }
     }
@@ -79,7 +84,7 @@ impl Outcome {
     /// The outcome of a check that is known to fail, as this limit says. One that holds all the same is a failure: either
     /// the check went blind, or the mark is out of date.
     #[must_use]
-    pub fn known_to_fail(self, limit: &str) -> Self {
+    pub(crate) fn known_to_fail(self, limit: &str) -> Self {
         let (verdict, seen) = match self.verdict {
             Verdict::Fell => (Verdict::Known, format!("see {limit}. {}", self.seen)),
             Verdict::Holds => {
@@ -94,7 +99,7 @@ impl Outcome {
 
     /// The same with more to read.
     #[must_use]
-    pub fn with_details(mut self, details: Vec<String>) -> Self {
+    pub(crate) fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
     }

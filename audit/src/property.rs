@@ -38,144 +38,9 @@ mod world;
 
 use crate::{mutant::MutantOutcome, outcome::Outcome};
 
-/// A check, and what it shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Property {
-    /// The check's name.
-    pub check: &'static str,
-    /// The claims of THREATMODEL.md that rest on it.
-    pub claims: &'static [&'static str],
-    /// What must hold, in one sentence.
-    pub holds: &'static str,
-}
-
-/// All checks of this family, in the order in which they run.
-pub const PROPERTIES: &[Property] = &[
-    Property {
-        check: "property.directions",
-        claims: &["C-04"],
-        holds: "What one side of a channel sends is never taken for the other side's answer.",
-    },
-    Property {
-        check: "property.integrity",
-        claims: &["C-04"],
-        holds: "A changed cell ends the channel, and nothing tells which change it was.",
-    },
-    Property {
-        check: "property.counting",
-        claims: &["C-04"],
-        holds: "Cells that are dropped, repeated, swapped, invented or taken from elsewhere end the channel.",
-    },
-    Property {
-        check: "property.replay",
-        claims: &["C-04", "C-15"],
-        holds: "A recorded channel that is played to the node again makes it do nothing again.",
-    },
-    Property {
-        check: "property.transcript",
-        claims: &["C-04", "C-16"],
-        holds: "A channel comes about only if both sides have the same network, certificate and messages.",
-    },
-    Property {
-        check: "property.forward-secrecy",
-        claims: &["C-15"],
-        holds: "A node's channel key, taken later, opens no recorded cell.",
-    },
-    Property {
-        check: "property.bitwise-unlinkability",
-        claims: &["C-03"],
-        holds: "The bytes of cells that enter a go-between have nothing in common with those that leave it.",
-    },
-    Property {
-        check: "property.first-message",
-        claims: &["C-41"],
-        holds: "No byte of a first message, nor of what a hop opens of it, tells the hop its place better than chance.",
-    },
-    Property {
-        check: "property.sizes",
-        claims: &["C-19"],
-        holds: "Notifications have one size, bodies few sizes, and padding adds at most 12 %.",
-    },
-    Property {
-        check: "property.recipient-blind",
-        claims: &["C-13", "C-33"],
-        holds: "Nothing that is stored for a mail is derived from its recipient, or shared by two mails or parts.",
-    },
-    Property {
-        check: "property.headers",
-        claims: &["C-01"],
-        holds: "Subject, Message-ID and text show in nothing that is stored; the recipient reads them.",
-    },
-    Property {
-        check: "property.receipts",
-        claims: &["C-07"],
-        holds: "Only one receipt a node counts, and only if it is for this operation, lasts, and is signed.",
-    },
-    Property {
-        check: "property.strict-signatures",
-        claims: &["C-16"],
-        holds: "No signature is accepted that was made without the key, whatever the key is.",
-    },
-    Property {
-        check: "property.weak-agreement",
-        claims: &["C-16"],
-        holds: "No key is agreed on with a public key that makes the result known to all.",
-    },
-    Property {
-        check: "property.ownership",
-        claims: &["C-11"],
-        holds: "A proof of ownership works once, at one node, for five minutes, for its owner.",
-    },
-    Property {
-        check: "property.acknowledge",
-        claims: &["C-12"],
-        holds: "A notification stays until its owner says that the mail is safe.",
-    },
-    Property {
-        check: "property.receipt-after-commit",
-        claims: &["C-08"],
-        holds: "What was acknowledged is in the file at the moment of the acknowledgement.",
-    },
-    Property {
-        check: "property.never-empty",
-        claims: &["C-08", "C-23"],
-        holds: "A store that is lost or damaged does not open as if nothing had been promised.",
-    },
-    Property {
-        check: "property.grinding",
-        claims: &["C-32"],
-        holds: "A node that was made after a key was drawn is never the one that is chosen.",
-    },
-    Property {
-        check: "property.two-sources",
-        claims: &["C-39"],
-        holds: "A node that one operator alone vouches for is never chosen, under however many names.",
-    },
-    Property {
-        check: "property.witness",
-        claims: &["C-05"],
-        holds: "A go-between's word for the far end counts only if the witness says the same.",
-    },
-    Property {
-        check: "property.replica-lists",
-        claims: &["C-06"],
-        holds: "An anonymizer's list of storage nodes counts only if the verifier has the same.",
-    },
-    Property {
-        check: "property.bad-bytes",
-        claims: &["C-18"],
-        holds: "Bytes that nobody's encoder would write are refused.",
-    },
-    Property {
-        check: "property.logs",
-        claims: &["C-26"],
-        holds: "What is meant for a log shows nothing of a peer, an address or a secret.",
-    },
-];
-
-/// Attacks the project's own code: an outcome for each of [`PROPERTIES`]. The same seed gives the same attacks.
+/// Attacks the project's own code: an outcome for each check of this family. The same seed gives the same attacks.
 #[must_use]
-pub fn checks(seed: u64) -> Vec<Outcome> {
+pub(crate) fn checks(seed: u64) -> Vec<Outcome> {
     [
         channel::family().checks(seed),
         carrying::family().checks(seed),
@@ -195,7 +60,7 @@ pub fn checks(seed: u64) -> Vec<Outcome> {
 
 /// Attacks the mutants with the same checks.
 #[must_use]
-pub fn mutants(seed: u64) -> Vec<MutantOutcome> {
+pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
     [
         channel::family().mutants(seed),
         carrying::family().mutants(seed),
@@ -223,13 +88,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::outcome::Verdict;
+    use crate::{CHECKS, outcome::Verdict};
 
     #[test]
     fn the_projects_own_code_withstands_every_attack() {
         let outcomes = checks(1);
         let named: Vec<&str> = outcomes.iter().map(|o| o.check.as_str()).collect();
-        let listed: BTreeSet<&str> = PROPERTIES.iter().map(|p| p.check).collect();
+        let of_this_family = |check: &&str| check.starts_with("property.");
+        let listed: BTreeSet<&str> = CHECKS.iter().copied().filter(of_this_family).collect();
         assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), listed);
         assert_eq!(named.len(), listed.len(), "a check ran twice");
         for outcome in outcomes {

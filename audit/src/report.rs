@@ -18,15 +18,15 @@ use crate::{
     sim, symbolic,
 };
 
-pub use html::page;
+pub(crate) use html::page;
 
 /// The name and version of the data's form.
-pub const SCHEMA: &str = "cutout-audit-1";
+pub(crate) const SCHEMA: &str = "cutout-audit-1";
 
 /// How a claim or a limit stands after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub(crate) enum Standing {
     /// Its checks ran, and all held.
     Holds,
     /// One of its checks fell.
@@ -45,7 +45,7 @@ pub enum Standing {
 
 /// What one check says of a claim.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The check, or the file of a test.
     pub check: String,
     /// How it ended; nothing for tests.
@@ -56,7 +56,7 @@ pub struct Evidence {
 
 /// A claim or a limit, and what became of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Row {
+pub(crate) struct Row {
     /// `C-01`, `L-01`.
     pub id: String,
     /// What it says.
@@ -73,7 +73,7 @@ pub struct Row {
 
 /// What a run is identified by.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Run {
+pub(crate) struct Run {
     /// The program's version.
     pub version: String,
     /// `quick` or `full`.
@@ -92,7 +92,7 @@ pub struct Run {
 
 /// Everything.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Report {
+pub(crate) struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// Which run.
@@ -111,7 +111,7 @@ pub struct Report {
 
 /// What the parts of the audit found.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// Every check.
     pub outcomes: Vec<Outcome>,
     /// The live run.
@@ -131,7 +131,7 @@ pub struct Parts {
 impl Report {
     /// Binds what was found to the claims. A check that a claim names and that did not report counts as not run.
     #[must_use]
-    pub fn new(run: Run, claims: &Claims, mut parts: Parts) -> Self {
+    pub(crate) fn new(run: Run, claims: &Claims, mut parts: Parts) -> Self {
         parts.outcomes = claims.judged(parts.outcomes);
         parts.outcomes.sort_by(|a, b| a.check.cmp(&b.check));
         let fell = parts.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Fell);
@@ -153,7 +153,7 @@ impl Report {
 
     /// How many checks ended in which way, in words.
     #[must_use]
-    pub fn counted(&self) -> String {
+    pub(crate) fn counted(&self) -> String {
         let count = |verdict| self.ended(verdict).count();
         let all = self.parts.outcomes.len();
         let mut words = vec![format!("{} of {all} checks held", count(Verdict::Holds))];
@@ -168,7 +168,7 @@ impl Report {
     }
 
     /// The checks that ended so.
-    pub fn ended(&self, verdict: Verdict) -> impl Iterator<Item = &Outcome> {
+    pub(crate) fn ended(&self, verdict: Verdict) -> impl Iterator<Item = &Outcome> {
         self.parts.outcomes.iter().filter(move |outcome| outcome.verdict == verdict)
     }
 }
@@ -214,17 +214,17 @@ fn row(statement: &Statement, outcomes: &BTreeMap<&str, &Outcome>) -> Row {
 }
 
 /// What a limit names as its check that nothing shows.
-pub const STATED: &str = "stated";
+pub(crate) const STATED: &str = "stated";
 
 /// Whether a check is a file of tests.
 #[must_use]
-pub fn is_test(check: &str) -> bool {
+pub(crate) fn is_test(check: &str) -> bool {
     check.contains('/')
 }
 
 /// The published schema of a report's data, JSON Schema 2020-12.
 #[must_use]
-pub fn schema() -> String {
+pub(crate) fn schema() -> String {
     let schema = schemars::schema_for!(Report);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }

@@ -98,7 +98,7 @@ impl TryFrom<String> for Role {
 impl Role {
     /// The role without the channel: the row of a table.
     #[must_use]
-    pub fn function(&self) -> String {
+    pub(crate) fn function(&self) -> String {
         let whose = |end: &String, name: &str| {
             if end.starts_with('R') { format!("Bob's {name}") } else { name.to_owned() }
         };

@@ -12,33 +12,33 @@
 //!
 //! Equal seeds give equal findings, on any number of threads.
 
-pub mod check;
-pub mod closed;
+pub(crate) mod check;
+pub(crate) mod closed;
 mod cost;
-pub mod estimate;
-pub mod ever;
-pub mod findings;
-pub mod grinding;
-pub mod guarded;
-pub mod lookup;
-pub mod mails;
-pub mod mutant;
-pub mod network;
+pub(crate) mod estimate;
+pub(crate) mod ever;
+pub(crate) mod findings;
+pub(crate) mod grinding;
+pub(crate) mod guarded;
+pub(crate) mod lookup;
+pub(crate) mod mails;
+pub(crate) mod mutant;
+pub(crate) mod network;
 mod number;
-pub mod options;
-pub mod paper;
+pub(crate) mod options;
+pub(crate) mod paper;
 mod parallel;
-pub mod posterior;
-pub mod run;
-pub mod table;
+pub(crate) mod posterior;
+pub(crate) mod run;
+pub(crate) mod table;
 mod tally;
-pub mod view;
+pub(crate) mod view;
 
-pub use check::outcomes;
-pub use findings::Findings;
-pub use mutant::mutants;
-pub use options::Options;
-pub use run::{run, run_with};
+pub(crate) use check::outcomes;
+pub(crate) use findings::Findings;
+pub(crate) use mutant::mutants;
+pub(crate) use options::Options;
+pub(crate) use run::run;
 
 #[cfg(test)]
 mod tests {

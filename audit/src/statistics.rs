@@ -16,14 +16,14 @@ pub struct Interval {
 
 /// A count as a number; counts of more than 2^32 are not made here.
 #[must_use]
-pub fn number(count: usize) -> f64 {
+pub(crate) fn number(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
 /// Where the true share lies if `hits` of `trials` were seen, with this confidence, both ends of the interval together:
 /// the exact interval of Clopper and Pearson. Without trials it may be anything.
 #[must_use]
-pub fn clopper_pearson(hits: usize, trials: usize, confidence: f64) -> Interval {
+pub(crate) fn clopper_pearson(hits: usize, trials: usize, confidence: f64) -> Interval {
     let misses = trials.saturating_sub(hits);
     let tail = (1.0 - confidence) / 2.0;
     let quantile = |a: usize, b: usize, at: f64| {
@@ -37,7 +37,7 @@ pub fn clopper_pearson(hits: usize, trials: usize, confidence: f64) -> Interval 
 
 /// How far apart two means are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Welch {
+pub(crate) struct Welch {
     /// The difference in standard errors.
     pub t: f64,
     /// Degrees of freedom.
@@ -49,7 +49,7 @@ pub struct Welch {
 /// Welch's test for two samples whose variances may differ; `None` where either has fewer than two values or neither
 /// varies.
 #[must_use]
-pub fn welch(first: &[f64], second: &[f64]) -> Option<Welch> {
+pub(crate) fn welch(first: &[f64], second: &[f64]) -> Option<Welch> {
     let ((mean_1, error_1), (mean_2, error_2)) = (moments(first)?, moments(second)?);
     let error = error_1 + error_2;
     if error <= 0.0 {

@@ -93,7 +93,7 @@ fn behind(addresses: Vec<String>, rng: &mut StdRng) -> Option<Behind> {
 
 /// Whether a guard gains by what it claims.
 #[must_use]
-pub fn outcome(seed: u64) -> Outcome {
+pub(crate) fn outcome(seed: u64) -> Outcome {
     let own = "/ip4/12.0.0.1/tcp/1".to_owned();
     let claimed = (0..SUBNETS).map(|n| format!("/ip4/10.{n}.255.255/tcp/9"));
     let greedy: Vec<String> = [own.clone()].into_iter().chain(claimed).collect();

@@ -16,20 +16,20 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use model::{Expectation, MODELS, Model};
-pub use tool::{Report, Tool, Verified};
+pub(crate) use model::{MODELS, Model};
+pub(crate) use tool::{Tool, Verified};
 
 use crate::outcome::Outcome;
 
 /// What to type where Verifpal is missing.
-pub const INSTALL: &str = "cargo install verifpal --ignore-rust-version";
+pub(crate) const INSTALL: &str = "cargo install verifpal --ignore-rust-version";
 /// How long Verifpal may take for one model; the slowest takes some eight seconds of a core, if it gets one.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Extent {
+pub(crate) enum Extent {
     /// One session of each principal: less than half a second a model, and the same findings.
     Quick,
     /// Two sessions of each principal, so that the attacker can carry things from one to the other: half a minute.
@@ -39,7 +39,7 @@ pub enum Extent {
 impl Extent {
     /// Sessions of each principal.
     #[must_use]
-    pub const fn sessions(self) -> u8 {
+    pub(crate) const fn sessions(self) -> u8 {
         match self {
             Self::Quick => 1,
             Self::Full => 2,
@@ -49,7 +49,7 @@ impl Extent {
 
 /// What Verifpal found in one model.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ModelFinding {
+pub(crate) struct ModelFinding {
     /// The model's name: that of its file.
     pub model: String,
     /// The check that it belongs to.
@@ -68,7 +68,7 @@ pub struct ModelFinding {
 
 /// What came of all models.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// The tool's version; `None` if there is none.
     pub verifpal: Option<String>,
     /// Sessions of each principal.
@@ -78,12 +78,16 @@ pub struct Findings {
 }
 
 /// Runs all models with the Verifpal that is installed here; tells `progress` before each which it is.
-pub fn run(extent: Extent, progress: impl FnMut(&str)) -> Findings {
+pub(crate) fn run(extent: Extent, progress: impl FnMut(&str)) -> Findings {
     run_with(Tool::find().as_ref(), extent, progress)
 }
 
 /// Runs all models with this tool.
-pub fn run_with(tool: Option<&Tool>, extent: Extent, mut progress: impl FnMut(&str)) -> Findings {
+pub(crate) fn run_with(
+    tool: Option<&Tool>,
+    extent: Extent,
+    mut progress: impl FnMut(&str),
+) -> Findings {
     let sessions = extent.sessions();
     let Some(tool) = tool else {
         return Findings { verifpal: None, sessions, models: Vec::new() };
@@ -127,7 +131,7 @@ fn judge(model: &Model, verified: Result<Verified, String>) -> (ModelFinding, Op
 
 /// The findings as checks: `symbolic.handshake`, `symbolic.extend`, `symbolic.first-message`, `symbolic.variants`.
 #[must_use]
-pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
+pub(crate) fn outcomes(findings: &Findings) -> Vec<Outcome> {
     let mut checks: Vec<&str> = MODELS.iter().map(|model| model.check).collect();
     checks.dedup();
     checks.into_iter().map(|check| outcome(check, findings)).collect()

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// What came of one file of known answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileOutcome {
+pub(crate) struct FileOutcome {
     /// The file's name, without `.json`.
     pub file: &'static str,
     /// Where its answers come from.
@@ -26,7 +26,7 @@ pub struct FileOutcome {
 impl FileOutcome {
     /// Whether there was something to compare and all of it was right.
     #[must_use]
-    pub const fn holds(&self) -> bool {
+    pub(crate) const fn holds(&self) -> bool {
         self.compared > 0 && self.different.is_empty()
     }
 }
@@ -59,7 +59,7 @@ files! {
 
 /// Computes all known answers and compares.
 #[must_use]
-pub fn check() -> Vec<FileOutcome> {
+pub(crate) fn check() -> Vec<FileOutcome> {
     FILES.iter().map(|(file, text, compute)| check_file(file, text, *compute)).collect()
 }
 

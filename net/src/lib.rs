@@ -40,13 +40,13 @@ pub use client::{Channel, ask};
 pub use clock::{Clock, now};
 pub use invitation::InvitationError;
 pub use link::{
-    Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Underlay, UnderlayLost,
+    Carrier, CellReader, CellWriter, Link, LinkError, Links, Underlay, UnderlayLost,
     certified_addresses, is_onion, peer_id,
 };
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use observer::{Edge, Observer, Via};
 pub use peer::Peer;
-pub use roster::{Exchanged, RosterKeeper};
+pub use roster::RosterKeeper;
 pub use sensitive::Sensitive;
 #[cfg(feature = "tor")]
 pub use tor;

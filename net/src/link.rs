@@ -37,7 +37,7 @@ pub use underlay::{Carriage, is_dialable, is_plain_tcp};
 pub use underlay::{Underlay, UnderlayLost, is_onion};
 
 /// How long one link may take to come about over TCP: connection, encryption and stream.
-pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commands that wait for the swarm before `open` itself waits.
 const COMMANDS: usize = 256;
 /// Inbound streams that wait to be served before more are dropped.

@@ -9,7 +9,7 @@ use std::{
 
 use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
-    network::Network,
+    network::{Epoch, Network},
     request::{Request, Response},
     roster::{MAX_CARRIED, MAX_NODES, Operator, PIECES, Roster, ShortDigest, Source, StoredRoster},
     wire,
@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     client::ask,
-    clock::now,
+    clock::Clock,
     durable,
     link::{LinkError, Links, peer_id},
 };
@@ -50,6 +50,7 @@ pub struct RosterKeeper {
     network: Arc<Network>,
     roster: Mutex<Roster>,
     file: Option<PathBuf>,
+    clock: Clock,
 }
 
 /// What an exchange cost and brought.
@@ -68,10 +69,10 @@ pub struct Exchanged {
 impl RosterKeeper {
     /// The roster kept in `file`, or an empty one.
     #[must_use]
-    pub fn open(network: Arc<Network>, file: Option<PathBuf>) -> Self {
+    pub fn open(network: Arc<Network>, file: Option<PathBuf>, clock: Clock) -> Self {
         let stored = file.as_deref().map(stored).unwrap_or_default();
-        let roster = Roster::restore(stored, &network, now());
-        Self { network, roster: Mutex::new(roster), file }
+        let roster = Roster::restore(stored, &network, clock.now());
+        Self { network, roster: Mutex::new(roster), file, clock }
     }
 
     /// Looks at the roster, or changes it.
@@ -85,9 +86,13 @@ impl RosterKeeper {
         &self.network
     }
 
+    fn epoch(&self) -> Epoch {
+        self.network.epoch(self.clock.now())
+    }
+
     /// Takes in a node that was asked itself.
     pub fn met(&self, certificate: NodeCertificate) {
-        let epoch = self.network.epoch(now());
+        let epoch = self.epoch();
         self.with(|roster| roster.learn(certificate, Source::Contact, epoch));
     }
 
@@ -111,7 +116,7 @@ impl RosterKeeper {
         member: &NodeCertificate,
     ) -> Result<Exchanged, LinkError> {
         let operator = Operator::of(member);
-        let epoch = self.network.epoch(now());
+        let epoch = self.epoch();
         let pieces = self.with(|roster| roster.pieces(epoch));
         let request = Request::Roster { pieces };
         let (answer, mut exchanged) = self.ask(links, member, &request).await?;
@@ -155,7 +160,7 @@ impl RosterKeeper {
 
     /// Takes over what a member handed out; of how many nodes.
     fn take_in(&self, entries: Vec<UnverifiedNodeCertificate>, operator: &Operator) -> usize {
-        let current = now();
+        let current = self.clock.now();
         let epoch = self.network.epoch(current);
         let mut learned = 0;
         for entry in entries.into_iter().take(MAX_CARRIED) {
@@ -173,7 +178,7 @@ impl RosterKeeper {
     /// Answers a member that compares.
     #[must_use]
     pub fn compare(&self, theirs: &[ShortDigest]) -> Response {
-        let epoch = self.network.epoch(now());
+        let epoch = self.epoch();
         self.with(|roster| {
             let mine = roster.pieces(epoch);
             let mut alike = [0_u8; 32];
@@ -191,20 +196,20 @@ impl RosterKeeper {
     /// Answers a member that wants certificates.
     #[must_use]
     pub fn hand_out(&self, wanted: &[ShortDigest]) -> Response {
-        let epoch = self.network.epoch(now());
+        let epoch = self.epoch();
         Response::RosterEntries(self.with(|roster| roster.wanted(wanted, epoch)))
     }
 
     /// Tells silent nodes from those that are alive, now that the roster was compared.
     pub fn listen(&self) {
-        self.with(|roster| roster.listen(&self.network, now()));
+        self.with(|roster| roster.listen(&self.network, self.clock.now()));
     }
 
     /// Keeps the roster up, round after round, until the node stops.
     pub async fn keep_up(self: Arc<Self>, links: Links) {
         loop {
             tokio::time::sleep(self.period()).await;
-            self.with(|roster| roster.expire(&self.network, now()));
+            self.with(|roster| roster.expire(&self.network, self.clock.now()));
             for member in self.members(&links) {
                 if let Err(error) = self.exchange(&links, &member).await {
                     tracing::debug!(%error, "a member did not exchange rosters");
@@ -293,15 +298,22 @@ mod tests {
         certificate::NodeClaims,
         id::NodeId,
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
-        time::Validity,
+        time::{Time, Validity},
     };
 
     use super::*;
     use crate::network_file::NetworkFile;
 
+    const NOW: Time = Time(1_800_000_000);
+
     fn network() -> Arc<Network> {
         let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
         Arc::new(toml::from_str::<NetworkFile>(text).unwrap().network().unwrap())
+    }
+
+    fn open(network: &Arc<Network>, file: &Path) -> RosterKeeper {
+        let clock = Clock::stopped_at(NOW);
+        RosterKeeper::open(Arc::clone(network), Some(file.to_owned()), clock)
     }
 
     /// As long a certificate as there is.
@@ -315,17 +327,17 @@ mod tests {
             channel_key: ChannelSecret::generate(&mut rand::rng()).agreement_key(),
             addresses: (0..3).map(address).collect(),
             family: "f".repeat(anon::certificate::MAX_FAMILY),
-            validity: Validity::starting(now(), anon::certificate::MAX_NODE_VALIDITY),
+            validity: Validity::starting(NOW, anon::certificate::MAX_NODE_VALIDITY),
             admission: None,
         };
-        NodeCertificate::issue(&secret, claims).verify(network, now()).unwrap()
+        NodeCertificate::issue(&secret, claims).verify(network, NOW).unwrap()
     }
 
     #[test]
     fn whatever_is_handed_out_the_file_is_read_again() {
         let (folder, network) = (tempfile::tempdir().unwrap(), network());
         let file = folder.path().join("roster.bin");
-        let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+        let keeper = open(&network, &file);
         let members: Vec<_> = (100..110).map(|seed| longest(&network, seed)).collect();
         for seed in 1..=4 {
             for member in &members {
@@ -337,7 +349,7 @@ mod tests {
         let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
         // An admission is some hundred bytes more.
         assert!(length / 4 + 512 <= MAX_ENTRY, "{length} bytes for four nodes");
-        let again = RosterKeeper::open(network, Some(file));
+        let again = open(&network, &file);
         assert_eq!(again.with(|roster| roster.known().count()), 4);
     }
 
@@ -347,16 +359,16 @@ mod tests {
         let file = folder.path().join("roster.bin");
         for garbled in [&b"garbled"[..], b"", &[0xff; 5_000]] {
             std::fs::write(&file, garbled).unwrap();
-            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            let keeper = open(&network, &file);
             assert_eq!(keeper.with(|roster| roster.known().count()), 0);
             keeper.met(longest(&network, 1));
             keeper.save().unwrap();
-            let keeper = RosterKeeper::open(Arc::clone(&network), Some(file.clone()));
+            let keeper = open(&network, &file);
             assert_eq!(keeper.with(|roster| roster.known().count()), 1);
         }
         // A hole of a terabyte is not read into memory.
         std::fs::File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
-        let keeper = RosterKeeper::open(network, Some(file));
+        let keeper = open(&network, &file);
         assert_eq!(keeper.with(|roster| roster.known().count()), 0);
     }
 }

@@ -77,7 +77,7 @@ pub struct RangeShare {
 
 impl RangeShare {
     /// How much of `whole` this range gets, at least one.
-    pub fn of(self, whole: usize, range: Range) -> usize {
+    pub(crate) fn of(self, whole: usize, range: Range) -> usize {
         let percent = if range == Range::Unknown { self.unknown } else { self.percent };
         (whole.saturating_mul(usize::from(percent.min(100))) / 100).max(1)
     }
@@ -212,7 +212,7 @@ impl Shares {
 
 /// Counts what was refused, and tells the log at most once a minute. It names nobody.
 #[derive(Debug)]
-pub struct Refused {
+pub(crate) struct Refused {
     what: &'static str,
     count: AtomicU64,
     said: Mutex<Option<Instant>>,
@@ -221,12 +221,12 @@ pub struct Refused {
 impl Refused {
     /// A count of refused `what`.
     #[must_use]
-    pub const fn new(what: &'static str) -> Self {
+    pub(crate) const fn new(what: &'static str) -> Self {
         Self { what, count: AtomicU64::new(0), said: Mutex::new(None) }
     }
 
     /// Counts one more.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);
         let mut said = self.said.lock();
         if said.is_none_or(|before| before.elapsed() >= SAID_EVERY) {

@@ -79,7 +79,7 @@ async fn exchanges() {
     let nodes: Vec<NodeCertificate> = (0..NODES).map(|n| certify(&network, n, 7_200)).collect();
     member.service().roster().with(|roster| fill(roster, &nodes, epoch));
     let certificate = own_certificate(&member).await;
-    let keeper = RosterKeeper::open(Arc::clone(&network), None);
+    let keeper = RosterKeeper::open(Arc::clone(&network), None, net::Clock::default());
     let links = Links::disposable(&network.name).unwrap();
 
     println!("\nComparing rosters of {NODES} nodes over loopback\n");

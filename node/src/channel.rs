@@ -17,7 +17,7 @@ use anon::{
     request::{Request, Response},
 };
 use net::{
-    clock::now,
+    clock::Clock,
     link::{ANSWER_TIMEOUT, Carrier, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
     observer::{Edge, Observer, Via},
     roster::RosterKeeper,
@@ -48,7 +48,8 @@ pub(crate) struct ChannelContext {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) replays: ReplayCache<[u8; 32]>,
     pub(crate) budget: Arc<Shares>,
-    pub(crate) clock: Arc<ClockCheck>,
+    pub(crate) clock: Clock,
+    pub(crate) check: Arc<ClockCheck>,
     pub(crate) idle: Duration,
     pub(crate) frame_bytes: usize,
 }
@@ -206,7 +207,7 @@ async fn reach(
     next: &UnverifiedNodeCertificate,
     create: &Create,
 ) -> Option<Next> {
-    let next = next.clone().verify(&context.network, now()).ok()?;
+    let next = next.clone().verify(&context.network, context.clock.now()).ok()?;
     if context.keys.certificate().is_some_and(|own| own.node() == next.node()) {
         return None;
     }

@@ -24,7 +24,7 @@ use anon::{
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use net::{
-    clock::now,
+    clock::Clock,
     link::{Carrier, Links},
 };
 use parking_lot::Mutex;
@@ -45,7 +45,8 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// What others have said of this node's clock.
 #[derive(Debug, Default)]
-pub struct ClockCheck {
+pub(crate) struct ClockCheck {
+    clock: Clock,
     is_wrong: AtomicBool,
     is_known: AtomicBool,
     last: Mutex<Option<i64>>,
@@ -63,15 +64,19 @@ enum Verdict {
 }
 
 impl ClockCheck {
+    pub(crate) fn of(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// Whether the clock is right, as far as anybody has said.
     #[must_use]
-    pub fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         !self.is_wrong.load(Ordering::Relaxed)
     }
 
     /// By how many seconds the clock is behind, if it is wrong; negative: ahead.
     #[must_use]
-    pub fn behind(&self) -> Option<i64> {
+    pub(crate) fn behind(&self) -> Option<i64> {
         *self.last.lock()
     }
 
@@ -90,7 +95,7 @@ impl ClockCheck {
     /// Asks others the time; what they say holds until the next round.
     pub(crate) async fn ask(&self, substrate: &Substrate, links: &Links) {
         let neighbours = substrate.neighbours().await;
-        let asked = drawn(neighbours).into_iter().map(|peer| offset(links, peer));
+        let asked = drawn(neighbours).into_iter().map(|peer| self.offset(links, peer));
         let offsets = join_all(asked).await.into_iter().flatten().collect();
         let verdict = judge(offsets);
         if self.take(verdict) {
@@ -102,6 +107,17 @@ impl ClockCheck {
                 _ => tracing::warn!("this machine's clock is right again: this node serves"),
             }
         }
+    }
+
+    /// By how many seconds the clock is behind a peer's.
+    async fn offset(&self, links: &Links, peer: PeerId) -> Option<i64> {
+        // Only over a connection that is there: nobody is dialled for this.
+        let link = links.open_at(peer, Vec::new(), Carrier::Request).await.ok()?;
+        let Response::Time(theirs) = link.request(&Request::Time, TIMEOUT).await.ok()? else {
+            return None;
+        };
+        let seconds = |time: Time| i64::try_from(time.0).ok();
+        Some(seconds(theirs)?.saturating_sub(seconds(self.clock.now())?))
     }
 
     /// Asks every now and then, and at once when the clock jumps, until the node stops. `changed` is told whatever
@@ -117,13 +133,13 @@ impl ClockCheck {
         loop {
             self.ask(&substrate, &links).await;
             changed(&self);
-            let (asked, clock) = (Instant::now(), now());
+            let (asked, clock) = (Instant::now(), self.clock.now());
             let is_sure = self.is_right() && self.is_known.load(Ordering::Relaxed);
             let pause = if is_sure { EVERY } else { SOON };
             while asked.elapsed() < pause {
                 tokio::time::sleep(SOON).await;
                 let should_be = clock.after(asked.elapsed().as_secs());
-                if !now().is_close_to(should_be) {
+                if !self.clock.now().is_close_to(should_be) {
                     break;
                 }
             }
@@ -171,16 +187,6 @@ fn drawn(neighbours: Vec<(PeerId, Multiaddr)>) -> Vec<PeerId> {
     let room = if drawn.len() < LEAST { ASKED - drawn.len() } else { 1 };
     drawn.extend(onions.into_iter().take(room));
     drawn
-}
-
-/// By how many seconds this node's clock is behind a peer's.
-async fn offset(links: &Links, peer: PeerId) -> Option<i64> {
-    // Only over a connection that is there: nobody is dialled for this.
-    let link = links.open_at(peer, Vec::new(), Carrier::Request).await.ok()?;
-    let Response::Time(Time(theirs)) = link.request(&Request::Time, TIMEOUT).await.ok()? else {
-        return None;
-    };
-    Some(i64::try_from(theirs).ok()?.saturating_sub(i64::try_from(now().0).ok()?))
 }
 
 /// What these offsets say, seconds by which this clock is behind.

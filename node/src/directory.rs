@@ -12,7 +12,7 @@ use anon::{
 };
 use libp2p::Multiaddr;
 use net::{
-    clock::now,
+    clock::Clock,
     link::{Carrier, LinkError, Links, peer_id},
     roster::RosterKeeper,
     shares::{RangeShare, Shares},
@@ -33,10 +33,11 @@ const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Certificates of other nodes, at most a fixed number of them.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     network: Arc<Network>,
     links: Links,
     roster: Arc<RosterKeeper>,
+    clock: Clock,
     capacity: usize,
     known: Mutex<BTreeMap<NodeId, (NodeCertificate, Time)>>,
     max_age: u64,
@@ -45,26 +46,28 @@ pub struct Directory {
 impl Directory {
     /// An empty directory; certificates older than `max_age` seconds are asked for again when needed.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         network: Arc<Network>,
         links: Links,
         roster: Arc<RosterKeeper>,
+        clock: Clock,
         capacity: usize,
         max_age: u64,
     ) -> Self {
-        Self { network, links, roster, capacity, known: Mutex::new(BTreeMap::new()), max_age }
+        let known = Mutex::new(BTreeMap::new());
+        Self { network, links, roster, clock, capacity, known, max_age }
     }
 
     /// The node's certificate, from memory or from the node.
     ///
     /// # Errors
     /// [`LinkError`] if it is not known and the node does not hand it out.
-    pub async fn certificate(
+    pub(crate) async fn certificate(
         &self,
         node: NodeId,
         addresses: Vec<Multiaddr>,
     ) -> Result<NodeCertificate, LinkError> {
-        let current = now();
+        let current = self.clock.now();
         let known = self.known.lock().get(&node).cloned();
         match known {
             Some((certificate, asked)) if current.0 <= asked.after(self.max_age).0 => {
@@ -78,7 +81,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         &self,
         node: NodeId,
         addresses: Vec<Multiaddr>,
@@ -86,7 +89,7 @@ impl Directory {
         let link = self.links.open_at(peer_id(&node)?, addresses, Carrier::Request).await?;
         match link.request(&Request::Certificate, TIMEOUT).await? {
             Response::Certificate(certificate) if certificate.claimed_node() == node => {
-                let current = now();
+                let current = self.clock.now();
                 let certificate = certificate
                     .verify(&self.network, current)
                     .map_err(|_| LinkError::Unreachable)?;
@@ -113,7 +116,7 @@ impl Directory {
 
     /// The certificate of a node that was met or is in the roster, without asking anybody.
     #[must_use]
-    pub fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
+    pub(crate) fn known(&self, node: &NodeId) -> Option<NodeCertificate> {
         let met = self.known.lock().get(node).cloned();
         let met = met.map(|(certificate, _)| certificate);
         let listed = self.roster.with(|roster| roster.certificate(node).cloned());
@@ -124,7 +127,7 @@ impl Directory {
     }
 
     /// Forgets what is known of a node, after it failed.
-    pub fn forget(&self, node: &NodeId) {
+    pub(crate) fn forget(&self, node: &NodeId) {
         self.known.lock().remove(node);
     }
 
@@ -164,8 +167,9 @@ mod tests {
 
         let network = Arc::new(honest.network().clone());
         let links = Links::disposable(testing::NETWORK).unwrap();
-        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
-        let directory = Arc::new(Directory::new(network, links, roster, 100, 1_000));
+        let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None, Clock::default()));
+        let directory =
+            Arc::new(Directory::new(network, links, roster, Clock::default(), 100, 1_000));
         let (sender, seen) = mpsc::channel(2_000);
         let filling = tokio::spawn(Arc::clone(&directory).fill(seen, HALF));
         let see = |node: NodeId, from: &str, at: Multiaddr| {

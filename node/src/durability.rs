@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use net::{NetworkFile, RosterKeeper};
+use net::{Clock, NetworkFile, RosterKeeper};
 
 use crate::{
     Identity, Limits,
@@ -27,7 +27,7 @@ fn child() {
     let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
     let network = toml::from_str::<NetworkFile>(text).unwrap().network().unwrap();
     let file = folder.join("roster.bin");
-    RosterKeeper::open(Arc::new(network), Some(file)).save().unwrap();
+    RosterKeeper::open(Arc::new(network), Some(file), Clock::default()).save().unwrap();
     let damaged = folder.join("other");
     fs::write(&damaged, "no store").unwrap();
     let repaired = repair(&damaged, &folder.join("aside"), 0).unwrap();

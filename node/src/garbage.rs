@@ -10,7 +10,7 @@ use std::{
 use ageing::Ageing;
 use anon::{id::NodeId, network::Network, position::Key};
 use futures::{StreamExt as _, stream};
-use net::{clock::now, roster::RosterKeeper};
+use net::{clock::Clock, roster::RosterKeeper};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -56,6 +56,7 @@ pub(crate) struct Collector {
     network: Arc<Network>,
     roster: Arc<RosterKeeper>,
     local: NodeId,
+    clock: Clock,
     keys: usize,
     longest: Duration,
     running: Mutex<State>,
@@ -108,12 +109,13 @@ impl Collector {
         network: Arc<Network>,
         roster: Arc<RosterKeeper>,
         local: NodeId,
+        clock: Clock,
         limits: &Limits,
     ) -> Self {
         let running = Mutex::new(State::default());
         let longest = Duration::from_secs(limits.garbage_seconds);
         let keys = limits.garbage_keys;
-        Self { store, substrate, network, roster, local, keys, longest, running }
+        Self { store, substrate, network, roster, local, clock, keys, longest, running }
     }
 
     /// Tries to free at least `bytes`, as they count in the store; callers that come meanwhile wait for their
@@ -156,7 +158,7 @@ impl Collector {
             Some(ageing) => ageing,
             None => Ageing::since(self.store.noted_time().await?),
         };
-        let time = ageing.at(now().0, Instant::now());
+        let time = ageing.at(self.clock.now().0, Instant::now());
         state.ageing = Some(ageing);
         let before = self.store.usage().await?.bytes;
         while self.store.expire(time, EXPIRED).await? == EXPIRED {
@@ -213,7 +215,7 @@ impl Collector {
     /// It is garbage if at least k other nodes are closer, by a lookup and by the roster of the last epoch, which
     /// is what readers of the guarded scheme go by. In doubt it is not.
     async fn judge(&self, key: Key) -> Verdict {
-        let (k, epoch) = (self.network.k, self.network.epoch(now()));
+        let (k, epoch) = (self.network.k, self.network.epoch(self.clock.now()));
         let stated = self.roster.with(|roster| roster.stated(&key, k, epoch));
         if stated.iter().any(|n| n.node() == self.local) {
             return Verdict::Ours;

@@ -236,7 +236,7 @@ impl ChannelKeys {
     ///
     /// # Errors
     /// As [`Self::rotate`].
-    pub fn renew(
+    pub(crate) fn renew(
         &self,
         identity: &Identity,
         network: &Network,
@@ -277,14 +277,14 @@ impl ChannelKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use net::{clock::now, network_file::NetworkFile};
+    use net::network_file::NetworkFile;
 
     #[test]
     fn a_key_is_honoured_under_all_its_certificates_and_no_longer_than_the_next_but_one() {
         let text = "name = 'test.alt'\nk = 1\nbootstrap = []\n";
         let network = toml::from_str::<NetworkFile>(text).unwrap().network().unwrap();
         let identity = Identity::from_seed(&[1; 32]).unwrap();
-        let (keys, start) = (ChannelKeys::new(String::new(), None, 1_000), now());
+        let (keys, start) = (ChannelKeys::new(String::new(), None, 1_000), Time(1_800_000_000));
         assert!(keys.renew(&identity, &network, start).is_ok(), "nothing to renew");
         keys.rotate(&identity, &network, Vec::new(), start).unwrap();
         let mut certificates = vec![keys.certificate().unwrap()];

@@ -52,9 +52,8 @@ mod substrate;
 #[cfg(test)]
 mod testing;
 
-pub use clock_check::{ClockCheck, said as clock_fault};
+pub use clock_check::said as clock_fault;
 pub use config::{ConfigError, Limits, NodeConfig, Onion};
-pub use directory::Directory;
 pub use error::NodeError;
 pub use identity::{ChannelKeys, Identity, IdentityError};
 pub use node::{Node, Running};

@@ -1,43 +1,26 @@
 //! A whole node: from its directory and network file to a running process of all roles.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
-use anon::{id::NodeId, network::Network, roster::renewal_seconds};
+use anon::{id::NodeId, network::Network};
 use files::{open, read_admission};
-use libp2p::{Multiaddr, PeerId};
-use net::{
-    clock::now,
-    link::{certified_addresses, is_onion, peer_id},
-    network_file::NetworkFile,
-    observer::Observer,
-    roster::RosterKeeper,
-    shares::Shares,
-};
-use rand::seq::IteratorRandom as _;
-use tokio::{sync::mpsc, task::JoinSet};
+use libp2p::Multiaddr;
+use net::{clock::Clock, network_file::NetworkFile, observer::Observer};
+use tokio::task::JoinSet;
 
 use crate::{
-    channel::{ChannelContext, budget},
-    clock_check::ClockCheck,
-    config::{ConfigError, NodeConfig, addresses},
-    directory::Directory,
+    config::NodeConfig,
     error::NodeError,
-    garbage::Collector,
-    identity::{ChannelKeys, Identity, IdentityError},
-    onion::{OnionStatus, Reach},
-    replay::ReplayCache,
-    running::Sign,
-    server::{self, Acceptor, Parts, Server},
+    identity::{ChannelKeys, Identity},
+    server::{Acceptor, Parts},
     service::{Service, StandardService},
-    substrate::{self, Substrate},
+    substrate::Substrate,
 };
 
+mod certifier;
 mod files;
-
-/// Nodes seen of which the directory has not been told yet.
-const SEEN: usize = 1_024;
-/// Nodes that were known before by which a node enters, beside those of its network file.
-const WAYS_IN: usize = 8;
+mod tasks;
+mod transport;
 
 type WrapService = Box<dyn FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Send>;
 type WrapAcceptor = Box<dyn FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send>;
@@ -49,6 +32,7 @@ pub struct Node {
     directory: PathBuf,
     network: NetworkFile,
     config: NodeConfig,
+    clock: Clock,
     #[cfg(feature = "tor")]
     tor: Option<tor::Tor>,
     observer: Option<Arc<dyn Observer>>,
@@ -72,6 +56,7 @@ impl Node {
             directory,
             network,
             config,
+            clock: Clock::default(),
             #[cfg(feature = "tor")]
             tor: None,
             observer: None,
@@ -85,6 +70,13 @@ impl Node {
     #[must_use]
     pub fn over(mut self, tor: tor::Tor) -> Self {
         self.tor = Some(tor);
+        self
+    }
+
+    /// Gives the node another clock than this machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -135,9 +127,8 @@ impl Node {
     /// [`NodeError`] saying why not.
     pub fn check_admission(&self) -> Result<(), NodeError> {
         let Some(identity) = Identity::read(&self.directory)? else { return Ok(()) };
-        let admission = read_admission(&self.directory)?;
-        let keys = ChannelKeys::new(self.config.family.clone(), admission, 1);
-        Ok(keys.rotate(&identity, &self.network.network()?, Vec::new(), now())?)
+        let (keys, network) = (self.keys(1)?, self.network.network()?);
+        Ok(keys.rotate(&identity, &network, Vec::new(), self.clock.now())?)
     }
 
     /// Starts it: opens the store, listens, enters the network.
@@ -146,203 +137,16 @@ impl Node {
     /// [`NodeError`].
     pub async fn start(self) -> Result<Running, NodeError> {
         self.config.check()?;
-        let network = Arc::new(self.network.network()?);
-        let limits = self.config.limits.clone();
-        let (identity, store) = open(&self.directory, &limits)?;
-        let identity = Arc::new(identity);
-        let (sender, seen) = mpsc::channel(SEEN);
-        let roster = Arc::new(RosterKeeper::open(
-            Arc::clone(&network),
-            Some(self.directory.join("roster.bin")),
-        ));
-        let bootstrap = ways_in(self.network.bootstrap_peers()?, &roster);
-        OnionStatus::forget(&self.directory);
-        let reach = self.reach().await?;
-        let (name, carriage) = (&network.name, reach.carriage);
-        let share = limits.range_share(carriage.is_only_tor());
-        let clock = Arc::new(ClockCheck::default());
-        let mut started = substrate::start(&identity, name, bootstrap, &limits, sender, carriage)?;
-        let bound = started.driver.listen(&reach.listen).await?;
-        let (onions, bound) = bound.into_iter().partition::<Vec<_>, _>(is_onion);
-        let mut addresses = match addresses(&self.config.advertise)? {
-            advertised if advertised.is_empty() => bound,
-            advertised => advertised,
-        };
-        // Last, because whoever can choose tries them in this order, and an exit is nearer than a rendezvous.
-        addresses.extend(onions);
-        if addresses.is_empty() {
-            return Err(NodeError::NoAddress);
-        }
-        started.driver.advertise(&addresses);
+        let storage = self.storage()?;
+        let transport = self.transport(&storage).await?;
+        Ok(self.tasks(storage, transport))
+    }
 
+    /// No keys yet; each of those that are made lives for so many seconds.
+    fn keys(&self, seconds: u64) -> Result<ChannelKeys, NodeError> {
         let admission = read_admission(&self.directory)?;
-        let keys = Arc::new(ChannelKeys::new(
-            self.config.family.clone(),
-            admission,
-            limits.channel_key_seconds,
-        ));
-        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        keys.rotate(&identity, &network, texts.clone(), now())?;
-
-        if let Some(own) = keys.certificate() {
-            roster.met(own);
-        }
-        let directory = Arc::new(Directory::new(
-            Arc::clone(&network),
-            started.links.clone(),
-            Arc::clone(&roster),
-            limits.certificates,
-            limits.channel_key_seconds,
-        ));
-        let collector = Arc::new(Collector::new(
-            store.clone(),
-            started.substrate.clone(),
-            Arc::clone(&network),
-            Arc::clone(&roster),
-            identity.node(),
-            &limits,
-        ));
-        let service = Arc::new(StandardService {
-            network: Arc::clone(&network),
-            identity: Arc::clone(&identity),
-            keys: Arc::clone(&keys),
-            store,
-            substrate: started.substrate,
-            directory: Arc::clone(&directory),
-            roster: Arc::clone(&roster),
-            links: started.links.clone(),
-            collector: Arc::clone(&collector),
-            observer: self.observer.clone(),
-            nonces: ReplayCache::new(limits.replays),
-            lookups: Shares::new("lookups", limits.lookups / 4 * 3, limits.lookups_per_peer, share),
-            limits: limits.clone(),
-        });
-        let context = ChannelContext {
-            network: Arc::clone(&network),
-            keys: Arc::clone(&keys),
-            links: started.links.clone(),
-            roster: Arc::clone(&roster),
-            service: (self.wrap_service)(Arc::clone(&service)),
-            observer: self.observer,
-            replays: ReplayCache::new(limits.replays),
-            budget: budget(&limits, share),
-            clock: Arc::clone(&clock),
-            idle: Duration::from_secs(limits.channel_idle_seconds),
-            frame_bytes: limits.frame_bytes.min(anon::request::MAX_MESSAGE),
-        };
-
-        let links = started.links.clone();
-        let parts =
-            Parts { network: Arc::clone(&network), keys: Arc::clone(&keys), links: started.links };
-        let server = Arc::new(Server::new(context, links.clone(), &limits, share));
-        let acceptor = (self.wrap_acceptor)(server, parts);
-
-        let mut tasks = JoinSet::new();
-        #[cfg(feature = "tor")]
-        if let Some(service) = reach.service {
-            let (directory, peer) = (self.directory.clone(), identity.keypair().public());
-            tasks.spawn(service.watch(directory, network.name.clone(), peer.to_peer_id()));
-        }
-        tasks.spawn(started.driver.run());
-        tasks.spawn(directory.fill(seen, share));
-        tasks.spawn(Arc::clone(&roster).keep_up(links.clone()));
-        tasks.spawn(server::accept(acceptor, started.inbound));
-        let asking = (Arc::clone(&clock), service.substrate.clone(), links.clone());
-        tasks.spawn(every(limits.garbage_seconds, move || {
-            let (collector, (clock, substrate, links)) = (Arc::clone(&collector), asking.clone());
-            async move {
-                // What a wrong clock takes for expired is gone for good.
-                clock.ask(&substrate, &links).await;
-                if clock.is_right() {
-                    collector.tidy().await;
-                }
-            }
-        }));
-        // A new key now and then, and in between new certificates for it: signs of life, for the rosters.
-        let certify = move |certified: Result<(), IdentityError>, keys: &ChannelKeys| {
-            match certified {
-                Ok(()) => keys.certificate().into_iter().for_each(|own| roster.met(own)),
-                Err(error) => tracing::error!(%error, "the certificate was not renewed"),
-            }
-            std::future::ready(())
-        };
-        let alive = Arc::clone(&clock);
-        let renewing =
-            (Arc::clone(&keys), Arc::clone(&identity), Arc::clone(&network), certify.clone());
-        tasks.spawn(every(renewal_seconds(&network), move || {
-            let (keys, identity, network, certify) = &renewing;
-            // A node that serves nobody shows no sign of life.
-            let renewed = alive.is_right().then(|| keys.renew(identity, network, now()));
-            certify(renewed.unwrap_or(Ok(())), keys)
-        }));
-        let (own, node) = (Arc::clone(&service.roster), service.identity.node());
-        let rotate = {
-            let (keys, network) = (Arc::clone(&keys), Arc::clone(&network));
-            move || certify(keys.rotate(&identity, &network, texts.clone(), now()), &keys)
-        };
-        let begin_anew = rotate.clone();
-        tasks.spawn(every(limits.channel_key_seconds, rotate));
-        let (sign, substrate) = (Sign::new(&self.directory), service.substrate.clone());
-        tasks.spawn(Sign::show(self.directory.clone()));
-        let mut was_right = true;
-        tasks.spawn(clock.keep_up(substrate, links, move |clock| {
-            sign.say(clock);
-            let is_mended = !std::mem::replace(&mut was_right, clock.is_right()) && was_right;
-            let holds = keys.certificate().is_some_and(|own| own.holds(&network, now()));
-            // What a wrong clock certified may not hold yet, and would be in the way of what does.
-            if is_mended && !holds {
-                own.with(|roster| roster.forget(&node));
-                let _done = begin_anew();
-            }
-        }));
-        Ok(Running { service, addresses, tasks })
+        Ok(ChannelKeys::new(self.config.family.clone(), admission, seconds))
     }
-}
-
-impl Node {
-    #[cfg(feature = "tor")]
-    async fn reach(&self) -> Result<Reach, NodeError> {
-        use crate::config::Onion;
-        match &self.tor {
-            Some(tor) if self.config.onion != Onion::Off => {
-                Reach::over_tor(&self.config, tor).await
-            }
-            None if self.config.onion != Onion::Off => Err(ConfigError::NoTor.into()),
-            _ => Reach::over_tcp(&self.config),
-        }
-    }
-
-    #[cfg(not(feature = "tor"))]
-    #[expect(clippy::unused_async, reason = "with Tor it waits for the onion service")]
-    async fn reach(&self) -> Result<Reach, NodeError> {
-        Reach::over_tcp(&self.config)
-    }
-}
-
-async fn every<F: Future<Output = ()>>(seconds: u64, mut work: impl FnMut() -> F) {
-    let period = Duration::from_secs(seconds.max(1));
-    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-    loop {
-        interval.tick().await;
-        work().await;
-    }
-}
-
-/// Whom to enter the network by: those of the network file, and some that this node knew when it last ran, which may be
-/// all that are left. A node that has met nobody and is told of nobody is the first of its network.
-fn ways_in(
-    mut bootstrap: Vec<(PeerId, Multiaddr)>,
-    roster: &RosterKeeper,
-) -> Vec<(PeerId, Multiaddr)> {
-    let known = roster.with(|roster| roster.alive().cloned().sample(&mut rand::rng(), WAYS_IN));
-    for certificate in known {
-        if let (Ok(peer), Some(address)) =
-            (peer_id(&certificate.node()), certified_addresses(&certificate).into_iter().next())
-        {
-            bootstrap.push((peer, address));
-        }
-    }
-    bootstrap
 }
 
 impl Running {

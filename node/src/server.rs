@@ -74,7 +74,7 @@ impl Server {
         let (request, held) = link.read_request(context.frame_bytes, &context.budget).await?;
         let peer: Peer = link.peer().clone();
         let caller = peer.caller();
-        if !context.clock.is_right() && !matches!(request, Request::Time) {
+        if !context.check.is_right() && !matches!(request, Request::Time) {
             return Err(LinkError::Busy);
         }
         let turn = async |places: &Shares, count| {
@@ -109,7 +109,7 @@ impl Acceptor for Server {
                 Carrier::Request => self.serve_request(link).await,
                 Carrier::Channel => {
                     let caller = link.peer().caller();
-                    if !self.context.clock.is_right() {
+                    if !self.context.check.is_right() {
                         return Err(LinkError::Busy);
                     }
                     let Some(_held) = self.channels.take(caller, 1) else { return Ok(()) };

@@ -12,7 +12,7 @@ use anon::{
 };
 use futures::future::BoxFuture;
 use net::{
-    clock::now,
+    clock::Clock,
     link::Links,
     observer::{Observer, Via},
     peer::Peer,
@@ -48,7 +48,8 @@ pub struct StandardService {
     pub(crate) directory: Arc<Directory>,
     pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) links: Links,
-    pub(crate) collector: Arc<Collector>,
+    pub(crate) clock: Clock,
+    pub(crate) collector: Collector,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
@@ -104,7 +105,7 @@ impl Service for StandardService {
                 Request::Closest { key, count } => {
                     self.closest(peer, key, usize::from(count)).await
                 }
-                Request::Time if via == Via::Direct => Response::Time(now()),
+                Request::Time if via == Via::Direct => Response::Time(self.clock.now()),
                 Request::Certificate => match self.keys.certificate() {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),
                     None => Response::Refused,

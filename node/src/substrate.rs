@@ -125,7 +125,7 @@ impl Substrate {
     }
 
     /// Waits until the node has entered the network: another node of it has answered (at once for the first one).
-    pub async fn joined(&mut self) {
+    pub(crate) async fn joined(&mut self) {
         let _ = self.joined.wait_for(|joined| *joined).await;
     }
 

@@ -192,12 +192,6 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Which node has this identity.
-    #[must_use]
-    pub fn index_of(&self, id: &NodeId) -> Option<usize> {
-        self.nodes.iter().position(|node| node.id == *id)
-    }
-
     async fn spawn(&self, index: usize) -> Result<ClusterNode, ClusterError> {
         let ip = (self.options.address)(index);
         // A port that is free now; whoever else takes it in between makes the start fail, not lie.

@@ -30,40 +30,27 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
+    net::TcpListener,
     task::{AbortHandle, JoinSet},
 };
 
 pub use link::MAX_QUEUED_BYTES;
 
 /// The longest delay; longer ones are cut to it.
-pub const MAX_DELAY: Duration = Duration::from_secs(60);
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(60);
 /// How long to wait after a failed accept (for want of descriptors, most likely).
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// What is wrong with the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// Connections are accepted and stand, old ones too, but nothing passes. As TCP loses
-    /// nothing, what was sent passes when the fault is lifted.
-    Blackhole,
-    /// New connections are closed at once, and those that stand are cut.
-    Refuse,
-}
-
-/// What went over the link since the start or the last reset.
+/// What went over the link since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Bytes that left towards the target.
     pub to_target: u64,
     /// Bytes that left towards the clients.
     pub to_client: u64,
-    /// Connections accepted, those refused by [`Fault::Refuse`] included.
+    /// Connections accepted.
     pub connections: u64,
 }
 
@@ -90,38 +77,26 @@ impl Drop for Running {
 /// What the tasks share with the handles.
 #[derive(Debug, Default)]
 struct Shared {
-    settings: watch::Sender<Settings>,
+    delay: Mutex<Duration>,
     to_target: AtomicU64,
     to_client: AtomicU64,
     connections: AtomicU64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Settings {
-    delay: Duration,
-    fault: Fault,
-}
-
 impl Shared {
-    fn settings(&self) -> Settings {
-        *self.settings.borrow()
-    }
-
-    /// Waits until the fault is one that `wanted` accepts.
-    async fn fault_is(&self, wanted: impl Fn(Fault) -> bool) {
-        // An error would mean that the sender is gone; `self` holds it.
-        let _ = self.settings.subscribe().wait_for(|settings| wanted(settings.fault)).await;
+    fn delay(&self) -> Duration {
+        *self.delay.lock()
     }
 }
 
 impl DelayProxy {
     /// Listens on `listen` (port 0 for any) and forwards every connection to `target`, without
-    /// delay or fault at first. To be called within a tokio runtime with I/O and time.
+    /// delay at first. To be called within a tokio runtime with I/O and time.
     ///
     /// # Errors
     /// The operating system's, if it cannot listen there. That the target cannot be reached shows
     /// to the clients only: their connections are closed.
-    pub async fn start(listen: SocketAddr, target: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn start(listen: SocketAddr, target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let local_addr = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
@@ -132,39 +107,25 @@ impl DelayProxy {
 
     /// Where clients connect to.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
+    pub(crate) fn local_addr(&self) -> SocketAddr {
         self.running.local_addr
     }
 
     /// Sets the one-way delay, up to [`MAX_DELAY`], for all that comes in from now on. What is on
     /// its way keeps its time, and nothing overtakes it.
-    pub fn set_delay(&self, delay: Duration) {
-        let delay = delay.min(MAX_DELAY);
-        self.running.shared.settings.send_modify(|settings| settings.delay = delay);
-    }
-
-    /// Sets or lifts a fault.
-    pub fn set_fault(&self, fault: Fault) {
-        self.running.shared.settings.send_modify(|settings| settings.fault = fault);
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        *self.running.shared.delay.lock() = delay.min(MAX_DELAY);
     }
 
     /// Reads the counters. A byte is counted before it is written on, so whoever has received it
     /// finds it counted.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         let shared = &self.running.shared;
         Counters {
             to_target: shared.to_target.load(Ordering::SeqCst),
             to_client: shared.to_client.load(Ordering::SeqCst),
             connections: shared.connections.load(Ordering::SeqCst),
-        }
-    }
-
-    /// Sets the counters to zero.
-    pub fn reset_counters(&self) {
-        let shared = &self.running.shared;
-        for counter in [&shared.to_target, &shared.to_client, &shared.connections] {
-            counter.store(0, Ordering::SeqCst);
         }
     }
 }
@@ -177,7 +138,9 @@ async fn accept_all(listener: TcpListener, target: SocketAddr, shared: Arc<Share
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
                     shared.connections.fetch_add(1, Ordering::SeqCst);
-                    connections.spawn(serve(client, target, Arc::clone(&shared)));
+                    let shared = Arc::clone(&shared);
+                    // An error has nobody to go to: the client sees its connection close.
+                    connections.spawn(async move { link::forward(client, target, &shared).await });
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
             },
@@ -186,22 +149,15 @@ async fn accept_all(listener: TcpListener, target: SocketAddr, shared: Arc<Share
     }
 }
 
-/// Serves one connection until both sides have closed, one has reset, or the link is cut. An
-/// error has nobody to go to: the client sees its connection close.
-async fn serve(client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
-    tokio::select! {
-        biased;
-        () = shared.fault_is(|fault| fault == Fault::Refuse) => {}
-        _ = link::forward(client, target, &shared) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::timeout;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
 
@@ -239,11 +195,6 @@ mod tests {
         let mut got = vec![0; bytes.len()];
         timeout(LONG, stream.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(got, bytes);
-    }
-
-    /// Whether nothing comes for `time`.
-    async fn silent(stream: &mut TcpStream, time: Duration) -> bool {
-        timeout(time, stream.read_u8()).await.is_err()
     }
 
     async fn round_trip(client: &mut TcpStream, server: &mut TcpStream) {
@@ -347,7 +298,7 @@ mod tests {
     async fn the_queue_is_bounded() {
         let (proxy, target) = proxy(Duration::ZERO).await;
         let (mut client, _server) = pair(&proxy, &target).await;
-        proxy.set_fault(Fault::Blackhole);
+        proxy.set_delay(MAX_DELAY);
         let bytes = vec![0; 1 << 20];
         let mut accepted = 0;
         while let Ok(written) = timeout(SLACK * 5, client.write(&bytes)).await {
@@ -417,54 +368,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn counters_count_each_way_and_are_reset() {
+    async fn counters_count_each_way() {
         let (proxy, target) = proxy(Duration::ZERO).await;
         let (mut client, mut server) = pair(&proxy, &target).await;
         client.write_all(&[0; 99]).await.unwrap();
         expect(&mut server, &[0; 99]).await;
         let expected = Counters { to_target: 100, to_client: 1, connections: 1 };
         assert_eq!(proxy.counters(), expected);
-        proxy.reset_counters();
-        assert_eq!(proxy.counters(), Counters::default());
         drop(pair(&proxy, &target).await);
-        let expected = Counters { to_target: 1, to_client: 1, connections: 1 };
+        let expected = Counters { to_target: 101, to_client: 2, connections: 2 };
         assert_eq!(proxy.counters(), expected);
-    }
-
-    #[tokio::test]
-    async fn a_blackhole_accepts_holds_and_gives_back() {
-        let (proxy, target) = proxy(Duration::ZERO).await;
-        let (mut client, mut server) = pair(&proxy, &target).await;
-        proxy.reset_counters();
-        proxy.set_fault(Fault::Blackhole);
-        let mut second = TcpStream::connect(proxy.local_addr()).await.unwrap();
-        second.write_all(b"new").await.unwrap();
-        client.write_all(b"old").await.unwrap();
-        server.write_all(b"back").await.unwrap();
-        assert!(silent(&mut server, SLACK * 2).await && silent(&mut client, SLACK * 2).await);
-        assert!(silent(&mut second, SLACK).await);
-        assert!(timeout(SLACK, target.accept()).await.is_err());
-        let expected = Counters { connections: 1, ..Counters::default() };
-        assert_eq!(proxy.counters(), expected);
-        proxy.set_fault(Fault::None);
-        expect(&mut server, b"old").await;
-        expect(&mut client, b"back").await;
-        let (mut accepted, _) = timeout(LONG, target.accept()).await.unwrap().unwrap();
-        expect(&mut accepted, b"new").await;
-    }
-
-    #[tokio::test]
-    async fn refusing_closes_new_connections_and_cuts_old_ones() {
-        let (proxy, target) = proxy(Duration::ZERO).await;
-        let (mut client, mut server) = pair(&proxy, &target).await;
-        proxy.set_fault(Fault::Refuse);
-        assert!(timeout(LONG, client.read_u8()).await.unwrap().is_err());
-        assert!(timeout(LONG, server.read_u8()).await.unwrap().is_err());
-        let mut refused = TcpStream::connect(proxy.local_addr()).await.unwrap();
-        assert!(timeout(LONG, refused.read_u8()).await.unwrap().is_err());
-        assert!(timeout(SLACK, target.accept()).await.is_err());
-        proxy.set_fault(Fault::None);
-        pair(&proxy, &target).await;
     }
 
     #[tokio::test]
@@ -492,6 +405,6 @@ mod tests {
     #[tokio::test]
     async fn a_delay_is_at_most_a_minute() {
         let (proxy, _target) = proxy(Duration::MAX).await;
-        assert_eq!(proxy.running.shared.settings().delay, MAX_DELAY);
+        assert_eq!(proxy.running.shared.delay(), MAX_DELAY);
     }
 }

@@ -10,6 +10,6 @@ pub fn cutout(beside: &Path) -> PathBuf {
 
 /// The program of the demo and the audit, beside another one.
 #[must_use]
-pub fn lab(beside: &Path) -> PathBuf {
+pub(crate) fn lab(beside: &Path) -> PathBuf {
     beside.with_file_name("cutout-lab")
 }

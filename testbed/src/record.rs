@@ -112,19 +112,19 @@ impl Record {
 
 /// Writes a record.
 #[derive(Debug)]
-pub struct Recorder(Mutex<File>);
+pub(crate) struct Recorder(Mutex<File>);
 
 impl Recorder {
     /// A new record in `path`.
     ///
     /// # Errors
     /// The disk's.
-    pub fn create(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
         Ok(Self(Mutex::new(File::create(path)?)))
     }
 
     /// Notes something that an honest node would not have done.
-    pub fn lied(&self, peer: &Peer, act: &str) {
+    pub(crate) fn lied(&self, peer: &Peer, act: &str) {
         self.write(&Record { lied: act.to_owned(), ..Record::of(What::Lied, peer) });
     }
 

@@ -20,7 +20,7 @@ use self::torrc::{Role, torrc};
 
 /// Relays beside the authority: three for a circuit, and so many more that arti, which asks eight for the time before it
 /// believes that a clock is wrong, can say so.
-pub const RELAYS: usize = 7;
+pub(crate) const RELAYS: usize = 7;
 /// The number of the bridge, which stands in no directory.
 pub const BRIDGE: usize = RELAYS + 1;
 /// Seconds from the start to the first vote: all must have told the authority of themselves by then. Where a machine is
@@ -97,7 +97,7 @@ fn seconds() -> u64 {
 
 /// `tor` itself, where it is installed.
 #[must_use]
-pub fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut all: Vec<PathBuf> = std::env::split_paths(&paths).collect();
     all.push(PathBuf::from(SBIN));

@@ -91,6 +91,7 @@ impl Place {
                     .unwrap(),
             ),
             Some(place.file("roster.bin")),
+            net::Clock::default(),
         );
         roster.save().unwrap();
         place

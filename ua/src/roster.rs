@@ -61,7 +61,7 @@ impl AgentRoster {
     pub fn read(vault: &Vault, context: &Context) -> Result<Self, AgentError> {
         let stored = Self::stored(vault)?;
         let network = &context.network;
-        let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None));
+        let keeper = Arc::new(RosterKeeper::open(Arc::clone(network), None, context.clock.clone()));
         keeper.with(|roster| *roster = Roster::restore(stored.roster, network, context.now()));
         Ok(Self { keeper, comparison: stored.comparison })
     }

@@ -11,12 +11,13 @@ use anon::{
         MAX_DIGESTS, MAX_HANDED_OVER, MAX_MESSAGE, MAX_OBJECT, Request, Response, Store, Targets,
     },
     roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
+    testing::key,
     verification::{Statement, StatementClaims},
     wire::{self, WireError},
 };
 use proptest::prelude::*;
 
-use super::specimens::{KEY, append, errand, inbox_proof, read, requests, store};
+use super::specimens::{cast, errand};
 use crate::world::{Node, network};
 
 /// That a request is read if, and only if, it is in bounds.
@@ -31,7 +32,7 @@ fn a_store_has_bounds() {
     let with = |object, deleters| {
         let permission = DeletePermission::OneTimeKey(VerifyKey([1; 32]));
         let deleters = vec![permission; deleters];
-        Request::Store(Store { object: vec![1; object], deleters, ..store() })
+        Request::Store(Store { object: vec![1; object], deleters, ..cast().store() })
     };
     assert_bound(&with(MAX_OBJECT, MAX_DELETERS), true);
     assert_bound(&with(MAX_OBJECT + 1, MAX_DELETERS), false);
@@ -45,7 +46,7 @@ fn a_notification_has_one_size() {
         [(NOTIFICATION, true), (NOTIFICATION - 1, false), (NOTIFICATION + 1, false), (0, false)]
     {
         let notification = vec![1; size];
-        assert_bound(&Request::AppendInbox(Append { notification, ..append() }), good);
+        assert_bound(&Request::AppendInbox(Append { notification, ..cast().append() }), good);
     }
 }
 
@@ -53,7 +54,7 @@ fn a_notification_has_one_size() {
 fn an_acknowledgement_has_bounds() {
     for (count, good) in [(0, true), (MAX_ACKNOWLEDGED, true), (MAX_ACKNOWLEDGED + 1, false)] {
         let digests = vec![[1; 32]; count];
-        assert_bound(&Request::Acknowledge { proof: inbox_proof(), digests }, good);
+        assert_bound(&Request::Acknowledge { proof: cast().acknowledgement(), digests }, good);
     }
 }
 
@@ -61,19 +62,20 @@ fn an_acknowledgement_has_bounds() {
 fn a_reading_has_bounds() {
     for (count, good) in [(0, false), (1, true), (MAX_DIGESTS, true), (MAX_DIGESTS + 1, false)] {
         let count = u16::try_from(count).unwrap();
-        assert_bound(&read(InboxQuery::List { from: u64::MAX, count }), good);
+        assert_bound(&cast().read(InboxQuery::List { from: u64::MAX, count }), good);
     }
     for (count, good) in [(0, true), (MAX_HANDED_OVER, true), (MAX_HANDED_OVER + 1, false)] {
-        assert_bound(&read(InboxQuery::HandOver(vec![[1; 32]; count])), good);
+        assert_bound(&cast().read(InboxQuery::HandOver(vec![[1; 32]; count])), good);
     }
 }
 
 #[test]
 fn a_lookup_asks_for_one_to_twenty() {
     for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
-        assert_bound(&Request::Closest { key: KEY, count }, good);
-        assert_bound(&Request::Nearest { key: KEY, count }, good);
-        for targets in [Targets::Closest { key: KEY, count }, Targets::Nearest { key: KEY, count }]
+        assert_bound(&Request::Closest { key: key(), count }, good);
+        assert_bound(&Request::Nearest { key: key(), count }, good);
+        for targets in
+            [Targets::Closest { key: key(), count }, Targets::Nearest { key: key(), count }]
         {
             let request = Box::new(Request::Certificate);
             assert_bound(&Request::Perform { targets, request }, good);
@@ -103,7 +105,7 @@ fn a_roster_exchange_has_bounds() {
 
 #[test]
 fn no_errand_or_extension_inside_an_errand() {
-    for (name, request) in requests() {
+    for (name, request) in cast().requests() {
         let plain = !name.starts_with("perform") && name != "extend";
         let targets = Targets::Nodes(vec![NodeId([1; 32])]);
         assert_eq!(request.is_plain(), plain, "{name}");
@@ -115,13 +117,13 @@ fn no_errand_or_extension_inside_an_errand() {
 
 #[test]
 fn what_changes_state_goes_to_named_nodes_only() {
-    for (name, request) in requests() {
+    for (name, request) in cast().requests() {
         let reads =
-            ["fetch", "closest", "certificate", "time", "nearest", "roster", "roster entries"];
+            ["fetch", "closest", "certificate", "time", "nearest", "roster", "roster_entries"];
         let reads = reads.contains(&name);
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
-        let (key, count) = (KEY, 8);
+        let (key, count) = (key(), 8);
         for targets in [Targets::Closest { key, count }, Targets::Nearest { key, count }] {
             let request = Box::new(request.clone());
             assert_bound(&Request::Perform { targets, request }, reads);
@@ -131,7 +133,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
 
 #[test]
 fn the_bounds_inside_an_errand_are_the_same() {
-    let request = Box::new(Request::Closest { key: KEY, count: 21 });
+    let request = Box::new(Request::Closest { key: key(), count: 21 });
     let targets = Targets::Nodes(vec![NodeId([1; 32])]);
     assert_bound(&Request::PerformEach(vec![errand((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
@@ -161,7 +163,7 @@ proptest! {
         let one_time = |key| DeletePermission::OneTimeKey(VerifyKey(key));
         let deleters = deleters.into_iter().map(one_time).collect();
         let key = anon::position::Key(key);
-        let request = Request::Store(Store { key, object, deleters, nonce, ..store() });
+        let request = Request::Store(Store { key, object, deleters, nonce, ..cast().store() });
         prop_assert_eq!(Request::decode(&wire::encode(&request)), Ok(request));
     }
 }
@@ -186,7 +188,7 @@ fn every_list_of_an_answer_has_a_bound() {
             network: network().id,
             node: node.claimed_node(),
             epoch: Epoch(1),
-            key: KEY,
+            key: key(),
             nearest: vec![node.claimed_node(); count],
         };
         Response::Nearest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))

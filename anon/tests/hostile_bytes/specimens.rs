@@ -3,28 +3,19 @@
 use std::sync::LazyLock;
 
 use anon::{
-    authorization::{Deletion, InboxOperation, InboxProof},
     certificate::{
         NodeCertificate, SigningRequest, UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
     create::{Create, Created, EARLY, QUESTION},
     handshake::{Early, Initiator, respond},
     keys::{DeleteSecret, SigningSecret as _},
-    mail::NOTIFICATION,
-    network::{Revoked, UnverifiedRevocationList},
+    network::{Network, Revoked, UnverifiedRevocationList},
     padding,
-    position::Key,
-    receipt::{Receipt, ReceiptClaims, ReceiptKind},
-    request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
-        Response, Store, Targets,
-    },
-    roster::{PIECES, ShortDigest},
-    verification::{Statement, StatementClaims},
+    request::{Errand, Request, Response},
+    testing::Cast,
     wire,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_bytes::ByteBuf;
 
 use crate::{
     by_hand::ByHand,
@@ -53,9 +44,6 @@ impl Specimen {
         })
     }
 }
-
-pub(crate) const KEY: Key = Key([7; 32]);
-const NONCE: [u8; 16] = [9; 16];
 
 pub(crate) fn reread_request(bytes: &[u8]) -> Option<Vec<u8>> {
     Request::decode(bytes).ok().map(|request| wire::encode(&request))
@@ -106,46 +94,33 @@ fn reread_onion(plain: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-pub(crate) fn store() -> Store {
-    let deleter = DeleteSecret::from_seed(&[5; 32]).verify_key();
-    let owner = Box::new(Owner::named("alice", 3).certificate.to_unverified());
-    Store {
-        key: KEY,
-        kind: ObjectKind::Body,
-        object: vec![0xAB; 300],
-        deleters: vec![DeletePermission::OneTimeKey(deleter), DeletePermission::Certificate(owner)],
-        nonce: NONCE,
-    }
+/// Those whose messages the specimens are.
+struct Members {
+    network: Network,
+    nodes: [Node; 3],
+    owners: [Owner; 2],
+    delete: DeleteSecret,
 }
 
-pub(crate) fn append() -> Append {
-    Append { inbox: KEY, notification: vec![0xCD; NOTIFICATION], nonce: NONCE }
-}
-
-pub(crate) fn inbox_proof() -> InboxProof {
-    let owner = Owner::self_certifying(4);
-    let (node, operation) = (Node::new(1).id(), InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST));
-    InboxProof::sign(&owner.secret, &owner.certificate, operation, node, NOW, NONCE)
-}
-
-/// A question for an inbox.
-pub(crate) fn read(query: InboxQuery) -> Request {
-    Request::ReadInbox { proof: inbox_proof(), query }
-}
-
-fn receipt() -> Receipt {
-    let node = Node::new(1);
-    let claims = ReceiptClaims {
-        network: network().id,
-        kind: ReceiptKind::Stored,
-        key: KEY,
-        digest: [1; 32],
-        size: 300,
+/// The messages of three nodes and two owners.
+pub(crate) fn cast() -> Cast<'static> {
+    static ALL: LazyLock<Members> = LazyLock::new(|| Members {
+        network: network(),
+        nodes: [1, 2, 3].map(Node::new),
+        owners: [Owner::named("alice", 3), Owner::self_certifying(4)],
+        delete: DeleteSecret::from_seed(&[5; 32]),
+    });
+    let Members { network, nodes, owners, delete } = &*ALL;
+    Cast {
+        network,
+        now: NOW,
         expiry: NOW,
-        node: node.id(),
-        nonce: NONCE,
-    };
-    Receipt::issue(&node.identity, claims)
+        nodes: nodes.each_ref().map(|node| (&node.identity, &node.certificate)),
+        owners: owners.each_ref().map(|owner| (&owner.secret, &owner.certificate)),
+        delete,
+        nonce: [9; 16],
+        proof_nonce: [9; 16],
+    }
 }
 
 pub(crate) fn certificate() -> UnverifiedNodeCertificate {
@@ -161,81 +136,6 @@ pub(crate) fn certificate() -> UnverifiedNodeCertificate {
 /// A request at one node.
 pub(crate) fn errand(request: Request) -> Errand {
     Errand { target: Node::new(1).id(), request }
-}
-
-fn statement() -> Statement {
-    let node = Node::new(1);
-    let claims = StatementClaims {
-        network: network().id,
-        node: node.id(),
-        epoch: network().epoch(NOW),
-        key: KEY,
-        nearest: vec![Node::new(2).id(), node.id()],
-    };
-    Statement::issue(&node.identity, claims)
-}
-
-pub(crate) fn requests() -> Vec<(&'static str, Request)> {
-    let (node, create) = (Node::new(1), Box::new(handshake().0));
-    let delete = DeleteSecret::from_seed(&[5; 32]);
-    let deletion = Deletion::sign(&delete, &network().id, KEY, node.id(), NOW);
-    let fetch = || Box::new(Request::Fetch { key: KEY });
-    let next = || Box::new(Node::new(1).certificate.to_unverified());
-    let nodes = Targets::Nodes(vec![Node::new(1).id(), Node::new(2).id()]);
-    let closest = Targets::Closest { key: KEY, count: 8 };
-    let nearest = Targets::Nearest { key: KEY, count: 8 };
-    vec![
-        ("store", Request::Store(store())),
-        ("fetch", *fetch()),
-        ("delete", Request::Delete(deletion)),
-        ("append", Request::AppendInbox(append())),
-        ("list", read(InboxQuery::FROM_THE_OLDEST)),
-        ("hand over", read(InboxQuery::HandOver(vec![[3; 32]; 2]))),
-        ("acknowledge", Request::Acknowledge { proof: inbox_proof(), digests: vec![[3; 32]; 2] }),
-        ("closest", Request::Closest { key: KEY, count: 20 }),
-        ("certificate", Request::Certificate),
-        ("time", Request::Time),
-        ("perform at nodes", Request::Perform { targets: nodes, request: fetch() }),
-        ("perform at the closest", Request::Perform { targets: closest, request: fetch() }),
-        ("perform at the nearest", Request::Perform { targets: nearest, request: fetch() }),
-        ("extend", Request::Extend { next: next(), create }),
-        ("nearest", Request::Nearest { key: KEY, count: 20 }),
-        ("roster", Request::Roster { pieces: vec![ShortDigest([1; 8]); PIECES] }),
-        ("roster entries", Request::RosterEntries { wanted: vec![ShortDigest([2; 8]); 3] }),
-        ("perform each", Request::PerformEach(vec![errand(*fetch()), errand(*fetch())])),
-    ]
-}
-
-fn responses() -> Vec<(&'static str, Response)> {
-    let node = Node::new(1);
-    let answers = vec![
-        Answer { node: node.id(), response: Some(Response::Object(vec![1; 20])) },
-        Answer { node: node.id(), response: None },
-    ];
-    let notifications = vec![ByteBuf::from(vec![1; 40]), ByteBuf::from(vec![2; 40])];
-    vec![
-        ("receipt", Response::Receipt(Box::new(receipt()))),
-        ("object", Response::Object(vec![0xEF; 300])),
-        ("deleted", Response::Deleted),
-        (
-            "list",
-            Response::Inbox(InboxPage::List { digests: vec![[1; 32]; 2], next: Some(70_000) }),
-        ),
-        ("last list", Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })),
-        ("handed over", Response::Inbox(InboxPage::HandedOver(notifications))),
-        ("acknowledged", Response::Acknowledged(70_000)),
-        ("closest", Response::Closest(vec![certificate(), certificate()])),
-        ("certificate", Response::Certificate(Box::new(certificate()))),
-        ("performed", Response::Performed { nodes: vec![certificate()], answers }),
-        ("extended", Response::Extended(Box::new(handshake().1))),
-        ("not found", Response::NotFound),
-        ("full", Response::Full),
-        ("refused", Response::Refused),
-        ("nearest", Response::Nearest(Box::new(statement()))),
-        ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([1; 8]); 3] }),
-        ("roster entries", Response::RosterEntries(vec![certificate()])),
-        ("time", Response::Time(NOW)),
-    ]
 }
 
 /// Everything.
@@ -262,7 +162,7 @@ fn all() -> Vec<Specimen> {
             &SigningRequest::for_address(&id, &alice.secret, address, sealing),
         ),
         Specimen::plain("signing request, node", &SigningRequest::for_node(&id, &node.identity)),
-        Specimen::plain("receipt", &receipt()),
+        Specimen::plain("receipt", &cast().receipts()[0]),
         Specimen::plain("revocation list", &list),
         Specimen::new("create", create.to_bytes(), |bytes| {
             let padded = [Create::from_padded(bytes)?.to_bytes(), vec![0; bytes.len()]].concat();
@@ -277,10 +177,10 @@ fn all() -> Vec<Specimen> {
         let (create, hand) = onion(hops);
         all.push(Specimen::new(name, hand.open(&create), reread_onion));
     }
-    for (name, request) in requests() {
+    for (name, request) in cast().requests() {
         all.push(Specimen::new(&format!("request {name}"), wire::encode(&request), reread_request));
     }
-    for (name, response) in responses() {
+    for (name, response) in cast().responses() {
         let name = format!("response {name}");
         all.push(Specimen::new(&name, wire::encode(&response), reread_response));
     }

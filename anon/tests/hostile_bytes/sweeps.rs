@@ -1,13 +1,14 @@
 //! Truncated, extended and changed encodings of every kind.
 
 use anon::{
-    request::{MAX_MESSAGE, MAX_OBJECT, Request, Response},
+    request::{InboxQuery, MAX_MESSAGE, MAX_OBJECT, Request, Response},
+    testing::DIGESTS,
     wire::{self, WireError},
 };
 use proptest::prelude::*;
 
 use super::specimens::{
-    LIMIT, Specimen, certificate, inbox_proof, requests, reread_request, reread_response, specimens,
+    LIMIT, Specimen, cast, certificate, reread_request, reread_response, specimens,
 };
 
 /// Every position of short encodings, every seventh of long ones.
@@ -110,16 +111,16 @@ fn unknown_variants_are_refused() {
     }
     let whole = |name: &str| specimens().iter().find(|s| s.name == name).unwrap();
     let admission = wire::encode(&certificate()).len() - 65 - 76;
-    let proof = 1 + wire::encode(&inbox_proof()).len();
-    let permission = 1 + 32 + 1 + 3 + 300 + 1;
+    let proof = 1 + wire::encode(&cast().proof(&InboxQuery::HandOver(DIGESTS.to_vec()))).len();
+    let permission = 1 + 32 + 1 + 3 + 5_000 + 1;
     for (name, at, known) in [
-        ("request store", 33, 2),           // the object's kind
-        ("request store", permission, 2),   // a delete permission
-        ("request perform at nodes", 1, 3), // the targets
-        ("request perform at the closest", 1, 3),
-        ("request hand over", proof, 2), // what is asked of an inbox
-        ("response list", 1, 2),         // what an inbox answers
-        ("response list", 1 + 1 + 1 + 2 * 32, 2), // whether there is more
+        ("request store", 33, 2),         // the object's kind
+        ("request store", permission, 2), // a delete permission
+        ("request perform_nodes", 1, 3),  // the targets
+        ("request perform_closest", 1, 3),
+        ("request hand_over", proof, 2), // what is asked of an inbox
+        ("response listed", 1, 2),       // what an inbox answers
+        ("response listed", 1 + 1 + 1 + 3 * 32, 2), // whether there is more
         ("receipt", 32, 2),              // the receipt's kind
         ("signing request, node", 32, 2), // the subject
         ("node certificate", admission, 2), // whether there is an admission
@@ -145,7 +146,7 @@ fn nested_errands_and_answers_do_not_run_through_the_stack() {
     let performed = [level.repeat(MAX_OBJECT / level.len()), vec![9]].concat();
     assert_eq!(Response::decode(&performed), Err(WireError::Malformed));
     // A refusal leaves nothing behind: the next honest one is read.
-    for (name, request) in requests() {
+    for (name, request) in cast().requests() {
         assert_eq!(Request::decode(&wire::encode(&request)), Ok(request), "{name}");
     }
 }

@@ -6,14 +6,12 @@ use anon::{
     channel::Opening,
     create::{Create, Created},
     request::{Request, Response},
+    testing::{key, object},
     wire,
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    messages::{Stored, key, object},
-    names::Members,
-};
+use super::{messages::Messages, names::Members};
 use crate::{
     line::{Line, Links, accept},
     pass::Pass,
@@ -45,7 +43,8 @@ fn every_cell_on_every_link() {
     let all = Vector(&file);
     let mut steps = all.list("/steps").into_iter();
     let members = Members::read();
-    let stored = Stored::new(&members);
+    let messages = Messages::read();
+    let stored = messages.cast();
     let early = [Some(Request::Closest { key: key(), count: 3 }), None, Some(Request::Certificate)];
     let mut line: Option<Line> = None;
     for (number, (node, early)) in members.nodes.iter().zip(&early).enumerate() {
@@ -72,8 +71,8 @@ fn every_cell_on_every_link() {
         for (request, response) in [
             (Request::Fetch { key: key() }, Response::Object(object())),
             (
-                Request::Store(stored.store.clone()),
-                Response::Receipt(Box::new(stored.receipts[0].clone())),
+                Request::Store(stored.store()),
+                Response::Receipt(Box::new(stored.receipts()[0].clone())),
             ),
         ] {
             let links = longer.request(&request);
@@ -115,7 +114,8 @@ fn every_hops_part_of_an_onion_and_what_comes_back() {
     let file = known_answers!("cutout-onions");
     let all = Vector(&file);
     let members = Members::read();
-    let stored = Stored::new(&members);
+    let messages = Messages::read();
+    let stored = messages.cast();
     let seeds = |whose: &str, count| -> Vec<u8> {
         (0..count).flat_map(|at| all.bytes(&format!("/{whose}_seeds/{at}"))).collect()
     };
@@ -154,7 +154,7 @@ fn every_hops_part_of_an_onion_and_what_comes_back() {
         let [backward, forward] = &known.list("/steps")[..] else { panic!("two steps") };
         let response = Response::Object(object());
         assert_step(backward, "backward", &wire::encode(&response), &line.respond(&response));
-        let request = Request::Store(stored.store.clone());
+        let request = Request::Store(stored.store());
         assert_step(forward, "forward", &wire::encode(&request), &line.request(&request));
         lengths.push(path.len());
     }

@@ -40,7 +40,7 @@ pub enum Label {
 impl Label {
     /// In words.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::SenderAddress => "the sender's e-mail address",
             Self::SenderKeys => "the sender's public keys",

@@ -11,7 +11,7 @@ use crate::claims::{Claims, Statement};
 #[command(
     after_help = "Examples:\n  cutout audit claims\n  cutout audit claims --json | jq '.limits[] | .id, .bound'"
 )]
-pub struct ClaimsArgs {
+pub(crate) struct ClaimsArgs {
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -21,7 +21,7 @@ pub struct ClaimsArgs {
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run(args: &ClaimsArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ClaimsArgs) -> Result<(), Failure> {
     let claims = read()?;
     if args.json {
         let all = serde_json::json!({ "claims": claims.claims, "limits": claims.limits });

@@ -11,7 +11,7 @@ use crate::{
 /// Arguments of `cutout audit explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cutout audit explain C-03\n  cutout audit explain L-41")]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// A claim or a limit of THREATMODEL.md
     id: String,
 }
@@ -20,7 +20,7 @@ pub struct ExplainArgs {
 ///
 /// # Errors
 /// [`Failure`], with 64 if there is no such claim or limit.
-pub fn run(args: &ExplainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let claims = super::claims::read()?;
     match claims.statement(args.id.trim()) {
         Some(statement) => lines(&claims, statement).iter().try_for_each(say),

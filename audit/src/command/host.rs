@@ -18,7 +18,7 @@ use crate::host::{self, Findings, Scope, Severity};
     after_help = "Looks at the agent in --home, at the nodes that this user runs, and at those named with --node. It changes nothing and asks nobody. The passphrase is used if it was given, and never asked for.\n\nExit codes: 0 nothing is BAD, also where nothing is installed; 1 something is; 66 a directory or file that was named is not there.\n\nExamples:\n  cutout audit host\n  cutout audit host --node node1 --log node1.log\n  \
                   cutout audit host --json | jq '.findings[] | select(.severity == \"bad\")'"
 )]
-pub struct HostArgs {
+pub(crate) struct HostArgs {
     /// A node's directory, beside those of running nodes; may be repeated
     #[arg(long, value_name = "DIR")]
     node: Vec<PathBuf>,
@@ -37,7 +37,7 @@ pub struct HostArgs {
 ///
 /// # Errors
 /// [`Failure`]: with 1 if something is bad, with 66 if a named directory or file is missing.
-pub fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
+pub(crate) fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
     let home = global.directory()?;
     if let Some(named) = &global.home
         && !Home::exists(named)

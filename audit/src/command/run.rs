@@ -33,7 +33,7 @@ const FEWEST_MUTANTS: usize = 20;
 #[command(
     after_help = "Exit codes: 0 nothing fell, 1 something fell. What is known to fail, and named as a limit, does not count as fallen.\n\nExamples:\n  cutout audit run --quick                          under a minute\n  cutout audit run --html audit.html                everything, as a page: an hour in a release build\n  cutout audit run --rounds 500                     all but a long game: some minutes\n  cutout audit run --json - | jq .verdict"
 )]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Fewer mails, draws and rounds, none of the network's mutants: under a minute
     #[arg(long)]
     quick: bool,
@@ -64,7 +64,7 @@ impl RunArgs {
 ///
 /// # Errors
 /// [`Failure`]: 1 if something fell, other codes if the audit itself could not run.
-pub async fn run(args: &RunArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: &RunArgs) -> Result<(), Failure> {
     // Interrupted, it cleans up all the same: processes and directories go when this returns.
     Interruption::take_hold("run it again: nothing of it is kept")?.unless(audit(args)).await?
 }

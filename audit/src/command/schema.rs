@@ -8,12 +8,12 @@ use crate::report::schema;
 /// Arguments of `cutout audit schema`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cutout audit schema > report.schema.json")]
-pub struct SchemaArgs {}
+pub(crate) struct SchemaArgs {}
 
 /// Runs `cutout audit schema`.
 ///
 /// # Errors
 /// [`Failure`] if stdout is closed.
-pub fn run(_: &SchemaArgs) -> Result<(), Failure> {
+pub(crate) fn run(_: &SchemaArgs) -> Result<(), Failure> {
     say(schema().trim_end())
 }

@@ -26,7 +26,7 @@ use crate::{
   cutout audit sim --hostile 0.1 --hops 2
   cutout audit sim --scheme paper --model built
   cutout audit sim --nodes 1000000 --draws 1000000 --mails 100 --json")]
-pub struct SimArgs {
+pub(crate) struct SimArgs {
     /// Nodes of the network, 1,000 to 1,000,000
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     nodes: usize,
@@ -156,7 +156,7 @@ impl SimArgs {
 ///
 /// # Errors
 /// [`Failure`].
-pub fn run(args: &SimArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &SimArgs) -> Result<(), Failure> {
     let options = args.options()?;
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::new(1_000)

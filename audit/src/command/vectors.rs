@@ -10,7 +10,7 @@ use crate::vectors::{FileOutcome, check};
 #[command(
     after_help = "Examples:\n  cutout audit vectors\n  cutout audit vectors --json | jq '.[] | select(.different != [])'"
 )]
-pub struct VectorsArgs {
+pub(crate) struct VectorsArgs {
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -20,7 +20,7 @@ pub struct VectorsArgs {
 ///
 /// # Errors
 /// [`Failure`] with exit code 1 if an answer came out different.
-pub fn run(args: &VectorsArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &VectorsArgs) -> Result<(), Failure> {
     let outcomes = check();
     if args.json {
         let all: Vec<_> = outcomes.iter().map(to_json).collect();

@@ -82,13 +82,13 @@ impl Trial {
     /// Whether it is shown that not nearly all guesses are right. One wrong of six, all that is learned from six rounds
     /// before, shows nothing.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.interval.high < NEARLY_ALWAYS
     }
 
     /// Whether it is shown that more guesses are right than a coin's.
     #[must_use]
-    pub fn is_won(&self) -> bool {
+    pub(crate) fn is_won(&self) -> bool {
         self.interval.low > 0.0
     }
 }

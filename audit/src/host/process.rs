@@ -11,7 +11,7 @@ use std::{
 
 /// A process of this user.
 #[derive(Clone, Debug)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its number.
     pub id: u32,
     /// Its command line, the program first.
@@ -22,7 +22,7 @@ pub struct Process {
 impl Process {
     /// The processes of this user under `proc`, in the order of their numbers; not this one.
     #[must_use]
-    pub fn all(proc: &Path) -> Vec<Self> {
+    pub(crate) fn all(proc: &Path) -> Vec<Self> {
         let user = rustix::process::geteuid().as_raw();
         let entries = fs::read_dir(proc).into_iter().flatten().flatten();
         let mut all: Vec<Self> = entries
@@ -43,20 +43,20 @@ impl Process {
 
     /// Whether it is this program, by its name.
     #[must_use]
-    pub fn is_cutout(&self) -> bool {
+    pub(crate) fn is_cutout(&self) -> bool {
         let program = self.arguments.first().map(Path::new).and_then(Path::file_name);
         program == Some(OsStr::new("cutout"))
     }
 
     /// Whether it is `cutout node run`.
     #[must_use]
-    pub fn is_node(&self) -> bool {
+    pub(crate) fn is_node(&self) -> bool {
         let mut words = self.arguments.iter().skip_while(|word| *word != "node").skip(1);
         self.is_cutout() && words.next().is_some_and(|word| word == "run")
     }
 
     /// What it was given for an option, however often.
-    pub fn options<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn options<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
         let pairs = self.arguments.iter().zip(self.arguments.iter().skip(1));
         let apart = pairs.filter(move |(name, _)| *name == option).map(|(_, value)| value.as_str());
         let joined = self.arguments.iter().filter_map(move |argument| {
@@ -67,7 +67,7 @@ impl Process {
 
     /// The path that it was given for an option, seen from here.
     #[must_use]
-    pub fn path_of(&self, option: &str) -> Option<PathBuf> {
+    pub(crate) fn path_of(&self, option: &str) -> Option<PathBuf> {
         let path = Path::new(self.options(option).next()?);
         let base = fs::read_link(self.directory.join("cwd")).unwrap_or_default();
         Some(base.join(path))
@@ -75,7 +75,7 @@ impl Process {
 
     /// A variable of the environment that it was started in.
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let environment = fs::read(self.directory.join("environ")).ok()?;
         strings(&environment).into_iter().find_map(|pair| {
             pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -84,7 +84,7 @@ impl Process {
 
     /// The soft limit on the size of its core dumps, as the kernel writes it.
     #[must_use]
-    pub fn core_limit(&self) -> Option<String> {
+    pub(crate) fn core_limit(&self) -> Option<String> {
         let limits = fs::read_to_string(self.directory.join("limits")).ok()?;
         let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"))?;
         line.split_whitespace().next().map(str::to_owned)
@@ -92,14 +92,14 @@ impl Process {
 
     /// Whether its program has been replaced or removed on the disk since it started.
     #[must_use]
-    pub fn is_outdated(&self) -> bool {
+    pub(crate) fn is_outdated(&self) -> bool {
         let program = fs::read_link(self.directory.join("exe"));
         program.is_ok_and(|path| path.to_string_lossy().ends_with(" (deleted)"))
     }
 
     /// Where it listens for TCP connections.
     #[must_use]
-    pub fn listening(&self) -> BTreeSet<SocketAddr> {
+    pub(crate) fn listening(&self) -> BTreeSet<SocketAddr> {
         let descriptors = fs::read_dir(self.directory.join("fd")).into_iter().flatten().flatten();
         let inodes: BTreeSet<String> = descriptors
             .filter_map(|entry| {

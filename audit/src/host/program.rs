@@ -38,7 +38,7 @@ struct Embedded {
 
 /// The commit that this program was built from, and whether anything differed from it.
 #[must_use]
-pub fn built_from() -> String {
+pub(crate) fn built_from() -> String {
     match TREE {
         "clean" => COMMIT.to_owned(),
         "changed" => format!("{COMMIT}, with changes to it"),

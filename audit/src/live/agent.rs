@@ -64,7 +64,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
-    pub fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
         let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
         let heard = Arc::new(Heard::default());
         let person = Person::new(&text, &home, Arc::clone(&heard) as _)?;
@@ -73,37 +73,37 @@ impl Agent {
 
     /// The agent itself.
     #[must_use]
-    pub const fn agent(&self) -> &ua::agent::Agent {
+    pub(crate) const fn agent(&self) -> &ua::agent::Agent {
         &self.person.agent
     }
 
     /// The keys of the address.
     #[must_use]
-    pub const fn account(&self) -> &Account {
+    pub(crate) const fn account(&self) -> &Account {
         &self.person.account
     }
 
     /// The address.
     #[must_use]
-    pub const fn address(&self) -> &Address {
+    pub(crate) const fn address(&self) -> &Address {
         self.person.address()
     }
 
     /// The address's certificate.
     #[must_use]
-    pub const fn certificate(&self) -> &AddressCertificate {
+    pub(crate) const fn certificate(&self) -> &AddressCertificate {
         &self.person.certificate
     }
 
     /// The network.
     #[must_use]
-    pub fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Network {
         self.person.network()
     }
 
     /// Keys, guards, roster and outbox.
     #[must_use]
-    pub fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Vault {
         self.agent().profile().vault()
     }
 
@@ -111,7 +111,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn publish(&self) -> Result<(), Failure> {
+    pub(crate) async fn publish(&self) -> Result<(), Failure> {
         Ok(self.person.publish().await?)
     }
 
@@ -119,7 +119,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn forget_certificates(&self) -> Result<(), Failure> {
+    pub(crate) fn forget_certificates(&self) -> Result<(), Failure> {
         match self.vault().remove(KNOWN) {
             Err(VaultError::NotFound) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
@@ -130,13 +130,18 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn prepare(&self, bytes: &[u8], subject: &str, to: &Address) -> Result<String, Failure> {
+    pub(crate) fn prepare(
+        &self,
+        bytes: &[u8],
+        subject: &str,
+        to: &Address,
+    ) -> Result<String, Failure> {
         Ok(self.person.hand_in(bytes, subject, to, false)?)
     }
 
     /// The outbox.
     #[must_use]
-    pub fn outbox(&self) -> Outbox<'_> {
+    pub(crate) fn outbox(&self) -> Outbox<'_> {
         self.agent().outbox()
     }
 
@@ -144,7 +149,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
+    pub(crate) async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
         Ok(self.agent().scheme(choice).await?)
     }
 
@@ -152,7 +157,11 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn deliver(&self, id: &str, scheme: Arc<dyn Scheme>) -> Result<Outcome, Failure> {
+    pub(crate) async fn deliver(
+        &self,
+        id: &str,
+        scheme: Arc<dyn Scheme>,
+    ) -> Result<Outcome, Failure> {
         Ok(self.person.deliver(id, scheme).await?)
     }
 
@@ -160,7 +169,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
+    pub(crate) async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
         Ok(self.person.fetch(scheme).await?)
     }
 
@@ -168,12 +177,12 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn has(&self, message: &[u8]) -> Result<bool, Failure> {
+    pub(crate) fn has(&self, message: &[u8]) -> Result<bool, Failure> {
         Ok(self.person.mails()?.iter().any(|mail| mail == message))
     }
 
     /// What happened since the last time; the identities used since the beginning are kept.
-    pub fn take_events(&self) -> Vec<Event> {
+    pub(crate) fn take_events(&self) -> Vec<Event> {
         let mut heard = self.heard.0.lock();
         let events = std::mem::take(&mut *heard);
         let mut identities = self.identities.lock();
@@ -191,7 +200,7 @@ impl Agent {
 
     /// The libp2p identities that this agent has used, as text.
     #[must_use]
-    pub fn identities(&self) -> BTreeSet<String> {
+    pub(crate) fn identities(&self) -> BTreeSet<String> {
         self.identities.lock().clone()
     }
 }

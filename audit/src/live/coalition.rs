@@ -78,6 +78,11 @@ impl<'a> Ties<'a> {
         Self { seen, by_role, tied }
     }
 
+    /// The roles that have an observation of this kind.
+    fn roles_that(&self, names: fn(&Observation) -> bool) -> BTreeSet<&'a Role> {
+        self.seen.iter().filter(|seen| names(seen)).map(|seen| &seen.role).collect()
+    }
+
     /// The chain from an observation that names the sender to one that names the recipient, within these roles.
     fn chain(&self, roles: &[&Role]) -> Option<Vec<usize>> {
         let members: BTreeSet<usize> =
@@ -150,27 +155,15 @@ pub fn minimal(mails: &[Vec<Observation>], sharers: &Sharers) -> Vec<Coalition> 
         for strength in [Strength::Value, Strength::Node] {
             let ties = Ties::of(seen, sharers, strength);
             let roles: Vec<&Role> = ties.by_role.keys().copied().collect();
+            let names_alice = ties.roles_that(Observation::names_alice);
+            let names_bob = ties.roles_that(Observation::names_bob);
+            let has_both = |set: &Vec<&Role>| {
+                set.iter().any(|role| names_alice.contains(role))
+                    && set.iter().any(|role| names_bob.contains(role))
+            };
             for size in 1..=MOST_ROLES {
                 let mut new = Vec::new();
-                let sees = |role: &&&Role, names: fn(&Observation) -> bool| {
-                    let numbers = ties.by_role.get(**role).into_iter().flatten();
-                    numbers.filter_map(|number| seen.get(*number)).any(names)
-                };
-                let names_alice: BTreeSet<&Role> = roles
-                    .iter()
-                    .filter(|role| sees(role, Observation::names_alice))
-                    .copied()
-                    .collect();
-                let names_bob: BTreeSet<&Role> = roles
-                    .iter()
-                    .filter(|role| sees(role, Observation::names_bob))
-                    .copied()
-                    .collect();
-                let has_both = |set: &Vec<&Role>| {
-                    set.iter().any(|role| names_alice.contains(role))
-                        && set.iter().any(|role| names_bob.contains(role))
-                };
-                for set in subsets(&roles, size).into_iter().filter(has_both) {
+                for set in subsets(&roles, size).into_iter().filter(&has_both) {
                     let as_set: BTreeSet<Role> = set.iter().map(|role| (*role).clone()).collect();
                     if strong.iter().any(|less| less.is_subset(&as_set)) {
                         continue;
@@ -193,7 +186,7 @@ pub fn minimal(mails: &[Vec<Observation>], sharers: &Sharers) -> Vec<Coalition> 
             *present.entry((**set).clone()).or_default() += 1;
         }
     }
-    let mut all: Vec<Coalition> = linking
+    let all = linking
         .into_iter()
         .map(|((strength, roles), (times, chain))| {
             let mails = (times, present.get(&roles).copied().unwrap_or_default());
@@ -202,6 +195,11 @@ pub fn minimal(mails: &[Vec<Observation>], sharers: &Sharers) -> Vec<Coalition> 
         // In a small network some nodes know of each other by chance: not in most mails.
         .filter(|found| found.strength == Strength::Value || found.mails.0 * 2 > found.mails.1)
         .collect();
+    smallest(all)
+}
+
+/// Those of which no part links as strongly.
+fn smallest(mut all: Vec<Coalition>) -> Vec<Coalition> {
     all.sort_by_key(|found| (found.roles.len(), found.strength));
     let mut kept: Vec<Coalition> = Vec::new();
     for found in all {

@@ -32,13 +32,13 @@ pub struct Observation {
 impl Observation {
     /// Whether it names the sender.
     #[must_use]
-    pub fn names_alice(&self) -> bool {
+    pub(crate) fn names_alice(&self) -> bool {
         OF_ALICE.iter().any(|label| self.labels.contains(label))
     }
 
     /// Whether it names the recipient.
     #[must_use]
-    pub fn names_bob(&self) -> bool {
+    pub(crate) fn names_bob(&self) -> bool {
         OF_BOB.iter().any(|label| self.labels.contains(label))
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn asks_for(place: &str) -> &'static [&'static str] {
 impl MailRun<'_> {
     /// The name of the far end that brings this to where it is kept, or fetches it from there.
     #[must_use]
-    pub fn bearer(&self, request: &Request) -> Option<&'static str> {
+    pub(crate) fn bearer(&self, request: &Request) -> Option<&'static str> {
         let Role::Replicas(place) = self.replica(request)? else { return None };
         let is_read = !matches!(request, Request::Store(_) | Request::AppendInbox(_));
         Some(match place.as_str() {
@@ -52,7 +52,7 @@ impl MailRun<'_> {
 
     /// What this key is the key of, if it belongs to where the mail goes.
     #[must_use]
-    pub fn place(&self, key: &Key) -> Option<&'static str> {
+    pub(crate) fn place(&self, key: &Key) -> Option<&'static str> {
         let address = self.bob.address();
         if *key == self.key {
             Some(BODY)
@@ -67,7 +67,7 @@ impl MailRun<'_> {
 
     /// The role of whoever gets this request from a node, or from the reader, for itself.
     #[must_use]
-    pub fn replica(&self, request: &Request) -> Option<Role> {
+    pub(crate) fn replica(&self, request: &Request) -> Option<Role> {
         self.kept(request).map(|place| Role::Replicas(place.to_owned()))
     }
 
@@ -143,7 +143,7 @@ impl MailRun<'_> {
 
     /// The channel for what is kept in a place whose far end this node was.
     #[must_use]
-    pub fn far_end_for(&self, place: &str, node: NodeId) -> Option<String> {
+    pub(crate) fn far_end_for(&self, place: &str, node: NodeId) -> Option<String> {
         let fits = |(name, (_, path, _)): &(String, &ChannelTruth)| {
             path.far_end == node && asks_for(place).contains(&name.as_str())
         };

@@ -108,7 +108,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`] if the network does not come up.
-    pub async fn set(size: Size, step: impl Fn(&str)) -> Result<Self, Failure> {
+    pub(crate) async fn set(size: Size, step: impl Fn(&str)) -> Result<Self, Failure> {
         let directory = tempfile::tempdir().map_err(disk)?;
         let program = std::env::current_exe().map_err(disk)?;
         Self::set_with(size, program, directory, step).await
@@ -166,7 +166,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn newcomer(&self) -> Result<Agent, Failure> {
+    pub(crate) fn newcomer(&self) -> Result<Agent, Failure> {
         let home = format!("newcomer{:016x}", rand::random::<u64>());
         Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
     }
@@ -175,7 +175,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn make_hostile(&self, nodes: &[NodeId], does: &[Behaviour]) -> Result<(), Failure> {
+    pub(crate) fn make_hostile(&self, nodes: &[NodeId], does: &[Behaviour]) -> Result<(), Failure> {
         self.write_hostile(&Hostile::text_of(nodes, does))
     }
 
@@ -183,7 +183,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn make_each_hostile(&self, each: &[(NodeId, Behaviour)]) -> Result<(), Failure> {
+    pub(crate) fn make_each_hostile(&self, each: &[(NodeId, Behaviour)]) -> Result<(), Failure> {
         let lines = each.iter().map(|(node, does)| Hostile::text_of(&[*node], &[*does]));
         self.write_hostile(&lines.collect::<String>())
     }
@@ -198,7 +198,7 @@ impl Stage {
 
     /// Where the records end now.
     #[must_use]
-    pub fn mark(&self) -> Marks {
+    pub(crate) fn mark(&self) -> Marks {
         let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
         let nodes = self.cluster.nodes().iter();
         nodes.map(|node| length(node.directory.join("record.jsonl"))).collect()
@@ -208,7 +208,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn read(&self, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
+    pub(crate) async fn read(&self, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
         tokio::time::sleep(TAIL).await;
         let mut all = Vec::new();
         for (node, from) in self.cluster.nodes().iter().zip(marks) {
@@ -223,7 +223,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn mail(
+    pub(crate) async fn mail(
         &self,
         from: usize,
         to: usize,
@@ -248,7 +248,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`] if there are no such two.
-    pub fn begin(&self, from: usize, to: usize) -> Result<Marks, Failure> {
+    pub(crate) fn begin(&self, from: usize, to: usize) -> Result<Marks, Failure> {
         let (alice, bob) = self.pair(from, to)?;
         let _ = (alice.take_events(), bob.take_events());
         Ok(self.mark())
@@ -259,7 +259,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn mail_by(
+    pub(crate) async fn mail_by(
         &self,
         (from, to): (usize, usize),
         scheme: Arc<dyn Scheme>,

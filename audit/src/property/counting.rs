@@ -66,6 +66,30 @@ impl Counting for Blind {
     }
 }
 
+/// What is wrong with claims that an honest node would not sign.
+const WRONG: [fn(&mut ReceiptClaims, [u8; 16]); 6] = [
+    |claims, _| claims.kind = ReceiptKind::Appended,
+    |claims, r| claims.key = Key([r[0]; 32]),
+    |claims, r| claims.digest = [r[1]; 32],
+    |claims, _| claims.size += 1,
+    |claims, r| claims.nonce = r,
+    |claims, _| claims.expiry = claims.expiry.before(1),
+];
+
+/// What this node signs if all is well.
+fn honest(expected: &Expected, node: &Node) -> ReceiptClaims {
+    ReceiptClaims {
+        network: expected.network,
+        kind: expected.kind,
+        key: expected.key,
+        digest: expected.digest,
+        size: expected.size,
+        expiry: expected.keep_until,
+        node: node.id(),
+        nonce: expected.nonce,
+    }
+}
+
 /// Offers what should not count beside one that does.
 fn receipts(counting: &(dyn Counting + 'static), rng: &mut StdRng) -> Seen {
     let nodes = nodes(4, rng)?;
@@ -81,29 +105,12 @@ fn receipts(counting: &(dyn Counting + 'static), rng: &mut StdRng) -> Seen {
         nonce: rng.random(),
         keep_until: NOW.after(86_400),
     };
-    let honest = |node: &Node| ReceiptClaims {
-        network: expected.network,
-        kind: expected.kind,
-        key,
-        digest: expected.digest,
-        size: expected.size,
-        expiry: expected.keep_until,
-        node: node.id(),
-        nonce: expected.nonce,
-    };
+    let honest = |node: &Node| honest(&expected, node);
     let issue = |node: &Node| Receipt::issue(&node.identity, honest(node));
     if counting.counted(&expected, &set, nodes.iter().map(issue).collect()) != nodes.len() {
         return None;
     }
     let elsewhere = network_named("elsewhere.alt").id;
-    let wrong: [fn(&mut ReceiptClaims, [u8; 16]); 6] = [
-        |claims, _| claims.kind = ReceiptKind::Appended,
-        |claims, r| claims.key = Key([r[0]; 32]),
-        |claims, r| claims.digest = [r[1]; 32],
-        |claims, _| claims.size += 1,
-        |claims, r| claims.nonce = r,
-        |claims, _| claims.expiry = claims.expiry.before(1),
-    ];
     let first = nodes.first()?;
     let (mut offered, mut counted) = (0, 0);
     let mut offer = |receipts: Vec<Receipt>| {
@@ -116,7 +123,7 @@ fn receipts(counting: &(dyn Counting + 'static), rng: &mut StdRng) -> Seen {
     let later = |more| ReceiptClaims { expiry: expected.keep_until.after(more), ..honest(first) };
     offer((0..20).map(|more| Receipt::issue(&first.identity, later(more))).collect());
     offer(strangers.iter().map(issue).collect());
-    for change in wrong {
+    for change in WRONG {
         let others = nodes.iter().skip(1);
         let changed = others.map(|node| {
             let mut claims = honest(node);

@@ -1,22 +1,17 @@
 //! Bytes from strangers: what no encoder writes is refused, so that there is one way to write each message.
 
 use anon::{
-    authorization::{Deletion, InboxOperation, InboxProof},
-    handshake::Initiator,
-    keys::{DeleteSecret, SigningSecret as _},
+    keys::DeleteSecret,
     position::Key,
-    request::{
-        Append, DeletePermission, Errand, InboxQuery, MAX_MESSAGE, ObjectKind, Request, Store,
-        Targets,
-    },
-    roster::ShortDigest,
+    request::{MAX_MESSAGE, ObjectKind, Request, Store},
+    testing::Cast,
     wire,
 };
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
     family::{Check, Family, Mutant, Seen},
-    world::{NOW, Node, Owner, network},
+    world::{NOW, Owner, network, nodes},
 };
 
 /// How requests are decoded.
@@ -71,54 +66,22 @@ impl Decoding for Lenient {
     }
 }
 
-/// A request of every kind that has something in it.
+/// A request of every kind.
 fn specimens(rng: &mut StdRng) -> Option<Vec<Vec<u8>>> {
-    let (node, owner) = (Node::new(1, rng)?, Owner::named("bob", rng)?);
-    let (key, id) = (Key(rng.random()), network().id);
-    let delete = DeleteSecret::generate(rng);
-    let (_, create) = Initiator::start(&node.certificate, None, rng).ok()?;
-    let proof = |operation, nonce| {
-        InboxProof::sign(&owner.secret, &owner.certificate, operation, node.id(), NOW, nonce)
-    };
-    let digests = [[1; 32], [2; 32]];
-    let store = Store {
-        key,
-        kind: ObjectKind::Body,
-        object: vec![0xAB; 260],
-        deleters: vec![
-            DeletePermission::OneTimeKey(delete.verify_key()),
-            DeletePermission::Certificate(Box::new(owner.certificate.to_unverified())),
-        ],
+    let all = nodes(3, rng)?;
+    let [a, b, c] = &all[..] else { return None };
+    let owners = [Owner::named("alice", rng)?, Owner::named("bob", rng)?];
+    let cast = Cast {
+        network: &network(),
+        now: NOW,
+        expiry: NOW.after(86_400),
+        nodes: [a, b, c].map(|node| (&node.identity, &node.certificate)),
+        owners: owners.each_ref().map(|owner| (&owner.secret, &owner.certificate)),
+        delete: &DeleteSecret::generate(rng),
         nonce: rng.random(),
+        proof_nonce: rng.random(),
     };
-    let fetch = || Box::new(Request::Fetch { key });
-    let all = [
-        Request::Store(store),
-        Request::Delete(Deletion::sign(&delete, &id, key, node.id(), NOW)),
-        Request::AppendInbox(Append {
-            inbox: key,
-            notification: vec![0xCD; anon::mail::NOTIFICATION],
-            nonce: rng.random(),
-        }),
-        Request::ReadInbox {
-            proof: proof(InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), rng.random()),
-            query: InboxQuery::FROM_THE_OLDEST,
-        },
-        Request::Acknowledge {
-            proof: proof(InboxOperation::Acknowledge(&digests), rng.random()),
-            digests: digests.to_vec(),
-        },
-        Request::Closest { key, count: 20 },
-        Request::Perform { targets: Targets::Nodes(vec![node.id()]), request: fetch() },
-        Request::Perform { targets: Targets::Nearest { key, count: 8 }, request: fetch() },
-        Request::PerformEach(vec![Errand { target: node.id(), request: *fetch() }]),
-        Request::Extend {
-            next: Box::new(node.certificate.to_unverified()),
-            create: Box::new(create),
-        },
-        Request::RosterEntries { wanted: vec![ShortDigest([7; 8]); 3] },
-    ];
-    Some(all.iter().map(wire::encode).collect())
+    Some(cast.requests().iter().map(|(_, request)| wire::encode(request)).collect())
 }
 
 /// Cuts, lengthens and inflates good messages.

@@ -36,7 +36,7 @@ const SHARE: f64 = 0.1;
 ///
 /// # Errors
 /// What the template engine or the plotter says: an error of this program's.
-pub fn page(report: &Report) -> Result<String, String> {
+pub(crate) fn page(report: &Report) -> Result<String, String> {
     let words = |error: minijinja::Error| format!("{error:#}");
     let mut environment = Environment::new();
     environment.add_template("page.html", PAGE).map_err(words)?;

@@ -1,14 +1,14 @@
 //! The plots, as SVG that takes the page's ink: black becomes the colour of the text, light or dark.
 
-use plotters::backend::SVGBackend;
 use plotters::{
+    backend::{DrawingBackend, SVGBackend},
     chart::ChartBuilder,
-    coord::combinators::IntoLogRange as _,
-    drawing::IntoDrawingArea as _,
+    coord::{Shift, combinators::IntoLogRange as _},
+    drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _},
     element::{Circle, PathElement, Text},
     series::{DashedLineSeries, LineSeries},
     style::{
-        BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, TRANSPARENT,
+        BLACK, Color as _, IntoFont as _, RGBColor, ShapeStyle, TRANSPARENT, TextStyle,
         text_anchor::{HPos, Pos, VPos},
     },
 };
@@ -62,7 +62,6 @@ pub(super) fn draw(
         let (area, below) = whole.split_vertically(SIZE.1);
         let error = |error: &dyn std::fmt::Display| error.to_string();
         whole.fill(&TRANSPARENT).map_err(|e| error(&e))?;
-        let text = |size: f64| ("sans-serif", size).into_font().color(&BLACK);
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
             .margin_right(48)
@@ -88,16 +87,7 @@ pub(super) fn draw(
             let style = ShapeStyle::from(&colour).stroke_width(2);
             let points: Vec<(f64, f64)> =
                 line.points.iter().map(|(x, y)| (*x, y.max(LEAST))).collect();
-            // The legend stands below: on the plot it would hide a line wherever it stood.
-            let y = i32::try_from(number).unwrap_or(0) * i32::try_from(LEGEND).unwrap_or(0) + 10;
-            let pieces =
-                if line.is_claim { vec![(80, 87), (92, 99), (104, 110)] } else { vec![(80, 110)] };
-            for (from, to) in pieces {
-                let piece = PathElement::new(vec![(from, y), (to, y)], style);
-                below.draw(&piece).map_err(|e| error(&e))?;
-            }
-            let name = text(14.0).pos(Pos::new(HPos::Left, VPos::Center));
-            below.draw(&Text::new(line.name.clone(), (120, y), name)).map_err(|e| error(&e))?;
+            explain(&below, number, line, style).map_err(|e| error(&e))?;
             if line.is_claim {
                 let dashes = DashedLineSeries::new(points.clone(), 6, 5, style);
                 chart.draw_series(dashes).map_err(|e| error(&e))?;
@@ -111,6 +101,26 @@ pub(super) fn draw(
         whole.present().map_err(|e| error(&e))?;
     }
     Ok(themed(&svg, size))
+}
+
+/// Draws a line of the legend, which stands below: on the plot it would hide a line wherever it stood.
+fn explain<B: DrawingBackend>(
+    below: &DrawingArea<B, Shift>,
+    number: usize,
+    line: &Series,
+    style: ShapeStyle,
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let y = i32::try_from(number).unwrap_or(0) * i32::try_from(LEGEND).unwrap_or(0) + 10;
+    let pieces: &[_] = if line.is_claim { &[(80, 87), (92, 99), (104, 110)] } else { &[(80, 110)] };
+    for (from, to) in pieces {
+        below.draw(&PathElement::new(vec![(*from, y), (*to, y)], style))?;
+    }
+    let name = text(14.0).pos(Pos::new(HPos::Left, VPos::Center));
+    below.draw(&Text::new(line.name.clone(), (120, y), name))
+}
+
+fn text(size: f64) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&BLACK)
 }
 
 /// A share in words: `2 %`, `0.01 %`.

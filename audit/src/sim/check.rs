@@ -20,7 +20,7 @@ const SEEN_BY_LOOKUPS: f64 = 0.5;
 
 /// The checks, by the names that the claims use.
 #[must_use]
-pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
+pub(crate) fn outcomes(findings: &Findings) -> Vec<Outcome> {
     vec![
         table(findings),
         formulas(findings),

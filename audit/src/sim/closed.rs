@@ -8,31 +8,31 @@ use super::{
 
 /// X and Z, which is what the paper admits.
 #[must_use]
-pub fn two(f: f64) -> f64 {
+pub(crate) fn two(f: f64) -> f64 {
     f * f
 }
 
 /// At least two of X, Y and Z.
 #[must_use]
-pub fn two_of_three(f: f64) -> f64 {
+pub(crate) fn two_of_three(f: f64) -> f64 {
     f * f * (3.0 - 2.0 * f)
 }
 
 /// At least one of so many.
 #[must_use]
-pub fn any(f: f64, count: usize) -> f64 {
+pub(crate) fn any(f: f64, count: usize) -> f64 {
     1.0 - (1.0 - f).powi(power(count))
 }
 
 /// X, and one of the far end and `k` storage nodes.
 #[must_use]
-pub fn with_bobs_side(f: f64, k: usize) -> f64 {
+pub(crate) fn with_bobs_side(f: f64, k: usize) -> f64 {
     f * any(f, k + 1)
 }
 
 /// A guarded path, as far as the formulas know it.
 #[derive(Clone, Copy, Debug)]
-pub struct Guarded {
+pub(crate) struct Guarded {
     /// The hostile share.
     pub f: f64,
     /// Replicas.
@@ -55,15 +55,9 @@ impl Guarded {
         }
     }
 
-    /// One channel to Bob's inbox.
-    #[must_use]
-    pub fn channel(&self) -> f64 {
-        self.f * self.knows_far_end() * any(self.f, self.k + 1)
-    }
-
     /// A mail behind a hostile guard: Z2, W2, and Z3 unless the certificate is kept.
     #[must_use]
-    pub fn mail_behind_guard(&self, recipients: Recipients) -> f64 {
+    pub(crate) fn mail_behind_guard(&self, recipients: Recipients) -> f64 {
         let a = self.knows_far_end();
         let with_stores = 1.0 - a * any(self.f, self.k + 1);
         let certificate = if recipients == Recipients::Different { with_stores } else { 1.0 };
@@ -72,7 +66,7 @@ impl Guarded {
 
     /// A sender's first mail.
     #[must_use]
-    pub fn mail(&self) -> f64 {
+    pub(crate) fn mail(&self) -> f64 {
         self.f * self.mail_behind_guard(Recipients::Different)
     }
 
@@ -85,40 +79,40 @@ impl Guarded {
 
     /// A sender's first mail, if a hostile guard can tell a hostile far end of its own which channel is whose.
     #[must_use]
-    pub fn tagged(&self) -> f64 {
+    pub(crate) fn tagged(&self) -> f64 {
         self.f * self.shown()
     }
 
     /// A sender's first mail of an epoch, if one of three members marks the certificates of its accomplices; by one middle.
     #[must_use]
-    pub fn marked(&self) -> f64 {
+    pub(crate) fn marked(&self) -> f64 {
         let member = any(self.f, 3);
         member * self.shown() + (1.0 - member) * self.mail()
     }
 
     /// The same, if guards write into cells as well.
     #[must_use]
-    pub fn marked_and_tagged(&self) -> f64 {
+    pub(crate) fn marked_and_tagged(&self) -> f64 {
         any(self.f, 4) * self.shown()
     }
 
     /// By time alone, where members count that see the sender compare its roster just before: the guard or one of
     /// three members, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
     #[must_use]
-    pub fn timing_with_members(&self) -> f64 {
+    pub(crate) fn timing_with_members(&self) -> f64 {
         any(self.f, 4) * any(self.f, 3 + 2 * self.k)
     }
 
     /// By time alone: the guard, and one of Z2, W2, Z3 and the replicas of inbox and certificate.
     #[must_use]
-    pub fn timing(&self) -> f64 {
+    pub(crate) fn timing(&self) -> f64 {
         self.f * any(self.f, 3 + 2 * self.k)
     }
 
     /// At least once in `mails` mails to different recipients, with one guard and a spare. The spare serves where the
     /// guard is one of the `k` of `nodes` nodes near a key.
     #[must_use]
-    pub fn ever(&self, mails: usize, nodes: f64) -> f64 {
+    pub(crate) fn ever(&self, mails: usize, nodes: f64) -> f64 {
         let by_guard =
             1.0 - (1.0 - self.mail_behind_guard(Recipients::Different)).powi(power(mails));
         let near = f64::from(u32::try_from(self.k).unwrap_or(u32::MAX)) / nodes;

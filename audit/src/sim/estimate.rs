@@ -12,7 +12,7 @@ pub(super) const SIGMAS: f64 = 3.0;
 
 /// A share of trials, 0 to 1, or a mean.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The estimate.
     pub value: f64,
     /// Its standard error.
@@ -28,7 +28,7 @@ pub struct Estimate {
 impl Estimate {
     /// The share of `hits` in `trials` (Wilson, 1927).
     #[must_use]
-    pub fn share(hits: usize, trials: usize) -> Self {
+    pub(crate) fn share(hits: usize, trials: usize) -> Self {
         let n = real(trials).max(1.0);
         let p = real(hits) / n;
         let z2 = Z95 * Z95;
@@ -45,7 +45,7 @@ impl Estimate {
 
     /// The mean of `trials` values with this sum and sum of squares.
     #[must_use]
-    pub fn mean(sum: f64, squares: f64, trials: usize) -> Self {
+    pub(crate) fn mean(sum: f64, squares: f64, trials: usize) -> Self {
         let n = real(trials).max(1.0);
         let mean = sum / n;
         let variance = (squares / n - mean * mean).max(0.0);
@@ -56,19 +56,19 @@ impl Estimate {
 
     /// Whether it is what `expected` says, if that is exact: within three binomial standard errors of it.
     #[must_use]
-    pub fn agrees(&self, expected: f64) -> bool {
+    pub(crate) fn agrees(&self, expected: f64) -> bool {
         self.agrees_with_sample(expected, f64::INFINITY)
     }
 
     /// The same, if `expected` is itself from a sample of so many.
     #[must_use]
-    pub fn agrees_with_sample(&self, expected: f64, sample: f64) -> bool {
+    pub(crate) fn agrees_with_sample(&self, expected: f64, sample: f64) -> bool {
         self.deviation_from_sample(expected, sample) <= SIGMAS
     }
 
     /// How far it is from `expected`, in standard errors.
     #[must_use]
-    pub fn deviation(&self, expected: f64) -> f64 {
+    pub(crate) fn deviation(&self, expected: f64) -> f64 {
         self.deviation_from_sample(expected, f64::INFINITY)
     }
 

@@ -1,5 +1,6 @@
 //! Many mails: how often a sender is linked at least once, and when first.
 
+use rand::rngs::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ const ASKED: [Measure; 2] = [Measure::Identifiers, Measure::Timing];
 
 /// When the first mail is linked.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct First {
+pub(crate) struct First {
     /// The scheme, and its settings.
     pub scheme: String,
     /// The hostile share.
@@ -61,6 +62,47 @@ impl Gather for Ever {
     }
 }
 
+impl Ever {
+    /// Lets one sender send as many mails as the last checkpoint says. From which share on it was linked, by each of
+    /// what is asked, after the mails of each checkpoint.
+    fn sender(
+        &mut self,
+        shares: &[f64],
+        checkpoints: &[usize],
+        course: &Course<'_>,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) -> Vec<[f64; ASKED.len()]> {
+        let smallest = shares.iter().copied().fold(f64::INFINITY, f64::min);
+        let mut sender = course.world.sender(rng);
+        let mut least = [f64::INFINITY; ASKED.len()];
+        let mut after = vec![least; checkpoints.len()];
+        for mail in 1..=checkpoints.last().copied().unwrap_or(0) {
+            // Linked at every share: it stays linked.
+            if least.iter().all(|least| *least < smallest) {
+                break;
+            }
+            course.world.mail(&mut sender, rng, view);
+            let before = least;
+            for (least, measure) in least.iter_mut().zip(ASKED) {
+                *least = least.min(links_from(measure, view));
+            }
+            let (Some(before), Some(now)) = (before.first(), least.first()) else { continue };
+            for (share, firsts) in shares.iter().zip(&mut self.firsts) {
+                if now < share && before >= share {
+                    firsts.push(node_of(mail));
+                }
+            }
+            for (checkpoint, after) in checkpoints.iter().zip(&mut after) {
+                if mail <= *checkpoint {
+                    *after = least;
+                }
+            }
+        }
+        after
+    }
+}
+
 /// Lets `senders` senders send.
 pub(super) fn run(
     options: &Options,
@@ -70,7 +112,6 @@ pub(super) fn run(
     work: &Work<'_>,
 ) -> (Vec<Point>, Vec<First>) {
     let shares = options.shares.as_slice();
-    let smallest = shares.iter().copied().fold(f64::INFINITY, f64::min);
     let mut checkpoints: Vec<usize> =
         CHECKPOINTS.into_iter().filter(|mails| *mails < options.mails).collect();
     checkpoints.push(options.mails);
@@ -80,31 +121,7 @@ pub(super) fn run(
         ever.tally = Tally::new(shares.len());
         ever.firsts = vec![Vec::new(); shares.len()];
         for _ in 0..trials {
-            let mut sender = course.world.sender(rng);
-            let mut least = [f64::INFINITY; ASKED.len()];
-            let mut after = vec![[f64::INFINITY; ASKED.len()]; checkpoints.len()];
-            for mail in 1..=options.mails {
-                // Linked at every share: it stays linked.
-                if least.iter().all(|least| *least < smallest) {
-                    break;
-                }
-                course.world.mail(&mut sender, rng, &mut view);
-                let before = least;
-                for (least, measure) in least.iter_mut().zip(ASKED) {
-                    *least = least.min(links_from(measure, &mut view));
-                }
-                let (Some(before), Some(now)) = (before.first(), least.first()) else { continue };
-                for (share, firsts) in shares.iter().zip(&mut ever.firsts) {
-                    if now < share && before >= share {
-                        firsts.push(node_of(mail));
-                    }
-                }
-                for (checkpoint, after) in checkpoints.iter().zip(&mut after) {
-                    if mail <= *checkpoint {
-                        *after = least;
-                    }
-                }
-            }
+            let after = ever.sender(shares, &checkpoints, course, rng, &mut view);
             ever.tally.trial(&view);
             for (number, from) in after.iter().flatten().enumerate() {
                 ever.tally.from(number, shares, *from);
@@ -125,12 +142,8 @@ pub(super) fn run(
                     closed_form: None,
                     agrees: None,
                 };
-                let path = Guarded {
-                    f: share,
-                    k: options.cluster_k(),
-                    hops: course.setting.hops,
-                    witness: course.setting.witness,
-                };
+                let Setting { hops, witness } = course.setting;
+                let path = Guarded { f: share, k: options.cluster_k(), hops, witness };
                 let has_formula = course.is_plain && measure == Measure::Identifiers;
                 let formula = has_formula.then(|| path.ever(mails, real(network.len())));
                 points.push(point.with_formula(formula));

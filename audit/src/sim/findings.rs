@@ -15,7 +15,7 @@ use super::{
 
 /// Everything that a simulation found.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// What was simulated.
     pub options: Options,
     /// The published table, made anew.
@@ -44,7 +44,7 @@ pub struct Findings {
 
 /// The guarded scheme as it is set by default, at one hostile share.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Headline {
+pub(crate) struct Headline {
     /// The hostile share.
     pub share: f64,
     /// Mails linked by identifiers, link by link.
@@ -69,7 +69,7 @@ pub struct Headline {
 
 /// The guarded scheme as it is set by default, at one hostile share, where hostile nodes do more than remember.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct ActingHeadline {
+pub(crate) struct ActingHeadline {
     /// The hostile share.
     pub share: f64,
     /// First mails of an epoch that are linked by identifiers where members mark certificates.
@@ -88,7 +88,7 @@ pub struct ActingHeadline {
 
 /// One setting of the guarded scheme.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Reached {
+pub(crate) struct Reached {
     /// The setting.
     pub scheme: String,
     /// Mails linked by identifiers.
@@ -101,7 +101,7 @@ pub struct Reached {
 
 /// What lookups show the nodes that are asked.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
-pub struct Lookups {
+pub(crate) struct Lookups {
     /// Nodes asked on one lookup of the paper's scheme, on average.
     pub asked_on_each: f64,
     /// Nodes asked while mails of the guarded scheme were sent.

@@ -21,7 +21,7 @@ use super::{
 
 /// What came out, at one hostile share.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Grinding {
+pub(crate) struct Grinding {
     /// The hostile share.
     pub share: f64,
     /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.

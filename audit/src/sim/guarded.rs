@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How a sender chooses its nodes. The defaults are what production does.
-pub trait Rules: Sync {
+pub(crate) trait Rules: Sync {
     /// The guards for a mail, given those kept so far.
     fn guards(
         &self,
@@ -73,14 +73,14 @@ pub trait Rules: Sync {
 
 /// The rules that production keeps.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Production;
+pub(crate) struct Production;
 
 impl Rules for Production {}
 
 /// By whom the witness is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Witness {
+pub(crate) enum Witness {
     /// The guard passes the question on to the witness, as the code had it once.
     Guard,
     /// The last middle go-between does, as the code has it.
@@ -92,7 +92,7 @@ pub enum Witness {
 /// To whom a sender writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Recipients {
+pub(crate) enum Recipients {
     /// To somebody else each time; the certificate is fetched each time.
     Different,
     /// To one and the same, whose certificate is kept.
@@ -101,7 +101,7 @@ pub enum Recipients {
 
 /// What hostile nodes do besides remembering.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Acting {
+pub(crate) struct Acting {
     /// Members hand each agent versions of their accomplices' certificates that nobody else has.
     pub marks: bool,
     /// Guards write into the cells that they pass on, and far ends read it.
@@ -110,7 +110,7 @@ pub struct Acting {
 
 impl Acting {
     /// All that we know of.
-    pub const ALL: Self = Self { marks: true, tags: true };
+    pub(crate) const ALL: Self = Self { marks: true, tags: true };
 }
 
 /// Members that an agent compares its roster with when its first mail of an epoch is about to go.
@@ -119,7 +119,7 @@ const MEMBERS: usize = 3;
 /// The guarded scheme in one network.
 #[derive(derive_more::Debug, Clone, Copy)]
 #[debug("GuardedWorld(..)")]
-pub struct GuardedWorld<'a> {
+pub(crate) struct GuardedWorld<'a> {
     /// The network.
     pub network: &'a Network,
     /// Replicas.
@@ -144,7 +144,7 @@ pub struct GuardedWorld<'a> {
 
 /// One sender and its recipient, with what they keep from mail to mail.
 #[derive(Clone, Debug)]
-pub struct GuardedSender {
+pub(crate) struct GuardedSender {
     /// Which nodes are hostile to it.
     pub marks: Marks,
     guards: Vec<Node>,
@@ -179,7 +179,7 @@ struct Mail {
 
 impl GuardedWorld<'_> {
     /// A new sender, and its recipient.
-    pub fn sender(&self, rng: &mut ChaCha8Rng) -> GuardedSender {
+    pub(crate) fn sender(&self, rng: &mut ChaCha8Rng) -> GuardedSender {
         let marks = Marks(rng.random());
         let among = self.among(marks);
         GuardedSender {
@@ -197,7 +197,7 @@ impl GuardedWorld<'_> {
     }
 
     /// One channel for Bob's inbox, alone.
-    pub fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn channel(&self, sender: &GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let members = self.members(sender.marks, rng);
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards, members };
@@ -206,7 +206,7 @@ impl GuardedWorld<'_> {
     }
 
     /// The sender's next mail, and how its recipient fetches the body.
-    pub fn mail(&self, sender: &mut GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn mail(&self, sender: &mut GuardedSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let among = self.among(sender.marks);
         sender.guards = self.rules.guards(&among, &sender.guards, self.guards + 1, rng);
@@ -334,18 +334,16 @@ impl GuardedWorld<'_> {
         let of = |value: Value| value.of(channel);
         let far = of(Value::KeyZ) | of(Value::Z);
         let hops = node_of(self.hops);
-        // What a hop learns of the next one.
-        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
         let asks_witness = match self.witness {
             Witness::Guard => Some(0),
             Witness::Middle => Some(hops),
             Witness::None => None,
         };
+        // What whoever is before this place learns of who is there, and of the witness.
+        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
+        let asked = |place| if asks_witness == Some(place) { of(Value::WitnessLink) } else { 0 };
         let mut mark = maker.marks.mark(guard);
-        let mut values = maker.actor | of(Value::Link(0)) | next(0);
-        if asks_witness == Some(0) {
-            values |= of(Value::WitnessLink);
-        }
+        let values = maker.actor | of(Value::Link(0)) | next(0) | asked(0);
         view.see(mark, Party::X, channel, values);
         let (guards_mark, guards_values) = (mark, values);
         for (place, (key, node)) in (0..).zip(&path.hops) {
@@ -355,51 +353,50 @@ impl GuardedWorld<'_> {
             if self.rules.looks_up() {
                 self.look_up(maker, channel, (key, next(place)), rng, view);
             }
-            let mut values = of(Value::Link(place));
-            if place < hops {
-                view.is_node(of(Value::Middle(place)), *node);
-                values |= of(Value::Middle(place)) | of(Value::Link(place + 1)) | next(place + 1);
-                if asks_witness == Some(place + 1) {
-                    values |= of(Value::WitnessLink);
-                }
-                view.see(mark, Party::Middle, channel, values);
-                // The first message names the version that a member of the same operator handed out.
-                if self.acting.marks {
-                    view.see(mark.max(maker.members), Party::Middle, channel, values | maker.actor);
-                }
+            let (party, who, known) = if place < hops {
+                let known = of(Value::Link(place + 1)) | next(place + 1) | asked(place + 1);
+                (Party::Middle, of(Value::Middle(place)), known)
             } else {
-                view.is_node(of(Value::Z), *node);
                 let before = place.checked_sub(1).map_or(0, |last| of(Value::Middle(last)));
-                values |= before | of(Value::Z) | target.value;
-                view.see(mark, Party::Z, channel, values);
-                if self.acting.marks {
-                    view.see(mark.max(maker.members), Party::Z, channel, values | maker.actor);
-                }
-                // What the guard wrote into the cells ties its end of the channel to this one.
-                if self.acting.tags {
-                    view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
-                }
+                (Party::Z, of(Value::Z), before | target.value)
+            };
+            let values = of(Value::Link(place)) | who | known;
+            view.is_node(who, *node);
+            view.see(mark, party, channel, values);
+            // The first message names the version that a member of the same operator handed out.
+            if self.acting.marks {
+                view.see(mark.max(maker.members), party, channel, values | maker.actor);
+            }
+            // What the guard wrote into the cells ties its end of the channel to the far end's.
+            if self.acting.tags && party == Party::Z {
+                view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
             }
         }
         if asks_witness.is_some() {
             let witness = maker.marks.mark(path.witness.1);
             view.see(witness, Party::Y, channel, of(Value::WitnessLink) | far);
         }
+        self.observe_target(maker, channel, target, rng, view);
+    }
+
+    /// Adds what is seen of what the far end does.
+    fn observe_target(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        target: &Target,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let values = Value::Z.of(channel) | target.value;
         if target.is_used {
             let stores = target.near.iter().map(|node| maker.marks.mark(*node));
             let stores = stores.fold(f64::INFINITY, f64::min);
-            view.see(stores, Party::Storage, channel, of(Value::Z) | target.value);
+            view.see(stores, Party::Storage, channel, values);
         }
         if self.rules.looks_up() {
-            let at_end = of(Value::Z) | target.value;
-            self.look_up_for(
-                maker,
-                channel,
-                (&target.key, at_end),
-                Party::OnTargetLookup,
-                rng,
-                view,
-            );
+            let seen = (&target.key, values);
+            self.look_up_for(maker, channel, seen, Party::OnTargetLookup, rng, view);
         }
     }
 

@@ -19,7 +19,7 @@ const FEW: usize = 256;
 
 /// How lookups are done.
 #[derive(Clone, Copy, Debug)]
-pub struct LookupSettings {
+pub(crate) struct LookupSettings {
     /// How many nodes are asked at once.
     pub alpha: usize,
     /// How many results are wanted; the lookup ends when the closest so many have been asked.
@@ -47,7 +47,7 @@ struct Horizon {
 /// Does lookups, one after the other.
 #[derive(derive_more::Debug, Default)]
 #[debug("Lookups(..)")]
-pub struct Lookups {
+pub(crate) struct Lookups {
     list: Vec<Heard>,
     horizon: Horizon,
     answer: Answer,
@@ -55,12 +55,11 @@ pub struct Lookups {
     batch: Vec<Node>,
     /// Everyone that the last lookup asked.
     asked: Vec<Node>,
-    rounds: usize,
 }
 
 impl Lookups {
     /// Looks `target` up from `asker`; everyone who was asked.
-    pub fn ask(
+    pub(crate) fn ask(
         &mut self,
         network: &Network,
         settings: LookupSettings,
@@ -69,7 +68,6 @@ impl Lookups {
     ) -> &[Node] {
         self.list.clear();
         self.asked.clear();
-        self.rounds = 0;
         self.horizon = Horizon::everyone(network);
         let mut is_final = self.hear(network, settings, asker, asker, target);
         loop {
@@ -84,7 +82,6 @@ impl Lookups {
             if self.batch.is_empty() {
                 return &self.asked;
             }
-            self.rounds += self.batch.len().div_ceil(settings.alpha.max(1));
             self.asked.extend(&self.batch);
             for place in 0..self.batch.len() {
                 if is_final {
@@ -94,17 +91,6 @@ impl Lookups {
                 is_final = self.hear(network, settings, asker, node, target);
             }
         }
-    }
-
-    /// The nodes that the last lookup found, closest first.
-    pub fn found(&self) -> impl Iterator<Item = Node> {
-        self.list.iter().map(|heard| heard.node)
-    }
-
-    /// How many rounds of questions the last lookup took.
-    #[must_use]
-    pub const fn rounds(&self) -> usize {
-        self.rounds
     }
 
     /// Takes in what a node answers: those closest to the target in its routing table. Whether the list is final.
@@ -288,10 +274,9 @@ mod tests {
                 let mut truth = Vec::new();
                 network.closest_at(target, settings.count, &mut truth);
                 asked += lookups.ask(&network, settings, n * 31, target).len();
-                let found: Vec<Node> = lookups.found().collect();
+                let found = found(&lookups);
                 first += usize::from(found.first() == truth.first());
                 all += found.iter().filter(|node| truth.contains(node)).count();
-                assert!(lookups.rounds() >= 1);
             }
             assert!(first >= 298, "{first} of 300");
             assert!(all * 100 >= 98 * 300 * settings.count, "{all}");
@@ -300,16 +285,21 @@ mod tests {
         }
     }
 
+    /// The nodes that the last lookup found, closest first.
+    fn found(lookups: &Lookups) -> Vec<Node> {
+        lookups.list.iter().map(|heard| heard.node).collect()
+    }
+
     /// A lookup that takes in all that it hears, and to its end.
     fn plain(
         network: &Network,
         settings: LookupSettings,
         asker: Node,
         target: u64,
-    ) -> (Vec<Node>, Vec<Node>, usize) {
+    ) -> (Vec<Node>, Vec<Node>) {
         let everyone = Horizon::everyone(network);
         let distance = |node: &Node| network.position(*node) ^ target;
-        let (mut known, mut asked, mut rounds) = (Vec::new(), Vec::new(), 0);
+        let (mut known, mut asked) = (Vec::new(), Vec::new());
         let mut batch = vec![asker];
         loop {
             for node in batch {
@@ -326,9 +316,8 @@ mod tests {
             let fresh = known.iter().filter(|node| !asked.contains(*node));
             batch = fresh.take(settings.alpha).copied().collect();
             if batch.is_empty() {
-                return (known, asked, rounds);
+                return (known, asked);
             }
-            rounds += 1;
             asked.extend(&batch);
         }
     }
@@ -342,10 +331,9 @@ mod tests {
                 let mut lookups = Lookups::default();
                 for n in 0..200_u32 {
                     let (asker, target) = (n % node_of(nodes), mix(u64::from(n)));
-                    let (known, asked, rounds) = plain(&network, settings, asker, target);
+                    let (known, asked) = plain(&network, settings, asker, target);
                     assert_eq!(lookups.ask(&network, settings, asker, target), asked);
-                    assert_eq!(lookups.found().collect::<Vec<_>>(), known);
-                    assert_eq!(lookups.rounds(), rounds);
+                    assert_eq!(found(&lookups), known);
                 }
             }
         }

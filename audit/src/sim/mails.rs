@@ -22,7 +22,7 @@ use super::{
 /// By what a mail links A and Bob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Measure {
+pub(crate) enum Measure {
     /// X and a far end of one channel, which is what the paper admits.
     Claim,
     /// A chain of identifiers; the middle of a path is none, its ends are.
@@ -49,7 +49,7 @@ const MEASURES: [Measure; 6] = [
 
 /// One value of a series.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Point {
+pub(crate) struct Point {
     /// The scheme, and its settings.
     pub scheme: String,
     /// What is measured.

@@ -18,7 +18,7 @@ use crate::mutant::MutantOutcome;
 
 /// A guard drawn anew for every mail.
 #[derive(Clone, Copy, Debug)]
-pub struct FreshGuards;
+pub(crate) struct FreshGuards;
 
 impl Rules for FreshGuards {
     fn guards(
@@ -34,7 +34,7 @@ impl Rules for FreshGuards {
 
 /// Nodes near the key may carry.
 #[derive(Clone, Copy, Debug)]
-pub struct StorageCarries;
+pub(crate) struct StorageCarries;
 
 impl Rules for StorageCarries {
     fn avoid<'n>(&self, _: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
@@ -44,7 +44,7 @@ impl Rules for StorageCarries {
 
 /// A node is believed in that appeared after the key was drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct MintedBelieved;
+pub(crate) struct MintedBelieved;
 
 impl Rules for MintedBelieved {
     fn believes_in_minted(&self) -> bool {
@@ -54,7 +54,7 @@ impl Rules for MintedBelieved {
 
 /// Two nodes of one family may be on one path.
 #[derive(Clone, Copy, Debug)]
-pub struct FamiliesTogether;
+pub(crate) struct FamiliesTogether;
 
 impl Rules for FamiliesTogether {
     fn path(
@@ -73,7 +73,7 @@ impl Rules for FamiliesTogether {
 
 /// Nodes are looked up while a mail is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct LooksUp;
+pub(crate) struct LooksUp;
 
 impl Rules for LooksUp {
     fn looks_up(&self) -> bool {
@@ -83,7 +83,7 @@ impl Rules for LooksUp {
 
 /// Far ends of one mail know nothing of each other.
 #[derive(Clone, Copy, Debug)]
-pub struct FarEndTwice;
+pub(crate) struct FarEndTwice;
 
 impl Rules for FarEndTwice {
     fn path(
@@ -143,7 +143,7 @@ pub(super) type Checked = (&'static str, bool, String);
 
 /// Runs all mutants.
 #[must_use]
-pub fn mutants(seed: u64) -> Vec<MutantOutcome> {
+pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
     let run = |(name, weakness, attack, rules): (&str, &str, &str, &dyn Rules)| {
         let fallen: Vec<Checked> =
             check(rules, seed).into_iter().filter(|(_, holds, _)| !holds).collect();
@@ -203,13 +203,7 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
     let (free, _, _) = by_identifiers(&free);
     let declared = Options { declared: true, ..options.clone() };
     let (_, families, _) = by_identifiers(&declared);
-    let name = "many mails".to_owned();
-    let world = mails::world(&options, &network, setting, rules);
-    let course = Course { name, world, setting, is_plain: false };
-    let (points, _) = ever::run(&options, &network, &course, SENDERS, &work);
-    let is_last =
-        |point: &mails::Point| point.measure == Measure::Identifiers && point.mails == COURSE;
-    let ever = points.into_iter().find(is_last).map_or(1.0, |point| point.simulated.value);
+    let ever = linked_in_many_mails(&options, &network, (setting, rules), &work);
     vec![
         (
             "simulation.guarded: storage nodes never carry",
@@ -243,6 +237,22 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
             format!("{:.0} % of {SENDERS} senders linked in {COURSE} mails", ever * 100.0),
         ),
     ]
+}
+
+/// The share of senders that are linked by one of many mails.
+fn linked_in_many_mails(
+    options: &Options,
+    network: &Network,
+    (setting, rules): (Setting, &dyn Rules),
+    work: &Work<'_>,
+) -> f64 {
+    let name = "many mails".to_owned();
+    let world = mails::world(options, network, setting, rules);
+    let course = Course { name, world, setting, is_plain: false };
+    let (points, _) = ever::run(options, network, &course, SENDERS, work);
+    let is_last =
+        |point: &mails::Point| point.measure == Measure::Identifiers && point.mails == COURSE;
+    points.into_iter().find(is_last).map_or(1.0, |point| point.simulated.value)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 use super::number::{index, node_of};
 
 /// A node: its rank in the order of positions.
-pub type Node = u32;
+pub(crate) type Node = u32;
 
 /// Bits of a position that are kept. That two of 10^6 random positions share as many has probability 3 in 10^8.
 pub(super) const BITS: u32 = u64::BITS;
@@ -18,7 +18,7 @@ const PER_PREFIX: usize = 4;
 
 /// N nodes at uniformly random positions.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub(crate) struct Network {
     /// The first bits of each position, sorted. That they are few keeps more of them in the processor's caches.
     positions: Vec<u64>,
     /// Where the positions with each prefix of `bits` bits begin, and the end.
@@ -33,7 +33,7 @@ pub(super) type Range = (Node, Node);
 impl Network {
     /// A network of `nodes` nodes. The same seed gives the same network.
     #[must_use]
-    pub fn new(nodes: usize, seed: u64) -> Self {
+    pub(crate) fn new(nodes: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut positions: Vec<u64> = (0..nodes).map(|_| random_position(&mut rng)).collect();
         positions.sort_unstable();
@@ -53,14 +53,8 @@ impl Network {
 
     /// How many nodes there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.positions.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.positions.is_empty()
     }
 
     /// The seed of what is random about the network besides its positions.
@@ -150,7 +144,7 @@ impl Network {
 
     /// The `count` nodes closest to a key, closest first.
     #[must_use]
-    pub fn closest(&self, key: &Key, count: usize) -> Vec<Node> {
+    pub(crate) fn closest(&self, key: &Key, count: usize) -> Vec<Node> {
         let mut found = Vec::new();
         self.closest_at(Self::place(key), count, &mut found);
         found
@@ -159,7 +153,7 @@ impl Network {
     /// The share of all keys to which a node is the closest. At each bit at which there are nodes on both sides,
     /// half of the keys go the other way.
     #[must_use]
-    pub fn zone(&self, node: Node) -> f64 {
+    pub(crate) fn zone(&self, node: Node) -> f64 {
         let position = self.position(node);
         let mut zone = 1.0;
         for depth in 0..BITS {
@@ -185,12 +179,12 @@ pub(super) fn random_position(rng: &mut ChaCha8Rng) -> u64 {
 /// at f if its mark is below f. Each sender meets a network of its own, so that its fate says something of all
 /// networks and not of one.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks(pub u64);
+pub(crate) struct Marks(pub u64);
 
 impl Marks {
     /// A node's mark, 0 to 1.
     #[must_use]
-    pub fn mark(self, node: Node) -> f64 {
+    pub(crate) fn mark(self, node: Node) -> f64 {
         let hash = mix(self.0 ^ u64::from(node).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / 4_294_967_296.0
     }
@@ -206,7 +200,7 @@ pub(super) const fn mix(value: u64) -> u64 {
 
 /// The network as a sender's roster has it.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidacy<'a> {
+pub(crate) struct Candidacy<'a> {
     /// The network.
     pub network: &'a Network,
     /// The operators: each node is one by itself, unless the hostile one, with this share, has declared its nodes.
@@ -215,7 +209,7 @@ pub struct Candidacy<'a> {
 
 /// Who stands behind a node: itself, or the hostile operator that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// A family of its own.
     Own(Node),
     /// The hostile operator.

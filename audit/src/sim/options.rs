@@ -8,7 +8,7 @@ use super::paper::Model;
 /// Which scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Section 4 of the paper.
     Paper,
     /// The default.
@@ -18,7 +18,7 @@ pub enum Scheme {
 /// What a node's identifier costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Identifiers {
+pub(crate) enum Identifiers {
     /// Nothing: who knows a key mints a node next to it.
     Free,
     /// Admission by the network, or work.
@@ -27,7 +27,7 @@ pub enum Identifiers {
 
 /// Options of a simulation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Options {
+pub(crate) struct Options {
     /// Nodes of the network.
     pub nodes: usize,
     /// Hostile shares, 0 to 1.
@@ -64,7 +64,7 @@ pub struct Options {
 impl Options {
     /// A network of 10,000 nodes, and enough trials to tell wrong from right in seconds.
     #[must_use]
-    pub fn quick() -> Self {
+    pub(crate) fn quick() -> Self {
         Self {
             nodes: 10_000,
             shares: vec![0.01, 0.02, 0.05, 0.1, 0.2],
@@ -86,7 +86,7 @@ impl Options {
 
     /// The same with enough trials for the report's figures.
     #[must_use]
-    pub fn full() -> Self {
+    pub(crate) fn full() -> Self {
         Self { draws: 100_000, mails: 1_000, ..Self::quick() }
     }
 

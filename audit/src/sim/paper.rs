@@ -18,7 +18,7 @@ use super::{
 /// Which reading of section 4 is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Model {
+pub(crate) enum Model {
     /// A looks keyX and keyY up itself.
     Letter,
     /// Two of the nodes that A knows look keyX up for it, and two keyY, as the code has it.
@@ -32,7 +32,7 @@ const ENTRANCES: usize = 40;
 
 /// The paper's scheme in one network.
 #[derive(Clone, Copy, Debug)]
-pub struct PaperWorld<'a> {
+pub(crate) struct PaperWorld<'a> {
     /// The network.
     pub network: &'a Network,
     /// Which reading.
@@ -49,7 +49,7 @@ pub struct PaperWorld<'a> {
 
 /// One sender, with what it keeps from mail to mail.
 #[derive(Clone, Debug)]
-pub struct PaperSender {
+pub(crate) struct PaperSender {
     /// Which nodes are hostile to it.
     pub marks: Marks,
     /// Where it is itself, if it is a node.
@@ -68,7 +68,7 @@ struct Target {
 
 impl PaperWorld<'_> {
     /// A new sender.
-    pub fn sender(&self, rng: &mut ChaCha8Rng) -> PaperSender {
+    pub(crate) fn sender(&self, rng: &mut ChaCha8Rng) -> PaperSender {
         let nodes = node_of(self.network.len());
         let marks = Marks(rng.random());
         let mut node = || rng.random_range(0..nodes.max(1));
@@ -76,14 +76,14 @@ impl PaperWorld<'_> {
     }
 
     /// One channel for Bob's inbox, alone.
-    pub fn channel(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn channel(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let target = Target { key: Key(rng.random()), value: RECIPIENT, is_used: true };
         self.open(sender, Z2, &target, rng, view);
     }
 
     /// One mail to a recipient whose certificate is not known yet.
-    pub fn mail(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
+    pub(crate) fn mail(&self, sender: &PaperSender, rng: &mut ChaCha8Rng, view: &mut View) {
         view.clear();
         let [certificate, message, inbox] = [(); 3].map(|()| Key(rng.random()));
         for (channel, key, value, is_used) in [
@@ -112,26 +112,13 @@ impl PaperWorld<'_> {
         let (draw, [x, y, z]) = self.nodes(rng);
         let of = |value: Value| value.of(channel);
         let mark = |node| sender.marks.mark(node);
-        // Whom two hostile entrances may name in the place of X and of Y.
-        let mut named = [mark(x), mark(y)];
         let keys = [
             (draw.go_between, of(Value::KeyX) | of(Value::X)),
             (draw.witness, of(Value::KeyY) | of(Value::Y)),
         ];
-        for ((key, values), named) in keys.into_iter().zip(&mut named) {
-            match self.model {
-                Model::Letter if self.logs => {
-                    let seen = self.look_up(sender, sender.origin, &key, view);
-                    view.see(seen, Party::OnFirstLookup, channel, SENDER | values);
-                }
-                Model::Letter => {}
-                Model::Built => {
-                    // Who is asked on an entrance's lookup learns the key, and not for whom it is.
-                    let [first, second] = self.two_entrances(sender, rng).map(mark);
-                    view.see(first.min(second), Party::Entrance, channel, SENDER | values);
-                    *named = named.min(first.max(second));
-                }
-            }
+        let mut named = [mark(x), mark(y)];
+        for (key, named) in keys.into_iter().zip(&mut named) {
+            *named = named.min(self.find(sender, channel, key, rng, view));
         }
         let far = of(Value::KeyZ) | of(Value::Z);
         let link = of(Value::Link(0));
@@ -165,6 +152,33 @@ impl PaperWorld<'_> {
         }
         for (value, node) in [(Value::X, x), (Value::Y, y), (Value::Z, z)] {
             view.is_node(of(value), node);
+        }
+    }
+
+    /// Finds who is nearest to the key of a first node: from which mark on another may be named in its place, because
+    /// both entrances that are asked are hostile.
+    fn find(
+        &self,
+        sender: &PaperSender,
+        channel: u32,
+        (key, values): (Key, Values),
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) -> f64 {
+        match self.model {
+            Model::Letter if self.logs => {
+                let seen = self.look_up(sender, sender.origin, &key, view);
+                view.see(seen, Party::OnFirstLookup, channel, SENDER | values);
+                f64::INFINITY
+            }
+            Model::Letter => f64::INFINITY,
+            Model::Built => {
+                // Who is asked on an entrance's lookup learns the key, and not for whom it is.
+                let [first, second] =
+                    self.two_entrances(sender, rng).map(|node| sender.marks.mark(node));
+                view.see(first.min(second), Party::Entrance, channel, SENDER | values);
+                first.max(second)
+            }
         }
     }
 

@@ -17,7 +17,7 @@ const BITS: usize = 128;
 
 /// Whom else a mail could be from.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd<'a> {
+pub(crate) struct Crowd<'a> {
     /// The network, for how often a node is chosen.
     pub network: &'a Network,
     /// Mails that others send while nobody can tell by time which is which.
@@ -30,7 +30,7 @@ impl Crowd<'_> {
     /// Along a chain the weights of weak values multiply; of several chains by one channel the best counts. What
     /// different channels say multiplies too: another sender must fit them all.
     #[must_use]
-    pub fn posterior(&self, view: &View, share: f64) -> f64 {
+    pub(crate) fn posterior(&self, view: &View, share: f64) -> f64 {
         let crowd = f64::from(self.mails);
         let mut others = crowd;
         let mut is_linked = false;
@@ -87,7 +87,7 @@ impl Crowd<'_> {
 
     /// The entropy of the senders the operator reckons with, bits, given its posterior of the likeliest.
     #[must_use]
-    pub fn entropy(&self, posterior: f64) -> f64 {
+    pub(crate) fn entropy(&self, posterior: f64) -> f64 {
         if posterior > 0.0 { (1.0 / posterior).log2() } else { f64::from(self.mails + 1).log2() }
     }
 }

@@ -31,12 +31,16 @@ const MOST_MAILS: usize = 100_000;
 const MOST_FIRST_MAILS: (usize, usize) = (200_000, 20_000);
 
 /// Simulates the schemes; `progress` is told how much is done, 0 to 1.
-pub fn run(options: &Options, progress: &(dyn Fn(f64) + Sync)) -> Findings {
+pub(crate) fn run(options: &Options, progress: &(dyn Fn(f64) + Sync)) -> Findings {
     run_with(options, &Production, progress)
 }
 
 /// The same with another selection in the place of production's.
-pub fn run_with(options: &Options, rules: &dyn Rules, progress: &(dyn Fn(f64) + Sync)) -> Findings {
+pub(crate) fn run_with(
+    options: &Options,
+    rules: &dyn Rules,
+    progress: &(dyn Fn(f64) + Sync),
+) -> Findings {
     let network = Network::new(options.nodes, options.seed);
     let work = Work::new(options.threads, options.seed, units(options), progress);
     let (table, asked_on_each) = table::make(options, &network, &work);

@@ -19,7 +19,7 @@ use super::{
 
 /// One cell.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// The coalition.
     pub row: String,
     /// The hostile share.

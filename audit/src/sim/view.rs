@@ -101,7 +101,7 @@ pub(super) const WITNESSES: Values = {
 
 /// Who saw an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Party {
+pub(crate) enum Party {
     /// A known node that looks keyX or keyY up for A.
     Entrance,
     /// Asked on a lookup for keyX or keyY.
@@ -130,7 +130,7 @@ pub enum Party {
 
 /// What was seen together.
 #[derive(Clone, Copy, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// The share from which on the operator sees it: the least mark of those who do.
     pub(super) mark: f64,
     /// Who.
@@ -143,7 +143,7 @@ pub struct Event {
 
 /// All that is seen of one mail.
 #[derive(Debug, Default)]
-pub struct View {
+pub(crate) struct View {
     pub(super) events: Vec<Event>,
     /// The nodes that weak values stand for.
     pub(super) weak: Vec<(Values, Node)>,
@@ -157,7 +157,7 @@ pub struct View {
 
 /// How often a rule of the guarded scheme was broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Broken {
+pub(crate) struct Broken {
     /// A node near the key carried.
     pub storage_carried: u64,
     /// Two nodes of one operator on a path.

@@ -10,7 +10,7 @@ use super::tool::Query;
 
 /// A model in Verifpal's language, carried by the program so that it needs no sources.
 #[derive(Clone, Copy, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// Its file's name, without `.vp`.
     pub name: &'static str,
     /// The check that it belongs to.
@@ -30,7 +30,7 @@ macro_rules! models {
 }
 
 /// All models, those of one check together.
-pub const MODELS: &[Model] = models! {
+pub(crate) const MODELS: &[Model] = models! {
     "symbolic.handshake": "handshake" "network" "compact";
     "symbolic.extend": "extend";
     "symbolic.first-message": "first-message";
@@ -40,7 +40,7 @@ pub const MODELS: &[Model] = models! {
 
 /// What must be found of one query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expectation<'a> {
+pub(crate) struct Expectation<'a> {
     /// The query, as Verifpal writes it.
     pub query: &'a str,
     /// Whether it must pass; otherwise an attack on it must be found.
@@ -51,7 +51,7 @@ impl Model {
     /// What must be found, in the order of the queries. A line that says neither is taken for a query that must pass
     /// and that no model has, so that the model falls.
     #[must_use]
-    pub fn expectations(&self) -> Vec<Expectation<'static>> {
+    pub(crate) fn expectations(&self) -> Vec<Expectation<'static>> {
         let lines = self.source.lines().filter_map(|line| line.strip_prefix("// expect: "));
         lines
             .map(|line| match (line.strip_prefix("pass "), line.strip_prefix("fail ")) {

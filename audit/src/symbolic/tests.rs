@@ -91,7 +91,7 @@ fn without_the_tool_nothing_holds_and_a_broken_one_falls() {
     for script in ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho all queries pass\n"] {
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-        let broken = run_with(Some(&Tool::at(program.clone())), Extent::Quick, |_| {});
+        let broken = run_with(Some(&Tool { program: program.clone() }), Extent::Quick, |_| {});
         assert_eq!(verdicts(&broken), BTreeSet::from([Verdict::Fell]), "{script}");
     }
 }
@@ -103,7 +103,7 @@ fn a_tool_that_does_not_end_is_ended() {
     fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let model = MODELS.first().unwrap();
-    let verified = Tool::at(program).verify(model, 1, Duration::from_millis(50));
+    let verified = Tool { program }.verify(model, 1, Duration::from_millis(50));
     assert!(verified.unwrap_err().contains("did not end"));
 }
 

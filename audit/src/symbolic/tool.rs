@@ -19,13 +19,13 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A Verifpal that is installed here.
 #[derive(Clone, Debug)]
-pub struct Tool {
-    program: PathBuf,
+pub(crate) struct Tool {
+    pub(super) program: PathBuf,
 }
 
 /// What Verifpal answers.
 #[derive(Debug, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Its version.
     pub version: String,
     models: Vec<ModelReport>,
@@ -72,7 +72,7 @@ impl Envelope {
 
 /// An answer, and how long it took.
 #[derive(Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// The answer.
     pub report: Report,
     /// From start to end.
@@ -96,7 +96,7 @@ impl Report {
 impl Tool {
     /// The Verifpal in PATH, or where cargo installs.
     #[must_use]
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let cargo = env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
@@ -110,17 +110,16 @@ impl Tool {
         Some(Self { program })
     }
 
-    /// The program in this file.
-    #[must_use]
-    pub const fn at(program: PathBuf) -> Self {
-        Self { program }
-    }
-
     /// Has a model verified.
     ///
     /// # Errors
     /// What is wrong, in words: no start, no end within `limit`, no answer that can be read.
-    pub fn verify(&self, model: &Model, sessions: u8, limit: Duration) -> Result<Verified, String> {
+    pub(crate) fn verify(
+        &self,
+        model: &Model,
+        sessions: u8,
+        limit: Duration,
+    ) -> Result<Verified, String> {
         let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let directory = tempfile::tempdir().map_err(failed("no temporary directory"))?;
         let file = directory.path().join(format!("{}.vp", model.name));

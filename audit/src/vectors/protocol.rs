@@ -18,6 +18,7 @@ use anon::{
     position::Key,
     receipt::{Receipt, ReceiptKind},
     request::{InboxQuery, Request},
+    testing::Cast,
     time::{Time, Validity},
     wire,
 };
@@ -102,8 +103,21 @@ impl Members {
         Some(Self { network, authority, now, nodes, owners })
     }
 
-    pub(super) fn certificate(&self, owner: usize) -> Option<&AddressCertificate> {
-        self.owners.get(owner).map(|owner| &owner.certificate)
+    /// Three of the nodes and two of the owners, for messages of theirs.
+    pub(super) fn cast<'a>(
+        &'a self,
+        delete: &'a DeleteSecret,
+        nonce: [u8; 16],
+        proof_nonce: [u8; 16],
+        expiry: Time,
+    ) -> Option<Cast<'a>> {
+        let ([a, b, c, ..], [alice, bob, ..]) = (&self.nodes[..], &self.owners[..]) else {
+            return None;
+        };
+        let (network, now) = (&self.network, self.now);
+        let nodes = [a, b, c].map(|node| (&node.identity, &node.certificate));
+        let owners = [alice, bob].map(|owner| (&owner.secret, &owner.certificate));
+        Some(Cast { network, now, expiry, nodes, owners, delete, nonce, proof_nonce })
     }
 
     pub(super) fn node(&self, at: usize) -> Option<NodeId> {
@@ -142,6 +156,21 @@ pub(super) fn names(known: Known<'_>, compared: &mut Compared) -> Option<()> {
     let name = known.text("/name")?;
     compared.same("a Message-ID", message.to_text(name) == known.text("/message_id/text")?);
     compared.same("its key", message.key(name).0 == known.array("/message_id/key")?);
+    nodes(known, &members, compared)?;
+    owners(known, &members, compared)?;
+    let request = SigningRequest::for_node(&id, &members.nodes.first()?.identity);
+    let expected = known.bytes("/node_signing_request")?;
+    compared.same("a node's signing request", wire::encode(&request) == expected);
+    let revoked = Revoked {
+        nodes: [members.node(1)?].into(),
+        addresses: [members.owners.first()?.secret.verify_key()].into(),
+    };
+    let list = UnverifiedRevocationList::issue(&members.authority, &id, 7, members.now, &revoked);
+    compared.same("a revocation list", wire::encode(&list) == known.bytes("/revocation_list")?);
+    Some(())
+}
+
+fn nodes(known: Known<'_>, members: &Members, compared: &mut Compared) -> Option<()> {
     let validity = Validity {
         not_before: Time(known.number("/not_before")?),
         not_after: Time(known.number("/not_after")?),
@@ -159,6 +188,11 @@ pub(super) fn names(known: Known<'_>, compared: &mut Compared) -> Option<()> {
         let issued = NodeCertificate::issue(&node.identity, claims.clone());
         compared.same("its certificate", wire::encode(&issued) == case.bytes("/certificate")?);
     }
+    Some(())
+}
+
+fn owners(known: Known<'_>, members: &Members, compared: &mut Compared) -> Option<()> {
+    let id = members.network.id;
     for (case, owner) in known.list("/owners")?.zip(&members.owners) {
         let (claims, address) = (owner.certificate.claims(), owner.certificate.address());
         let sealing = owner.sealing.agreement_key();
@@ -179,15 +213,6 @@ pub(super) fn names(known: Known<'_>, compared: &mut Compared) -> Option<()> {
         let expected = case.bytes("/signing_request")?;
         compared.same("its signing request", wire::encode(&request) == expected);
     }
-    let request = SigningRequest::for_node(&id, &members.nodes.first()?.identity);
-    let expected = known.bytes("/node_signing_request")?;
-    compared.same("a node's signing request", wire::encode(&request) == expected);
-    let revoked = Revoked {
-        nodes: [members.node(1)?].into(),
-        addresses: [members.owners.first()?.secret.verify_key()].into(),
-    };
-    let list = UnverifiedRevocationList::issue(&members.authority, &id, 7, members.now, &revoked);
-    compared.same("a revocation list", wire::encode(&list) == known.bytes("/revocation_list")?);
     Some(())
 }
 

@@ -126,7 +126,7 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`]; [`LinkError::FrameTooLong`] for such an answer.
-    pub async fn request_within(
+    pub(crate) async fn request_within(
         mut self,
         request: &Request,
         timeout: Duration,

@@ -40,16 +40,6 @@ pub enum Underlay {
 }
 
 impl Underlay {
-    /// By how much all times that one waits are multiplied.
-    #[must_use]
-    pub const fn pace(&self) -> u32 {
-        match self {
-            Self::Tcp => 1,
-            #[cfg(feature = "tor")]
-            Self::Tor(_) => TOR_PACE,
-        }
-    }
-
     /// Whether links go over Tor.
     #[must_use]
     pub const fn is_tor(&self) -> bool {
@@ -66,7 +56,7 @@ impl Underlay {
     }
 
     /// A carriage for one swarm, which shares no circuit with any other.
-    pub fn carriage(&self) -> Carriage {
+    pub(crate) fn carriage(&self) -> Carriage {
         match self {
             Self::Tcp => Carriage::Tcp,
             #[cfg(feature = "tor")]

@@ -45,7 +45,7 @@ fn is_end(part: Option<Protocol<'_>>) -> bool {
 /// The multiaddr of an onion service, such as `/onion3/vww6…:4001`, by its name with or without `.onion`; `None` if
 /// that is no such name.
 #[must_use]
-pub fn onion_address(name: &str, port: u16) -> Option<Multiaddr> {
+pub(crate) fn onion_address(name: &str, port: u16) -> Option<Multiaddr> {
     let name = name.strip_suffix(".onion").unwrap_or(name).to_uppercase();
     let bytes: [u8; ONION] = BASE32_NOPAD.decode(name.as_bytes()).ok()?.try_into().ok()?;
     Some(Multiaddr::empty().with(Protocol::Onion3(Onion3Addr::from((bytes, port)))))

@@ -34,8 +34,7 @@ mod health;
 mod service;
 mod transport;
 
-pub use address::onion_address;
 pub use client::{Blockage, Step, Tor, TorError};
 pub use config::{ConfigError, Mode, TorConfig};
-pub use service::{OnionService, PORT, Reachability};
+pub use service::{OnionService, Reachability};
 pub use transport::{Serving, Stream, TorTransport};

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The port of the service, the only one that it answers on. (Tor's ports are the service's own: nothing is bound.)
-pub const PORT: u16 = 4001;
+pub(crate) const PORT: u16 = 4001;
 /// The service's name in arti's files.
 const NICKNAME: &str = "cutout";
 /// Clients that may be connected, or about to be, at once; further ones are not answered.

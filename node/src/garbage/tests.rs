@@ -46,7 +46,7 @@ fn a_collection_was_vain_if_it_freed_too_little_and_cost_something() {
 async fn after_a_vain_collection_there_is_a_pause_and_what_expired_counts_as_freed() {
     let (node, _directory) = testing::node().await;
     let collector = &node.service().collector;
-    let expiry = now().0;
+    let expiry = collector.clock.now().0;
     collector.store.store([2; 32], until(expiry + 1_000), false).await.unwrap();
     let vain = async |elapsed: Duration| {
         collector.running.lock().await.vain = Instant::now().checked_sub(elapsed);
@@ -81,21 +81,22 @@ fn a_walk_ends_with_the_first_of_its_bounds() {
 fn collector(here: &Running, known: &[&Running]) -> Collector {
     let service = here.service();
     let (store, substrate) = (service.store.clone(), service.substrate.clone());
-    let roster = RosterKeeper::open(Arc::clone(&service.network), None);
-    let long_ago = service.network.epoch(now()).before().before();
+    let roster = RosterKeeper::open(Arc::clone(&service.network), None, service.clock.clone());
+    let long_ago = service.network.epoch(service.clock.now()).before().before();
     for node in known {
         let own = node.service().keys.certificate().unwrap();
         for source in [Source::Contact, Source::Member(Operator::of(&own))] {
             roster.with(|roster| roster.learn(own.clone(), source, long_ago));
         }
     }
-    let (network, limits) = (Arc::clone(&service.network), &service.limits);
-    Collector::new(store, substrate, network, Arc::new(roster), here.id(), limits)
+    let (network, clock) = (Arc::clone(&service.network), service.clock.clone());
+    let (roster, limits) = (Arc::new(roster), &service.limits);
+    Collector::new(store, substrate, network, roster, here.id(), clock, limits)
 }
 
 /// Stores an object at a key.
 async fn store(collector: &Collector, key: [u8; 32]) {
-    collector.store.store(key, until(now().0 + 1_000), false).await.unwrap();
+    collector.store.store(key, until(collector.clock.now().0 + 1_000), false).await.unwrap();
 }
 
 /// The first so many keys that are nearer to one node than to another.

@@ -1,9 +1,10 @@
-//! The files of a node's directory that belong together: identity, store, admission.
+//! The files of a node's directory that belong together: identity, store, roster, admission. Opening them is the first
+//! step of a node's start.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use anon::{certificate::Admission, wire};
-use net::clock::now;
+use anon::{certificate::Admission, network::Network, time::Time, wire};
+use net::roster::RosterKeeper;
 
 use super::Node;
 use crate::{
@@ -18,7 +19,23 @@ const STORE: &str = "store.redb";
 /// The longest admission file, bytes.
 const MAX_ADMISSION: usize = 256;
 
+/// What a node keeps and knows before it meets anybody.
+pub(super) struct Storage {
+    pub(super) network: Arc<Network>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) store: Store,
+    pub(super) roster: Arc<RosterKeeper>,
+}
+
 impl Node {
+    pub(super) fn storage(&self) -> Result<Storage, NodeError> {
+        let network = Arc::new(self.network.network()?);
+        let (identity, store) = open(&self.directory, &self.config.limits)?;
+        let file = self.directory.join("roster.bin");
+        let roster = RosterKeeper::open(Arc::clone(&network), Some(file), self.clock.clone());
+        Ok(Storage { network, identity: Arc::new(identity), store, roster: Arc::new(roster) })
+    }
+
     /// Checks that the store would open, and changes nothing. It takes no lock, so that a start at that moment
     /// does not find the store in use.
     ///
@@ -48,14 +65,14 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn repair_store(directory: &Path, when: &str) -> Result<Repaired, NodeError> {
+    pub fn repair_store(directory: &Path, when: &str, now: Time) -> Result<Repaired, NodeError> {
         let path = directory.join(STORE);
         let identity = Identity::read(directory)?;
         if identity.is_none() && !path.try_exists().unwrap_or(false) {
             return Err(StoreError::Missing.into());
         }
         let aside = directory.join(format!("store.damaged-{when}"));
-        Ok(store::repair(&path, &aside, now().0)?)
+        Ok(store::repair(&path, &aside, now.0)?)
     }
 }
 

@@ -11,7 +11,7 @@ use anon::{
 };
 use libp2p::{Multiaddr, PeerId};
 use net::{
-    clock::now,
+    clock::Clock,
     link::{Carriage, Carrier, Links, Underlay},
 };
 use tor::{OnionService, Tor};
@@ -63,11 +63,17 @@ impl Service {
     }
 
     /// Tries it for as long as the node lives, and writes down what came of it.
-    pub(crate) async fn watch(self, directory: PathBuf, network: String, peer: PeerId) {
+    pub(crate) async fn watch(
+        self,
+        directory: PathBuf,
+        network: String,
+        peer: PeerId,
+        clock: Clock,
+    ) {
         let (mut last, mut reached) = (None, None);
         loop {
             write(&directory, &self.status(last, reached));
-            let tried = now();
+            let tried = clock.now();
             let is_reached = self.reaches_itself(&network, peer).await;
             last = Some(tried);
             if is_reached {

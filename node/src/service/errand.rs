@@ -14,7 +14,7 @@ use anon::{
     wire,
 };
 use futures::future::join_all;
-use net::{client::ask_within, clock::now, link::LinkError, observer::Via, peer::Peer};
+use net::{client::ask_within, link::LinkError, observer::Via, peer::Peer};
 
 use super::{Service as _, StandardService};
 
@@ -43,7 +43,7 @@ impl StandardService {
                 found
             }
             Targets::Nearest { key, count } => {
-                let epoch = self.network.epoch(now());
+                let epoch = self.network.epoch(self.clock.now());
                 self.roster.with(|roster| roster.closest(&key, usize::from(count), epoch))
             }
         };

@@ -11,7 +11,7 @@ use anon::{
     verification::{Statement, StatementClaims},
 };
 use futures::future::join_all;
-use net::{clock::now, peer::Peer};
+use net::peer::Peer;
 
 use super::StandardService;
 
@@ -48,7 +48,7 @@ impl StandardService {
 
     /// What this node's roster says is nearest to a key, signed; nothing is looked up.
     pub(super) fn nearest(&self, key: Key, count: usize) -> Response {
-        let epoch = self.network.epoch(now());
+        let epoch = self.network.epoch(self.clock.now());
         let nodes = self.roster.with(|roster| roster.stated(&key, count, epoch));
         let claims = StatementClaims {
             network: self.network.id,

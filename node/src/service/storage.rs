@@ -8,7 +8,6 @@ use anon::{
     request::{self, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, Response},
     time::Time,
 };
-use net::clock::now;
 use serde_bytes::ByteBuf;
 
 use super::StandardService;
@@ -16,7 +15,7 @@ use crate::store::{ObjectKind as StoredKind, StoreError, Stored, StoredObject};
 
 impl StandardService {
     pub(super) async fn store_object(&self, store: request::Store) -> Response {
-        let current = now();
+        let current = self.clock.now();
         let Some(deleters) = self.deleters(&store.deleters, current) else {
             return Response::Refused;
         };
@@ -100,8 +99,9 @@ impl StandardService {
     }
 
     pub(super) async fn delete(&self, deletion: &Deletion) -> Response {
-        let Ok((key, permission)) = deletion.verify(&self.network.id, self.identity.node(), now())
-        else {
+        let current = self.clock.now();
+        let verified = deletion.verify(&self.network.id, self.identity.node(), current);
+        let Ok((key, permission)) = verified else {
             return Response::Refused;
         };
         use crate::store::Deleted;
@@ -113,7 +113,7 @@ impl StandardService {
     }
 
     pub(super) async fn append_inbox(&self, append: Append) -> Response {
-        let expiry = now().after(self.limits.retention_seconds);
+        let expiry = self.clock.now().after(self.limits.retention_seconds);
         let digest = append.digest();
         let claims = self.claims(
             ReceiptKind::Appended,
@@ -165,7 +165,8 @@ impl StandardService {
 
     /// Who the owner is, if the proof is good, for this node, and new.
     fn owner(&self, proof: &InboxProof, operation: InboxOperation<'_>) -> Option<InboxOwner> {
-        let owner = proof.verify(&self.network, operation, self.identity.node(), now()).ok()?;
+        let (node, current) = (self.identity.node(), self.clock.now());
+        let owner = proof.verify(&self.network, operation, node, current).ok()?;
         self.nonces.insert(owner.nonce).then_some(owner)
     }
 
@@ -239,7 +240,7 @@ mod tests {
             address: Address::self_certifying(network, &verify_key, &sealing_key),
             verify_key,
             sealing_key,
-            validity: Validity::starting(now().before(ago), 1_000_000),
+            validity: Validity::starting(node.service().clock.now().before(ago), 1_000_000),
         };
         UnverifiedAddressCertificate::self_signed(&signing, claims)
     }
@@ -264,7 +265,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_certificate_lies_at_its_own_key_and_gives_way_to_newer_ones_alone() {
         let (node, _directory) = testing::node().await;
-        let own = signed(&node, 0).verify(node.network(), now()).unwrap().address().certificate();
+        let own = signed(&node, 0)
+            .verify(node.network(), node.service().clock.now())
+            .unwrap()
+            .address()
+            .certificate();
         let held = async || node.service().fetch(own).await;
         let holds = |certificate| Response::Object(anon::wire::encode(certificate));
         // Elsewhere it would be in the way of whoever belongs there.

@@ -75,7 +75,7 @@ pub enum Corruption {
 impl StoreError {
     /// Tells whether the store is well and only this request was refused, before it changed
     /// anything.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
             Self::Busy

@@ -87,7 +87,7 @@ impl Store {
     ///
     /// # Errors
     /// Faults.
-    pub async fn list_inbox(
+    pub(crate) async fn list_inbox(
         &self,
         key: [u8; 32],
         from: u64,
@@ -101,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// Faults.
-    pub async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         key: [u8; 32],
         digests: &[[u8; 32]],

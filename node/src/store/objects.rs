@@ -100,7 +100,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`]; faults.
-    pub async fn delete(&self, key: [u8; 32], deleter: &[u8]) -> Result<Deleted, StoreError> {
+    pub(crate) async fn delete(
+        &self,
+        key: [u8; 32],
+        deleter: &[u8],
+    ) -> Result<Deleted, StoreError> {
         self.write(DeleteObject { key, deleter: deleter.to_vec() }).await
     }
 }

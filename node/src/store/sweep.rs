@@ -8,7 +8,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, Value};
 
 use super::group::{Group, Totals, Write, add};
 use super::rows::{INBOXES, META, OBJECT, OBJECTS, ObjectRow, TIME};
-use super::{Store, StoreError, verify};
+use super::{Store, StoreError};
 
 /// The end of the key order to walk from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ impl Store {
     ///
     /// # Errors
     /// Faults.
-    pub async fn holds(&self, key: [u8; 32]) -> Result<bool, StoreError> {
+    #[cfg(test)]
+    pub(crate) async fn holds(&self, key: [u8; 32]) -> Result<bool, StoreError> {
         let look = move |txn: &ReadTransaction| {
             let object = txn.open_table(OBJECTS)?.get(&key)?.is_some();
             Ok(object || txn.open_table(INBOXES)?.get(&key)?.is_some())
@@ -81,7 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`]; faults.
-    pub async fn expire(&self, now: u64, limit: u32) -> Result<u32, StoreError> {
+    pub(crate) async fn expire(&self, now: u64, limit: u32) -> Result<u32, StoreError> {
         self.write(Expire { now, limit }).await
     }
 
@@ -117,8 +118,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if they differ.
-    pub async fn verify(&self) -> Result<(), StoreError> {
-        self.read(verify::verify).await
+    #[cfg(test)]
+    pub(crate) async fn verify(&self) -> Result<(), StoreError> {
+        self.read(super::verify::verify).await
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Fault, Shared};
+use super::Shared;
 
 /// Most bytes on their way in one direction of one connection: 16 MiB, which is 1.3 Gbit/s at
 /// a delay of 100 ms.
@@ -58,8 +58,7 @@ pub(super) async fn forward(
     shared: &Shared,
 ) -> io::Result<()> {
     let accepted = Instant::now();
-    let delay = shared.settings().delay;
-    shared.fault_is(|fault| fault != Fault::Blackhole).await;
+    let delay = shared.delay();
     let server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -94,7 +93,7 @@ impl Direction<'_> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let outcome = from.read(&mut buffer).await;
-            let due = Instant::now().max(self.opens) + self.shared.settings().delay;
+            let due = Instant::now().max(self.opens) + self.shared.delay();
             let event = match outcome {
                 Ok(0) => Event::HalfClose,
                 Err(e) => Event::Reset(e),
@@ -125,7 +124,6 @@ impl Direction<'_> {
             if due > Instant::now() {
                 tokio::time::sleep_until(due).await;
             }
-            self.shared.fault_is(|fault| fault != Fault::Blackhole).await;
             match event {
                 Event::Bytes { bytes, .. } => {
                     let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

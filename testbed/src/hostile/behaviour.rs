@@ -121,7 +121,7 @@ pub struct Hostile(Option<PathBuf>);
 impl Hostile {
     /// The list in a file; without one, whoever asks is hostile and has no accomplices.
     #[must_use]
-    pub const fn listed_in(file: Option<PathBuf>) -> Self {
+    pub(crate) const fn listed_in(file: Option<PathBuf>) -> Self {
         Self(file)
     }
 
@@ -159,13 +159,13 @@ impl Hostile {
 
     /// Whether a node is hostile now.
     #[must_use]
-    pub fn includes(&self, node: &NodeId) -> bool {
+    pub(crate) fn includes(&self, node: &NodeId) -> bool {
         self.0.is_none() || self.nodes().contains(node)
     }
 
     /// Whether a node, which can do this, does it now.
     #[must_use]
-    pub fn has(&self, node: &NodeId, does: Behaviour) -> bool {
+    pub(crate) fn has(&self, node: &NodeId, does: Behaviour) -> bool {
         let says =
             |names: &str| names.is_empty() || names.split(',').any(|name| name == does.name());
         self.0.is_none() || self.lines().iter().any(|(listed, names)| listed == node && says(names))
@@ -173,7 +173,7 @@ impl Hostile {
 
     /// The others, those nearest to a key first.
     #[must_use]
-    pub fn accomplices(&self, of: &NodeId, key: &Key) -> Vec<NodeId> {
+    pub(crate) fn accomplices(&self, of: &NodeId, key: &Key) -> Vec<NodeId> {
         let mut others: Vec<NodeId> = self.nodes().into_iter().filter(|node| node != of).collect();
         keep_closest(&mut others, key, usize::MAX, NodeId::position);
         others

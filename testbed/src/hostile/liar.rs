@@ -44,68 +44,69 @@ pub(crate) struct Liar {
 impl Service for Liar {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let is = |behaviour| {
-                self.behaviours.contains(&behaviour) && self.hostile.has(&self.id(), behaviour)
-            };
-            if !self.hostile.includes(&self.id()) {
-                return self.standard.handle(peer, via, request).await;
-            }
-            match (&request, via) {
-                (Request::Nearest { key, count: 1 }, Via::Channel)
-                    if is(Behaviour::LyingGoBetween) =>
-                {
-                    self.name_another(peer, *key).await
-                }
-                (Request::Closest { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
-                    self.hand_out_another(peer, via, *key).await
-                }
-                (Request::Nearest { key, count: 2.. }, Via::Channel)
-                    if is(Behaviour::LyingList) =>
-                {
-                    self.list_others(peer, *key, request).await
-                }
-                (Request::Perform { targets: Targets::Nodes(nodes), request: errand }, _)
-                    if via == Via::Channel && is_deposit(errand) =>
-                {
-                    if is(Behaviour::Dropping) {
-                        self.drop_errand(peer, nodes.clone()).await
-                    } else if is(Behaviour::Forging) {
-                        self.forge_all(peer, via, request).await
-                    } else {
-                        self.standard.handle(peer, via, request).await
-                    }
-                }
-                (
-                    Request::Store(Store { kind: ObjectKind::Body, .. }) | Request::AppendInbox(_),
-                    Via::Direct,
-                ) if is(Behaviour::Forging) => self.sign_falsely(peer, via, request).await,
-                (Request::Roster { .. } | Request::RosterEntries { .. }, Via::Direct)
-                    if is(Behaviour::Marking) =>
-                {
-                    let (hostile, ledger) = (&self.hostile, &self.ledger);
-                    self.marking.answer(&self.standard, hostile, ledger, peer, request).await
-                }
-                (Request::Fetch { .. } | Request::ReadInbox { .. }, Via::Direct)
-                    if is(Behaviour::AnsweringAtLength) =>
-                {
-                    self.ledger.write(peer, Act::AnsweredAtLength);
-                    Response::Object(vec![b'x'; MAX_OBJECT])
-                }
-                (Request::Fetch { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
-                    self.ledger.write(peer, Act::HeldBack);
-                    Response::NotFound
-                }
-                (Request::ReadInbox { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
-                    self.ledger.write(peer, Act::HeldBack);
-                    Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })
-                }
-                _ => self.standard.handle(peer, via, request).await,
+            if self.hostile.includes(&self.id()) {
+                self.lie(peer, via, request).await
+            } else {
+                self.standard.handle(peer, via, request).await
             }
         })
     }
 }
 
 impl Liar {
+    async fn lie(&self, peer: &Peer, via: Via, request: Request) -> Response {
+        let is = |behaviour| {
+            self.behaviours.contains(&behaviour) && self.hostile.has(&self.id(), behaviour)
+        };
+        match (&request, via) {
+            (Request::Nearest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
+                self.name_another(peer, *key).await
+            }
+            (Request::Closest { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
+                self.hand_out_another(peer, via, *key).await
+            }
+            (Request::Nearest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
+                self.list_others(peer, *key, request).await
+            }
+            (Request::Perform { targets: Targets::Nodes(nodes), request: errand }, _)
+                if via == Via::Channel && is_deposit(errand) =>
+            {
+                if is(Behaviour::Dropping) {
+                    self.drop_errand(peer, nodes.clone()).await
+                } else if is(Behaviour::Forging) {
+                    self.forge_all(peer, via, request).await
+                } else {
+                    self.standard.handle(peer, via, request).await
+                }
+            }
+            (
+                Request::Store(Store { kind: ObjectKind::Body, .. }) | Request::AppendInbox(_),
+                Via::Direct,
+            ) if is(Behaviour::Forging) => self.sign_falsely(peer, via, request).await,
+            (Request::Roster { .. } | Request::RosterEntries { .. }, Via::Direct)
+                if is(Behaviour::Marking) =>
+            {
+                let (hostile, ledger) = (&self.hostile, &self.ledger);
+                self.marking.answer(&self.standard, hostile, ledger, peer, request).await
+            }
+            (Request::Fetch { .. } | Request::ReadInbox { .. }, Via::Direct)
+                if is(Behaviour::AnsweringAtLength) =>
+            {
+                self.ledger.write(peer, Act::AnsweredAtLength);
+                Response::Object(vec![b'x'; MAX_OBJECT])
+            }
+            (Request::Fetch { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
+                self.ledger.write(peer, Act::HeldBack);
+                Response::NotFound
+            }
+            (Request::ReadInbox { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
+                self.ledger.write(peer, Act::HeldBack);
+                Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })
+            }
+            _ => self.standard.handle(peer, via, request).await,
+        }
+    }
+
     fn id(&self) -> NodeId {
         self.standard.identity().node()
     }

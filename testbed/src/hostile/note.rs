@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::behaviour::Act;
 
 /// The file, in a node's directory.
-pub const FILE: &str = "notes.jsonl";
+pub(crate) const FILE: &str = "notes.jsonl";
 
 /// One note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

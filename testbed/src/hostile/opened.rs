@@ -52,7 +52,7 @@ impl Opened {
     }
 
     /// The key of the cells from the sender to this hop, if the hop answered with the ephemeral key of this seed.
-    pub fn cell_key(&self, own: [u8; 32]) -> Option<[u8; 32]> {
+    pub(crate) fn cell_key(&self, own: [u8; 32]) -> Option<[u8; 32]> {
         let public = x25519(own, x25519_dalek::X25519_BASEPOINT_BYTES);
         let mut hash = Sha256::new();
         hash.update(self.h0);

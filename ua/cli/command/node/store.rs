@@ -74,7 +74,7 @@ fn repair(args: &StoreArgs) -> Result<(), Failure> {
     let when = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     let failed =
         |error: NodeError| Failure::from(error).of("the store is not repaired").at(&args.dir);
-    let repaired = Node::repair_store(&args.dir, &when).map_err(failed)?;
+    let repaired = Node::repair_store(&args.dir, &when, net::now()).map_err(failed)?;
     let (what, object) = match repaired {
         Repaired::Begun => {
             let what =

@@ -95,7 +95,8 @@ mod tests {
         let guards = vec![certificate(1), certificate(2)];
         let (guard, spare) = (guards[0].node(), guards[1].node());
         let context = Context::quiet(network);
-        let roster = Arc::new(RosterKeeper::open(Arc::clone(&context.network), None));
+        let roster =
+            Arc::new(RosterKeeper::open(Arc::clone(&context.network), None, context.clock.clone()));
         let plan = GuardedPlan { roster, guards, middle: 1, complete: true };
         (GuardedScheme::new(Arc::new(EvidenceLog::new(context)), plan), guard, spare)
     }

@@ -43,7 +43,10 @@ fn certificate(seed: u8) -> NodeCertificate {
 /// told it of.
 fn knowing(active: u8, others: u8, complete: bool) -> GuardedScheme {
     let network = Arc::new(network());
-    let (epoch, roster) = (network.epoch(now()), RosterKeeper::open(Arc::clone(&network), None));
+    let (epoch, roster) = (
+        network.epoch(now()),
+        RosterKeeper::open(Arc::clone(&network), None, net::Clock::default()),
+    );
     let tell = |seed, by| {
         let source = Source::Member(Operator::of(&certificate(by)));
         roster.with(|roster| roster.learn(certificate(seed), source, epoch));

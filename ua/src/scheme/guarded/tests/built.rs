@@ -26,7 +26,7 @@ async fn agent() -> (Vec<Alive>, Arc<GuardedScheme>) {
         nodes.push(Alive::start(90 + number, file.clone()).await);
     }
     nodes.iter().for_each(|node| tell(node.running.service().roster(), &nodes));
-    let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None));
+    let roster = Arc::new(RosterKeeper::open(Arc::clone(&network), None, net::Clock::default()));
     tell(&roster, &nodes);
     let guards = vec![nodes[0].certificate.clone()];
     let evidence = Arc::new(EvidenceLog::new(Context::quiet(file.network().unwrap())));
