@@ -185,14 +185,15 @@ async fn a_guarded_send_takes_8_round_trips_and_6_more_without_channels() {
         let choice = SchemeChoice::Guarded { middle: 1 };
         let standing = async |entrance: Arc<Entrance>, keys: Vec<Key>| {
             let scheme = prepare_scheme(choice, writer.home.vault(), &entrance).await.unwrap();
-            Arc::clone(&scheme).build_ahead(CHANNELS, &keys);
+            let guarded = Arc::clone(&scheme).guarded().unwrap();
+            guarded.build_ahead(CHANNELS, &keys);
             for _ in 0..200 {
-                if scheme.ready() == CHANNELS {
+                if guarded.ready() == CHANNELS {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            assert_eq!(scheme.ready(), CHANNELS, "the channels do not come to stand");
+            assert_eq!(guarded.ready(), CHANNELS, "the channels do not come to stand");
             scheme
         };
         let none = async |entrance: Arc<Entrance>, _| {

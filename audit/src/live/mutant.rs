@@ -181,7 +181,7 @@ fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
 
 /// The guarded scheme with a weakness.
 struct Weak {
-    inner: GuardedScheme,
+    inner: Arc<GuardedScheme>,
     roster: Arc<RosterKeeper>,
     entrance: Arc<Entrance>,
     heard: Arc<Heard>,
@@ -206,7 +206,7 @@ impl Weak {
         let middle = usize::from(weakness != Weakness::NoMiddle);
         let complete = weakness != Weakness::Lookups;
         let plan = GuardedPlan { roster: Arc::clone(&roster), guards, middle, complete };
-        let inner = GuardedScheme::new(Arc::clone(&entrance), plan);
+        let inner = Arc::new(GuardedScheme::new(Arc::clone(&entrance), plan));
         let (heard, body) = (agent.heard(), Mutex::default());
         Ok(Self { inner, roster, entrance, heard, weakness, body })
     }
@@ -289,8 +289,8 @@ impl Scheme for Weak {
         })
     }
 
-    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
-        self.inner.own_replicas(key)
+    fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>> {
+        Some(Arc::clone(&self.inner))
     }
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {

@@ -335,7 +335,9 @@ async fn build_ahead(
 ) -> Option<Arc<dyn Scheme>> {
     let scheme = prepare_scheme(choice, home.vault(), entrance).await.ok()?;
     let keys: Vec<_> = recipients.iter().flat_map(|r| [r.inbox(), r.certificate()]).collect();
-    Arc::clone(&scheme).build_ahead(2 + 3 * recipients.len(), &keys);
+    if let Some(guarded) = Arc::clone(&scheme).guarded() {
+        guarded.build_ahead(2 + 3 * recipients.len(), &keys);
+    }
     Some(scheme)
 }
 

@@ -15,13 +15,13 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::{Draw, Paper, Selection as _},
+    selection::Draw,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
 use net::{Channel, Links, ask, now};
 
-use super::{OpenChannel, Scheme};
+use super::{GuardedScheme, OpenChannel, Scheme};
 use crate::{
     entrance::{Entrance, LOOKUP_TIMEOUT},
     error::AgentError,
@@ -80,7 +80,7 @@ impl PaperScheme {
         purpose: Purpose,
     ) -> Result<(Draw, CrossVerified, CrossVerified), AgentError> {
         for _ in 0..REDRAWS {
-            let draw = Paper.draw(&mut rand::rng());
+            let draw = Draw::fresh(&mut rand::rng());
             let (x, y) = tokio::try_join!(
                 self.entrance.nearest(draw.go_between, purpose),
                 self.entrance.nearest(draw.witness, purpose),
@@ -118,7 +118,7 @@ impl PaperScheme {
             if node != go_between.certificate().node() && node != witness.certificate().node() {
                 return Ok((channel, far_end, key));
             }
-            key = Paper.draw(&mut rand::rng()).far_end;
+            key = Draw::fresh(&mut rand::rng()).far_end;
             let again = Request::Closest { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
@@ -163,6 +163,10 @@ impl Scheme for PaperScheme {
                 self.entrance.listener().on(&Event::failed(purpose, &error));
             }
         })
+    }
+
+    fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>> {
+        None
     }
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {
