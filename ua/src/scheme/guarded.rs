@@ -14,7 +14,6 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -32,6 +31,7 @@ use anon::{
 };
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use net::{Links, RosterKeeper, now};
+use parking_lot::Mutex;
 
 use self::build::Built;
 use super::{
