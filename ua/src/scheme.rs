@@ -9,12 +9,13 @@ mod pool;
 use anon::{
     certificate::NodeCertificate,
     id::NodeId,
+    network::Network,
     position::Key,
     request::{Request, Response, Targets},
-    verification::ReplicaSet,
+    verification::{ReplicaSet, verify_list},
 };
 use futures::future::BoxFuture;
-use net::Channel;
+use net::{Channel, now};
 use std::sync::Arc;
 
 use crate::{
@@ -79,4 +80,14 @@ pub trait Scheme: Send + Sync {
 
     /// The nodes near a key, as a far end is to find them.
     fn near(&self, key: Key, count: u8) -> Targets;
+}
+
+/// The nodes nearest to a key that a far end found in the DHT.
+fn listed(
+    key: Key,
+    answer: Response,
+    network: &Network,
+) -> Result<Vec<NodeCertificate>, AgentError> {
+    let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+    Ok(verify_list(list, &key, network.k, network, now())?)
 }

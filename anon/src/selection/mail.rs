@@ -2,10 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand_core::CryptoRng;
-
-use super::{Candidates, GuardedPath, draw_guarded};
-
 /// How often a reader's path is drawn again because its far end has served oftener than others.
 const REDRAWS: usize = 200;
 
@@ -37,27 +33,21 @@ impl<Id> Default for Served<Id> {
 }
 
 impl<Id: Copy + Ord> Served<Id> {
-    /// Draws a path on which nobody serves who served this mail before, or is in `avoid`, which are the nodes near
+    /// Draws a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
     /// what the path is for. In a small network a witness may serve again, and after [`Self::begin_anew`] a
-    /// far end.
-    pub(super) fn draw<C: Candidates<Id = Id>, R: CryptoRng>(
+    /// far end. `draw` draws a path over all nodes but those that it is given.
+    pub(super) fn draw<P>(
         &self,
-        candidates: &C,
-        guard: &C::Node,
-        middle: usize,
-        avoid: &BTreeSet<Id>,
-        rng: &mut R,
-    ) -> Option<GuardedPath<C::Node>> {
-        let least = || avoid.iter().chain(self.far_ends.keys());
-        let without_witnesses = || least().chain(&self.earlier);
-        let without_any = || without_witnesses().chain(&self.witnesses);
-        let mut draw = |excluded| draw_guarded(candidates, guard, middle, &excluded, rng);
-        draw(without_any().copied().collect())
-            .or_else(|| draw(without_witnesses().copied().collect()))
-            .or_else(|| {
-                let is_anew = !self.earlier.is_empty();
-                is_anew.then(|| draw(least().copied().collect())).flatten()
-            })
+        near: &BTreeSet<Id>,
+        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+    ) -> Option<P> {
+        let excluded: BTreeSet<Id> = near.iter().chain(self.far_ends.keys()).copied().collect();
+        let without_witnesses = excluded.union(&self.earlier).copied().collect();
+        let without_any = self.witnesses.union(&without_witnesses).copied().collect();
+        draw(&without_any).or_else(|| draw(&without_witnesses)).or_else(|| {
+            let is_anew = !self.earlier.is_empty();
+            is_anew.then(|| draw(&excluded)).flatten()
+        })
     }
 
     /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
@@ -70,29 +60,26 @@ impl<Id: Copy + Ord> Served<Id> {
     /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
     /// only once all others that may be were as often, by 200 draws; who was set apart, only where there is
     /// nobody else.
-    pub(super) fn draw_again<C: Candidates<Id = Id>, R: CryptoRng>(
+    pub(super) fn draw_again<P>(
         &mut self,
-        candidates: &C,
-        guard: &C::Node,
-        middle: usize,
-        avoid: &BTreeSet<Id>,
-        rng: &mut R,
-    ) -> Option<GuardedPath<C::Node>> {
-        if let Some(path) = self.draw(candidates, guard, middle, avoid, rng) {
+        near: &BTreeSet<Id>,
+        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        far_end: impl Fn(&P) -> Id,
+    ) -> Option<P> {
+        if let Some(path) = self.draw(near, &mut draw) {
             return Some(path);
         }
         let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
             for _ in 0..REDRAWS {
-                let path = draw_guarded(candidates, guard, middle, excluded, rng)?;
-                let far_end = candidates.id(&path.far_end.1);
-                if self.far_ends.get(&far_end).copied().unwrap_or_default() <= times {
+                let path = draw(excluded)?;
+                if self.far_ends.get(&far_end(&path)).is_none_or(|served| *served <= times) {
                     return Some(path);
                 }
             }
             None
         };
         let most = self.far_ends.values().max().copied().unwrap_or_default();
-        let excluded = avoid.union(&self.apart).copied().collect();
+        let excluded = near.union(&self.apart).copied().collect();
         for times in self.floor..=most {
             if let Some(path) = draw(&excluded, times) {
                 return Some(path);
@@ -101,7 +88,7 @@ impl<Id: Copy + Ord> Served<Id> {
                 self.floor = self.floor.saturating_add(1);
             }
         }
-        draw(avoid, u32::MAX)
+        draw(near, u32::MAX)
     }
 
     /// Notes who is to serve.
@@ -128,7 +115,7 @@ impl<Id: Copy + Ord> Served<Id> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::candidates::tests::Nodes;
+    use crate::selection::{GuardedPath, candidates::tests::Nodes, draw_guarded};
 
     impl Served<u8> {
         /// Whether nobody had to begin anew.
@@ -137,13 +124,17 @@ mod tests {
         }
     }
 
+    /// A path behind guard 0, of sixteen nodes.
+    fn draw(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
+        draw_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
+    }
+
     /// Draws so many paths of a reader behind guard 0, and says how often each node was the far end.
     fn far_ends(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
         let avoid = avoid.iter().copied().collect();
         let mut counts = BTreeMap::new();
         for _ in 0..paths {
-            let path = served.draw_again(&Nodes(16), &0, 1, &avoid, &mut rand::rng());
-            let path = path.expect("a path");
+            let path = served.draw_again(&avoid, draw, |path| path.far_end.1).expect("a path");
             let far_end = path.far_end.1;
             assert!(!avoid.contains(&far_end));
             served.reserve(far_end, path.witness.1);
@@ -156,7 +147,7 @@ mod tests {
     fn a_mail_has_no_far_end_twice_and_a_reader_each_as_often_as_any_other() {
         let mut served = Served::default();
         let mut sent = BTreeSet::new();
-        while let Some(path) = served.draw(&Nodes(16), &0, 1, &BTreeSet::new(), &mut rand::rng()) {
+        while let Some(path) = served.draw(&BTreeSet::new(), draw) {
             served.reserve(path.far_end.1, path.witness.1);
             assert!(sent.insert(path.far_end.1), "a far end twice");
         }
@@ -187,19 +178,17 @@ mod tests {
         served.reserve(1, 9);
         // Behind guard 0 there are 1, 2 and 3, and a path needs all of them.
         let avoid: BTreeSet<u8> = (4..16).collect();
-        let draw = |served: &Served<u8>| {
-            served.draw(&Nodes(16), &0, 1, &avoid, &mut rand::rng()).is_some()
-        };
-        assert!(!draw(&served));
+        let may_serve = |served: &Served<u8>| served.draw(&avoid, draw).is_some();
+        assert!(!may_serve(&served));
         served.release(&1);
-        assert!(draw(&served));
+        assert!(may_serve(&served));
         // One time of two is taken back, and no more; of none, nothing.
         served.reserve(1, 9);
         served.reserve(1, 9);
         served.release(&1);
-        assert!(!draw(&served));
+        assert!(!may_serve(&served));
         served.release(&1);
         served.release(&2);
-        assert!(draw(&served));
+        assert!(may_serve(&served));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
-use super::{Candidates, GuardedPath, mail::Served};
+use super::{Candidates, GuardedPath, draw_guarded, mail::Served};
 use crate::{certificate::NodeCertificate, id::NodeId};
 
 /// How often a path is planned for one channel before the channel is given up.
@@ -79,11 +79,11 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
     ) -> Option<GuardedPath<N>> {
         let guard = self.guard(candidates, wanted)?.clone();
         let mut draw = |served: &mut Served<Id>| {
-            let (middle, near) = (self.middle, wanted.near);
+            let draw = |excluded: &_| draw_guarded(candidates, &guard, self.middle, excluded, rng);
             if wanted.is_reading {
-                served.draw_again(candidates, &guard, middle, near, rng)
+                served.draw_again(wanted.near, draw, |path| candidates.id(&path.far_end.1))
             } else {
-                served.draw(candidates, &guard, middle, near, rng)
+                served.draw(wanted.near, draw)
             }
         };
         let served = &mut self.served;

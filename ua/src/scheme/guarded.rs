@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 
 use self::build::Built;
 use super::{
-    OpenChannel, ReadyChannel, Scheme,
+    OpenChannel, ReadyChannel, Scheme, listed,
     pool::{MAX_READY, Pool},
 };
 use crate::{
@@ -98,10 +98,15 @@ impl GuardedScheme {
         self.entrance.network().epoch(now())
     }
 
+    /// The nodes nearest to a key, by the agent's own roster.
+    fn closest(&self, key: &Key, count: usize) -> Vec<NodeCertificate> {
+        let epoch = self.epoch();
+        self.plan.roster.with(|roster| roster.closest(key, count, epoch))
+    }
+
     /// The nodes near a key: they hold what is kept there, and must not also see it carried.
     fn near_to(&self, key: &Key) -> BTreeSet<NodeId> {
-        let (k, epoch) = (self.entrance.network().k, self.epoch());
-        let near = self.plan.roster.with(|roster| roster.closest(key, k, epoch));
+        let near = self.closest(key, self.entrance.network().k);
         near.iter().map(NodeCertificate::node).collect()
     }
 
@@ -149,8 +154,7 @@ impl GuardedScheme {
     /// it uses them; what they list is compared all the same. `None` where the agent does not know.
     #[must_use]
     pub fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
-        let (k, epoch) = (self.entrance.network().k, self.epoch());
-        let nodes = || self.plan.roster.with(|roster| roster.closest(key, k, epoch));
+        let nodes = || self.closest(key, self.entrance.network().k);
         self.plan.complete.then(nodes).filter(|nodes| !nodes.is_empty())
     }
 }
@@ -213,8 +217,8 @@ impl Scheme for GuardedScheme {
         if !self.plan.complete {
             return Ok(ReplicaSet::agree(
                 key,
-                self.looked_up(key, z.1)?,
-                self.looked_up(key, w.1)?,
+                listed(key, z.1, self.entrance.network())?,
+                listed(key, w.1, self.entrance.network())?,
             )?);
         }
         let (from_z, from_w) = (self.stated(z.0, key, &z.1)?, self.stated(w.0, key, &w.1)?);
@@ -236,11 +240,10 @@ impl Scheme for GuardedScheme {
 
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
         // Wider than k: a sender whose roster differs by churn may have used one of the next ones.
-        let (count, epoch) = (self.entrance.network().k + READ_WIDER, self.epoch());
-        let mut nodes =
-            self.plan.roster.with(|roster| roster.closest(&key, count.min(MAX_K), epoch));
+        let count = self.entrance.network().k + READ_WIDER;
+        let mut nodes = self.closest(&key, count.min(MAX_K));
         if !self.plan.complete {
-            for found in self.looked_up(key, answer)? {
+            for found in listed(key, answer, self.entrance.network())? {
                 if !nodes.iter().any(|node| node.node() == found.node()) {
                     nodes.push(found);
                 }

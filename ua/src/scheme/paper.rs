@@ -21,7 +21,7 @@ use anon::{
 use futures::future::BoxFuture;
 use net::{Channel, Links, ask, now};
 
-use super::{GuardedScheme, OpenChannel, Scheme};
+use super::{GuardedScheme, OpenChannel, Scheme, listed};
 use crate::{
     entrance::{Entrance, LOOKUP_TIMEOUT},
     error::AgentError,
@@ -183,11 +183,7 @@ impl Scheme for PaperScheme {
     }
 
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
-        let network = self.entrance.network();
-        match answer {
-            Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now())?),
-            _ => Err(AgentError::BadAnswer),
-        }
+        listed(key, answer, self.entrance.network())
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
