@@ -41,13 +41,15 @@ impl<Id: Copy + Ord> Served<Id> {
         near: &BTreeSet<Id>,
         mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
     ) -> Option<P> {
-        let excluded: BTreeSet<Id> = near.iter().chain(self.far_ends.keys()).copied().collect();
-        let without_witnesses = excluded.union(&self.earlier).copied().collect();
-        let without_any = self.witnesses.union(&without_witnesses).copied().collect();
-        draw(&without_any).or_else(|| draw(&without_witnesses)).or_else(|| {
-            let is_anew = !self.earlier.is_empty();
-            is_anew.then(|| draw(&excluded)).flatten()
-        })
+        let least = || near.iter().chain(self.far_ends.keys());
+        let without_witnesses = || least().chain(&self.earlier);
+        let without_any = without_witnesses().chain(&self.witnesses);
+        draw(&without_any.copied().collect())
+            .or_else(|| draw(&without_witnesses().copied().collect()))
+            .or_else(|| {
+                let is_anew = !self.earlier.is_empty();
+                is_anew.then(|| draw(&least().copied().collect())).flatten()
+            })
     }
 
     /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
