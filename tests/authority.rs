@@ -1,6 +1,7 @@
 //! A network's certificate authority, from its founding to taking back what it signed.
 
 mod addresses;
+mod invitation;
 mod nodes;
 mod refusals;
 mod replaced;

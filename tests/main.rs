@@ -25,6 +25,7 @@ mod doctor;
 mod end_to_end;
 mod faults;
 mod files;
+mod first_mail;
 mod garbage;
 mod guarded;
 mod holdings;

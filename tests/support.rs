@@ -1,4 +1,5 @@
-//! What scenarios share: a network, its users, and the lock that lets one scenario run at a time.
+//! What scenarios share: a network, its users, and the room that this machine has for nodes. Scenarios run side by side as
+//! long as it lasts; what counts time, bytes or descriptors takes all of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,10 +12,12 @@ use testbed::cluster::{Cluster, ClusterOptions};
 use tokio::{
     io::AsyncWriteExt as _,
     process::Command,
-    sync::{Mutex, MutexGuard},
+    sync::{Semaphore, SemaphorePermit},
 };
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// How many nodes there are at once; a larger network is alone.
+const ROOM: u32 = 48;
+static FREE: Semaphore = Semaphore::const_new(ROOM as usize);
 
 pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_cutout"))
@@ -23,17 +26,23 @@ pub fn program() -> PathBuf {
 /// An epoch where nodes are to be known for one before anything begins, seconds.
 pub const EPOCH: u64 = 3;
 
-/// A network in a temporary directory, alone on this machine while it lives.
+/// A network in a temporary directory.
 pub struct Network {
     pub cluster: Cluster,
     pub directory: TempDir,
     scheme: Option<&'static str>,
-    _alone: MutexGuard<'static, ()>,
+    _room: SemaphorePermit<'static>,
 }
 
 /// Alone on this machine while the guard lives: for networks of another make.
-pub async fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().await
+pub async fn alone() -> SemaphorePermit<'static> {
+    room(ROOM as usize).await
+}
+
+/// Room for so many nodes while the permit lives. Who waits the longest is the next to be served.
+pub async fn room(nodes: usize) -> SemaphorePermit<'static> {
+    let nodes = u32::try_from(nodes).map_or(ROOM, |nodes| nodes.min(ROOM));
+    FREE.acquire_many(nodes).await.unwrap()
 }
 
 impl Network {
@@ -60,13 +69,14 @@ impl Network {
 
     /// As [`Self::aged`], without waiting, and with epochs as they are in the options.
     pub async fn bare(nodes: usize, change: impl FnOnce(&mut ClusterOptions)) -> Self {
-        let alone = ONE_AT_A_TIME.lock().await;
         let directory = tempfile::tempdir().unwrap();
         let mut options = ClusterOptions::new(program(), directory.path().join("network"), nodes);
         options.network.delay_seconds = 0;
         change(&mut options);
+        // What goes through proxies is timed or counted.
+        let room = if options.proxied { alone().await } else { room(nodes).await };
         let cluster = Cluster::start(options, |_| {}).await.unwrap();
-        Self { cluster, directory, scheme: None, _alone: alone }
+        Self { cluster, directory, scheme: None, _room: room }
     }
 
     /// A new user with a self-certifying address, its certificate published.

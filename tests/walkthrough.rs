@@ -1,5 +1,6 @@
-//! README's section on a network of one's own, command by command as it stands there: with one node, with three, and with
-//! sixteen of which one is named as the way in. What else a sender relies on is shown on the sixteen that stand then.
+//! The section of docs/operators.md on a network of one's own, command by command as it stands there: with one node, with
+//! three, and with sixteen of which one is the bootstrap node. What else a sender relies on is shown on the sixteen that
+//! stand then.
 
 mod outbox;
 mod shell;
@@ -19,7 +20,7 @@ struct Walk {
     directory: TempDir,
 }
 
-/// README's blocks in their order, by what they do.
+/// The page's blocks in their order, by what they do.
 struct Blocks {
     authority: String,
     first_node: String,
@@ -31,20 +32,24 @@ struct Blocks {
     reading: String,
 }
 
+/// The blocks of a page's section.
+fn blocks_of(page: &str, heading: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    blocks(&std::fs::read_to_string(path).unwrap(), heading)
+}
+
 impl Blocks {
     fn read() -> Self {
-        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        let readme = std::fs::read_to_string(readme).unwrap();
-        let found = blocks(&readme, "## A network of your own");
+        let found = blocks_of("docs/operators.md", "## A network of your own");
         let [authority, first_node, bootstrap, more_nodes, direct, own, chosen, sending, reading] =
-            <[String; 9]>::try_from(found).expect("README has nine blocks to walk through");
+            <[String; 9]>::try_from(found).expect("the page has nine blocks to walk through");
         let users = vec![own, chosen];
         Self { authority, first_node, bootstrap, more_nodes, direct, users, sending, reading }
     }
 }
 
 impl Walk {
-    /// A user of the walk, for commands that are not README's.
+    /// A user of the walk, for commands that are not the page's.
     fn user(&self, name: &str, address: &str) -> User {
         let home = self.directory.path().join(name);
         User { home, address: address.to_owned(), scheme: None, host: Vec::new() }
@@ -61,13 +66,13 @@ impl Walk {
         user
     }
 
-    /// Nodes with these numbers start by README's own line, and meet.
+    /// Nodes with these numbers start by the page's own line, and meet.
     async fn add_nodes(&mut self, block: &str, first: usize, last: usize) {
         let (start, wait) = block.split_once('\n').unwrap();
         assert!(start.contains("$(seq 2 16)") && wait == "sleep 30", "{block}");
         let start = start.replace("$(seq 2 16)", &format!("$(seq {first} {last})"));
         self.shell.run(&start).await;
-        // README's wait is for mail; to be counted takes one epoch.
+        // The page's wait is for mail; to be counted takes one epoch.
         if last == 16 {
             self.shell.run(wait).await
         } else {
@@ -75,8 +80,8 @@ impl Walk {
         };
     }
 
-    /// With so few nodes nothing is sent anonymously, the sender is told how many are missing, and the mail is kept; README's
-    /// way of trying them works. `me` is the name of a user who is new.
+    /// With so few nodes nothing is sent anonymously, the sender is told how many are missing, and the mail is kept; the
+    /// page's way of trying them works. `me` is the name of a user who is new.
     async fn is_too_small(&mut self, blocks: &Blocks, nodes: usize, me: &str) {
         let direct = blocks.direct.replace("--home me", &format!("--home {me}"));
         let said = self.shell.run(&direct).await;
@@ -103,8 +108,24 @@ impl Walk {
     }
 }
 
+/// README's first mail: a network that `demo --keep` leaves, and the commands that it prints, typed as they stand in README.
 #[tokio::test(flavor = "multi_thread")]
-async fn readme_is_followed_to_the_letter_with_one_node_three_and_sixteen() {
+async fn readmes_first_mail_arrives_by_the_commands_that_the_demo_prints() {
+    let _alone = alone().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut shell = Shell::start(directory.path()).await;
+    let typed = blocks_of("README.md", "## A first mail in five minutes").join("\n");
+    let (keep, rest) = typed.split_once('\n').unwrap();
+    let printed = shell.run(keep).await;
+    for line in rest.lines() {
+        assert!(printed.lines().any(|said| said.trim() == line), "{line} is not in\n{printed}");
+    }
+    let said = shell.run(rest).await;
+    assert!(said.contains("1 new mail.") && said.contains("Meet me at noon."), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_followed_to_the_letter_with_one_node_three_and_sixteen() {
     let _alone = alone().await;
     let blocks = Blocks::read();
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The machine-readable twin of THREATMODEL.md: every claim and every limit with its checks, what each role may be
-//! told, and which coalitions are known to link. The checks read it; its tests keep it, page and checks from drifting apart.
+//! The machine-readable twin of THREATMODEL.md: every claim and every limit with its checks, what each role may
+//! learn, and which coalitions are known to link. The checks read it; its tests keep it, page and checks from drifting apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ mod tests;
 
 /// The file.
 pub const TEXT: &str = include_str!("../claims.toml");
-/// Under which name it lists the coalitions that link only once the recipient's keys are taken.
-pub const WITH_KEYS: &str = "guarded with Bob's keys";
-/// Under which name it lists the coalitions that link by what hostile nodes do, not by what they are told alone.
+/// Under which name it lists the coalitions that link only once the recipient's secret keys are taken.
+pub const WITH_KEYS: &str = "guarded with Bob's secret keys";
+/// Under which name it lists the coalitions that link by what hostile nodes do, and not only by what they learn.
 pub const ACTING: &str = "guarded where nodes act";
 
 /// All of it.
@@ -30,7 +30,7 @@ pub struct Claims {
     /// What is not.
     #[serde(rename = "limit")]
     pub limits: Vec<Statement>,
-    /// What each role may be told.
+    /// What each role may learn.
     #[serde(rename = "view")]
     views: Vec<View>,
     /// Which coalitions are known to link.
@@ -92,9 +92,9 @@ struct Published {
 #[serde(deny_unknown_fields)]
 pub struct Ends {
     scheme: String,
-    /// Roles that are told who sends.
+    /// Roles that learn who sends.
     pub sender: BTreeSet<String>,
-    /// Roles that are told for whom it is.
+    /// Roles that learn for whom it is.
     pub recipient: BTreeSet<String>,
 }
 
@@ -125,7 +125,7 @@ impl Claims {
         self.claims.iter().chain(&self.limits).find(same)
     }
 
-    /// What each role may be told, by role.
+    /// What each role may learn, by role.
     #[must_use]
     pub fn views(&self, scheme: &str) -> BTreeMap<&str, &BTreeSet<String>> {
         let of_scheme = self.views.iter().filter(|view| view.scheme == scheme);
@@ -171,10 +171,10 @@ pub fn compare(
     let words = |(strength, roles): &(Strength, BTreeSet<Role>)| {
         let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
         let how = match strength {
-            Strength::Value => "by value",
-            Strength::Node => "by a node in common",
+            Strength::Value => "exact",
+            Strength::Node => "probabilistic",
         };
-        format!("{{{}}} {how}", roles.join(", "))
+        format!("{{{}}}, {how}", roles.join(", "))
     };
     let new = found.difference(&published).map(words).collect();
     let missing = published.difference(&found).map(words).collect();

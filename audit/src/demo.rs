@@ -1,6 +1,7 @@
 //! `cutout demo`: one anonymous mail crosses a network of real processes by each scheme, and each role's view is
 //! drawn from what its processes really received.
 
+mod kept;
 mod report;
 mod view;
 
@@ -49,7 +50,7 @@ const LETTER: &str = "Meet me where we met in spring. Burn this.\n";
 /// Arguments of `cutout demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --json | jq '.runs[].roles'"
+    after_help = "Examples:\n  cutout demo                         both schemes, side by side\n  cutout demo --scheme guarded --hops 2\n  cutout demo --nodes 30 --mail letter.eml\n  cutout demo --keep                  a network that stays, and two users to try it with\n  cutout demo --stop                  stop it again\n  cutout demo --json | jq '.runs[].roles'"
 )]
 pub struct DemoArgs {
     /// How many nodes the network has
@@ -64,6 +65,12 @@ pub struct DemoArgs {
     /// Go-betweens between the guard and the far end, in the guarded scheme
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
     hops: u8,
+    /// Start a network that stays, with two users, and print what to type next
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = kept::DIRECTORY, conflicts_with_all = ["mail", "scheme", "hops"])]
+    keep: Option<PathBuf>,
+    /// Stop a network that was kept, and remove its directory
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = kept::DIRECTORY, conflicts_with = "keep")]
+    stop: Option<PathBuf>,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -131,6 +138,12 @@ impl Person {
 /// # Errors
 /// [`Failure`] if anything does not work as promised.
 pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    if let Some(directory) = &args.stop {
+        return kept::stop(directory).await;
+    }
+    if let Some(directory) = &args.keep {
+        return kept::keep(args, directory).await;
+    }
     // Interrupted, it cleans up all the same: the nodes and their directory go when this returns.
     Interruption::take_hold("run it again: nothing of it is kept")?.unless(show(args)).await?
 }

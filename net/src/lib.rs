@@ -10,6 +10,7 @@
 pub mod client;
 pub mod clock;
 pub mod durable;
+pub mod invitation;
 pub mod link;
 pub mod network_file;
 pub mod observer;
@@ -20,6 +21,7 @@ pub mod shares;
 
 pub use client::{Channel, ask};
 pub use clock::{Clock, now};
+pub use invitation::InvitationError;
 pub use link::{
     Carrier, CellReader, CellWriter, Link, LinkError, Links, OPEN_TIMEOUT, Underlay, UnderlayLost,
     certified_addresses, is_onion, peer_id,

@@ -64,6 +64,8 @@ pub struct ClusterOptions {
     pub onion_only: bool,
     /// Whether the nodes record what they receive (see [`crate::record`]).
     pub recorded: bool,
+    /// Whether the nodes may be left running ([`Cluster::leave`]): a signal to this process is none to them.
+    pub kept: bool,
     /// Nodes that run by another command than the rest: the arguments before `--network`. They live until their
     /// standard input ends.
     pub dressed: BTreeMap<usize, Vec<OsString>>,
@@ -90,7 +92,7 @@ impl ClusterOptions {
             revocations: None,
         };
         let (dressed, node_toml) = (BTreeMap::new(), String::new());
-        let (proxied, onion_only, recorded) = (false, false, false);
+        let (proxied, onion_only, recorded, kept) = (false, false, false, false);
         Self {
             program,
             directory,
@@ -100,6 +102,7 @@ impl ClusterOptions {
             proxied,
             onion_only,
             recorded,
+            kept,
             dressed,
             network,
             node_toml,
@@ -238,7 +241,10 @@ impl Cluster {
             command.args(["--advertise", &multiaddr(proxy.local_addr()).to_string()]);
         }
         let log = std::fs::File::create(node.directory.join("log"))?;
-        command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(log).kill_on_drop(!self.options.kept);
+        if self.options.kept {
+            command.process_group(0);
+        }
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or(ClusterError::NotReady(index, String::new()))?;
         node.process = Some((child, BufReader::new(stdout).lines()));
@@ -340,10 +346,23 @@ impl Cluster {
         proxies.map(|proxy| proxy.counters().to_target + proxy.counters().to_client).sum()
     }
 
+    /// Leaves the processes running, and forgets them.
+    pub fn leave(mut self) {
+        self.nodes.clear();
+    }
+
     /// CPU time that all nodes have used; `None` where the system does not tell.
     #[must_use]
     pub fn cpu(&self) -> Option<Duration> {
         self.nodes.iter().filter_map(|node| node.pid()).map(cpu_of).sum()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for (child, _) in self.nodes.iter_mut().filter_map(|node| node.process.as_mut()) {
+            let _ = child.start_kill();
+        }
     }
 }
 

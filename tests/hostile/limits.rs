@@ -55,7 +55,7 @@ async fn assert_refused(network: &Network, links: &Links) {
 async fn a_peer_has_its_share_of_channels_and_leaves_the_rest_to_others() {
     let limits =
         Limits { channels_per_peer: 3, channels: 5, range_percent: 100, ..Limits::default() };
-    let network = Network::start(3, 1, limits, |node| node).await;
+    let network = Network::start_alone(3, 1, limits, |node| node).await;
     let (greedy, other, third) = (network.links(), network.links(), network.links());
     let mut greedy_channels = open_all(&network, &greedy, 3).await;
     for _ in 0..10 {
@@ -95,7 +95,7 @@ async fn a_peer_has_its_share_of_questions_about_the_roster() {
             asked.honestly().await
         }
     });
-    let network = Network::start(3, 1, limits, |node| lying(node, &slow)).await;
+    let network = Network::start_alone(3, 1, limits, |node| lying(node, &slow)).await;
     let to = network.certificate(&network.nodes[0]).await;
     let (greedy, other) = (network.links(), network.links());
     let compare = Request::Roster { pieces: vec![ShortDigest([0; 8]); PIECES] };
@@ -128,7 +128,7 @@ fn append(inbox: Key, n: u8) -> Request {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_inbox_says_so_and_the_mail_waits_until_it_is_read() {
     let limits = Limits { inbox_entries: 3, ..Limits::default() };
-    let network = Network::start(12, 5, limits, |node| node).await;
+    let network = Network::start_alone(12, 5, limits, |node| node).await;
     let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
     let inbox = bob.address().inbox();
     // A flood by somebody anonymous, straight to the storage nodes.
@@ -172,7 +172,7 @@ async fn a_full_store_says_so_and_keeps_what_it_has() {
     let store_bytes = 100_000 + 2 * 4_096;
     let limits = Limits { store_bytes, object_bytes: 60_000, ..Limits::default() };
     // Two nodes and two replicas: nothing is garbage.
-    let network = Network::start(2, 2, limits, |node| node).await;
+    let network = Network::start_alone(2, 2, limits, |node| node).await;
     let node = &network.nodes[0];
     let store = |n: u8, size: usize| {
         let (kind, deleters, nonce) = (ObjectKind::Body, Vec::new(), [n; 16]);

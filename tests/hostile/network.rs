@@ -16,7 +16,7 @@ use anon::{
 use net::{Links, NetworkFile, Peer, Via, ask, now};
 use node::{Limits, Node, NodeConfig, Running, Service as _};
 use tempfile::TempDir;
-use tokio::sync::MutexGuard;
+use tokio::sync::SemaphorePermit;
 use ua::{
     account::Account,
     certificates::publish,
@@ -38,12 +38,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How many of the first nodes are named as a way in.
 const ENTRANCES: usize = 3;
 
-/// A network in this process, alone on this machine while it lives.
+/// A network in this process.
 pub(super) struct Network {
     pub(super) nodes: Vec<Running>,
     file: NetworkFile,
     directory: TempDir,
-    _alone: MutexGuard<'static, ()>,
+    _room: SemaphorePermit<'static>,
 }
 
 impl Network {
@@ -65,7 +65,28 @@ impl Network {
         limits: Limits,
         dress: impl Fn(Node) -> Node,
     ) -> Self {
-        let alone = support::alone().await;
+        let room = support::room(size).await;
+        Self::in_room(room, size, k, epoch_seconds, limits, dress).await
+    }
+
+    /// As [`Self::start`], with nobody beside it: for what is flooded, or shares a machine's time out.
+    pub(super) async fn start_alone(
+        size: usize,
+        k: usize,
+        limits: Limits,
+        dress: impl Fn(Node) -> Node,
+    ) -> Self {
+        Self::in_room(support::alone().await, size, k, 86_400, limits, dress).await
+    }
+
+    async fn in_room(
+        room: SemaphorePermit<'static>,
+        size: usize,
+        k: usize,
+        epoch_seconds: u64,
+        limits: Limits,
+        dress: impl Fn(Node) -> Node,
+    ) -> Self {
         let file = NetworkFile {
             name: "hostile.alt".to_owned(),
             authority: None,
@@ -78,7 +99,7 @@ impl Network {
             revocations: None,
         };
         let directory = tempfile::tempdir().unwrap();
-        let mut network = Self { nodes: Vec::new(), file, directory, _alone: alone };
+        let mut network = Self { nodes: Vec::new(), file, directory, _room: room };
         for index in 0..size {
             let config = NodeConfig {
                 listen: vec![format!("/ip4/127.{}.0.1/tcp/0", 100 + index)],

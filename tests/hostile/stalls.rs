@@ -115,7 +115,7 @@ async fn a_silent_x_y_or_z_costs_time_and_nothing_else() {
     let plan = Plan::new();
     let silent = silence(&plan);
     let dress = |node| mute(lying(node, &silent), &plan.handshake);
-    let network = Network::start(12, K, Limits::default(), dress).await;
+    let network = Network::start_alone(12, K, Limits::default(), dress).await;
     let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
     // Fewer than one channel has attempts, all in one send.
     for role in plan.roles() {
@@ -165,7 +165,7 @@ async fn a_send_waits_for_silent_storage_nodes_no_longer_than_its_rounds() {
     let silent = silent_storage(&keys, &lies);
     // How long an anonymizer waits for a storage node.
     let limits = Limits { answer_seconds: 1, ..Limits::default() };
-    let network = Network::start(12, K, limits, |node| lying(node, &silent)).await;
+    let network = Network::start_alone(12, K, limits, |node| lying(node, &silent)).await;
     let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
 
     // One silence: asked again, the node answers.
@@ -215,7 +215,7 @@ async fn a_silent_inbox_costs_a_reader_time_and_nothing_else() {
             }
         }
     });
-    let network = Network::start(5, 3, Limits::default(), |node| lying(node, &silent)).await;
+    let network = Network::start_alone(5, 3, Limits::default(), |node| lying(node, &silent)).await;
     let (alice, bob) = (network.stranger("alice"), network.user("bob").await);
     let sent = mail("behind a silent inbox", 2);
     let id = alice.prepare(&sent, &bob, true);

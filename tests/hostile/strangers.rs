@@ -105,7 +105,7 @@ async fn answered(network: &Network, to: &NodeCertificate) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_who_do_not_read_their_answers_hold_nobody_up() {
-    let network = Network::start(2, 1, Limits::default(), |node| node).await;
+    let network = Network::start_alone(2, 1, Limits::default(), |node| node).await;
     let to = network.certificate(&network.nodes[0]).await;
     let key = Key([1; 32]);
     let (kind, object, deleters) = (ObjectKind::Body, vec![7; 1 << 20], Vec::new());
@@ -155,7 +155,7 @@ async fn strangers_who_do_not_read_their_answers_hold_nobody_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_and_a_range_have_their_shares_of_streams() {
     let limits = Limits { streams: 40, streams_per_peer: 8, ..Limits::default() };
-    let network = Network::start(2, 1, limits, |node| node).await;
+    let network = Network::start_alone(2, 1, limits, |node| node).await;
     let to = network.certificate(&network.nodes[0]).await;
     let peer = net::peer_id(&to.node()).unwrap();
     let way = way_from(ELSEWHERE, &to).await;

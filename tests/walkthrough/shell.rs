@@ -1,4 +1,4 @@
-//! A shell in which README's commands are typed, and its blocks of commands.
+//! A shell in which a page's commands are typed, and the page's blocks of commands.
 
 use std::{
     path::Path,
@@ -19,8 +19,8 @@ const ENDED: &str = "[ended]";
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The blocks marked `sh` in the section with this heading.
-pub fn blocks(readme: &str, heading: &str) -> Vec<String> {
-    let (_, after) = readme.split_once(&format!("\n{heading}\n")).expect("the section is there");
+pub fn blocks(page: &str, heading: &str) -> Vec<String> {
+    let (_, after) = page.split_once(&format!("\n{heading}\n")).expect("the section is there");
     let section = after.split("\n## ").next().unwrap_or(after);
     let blocks = section.split("\n```sh\n").skip(1);
     blocks.map(|rest| rest.split_once("\n```").expect("a block ends").0.to_owned()).collect()

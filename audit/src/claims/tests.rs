@@ -245,7 +245,7 @@ fn every_role_and_every_label_exists() {
         assert!(functions.contains(&view.role), "{} is no role", view.role);
         assert!(seen.insert((&view.scheme, &view.role)), "{} has two views", view.role);
         let unknown = view.sees.iter().find(|label| !labels.contains(label.as_str()));
-        assert_eq!(unknown, None, "{} is told what there is not", view.role);
+        assert_eq!(unknown, None, "{} learns what there is not", view.role);
     }
     for scheme in SCHEMES {
         let ends = claims.ends(scheme).expect(scheme);
@@ -271,10 +271,10 @@ fn every_role_and_every_label_exists() {
 }
 
 #[test]
-fn the_page_says_what_each_role_is_told() {
+fn the_page_says_what_each_role_learns() {
     let claims = twin();
     let mut page_views: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
-    for row in rows(&section(&page(), "## What each role is told")) {
+    for row in rows(&section(&page(), "## What each role learns")) {
         for (scheme, cell) in
             SCHEMES.into_iter().zip(&row[1..]).filter(|(_, cell)| !cell.is_empty())
         {
@@ -305,8 +305,8 @@ fn the_page_names_the_coalitions_and_who_sees_an_end() {
         };
         let scheme = LISTS.into_iter().find(|known| *known == scheme).expect(scheme);
         let strength = match how {
-            "by value" => Strength::Value,
-            "by a node in common" => Strength::Node,
+            "exact" => Strength::Value,
+            "probabilistic" => Strength::Node,
             other => panic!("{other} is no way to link"),
         };
         let far_ends =

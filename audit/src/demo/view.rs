@@ -79,7 +79,7 @@ impl Secrets {
         let body = message.bytes.get(tail..).unwrap_or_default().to_vec();
         let needles = vec![
             ("keyZ", far_end.iter().map(|key| key.0.to_vec()).collect()),
-            ("Bob's keys", vec![address.inbox().0.to_vec(), address.certificate().0.to_vec()]),
+            ("Bob's DHT keys", vec![address.inbox().0.to_vec(), address.certificate().0.to_vec()]),
             ("Bob's address", vec![address.to_string().into_bytes()]),
             ("the text", vec![message.subject.clone().into_bytes(), body]),
         ];

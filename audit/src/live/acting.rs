@@ -255,7 +255,7 @@ fn observations(mail: &MailRun<'_>, told: &[(NodeId, Note)]) -> Vec<Observation>
             let serves = channels.iter().find(|(end, (_, path, _))| {
                 path.far_end == at && asks_for(place).contains(&end.as_str())
             });
-            let label = if place == "body" { "Message-ID's key" } else { "Bob's keys" };
+            let label = if place == "body" { "Message-ID's key" } else { "Bob's DHT keys" };
             Some((Role::FarEnd(serves?.0.clone()), BTreeSet::from([label])))
         }
         _ => None,

@@ -263,8 +263,8 @@ mod tests {
         vec![
             seen("X", &[unique, common], &["M(Z2)"], &["A's address"]),
             seen("M(Z2)", &[unique, unique + 1], &["M(Z2)", "Z2"], &[]),
-            seen("Z2", &[unique + 1, common], &["M(Z2)"], &["Bob's keys"]),
-            seen("inbox nodes", &[common], &["Z2"], &["Bob's keys"]),
+            seen("Z2", &[unique + 1, common], &["M(Z2)"], &["Bob's DHT keys"]),
+            seen("inbox nodes", &[common], &["Z2"], &["Bob's DHT keys"]),
         ]
     }
 
@@ -292,7 +292,8 @@ mod tests {
     fn who_is_told_both_needs_no_accomplice_and_who_shares_nothing_has_none() {
         let both = seen("Z3", &[1], &[], &["A's identity", "Bob's name"]);
         assert_eq!(found(&[vec![both]]), [set(Strength::Value, &["Z3"])]);
-        let apart = [seen("X", &[1], &[], &["A's keys"]), seen("Z2", &[2], &[], &["Bob's keys"])];
+        let apart =
+            [seen("X", &[1], &[], &["A's DHT keys"]), seen("Z2", &[2], &[], &["Bob's DHT keys"])];
         assert!(found(&[apart.to_vec()]).is_empty());
     }
 
@@ -301,7 +302,7 @@ mod tests {
         let chance = |knows: &[&str]| {
             vec![
                 seen("X", &[1], knows, &["A's address"]),
-                seen("Z2", &[2], &["M(Z2)"], &["Bob's keys"]),
+                seen("Z2", &[2], &["M(Z2)"], &["Bob's DHT keys"]),
             ]
         };
         let mails = [chance(&["M(Z2)"]), chance(&[]), chance(&[])];

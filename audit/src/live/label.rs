@@ -7,16 +7,17 @@ use testbed::record::Record;
 
 use super::stage::MailRun;
 
-/// Every label that there is.
+/// Every label that there is. "DHT keys" are those of an inbox and a certificate; the public keys in the certificate count
+/// too, since they name their owner as surely.
 pub const LABELS: [&str; 19] = [
     "A's address",
     "A's identity",
     "A's name",
-    "A's keys",
+    "A's DHT keys",
     "Bob's address",
     "Bob's identity",
     "Bob's name",
-    "Bob's keys",
+    "Bob's DHT keys",
     "Message-ID's key",
     "sealed body",
     "subject",
@@ -30,10 +31,10 @@ pub const LABELS: [&str; 19] = [
     "who is Z",
 ];
 /// Labels that say who wrote.
-pub(super) const OF_ALICE: [&str; 4] = ["A's address", "A's identity", "A's name", "A's keys"];
+pub(super) const OF_ALICE: [&str; 4] = ["A's address", "A's identity", "A's name", "A's DHT keys"];
 /// Labels that say who was written to.
 pub(super) const OF_BOB: [&str; 4] =
-    ["Bob's address", "Bob's identity", "Bob's name", "Bob's keys"];
+    ["Bob's address", "Bob's identity", "Bob's name", "Bob's DHT keys"];
 
 /// What the participants know at birth, as bytes to be looked for.
 pub(super) struct Needles {
@@ -67,7 +68,7 @@ impl Needles {
         needles.extend(alices_peers.iter().map(|peer| ("A's identity", peer.clone().into_bytes())));
         needles.extend(bobs_peers.iter().map(|peer| ("Bob's identity", peer.as_bytes().to_vec())));
         for (name, keys, person) in
-            [("A's name", "A's keys", mail.alice), ("Bob's name", "Bob's keys", mail.bob)]
+            [("A's name", "A's DHT keys", mail.alice), ("Bob's name", "Bob's DHT keys", mail.bob)]
         {
             let (address, claims) = (person.address(), person.certificate.claims());
             needles.push((name, address.to_string().into_bytes()));

@@ -74,7 +74,7 @@ pub(super) fn with_keys(mail: &MailRun<'_>, seen: &[Observation]) -> Vec<Observa
     let mut seen = seen.to_vec();
     for observation in &mut seen {
         if keys.iter().any(|key| observation.values.contains_key(&key.0[..])) {
-            observation.labels.insert("Bob's keys");
+            observation.labels.insert("Bob's DHT keys");
         }
     }
     seen

@@ -13,16 +13,12 @@ use arti_client::{
 };
 use futures::StreamExt as _;
 use thiserror::Error;
-use tor_rtcompat::PreferredRuntime;
 
 use crate::{
     config::{ConfigError, TorConfig},
     health::Health,
-    transport::TorTransport,
+    transport::{Client, TorTransport},
 };
-
-/// arti's client on this program's own runtime.
-pub(crate) type Client = TorClient<PreferredRuntime>;
 
 /// How often it is looked whether anything moved.
 const LOOK: Duration = Duration::from_millis(100);

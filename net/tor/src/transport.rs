@@ -22,7 +22,10 @@ use libp2p::{
 };
 use tokio::sync::mpsc;
 
-use crate::{address::Target, client::Client, health::Health};
+use crate::{address::Target, health::Health};
+
+/// arti's client on this program's own runtime.
+pub(crate) type Client = arti_client::TorClient<tor_rtcompat::PreferredRuntime>;
 
 /// How long the first attempt to reach somebody may take.
 const FIRST: Duration = Duration::from_secs(12);

@@ -65,7 +65,7 @@ async fn looked_up(node: &Multiaddr, peer: &Multiaddr, named: PeerId) -> (bool, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_tells_of_ever_new_addresses_of_its_own_breaks_no_lookup() {
-    let network = Network::start(2, 1, Limits::default(), |node| node).await;
+    let network = Network::start_alone(2, 1, Limits::default(), |node| node).await;
     let address = network.nodes[0].addresses()[0].clone();
     let libp2p::multiaddr::Protocol::P2p(node) = address.iter().last().unwrap() else { panic!() };
     let mut evil = member(kad::Mode::Server);

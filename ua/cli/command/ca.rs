@@ -19,7 +19,7 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use net::{NetworkFile, now};
+use net::{InvitationError, NetworkFile, now};
 use ua::{
     home::HomeError,
     vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
@@ -55,6 +55,11 @@ pub enum CaCommand {
         after_help = "Examples:\n  cutout ca sign bob.request --dir authority --out bob.certificate\n  cutout ca sign node7.request --dir authority --out admission --days 30\n  cutout ca sign bob2.request --dir authority --out bob2.certificate --replace"
     )]
     Sign(SignArgs),
+    /// Print one line that holds what a new member needs; `cutout init` takes it
+    #[command(
+        after_help = "Example:\n  cutout ca invite --dir authority\n\nWhoever is given the line types: cutout init LINE"
+    )]
+    Invite(InviteArgs),
     /// Take back what was signed; give the new network file to all members
     #[command(
         after_help = "Examples:\n  cutout ca revoke --dir authority --node 3b6a…\n  cutout ca revoke --dir authority --certificate bob.certificate"
@@ -111,6 +116,14 @@ pub struct SignArgs {
     replace: bool,
 }
 
+/// Arguments of `cutout ca invite`.
+#[derive(Debug, Args)]
+pub struct InviteArgs {
+    /// Where the authority lives
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
 /// Arguments of `cutout ca revoke`.
 #[derive(Debug, Args)]
 pub struct RevokeArgs {
@@ -133,12 +146,29 @@ pub fn run(global: &Global, command: CaCommand) -> Result<(), Failure> {
     match command {
         CaCommand::Init(args) => init(global, args),
         CaCommand::Sign(args) => sign(global, &args),
+        CaCommand::Invite(args) => invite(&args),
         CaCommand::Revoke(args) => revoke(global, &args),
     }
 }
 
 fn network_path(dir: &Path) -> PathBuf {
     dir.join("network.toml")
+}
+
+fn invite(args: &InviteArgs) -> Result<(), Failure> {
+    let path = network_path(&args.dir);
+    let text = String::from_utf8_lossy(&read_file(&path)?).into_owned();
+    let line = NetworkFile::parse(&text).map_err(HomeError::from)?.invitation();
+    say(line.map_err(|error| {
+        let what = format!("{} makes no invitation", path.display());
+        let remedy = match error {
+            InvitationError::NoBootstrap => {
+                "put the address of a node into its list `bootstrap`: `cutout node run` prints it"
+            }
+            _ => "give new members the file itself: cutout init --network FILE",
+        };
+        Failure::new(78, &what, error, remedy)
+    })?)
 }
 
 fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
@@ -211,7 +241,7 @@ fn may_be_real(name: &str) -> bool {
     !reserved.contains(&last) && !name.ends_with(".home.arpa")
 }
 
-fn to_text(file: &NetworkFile) -> Result<String, Failure> {
+pub(super) fn to_text(file: &NetworkFile) -> Result<String, Failure> {
     toml::to_string(file)
         .map_err(|error| Failure::new(70, "the network file cannot be written", error, ""))
 }

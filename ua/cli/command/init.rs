@@ -10,17 +10,17 @@ use anon::{
     wire,
 };
 use clap::Args;
-use net::now;
+use net::{NetworkFile, now};
 use ua::{
     account::Account,
     certificates::{publish, publish_anonymously},
     guard::Guards,
-    home::Home,
+    home::{Home, HomeError},
     session::prepare_scheme,
     vault::KdfCost,
 };
 
-use super::{interruption::Interruption, read_file, scheme::SchemeArgs, write_file};
+use super::{ca::to_text, interruption::Interruption, read_file, scheme::SchemeArgs, write_file};
 use crate::{
     command::Global,
     place, settings,
@@ -31,11 +31,14 @@ use crate::{
 /// Arguments of `cutout init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
+    after_help = "Examples:\n  cutout init cutout:demo.alt,k=8,…                    with the line that you were given\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
 )]
 pub struct InitArgs {
+    /// The invitation, one line from whoever runs the network
+    #[arg(value_name = "INVITATION", required_unless_present_any = ["network", "certificate"])]
+    invitation: Option<String>,
     /// The network file, from whoever runs the network
-    #[arg(long, value_name = "FILE", required_unless_present = "certificate")]
+    #[arg(long, value_name = "FILE", conflicts_with = "invitation")]
     network: Option<PathBuf>,
     /// An address of your choice, for which the network's authority must sign
     #[arg(long, value_name = "ADDR", requires = "request")]
@@ -44,7 +47,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "FILE", requires = "address")]
     request: Option<PathBuf>,
     /// Install the certificate that the authority made
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["network", "address"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["invitation", "network", "address"])]
     certificate: Option<PathBuf>,
     /// Do not publish the certificate now; `cutout fetch` will
     #[arg(long)]
@@ -67,13 +70,12 @@ const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
 /// # Errors
 /// [`Failure`].
 pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
-    let (home, account) = match (&args.network, &args.certificate) {
-        (_, Some(path)) => install(global, path, args.underlay)?,
-        (Some(path), None) => create(global, path, &args)?,
-        (None, None) => return Err(Failure::new(64, "no network file", "", "give --network FILE")),
+    let (home, account) = match &args.certificate {
+        Some(path) => install(global, path, args.underlay)?,
+        None => create(global, &args)?,
     };
     say(account.address().to_string())?;
-    let network = home.network().network().map_err(ua::home::HomeError::from)?;
+    let network = home.network().network().map_err(HomeError::from)?;
     let Ok(certificate) = account.certificate(&network, now()) else {
         tell("Hand the request to the network's authority, then: cutout init --certificate FILE");
         return Ok(());
@@ -127,11 +129,28 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn create(global: &Global, network: &Path, args: &InitArgs) -> Result<(Home, Account), Failure> {
+/// The network that one is to join: the text for its file, and what it says.
+fn joined(args: &InitArgs) -> Result<(String, NetworkFile), Failure> {
+    if let Some(line) = &args.invitation {
+        let file = NetworkFile::from_invitation(line).map_err(|error| {
+            let remedy =
+                "paste the whole line, as you were given it; a network file goes after --network";
+            Failure::new(65, "this is no invitation", error, remedy)
+        })?;
+        return Ok((to_text(&file)?, file));
+    }
+    let Some(path) = &args.network else {
+        return Err(Failure::new(64, "no network", "", "give an invitation or --network FILE"));
+    };
+    let text = String::from_utf8_lossy(&read_file(path)?).into_owned();
+    let file = NetworkFile::parse(&text).map_err(HomeError::from)?;
+    Ok((text, file))
+}
+
+fn create(global: &Global, args: &InitArgs) -> Result<(Home, Account), Failure> {
     let directory = global.directory()?;
-    let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
-    let file = net::NetworkFile::parse(&text).map_err(ua::home::HomeError::from)?;
-    let parameters = file.network().map_err(ua::home::HomeError::from)?;
+    let (text, file) = joined(args)?;
+    let parameters = file.network().map_err(HomeError::from)?;
     let account = match &args.address {
         None => Account::self_certifying(&parameters, now()),
         Some(text) => {
@@ -170,7 +189,7 @@ fn install(
 ) -> Result<(Home, Account), Failure> {
     let bytes = read_file(path)?;
     let home = global.open_home()?;
-    let network = home.network().network().map_err(ua::home::HomeError::from)?;
+    let network = home.network().network().map_err(HomeError::from)?;
     let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
         Failure::new(
             65,
