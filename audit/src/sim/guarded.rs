@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::{
     position::Key,
-    selection::{GuardedPath, Served, draw_guard, serving_guard},
+    selection::{GuardedPath, Planner, Wanted, draw_guard},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
@@ -46,23 +46,16 @@ pub(crate) trait Rules: Sync {
     fn path(
         &self,
         among: &Candidacy<'_>,
-        served: &Served<Node>,
-        guard: Node,
-        middle: usize,
-        avoid: &BTreeSet<Node>,
+        planner: &mut Planner<Node, Node>,
+        wanted: Wanted<'_, Node>,
         rng: &mut ChaCha8Rng,
     ) -> Option<GuardedPath<Node>> {
-        served.draw(among, &guard, middle, avoid, rng)
+        planner.next_path(among, wanted, rng, Vec::new)
     }
 
     /// Whether a node that appeared after the draw is believed in.
     fn believes_in_minted(&self) -> bool {
         false
-    }
-
-    /// Whether a path is drawn again whose far end serves this mail already.
-    fn insists_on_new_far_end(&self) -> bool {
-        true
     }
 
     /// Whether nodes are looked up while a mail is sent.
@@ -171,9 +164,8 @@ struct Maker<'m> {
 }
 
 /// What the channels of one mail owe each other.
-#[derive(Default)]
 struct Mail {
-    served: Served<Node>,
+    planner: Planner<Node, Node>,
     far_ends: BTreeSet<Node>,
 }
 
@@ -202,7 +194,7 @@ impl GuardedWorld<'_> {
         let members = self.members(sender.marks, rng);
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards, members };
         let target = self.target(Key(rng.random()), RECIPIENT, true);
-        self.open(&maker, Z2, &target, &mut Mail::default(), rng, view);
+        self.open(&maker, Z2, &target, &mut self.begin(&sender.guards), rng, view);
     }
 
     /// The sender's next mail, and how its recipient fetches the body.
@@ -227,7 +219,7 @@ impl GuardedWorld<'_> {
             view.see(members, Party::Member, Z3, SENDER);
         }
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &guards, members };
-        let mut mail = Mail::default();
+        let mut mail = self.begin(&guards);
         if !is_known {
             let certificate = self.target(certificate, RECIPIENT, true);
             self.open(&maker, Z3, &certificate, &mut mail, rng, view);
@@ -243,7 +235,12 @@ impl GuardedWorld<'_> {
         let members = self.members(sender.marks, rng);
         let reader = Maker { actor: RECIPIENT, marks: sender.marks, guards, members };
         let message = Target { is_used: true, ..message };
-        self.open(&reader, READING, &message, &mut Mail::default(), rng, view);
+        self.open(&reader, READING, &message, &mut self.begin(guards), rng, view);
+    }
+
+    /// A mail, or a reading, of which nothing is done yet.
+    fn begin(&self, guards: &[Node]) -> Mail {
+        Mail { planner: Planner::new(guards.to_vec(), self.hops), far_ends: BTreeSet::new() }
     }
 
     /// The least mark of those that an agent compares its roster with.
@@ -272,33 +269,20 @@ impl GuardedWorld<'_> {
         view: &mut View,
     ) {
         let avoid = self.rules.avoid(&target.near);
-        let guard = serving_guard(maker.guards, |node| *node, &avoid, |_| false, false);
-        let Some(guard) = guard.copied() else {
+        let among = self.among(maker.marks);
+        let wanted = Wanted { is_reading: channel == READING, near: &avoid, attempt: 0 };
+        let Some(path) = self.rules.path(&among, &mut mail.planner, wanted, rng) else {
             view.broken.no_path += 1;
             return;
         };
-        let among = self.among(maker.marks);
-        let path = loop {
-            let drawn = self.rules.path(&among, &mail.served, guard, self.hops, &avoid, rng);
-            let Some(path) = drawn else {
-                view.broken.no_path += 1;
-                return;
-            };
-            let far_end = path.hops.last().map_or(guard, |(_, node)| *node);
-            let is_new = mail.served.reserve(far_end, path.witness.1);
-            if is_new || !self.rules.insists_on_new_far_end() {
-                break path;
-            }
-        };
-        self.check(maker, guard, &path, target, mail, view);
-        self.observe(maker, channel, guard, &path, target, rng, view);
+        self.check(maker, &path, target, mail, view);
+        self.observe(maker, channel, &path, target, rng, view);
     }
 
     /// Notes which rules a path breaks.
     fn check(
         &self,
         maker: &Maker<'_>,
-        guard: Node,
         path: &GuardedPath<Node>,
         target: &Target,
         mail: &mut Mail,
@@ -306,17 +290,15 @@ impl GuardedWorld<'_> {
     ) {
         let is_near = |node: &Node| target.near.contains(node);
         let spared = maker.guards.iter().any(|guard| !is_near(guard));
-        let carries = path.hops.iter().any(|(_, node)| is_near(node));
-        view.broken.storage_carried += u64::from(carries || (spared && is_near(&guard)));
+        let carries = path.hops().any(|(_, node)| is_near(node));
+        view.broken.storage_carried += u64::from(carries || (spared && is_near(&path.guard)));
         if let Some(share) = self.declared {
-            let behind = path.hops.iter().chain([&path.witness]).map(|(_, node)| *node);
-            let hostile = [guard].into_iter().chain(behind);
+            let behind = path.hops().chain([&path.witness]).map(|(_, node)| *node);
+            let hostile = [path.guard].into_iter().chain(behind);
             let hostile = hostile.filter(|node| maker.marks.mark(*node) < share).count();
             view.broken.family_together += u64::from(hostile > 1);
         }
-        let far_end = path.hops.last().map(|(_, node)| *node);
-        let is_new = far_end.is_some_and(|node| mail.far_ends.insert(node));
-        view.broken.far_end_twice += u64::from(!is_new);
+        view.broken.far_end_twice += u64::from(!mail.far_ends.insert(path.far_end.1));
     }
 
     /// Adds what everyone on a path sees.
@@ -325,7 +307,6 @@ impl GuardedWorld<'_> {
         &self,
         maker: &Maker<'_>,
         channel: u32,
-        guard: Node,
         path: &GuardedPath<Node>,
         target: &Target,
         rng: &mut ChaCha8Rng,
@@ -334,69 +315,72 @@ impl GuardedWorld<'_> {
         let of = |value: Value| value.of(channel);
         let far = of(Value::KeyZ) | of(Value::Z);
         let hops = node_of(self.hops);
+        // What a hop learns of the next one.
+        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
         let asks_witness = match self.witness {
             Witness::Guard => Some(0),
             Witness::Middle => Some(hops),
             Witness::None => None,
         };
-        // What whoever is before this place learns of who is there, and of the witness.
-        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
-        let asked = |place| if asks_witness == Some(place) { of(Value::WitnessLink) } else { 0 };
-        let mut mark = maker.marks.mark(guard);
-        let values = maker.actor | of(Value::Link(0)) | next(0) | asked(0);
+        let mut mark = maker.marks.mark(path.guard);
+        let mut values = maker.actor | of(Value::Link(0)) | next(0);
+        if asks_witness == Some(0) {
+            values |= of(Value::WitnessLink);
+        }
         view.see(mark, Party::X, channel, values);
         let (guards_mark, guards_values) = (mark, values);
-        for (place, (key, node)) in (0..).zip(&path.hops) {
+        for (place, (key, node)) in (0..).zip(path.hops()) {
             let own = maker.marks.mark(*node);
             let is_minted = self.free_identifiers && self.rules.believes_in_minted();
             mark = if is_minted { own.min(mark) } else { own };
             if self.rules.looks_up() {
                 self.look_up(maker, channel, (key, next(place)), rng, view);
             }
-            let (party, who, known) = if place < hops {
-                let known = of(Value::Link(place + 1)) | next(place + 1) | asked(place + 1);
-                (Party::Middle, of(Value::Middle(place)), known)
+            let mut values = of(Value::Link(place));
+            if place < hops {
+                view.is_node(of(Value::Middle(place)), *node);
+                values |= of(Value::Middle(place)) | of(Value::Link(place + 1)) | next(place + 1);
+                if asks_witness == Some(place + 1) {
+                    values |= of(Value::WitnessLink);
+                }
+                view.see(mark, Party::Middle, channel, values);
+                // The first message names the version that a member of the same operator handed out.
+                if self.acting.marks {
+                    view.see(mark.max(maker.members), Party::Middle, channel, values | maker.actor);
+                }
             } else {
+                view.is_node(of(Value::Z), *node);
                 let before = place.checked_sub(1).map_or(0, |last| of(Value::Middle(last)));
-                (Party::Z, of(Value::Z), before | target.value)
-            };
-            let values = of(Value::Link(place)) | who | known;
-            view.is_node(who, *node);
-            view.see(mark, party, channel, values);
-            // The first message names the version that a member of the same operator handed out.
-            if self.acting.marks {
-                view.see(mark.max(maker.members), party, channel, values | maker.actor);
-            }
-            // What the guard wrote into the cells ties its end of the channel to the far end's.
-            if self.acting.tags && party == Party::Z {
-                view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
+                values |= before | of(Value::Z) | target.value;
+                view.see(mark, Party::Z, channel, values);
+                if self.acting.marks {
+                    view.see(mark.max(maker.members), Party::Z, channel, values | maker.actor);
+                }
+                // What the guard wrote into the cells ties its end of the channel to this one.
+                if self.acting.tags {
+                    view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
+                }
             }
         }
         if asks_witness.is_some() {
             let witness = maker.marks.mark(path.witness.1);
             view.see(witness, Party::Y, channel, of(Value::WitnessLink) | far);
         }
-        self.observe_target(maker, channel, target, rng, view);
-    }
-
-    /// Adds what is seen of what the far end does.
-    fn observe_target(
-        &self,
-        maker: &Maker<'_>,
-        channel: u32,
-        target: &Target,
-        rng: &mut ChaCha8Rng,
-        view: &mut View,
-    ) {
-        let values = Value::Z.of(channel) | target.value;
         if target.is_used {
             let stores = target.near.iter().map(|node| maker.marks.mark(*node));
             let stores = stores.fold(f64::INFINITY, f64::min);
-            view.see(stores, Party::Storage, channel, values);
+            view.see(stores, Party::Storage, channel, of(Value::Z) | target.value);
         }
         if self.rules.looks_up() {
-            let seen = (&target.key, values);
-            self.look_up_for(maker, channel, seen, Party::OnTargetLookup, rng, view);
+            let at_end = of(Value::Z) | target.value;
+            self.look_up_for(
+                maker,
+                channel,
+                (&target.key, at_end),
+                Party::OnTargetLookup,
+                rng,
+                view,
+            );
         }
     }
 
