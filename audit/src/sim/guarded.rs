@@ -302,7 +302,6 @@ impl GuardedWorld<'_> {
     }
 
     /// Adds what everyone on a path sees.
-    #[expect(clippy::too_many_arguments, reason = "a path, and for whom it is")]
     fn observe(
         &self,
         maker: &Maker<'_>,
