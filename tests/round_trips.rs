@@ -154,14 +154,15 @@ async fn a_guarded_send_takes_8_round_trips_and_6_more_without_channels() {
     for _ in 0..CHANCES {
         let choice = SchemeChoice::Guarded { middle: 1 };
         let standing = async |scheme: &Arc<dyn Scheme>, keys: Vec<Key>| {
-            Arc::clone(scheme).build_ahead(CHANNELS, &keys);
+            let guarded = Arc::clone(scheme).guarded().unwrap();
+            guarded.build_ahead(CHANNELS, &keys);
             for _ in 0..200 {
-                if scheme.ready() == CHANNELS {
+                if guarded.ready() == CHANNELS {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            assert_eq!(scheme.ready(), CHANNELS, "the channels do not come to stand");
+            assert_eq!(guarded.ready(), CHANNELS, "the channels do not come to stand");
         };
         warm = warm.min(writer.count(&network, choice, standing).await);
         cold = cold.min(writer.count(&network, choice, async |_, _| ()).await);

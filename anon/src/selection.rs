@@ -1,10 +1,11 @@
-//! Drawing the keys of a channel (paper, 4.1). Which nodes they resolve to is the business of a scheme.
+//! Which nodes carry a channel: the keys that are drawn for it (paper, 4.1), and in the guarded scheme the whole path.
 //!
-//! A selection is a trait so that schemes can be exchanged and simulated at scale with the very code that
-//! sends mail.
+//! Everything here is a pure value: an agent that sends mail and a simulation of many thousands of agents run this very
+//! code, each with its own nodes and its own randomness.
 
 mod candidates;
 mod mail;
+mod planner;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use rand_core::CryptoRng;
 use crate::{certificate::NodeCertificate, position::Key};
 
 pub use candidates::Candidates;
-pub use mail::{Served, serving_guard};
+pub use planner::{ATTEMPTS, Failure, Planner, Wanted};
 
 /// The random keys of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +27,45 @@ pub struct Draw {
     pub far_end: Key,
 }
 
-/// The nodes of a guarded path behind its guard, and the keys that chose them.
+impl Draw {
+    /// Section 4.1 to the letter: three fresh, independent, uniform keys for every channel.
+    #[must_use]
+    pub fn fresh<R: CryptoRng>(rng: &mut R) -> Self {
+        Self { go_between: fresh_key(rng), witness: fresh_key(rng), far_end: fresh_key(rng) }
+    }
+}
+
+fn fresh_key<R: CryptoRng>(rng: &mut R) -> Key {
+    let mut bytes = [0; 32];
+    rng.fill_bytes(&mut bytes);
+    Key(bytes)
+}
+
+/// The nodes of a guarded path, and the keys that chose those behind the guard.
 #[derive(Clone, Debug)]
 pub struct GuardedPath<N = NodeCertificate> {
-    /// Middle go-betweens and, last, the far end.
-    pub hops: Vec<(Key, N)>,
+    /// The guard.
+    pub guard: N,
+    /// The go-betweens between the guard and the far end.
+    pub middle: Vec<(Key, N)>,
+    /// The far end.
+    pub far_end: (Key, N),
     /// The witness of the far end.
     pub witness: (Key, N),
+}
+
+impl<N> GuardedPath<N> {
+    /// The nodes that cells pass behind the guard, the far end last, and the keys that chose them.
+    pub fn hops(&self) -> impl Iterator<Item = &(Key, N)> {
+        self.middle.iter().chain([&self.far_end])
+    }
+
+    /// The keys of the first node behind the guard, the witness and the far end.
+    #[must_use]
+    pub fn keys(&self) -> Draw {
+        let (go_between, _) = self.middle.first().unwrap_or(&self.far_end);
+        Draw { go_between: *go_between, witness: self.witness.0, far_end: self.far_end.0 }
+    }
 }
 
 /// How often a key is drawn again because its node cannot serve.
@@ -52,9 +85,7 @@ pub fn draw_guarded<C: Candidates, R: CryptoRng>(
     let mut operators = vec![candidates.operator(guard)];
     let mut draw = || {
         for _ in 0..REDRAWS {
-            let mut bytes = [0; 32];
-            rng.fill_bytes(&mut bytes);
-            let key = Key(bytes);
+            let key = fresh_key(rng);
             let node = candidates.closest(&key)?;
             let operator = candidates.operator(&node);
             let overlaps = |other: &C::Operator| candidates.overlap(other, &operator);
@@ -66,8 +97,9 @@ pub fn draw_guarded<C: Candidates, R: CryptoRng>(
         }
         None
     };
-    let hops = (0..=middle).map(|_| draw()).collect::<Option<Vec<_>>>()?;
-    Some(GuardedPath { hops, witness: draw()? })
+    let middle = (0..middle).map(|_| draw()).collect::<Option<Vec<_>>>()?;
+    let (far_end, witness) = (draw()?, draw()?);
+    Some(GuardedPath { guard: guard.clone(), middle, far_end, witness })
 }
 
 /// Draws a guard: uniformly over the candidates that are not excluded, weighted by nothing that a node could say
@@ -97,27 +129,6 @@ pub fn draw_guard<C: Candidates, R: CryptoRng>(
     candidates.nth(rank)
 }
 
-/// A way to choose the nodes of a channel.
-pub trait Selection {
-    /// Draws the keys of one channel.
-    fn draw<R: CryptoRng>(&self, rng: &mut R) -> Draw;
-}
-
-/// Section 4.1 to the letter: three fresh, independent, uniform keys for every channel.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Paper;
-
-impl Selection for Paper {
-    fn draw<R: CryptoRng>(&self, rng: &mut R) -> Draw {
-        let mut key = || {
-            let mut bytes = [0; 32];
-            rng.fill_bytes(&mut bytes);
-            Key(bytes)
-        };
-        Draw { go_between: key(), witness: key(), far_end: key() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +138,7 @@ mod tests {
     fn every_channel_draws_three_keys_of_its_own() {
         let mut keys = BTreeSet::new();
         for _ in 0..100 {
-            let Draw { go_between, witness, far_end } = Paper.draw(&mut rand::rng());
+            let Draw { go_between, witness, far_end } = Draw::fresh(&mut rand::rng());
             keys.extend([go_between, witness, far_end]);
         }
         assert_eq!(keys.len(), 300);

@@ -15,7 +15,7 @@ use anon::{
     network::Epoch,
     position::{Key, keep_closest},
     roster::{Operator, Roster, Source},
-    selection::{Draw, Paper, Selection as _, Served, draw_guard, draw_guarded},
+    selection::{Draw, Planner, Wanted, draw_guard, draw_guarded},
     verification::{CrossVerified, cross_verify, differs_by_churn},
 };
 use rand::rngs::StdRng;
@@ -74,7 +74,7 @@ fn section_4_takes_the_minted_node_every_time() {
     let mut rng = rng(1);
     let (nodes, ..) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { far_end: key, .. } = Paper.draw(&mut rng);
+        let Draw { far_end: key, .. } = Draw::fresh(&mut rng);
         let minted = grind(&key, &nodes, &mut rng);
         // X names it; it has joined the DHT, so an honest Y finds the same.
         let mut found = nodes.clone();
@@ -94,7 +94,7 @@ fn the_guarded_draw_never_takes_a_minted_node() {
     for trial in 0..TRIALS {
         let path = draw_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
         let path = path.expect("honest nodes enough for a path");
-        let (key, far_end) = path.hops.last().unwrap();
+        let (key, far_end) = &path.far_end;
         // X has learnt the key, mints, names the minted node, and sees to it that the sender hears of it from
         // whoever it can: from the node itself, and from one member.
         let bogus = grind(key, &nodes, &mut rng);
@@ -106,7 +106,7 @@ fn the_guarded_draw_never_takes_a_minted_node() {
         assert!(CrossVerified::active(&roster, &bogus.node(), THIS).is_none());
         assert_ne!(far_end.node(), bogus.node());
         assert_ne!(roster.closest(key, 1, THIS)[0].node(), bogus.node());
-        assert!(path.hops.iter().all(|(_, node)| !minted.contains(&node.node())));
+        assert!(path.hops().all(|(_, node)| !minted.contains(&node.node())));
         roster.forget(&bogus.node());
     }
 }
@@ -116,7 +116,7 @@ fn only_the_next_in_line_can_be_churn() {
     let mut rng = rng(4);
     let (_, roster, _) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { far_end: key, .. } = Paper.draw(&mut rng);
+        let Draw { far_end: key, .. } = Draw::fresh(&mut rng);
         let mut all: Vec<_> = roster.known().cloned().collect();
         keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
         let churn = |place: usize| differs_by_churn(&key, &[all[place].node()], &all[..1], &roster);
@@ -155,7 +155,7 @@ fn no_two_nodes_of_a_path_have_one_operator() {
     for _ in 0..200 {
         let path = draw_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
         let mut operators = vec![Operator::of(&guard), Operator::of(&path.witness.1)];
-        operators.extend(path.hops.iter().map(|(_, node)| Operator::of(node)));
+        operators.extend(path.hops().map(|(_, node)| Operator::of(node)));
         for (index, one) in operators.iter().enumerate() {
             assert!(operators.iter().skip(index + 1).all(|other| !one.overlaps(other)));
         }
@@ -190,17 +190,13 @@ fn eight_nodes_carry_a_mail_of_many_paths_and_nobody_serves_twice_before_all_hav
     drop(roster);
     let avoid: BTreeSet<NodeId> = nodes[..3].iter().map(NodeCertificate::node).collect();
     let (candidates, guard) = ((&small, THIS), &nodes[3]);
-    let mut served = Served::default();
+    let mut planner = Planner::new(vec![guard.clone()], 1);
+    let wanted = Wanted { is_reading: false, near: &avoid, attempt: 0 };
     let mut far_ends = Vec::new();
     for _ in 0..16 {
-        let path = served.draw(&candidates, guard, 1, &avoid, &mut rng).or_else(|| {
-            served.begin_anew();
-            served.draw(&candidates, guard, 1, &avoid, &mut rng)
-        });
-        let path = path.expect("there is a path");
-        let far_end = path.hops.last().unwrap().1.node();
+        let path = planner.next_path(&candidates, wanted, &mut rng, Vec::new);
+        let far_end = path.expect("there is a path").far_end.1.node();
         assert!(!avoid.contains(&far_end) && far_end != guard.node());
-        assert!(served.reserve(far_end, path.witness.1.node()));
         far_ends.push(far_end);
     }
     // Four nodes are left for three places: two paths are possible before a far end must serve again.

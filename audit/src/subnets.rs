@@ -86,7 +86,7 @@ fn behind(addresses: Vec<String>, rng: &mut StdRng) -> Option<Behind> {
         let path = draw_guarded(&(&roster, TODAY), &guard, 1, &BTreeSet::new(), rng);
         let Some(path) = path else { continue };
         found.drawn += 1;
-        found.hostile += usize::from(path.hops.iter().all(|(_, node)| bad.contains(&node.node())));
+        found.hostile += usize::from(path.hops().all(|(_, node)| bad.contains(&node.node())));
     }
     Some(found)
 }

@@ -129,9 +129,10 @@ async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are
     let id = alice.prepare(&bytes, &bob, false);
     let (body, _) = alice.body(&id);
     let scheme = alice.guarded().await;
+    let guarded = Arc::clone(&scheme).guarded().unwrap();
     let ready = async || {
-        Arc::clone(&scheme).build_ahead(2, &[body]);
-        while scheme.ready() < 2 {
+        guarded.build_ahead(2, &[body]);
+        while guarded.ready() < 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

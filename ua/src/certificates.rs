@@ -55,7 +55,8 @@ pub async fn fetch_anonymously(
         targets: scheme.near(key, count),
         request: Box::new(Request::Fetch { key }),
     };
-    let mut absence = Absence::new(network.quorum, scheme.own_replicas(&key));
+    let own = Arc::clone(scheme).guarded().and_then(|guarded| guarded.own_replicas(&key));
+    let mut absence = Absence::new(network.quorum, own);
     for _ in 0..MOST_OPENED {
         let OpenChannel { mut channel, answer, path } =
             scheme.open(Purpose::Certificate, &early).await?;

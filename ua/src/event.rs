@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use anon::{id::NodeId, selection::Draw};
+use anon::{
+    id::NodeId,
+    selection::{Draw, GuardedPath},
+};
 use libp2p::PeerId;
 
 use crate::{error::AgentError, misdeed::Evidence};
@@ -65,6 +68,17 @@ pub struct Path {
     pub witness: NodeId,
     /// Z, or W.
     pub far_end: NodeId,
+}
+
+impl From<&GuardedPath> for Path {
+    fn from(path: &GuardedPath) -> Self {
+        Self {
+            go_between: path.guard.node(),
+            middle: path.middle.iter().map(|(_, node)| node.node()).collect(),
+            witness: path.witness.1.node(),
+            far_end: path.far_end.1.node(),
+        }
+    }
 }
 
 impl Path {

@@ -11,13 +11,14 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    verification::ReplicaSet,
+    verification::{ReplicaSet, verify_list},
 };
 use futures::future::BoxFuture;
 use net::Channel;
 use std::sync::Arc;
 
 use crate::{
+    context::Context,
     error::AgentError,
     event::{Path, Purpose},
 };
@@ -54,35 +55,8 @@ pub trait Scheme: Send + Sync {
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>>;
 
-    /// Begins to build so many channels ahead, in the background, over nodes that are not near the keys in
-    /// `avoid`. Each serves this scheme's one mail, once.
-    fn build_ahead(self: Arc<Self>, channels: usize, avoid: &[Key]) {
-        let _ = (channels, avoid);
-    }
-
-    /// Notes that a far end knows whose inbox is read: it serves for nothing else of this reading, where there is any
-    /// other.
-    fn set_apart(&self, far_end: NodeId) {
-        let _ = far_end;
-    }
-
-    /// How many channels stand ready.
-    fn ready(&self) -> usize {
-        0
-    }
-
-    /// A channel that was built ahead and may serve for `key`, if there is one.
-    fn take_ready(&self, purpose: Purpose, key: &Key) -> Option<ReadyChannel> {
-        let _ = (purpose, key);
-        None
-    }
-
-    /// The replicas of a key as the agent itself knows them, so that it need not wait for what others list before
-    /// it uses them; what they list is compared all the same. `None` where the agent does not know.
-    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
-        let _ = key;
-        None
-    }
+    /// The scheme that plans its paths itself, if this is one: what only that can do is no part of this trait.
+    fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>>;
 
     /// What a far end is asked for the replicas of a key.
     fn list_replicas(&self, key: Key, k: u8) -> Request;
@@ -106,4 +80,15 @@ pub trait Scheme: Send + Sync {
 
     /// The nodes near a key, as a far end is to find them.
     fn near(&self, key: Key, count: u8) -> Targets;
+}
+
+/// The nodes nearest to a key that a far end found in the DHT.
+fn listed(
+    key: Key,
+    answer: Response,
+    context: &Context,
+) -> Result<Vec<NodeCertificate>, AgentError> {
+    let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+    let network = &context.network;
+    Ok(verify_list(list, &key, network.k, network, context.now())?)
 }

@@ -71,3 +71,45 @@ impl Candidates for (&Roster, Epoch) {
         a.overlaps(b)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// So many nodes, each its own operator.
+    pub(in crate::selection) struct Nodes(pub(in crate::selection) u8);
+
+    impl Candidates for Nodes {
+        type Id = u8;
+        type Node = u8;
+        type Operator = u8;
+
+        fn count(&self) -> usize {
+            self.0.into()
+        }
+
+        fn nth(&self, rank: usize) -> Option<u8> {
+            u8::try_from(rank).ok().filter(|rank| *rank < self.0)
+        }
+
+        fn rank(&self, id: &u8) -> Option<usize> {
+            (*id < self.0).then(|| usize::from(*id))
+        }
+
+        fn closest(&self, key: &Key) -> Option<u8> {
+            Some(key.0[0] % self.0)
+        }
+
+        fn id(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn operator(&self, node: &u8) -> u8 {
+            *node
+        }
+
+        fn overlap(&self, a: &u8, b: &u8) -> bool {
+            a == b
+        }
+    }
+}

@@ -1,11 +1,6 @@
-//! What the paths of one mail owe each other: who has served does not serve again, and a guard that is near what a
-//! path is for makes way.
+//! What the paths of one mail owe each other: who has served does not serve again.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use rand_core::CryptoRng;
-
-use super::{Candidates, GuardedPath, draw_guarded};
 
 /// How often a reader's path is drawn again because its far end has served oftener than others.
 const REDRAWS: usize = 200;
@@ -13,7 +8,7 @@ const REDRAWS: usize = 200;
 /// Who has served in one mail's channels, or stands ready to. No far end serves twice; no witness does where
 /// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
 #[derive(Clone, Debug)]
-pub struct Served<Id> {
+pub(super) struct Served<Id> {
     /// How often each has served.
     far_ends: BTreeMap<Id, u32>,
     witnesses: BTreeSet<Id>,
@@ -38,33 +33,28 @@ impl<Id> Default for Served<Id> {
 }
 
 impl<Id: Copy + Ord> Served<Id> {
-    /// Draws a path on which nobody serves who served this mail before, or is in `avoid`, which are the nodes near
+    /// Draws a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
     /// what the path is for. In a small network a witness may serve again, and after [`Self::begin_anew`] a
-    /// far end.
-    #[must_use]
-    pub fn draw<C: Candidates<Id = Id>, R: CryptoRng>(
+    /// far end. `draw` draws a path over all nodes but those that it is given.
+    pub(super) fn draw<P>(
         &self,
-        candidates: &C,
-        guard: &C::Node,
-        middle: usize,
-        avoid: &BTreeSet<Id>,
-        rng: &mut R,
-    ) -> Option<GuardedPath<C::Node>> {
-        let least = || avoid.iter().chain(self.far_ends.keys());
+        near: &BTreeSet<Id>,
+        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+    ) -> Option<P> {
+        let least = || near.iter().chain(self.far_ends.keys());
         let without_witnesses = || least().chain(&self.earlier);
-        let without_any = || without_witnesses().chain(&self.witnesses);
-        let mut draw = |excluded| draw_guarded(candidates, guard, middle, &excluded, rng);
-        draw(without_any().copied().collect())
-            .or_else(|| draw(without_witnesses().copied().collect()))
+        let without_any = without_witnesses().chain(&self.witnesses);
+        draw(&without_any.copied().collect())
+            .or_else(|| draw(&without_witnesses().copied().collect()))
             .or_else(|| {
                 let is_anew = !self.earlier.is_empty();
-                is_anew.then(|| draw(least().copied().collect())).flatten()
+                is_anew.then(|| draw(&least().copied().collect())).flatten()
             })
     }
 
     /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
     /// where there is no other.
-    pub fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&mut self) {
         self.earlier.extend(std::mem::take(&mut self.far_ends).into_keys());
         self.witnesses.clear();
     }
@@ -72,62 +62,46 @@ impl<Id: Copy + Ord> Served<Id> {
     /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
     /// only once all others that may be were as often, by 200 draws; who was set apart, only where there is
     /// nobody else.
-    ///
-    /// The path, and how often its far end has served at most.
-    pub fn draw_again<C: Candidates<Id = Id>, R: CryptoRng>(
+    pub(super) fn draw_again<P>(
         &mut self,
-        candidates: &C,
-        guard: &C::Node,
-        middle: usize,
-        avoid: &BTreeSet<Id>,
-        rng: &mut R,
-    ) -> Option<(GuardedPath<C::Node>, u32)> {
-        if let Some(path) = self.draw(candidates, guard, middle, avoid, rng) {
-            return Some((path, 0));
+        near: &BTreeSet<Id>,
+        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        far_end: impl Fn(&P) -> Id,
+    ) -> Option<P> {
+        if let Some(path) = self.draw(near, &mut draw) {
+            return Some(path);
         }
         let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
             for _ in 0..REDRAWS {
-                let path = draw_guarded(candidates, guard, middle, excluded, rng)?;
-                let far_end = candidates.id(&path.hops.last()?.1);
-                if self.far_ends.get(&far_end).copied().unwrap_or_default() <= times {
+                let path = draw(excluded)?;
+                if self.far_ends.get(&far_end(&path)).is_none_or(|served| *served <= times) {
                     return Some(path);
                 }
             }
             None
         };
         let most = self.far_ends.values().max().copied().unwrap_or_default();
-        let excluded = avoid.union(&self.apart).copied().collect();
+        let excluded = near.union(&self.apart).copied().collect();
         for times in self.floor..=most {
             if let Some(path) = draw(&excluded, times) {
-                return Some((path, times));
+                return Some(path);
             }
             if times == self.floor && draw(&self.apart, times).is_none() {
                 self.floor = self.floor.saturating_add(1);
             }
         }
-        draw(avoid, u32::MAX).map(|path| (path, u32::MAX))
+        draw(near, u32::MAX)
     }
 
-    /// Notes who is to serve. `false` if the far end serves already: then another path is drawn.
-    #[must_use]
-    pub fn reserve(&mut self, far_end: Id, witness: Id) -> bool {
-        self.reserve_again(far_end, witness, 0)
-    }
-
-    /// Notes who is to serve. `false` if the far end has served oftener than `times` by now.
-    #[must_use]
-    pub fn reserve_again(&mut self, far_end: Id, witness: Id, times: u32) -> bool {
+    /// Notes who is to serve.
+    pub(super) fn reserve(&mut self, far_end: Id, witness: Id) {
         self.witnesses.insert(witness);
         let served = self.far_ends.entry(far_end).or_default();
-        let is_free = *served <= times;
-        if is_free {
-            *served = served.saturating_add(1);
-        }
-        is_free
+        *served = served.saturating_add(1);
     }
 
     /// A far end that has heard of nothing may serve after all.
-    pub fn release(&mut self, far_end: &Id) {
+    pub(super) fn release(&mut self, far_end: &Id) {
         match self.far_ends.get_mut(far_end) {
             Some(served) if *served > 1 => *served -= 1,
             _ => drop(self.far_ends.remove(far_end)),
@@ -135,68 +109,26 @@ impl<Id: Copy + Ord> Served<Id> {
     }
 
     /// A far end that knows whose inbox is read is to serve for nothing else, where there is anybody else.
-    pub fn set_apart(&mut self, far_end: Id) {
+    pub(super) fn set_apart(&mut self, far_end: Id) {
         self.apart.insert(far_end);
     }
-}
-
-/// The guard that serves: the first of `guards`, unless it is in `avoid`, the nodes near what the path is for, or
-/// stalled; on the last attempt the next one. Where there is none but near and stalled ones, a near one serves: whoever
-/// is gone keeps no mail waiting.
-pub fn serving_guard<'a, N, Id: Ord>(
-    guards: &'a [N],
-    id: impl Fn(&N) -> Id,
-    avoid: &BTreeSet<Id>,
-    is_stalled: impl Fn(&Id) -> bool,
-    is_last: bool,
-) -> Option<&'a N> {
-    let is_near = |guard: &N| avoid.contains(&id(guard));
-    let mut order: Vec<&N> = guards.iter().collect();
-    order.sort_by_key(|guard| (is_stalled(&id(guard)), is_near(guard)));
-    let next = order.iter().filter(|guard| is_last && !is_near(guard)).nth(1);
-    next.or_else(|| order.first()).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::Key;
+    use crate::selection::{GuardedPath, candidates::tests::Nodes, draw_guarded};
 
-    /// So many nodes, each its own operator.
-    struct Nodes(u8);
-
-    impl Candidates for Nodes {
-        type Id = u8;
-        type Node = u8;
-        type Operator = u8;
-
-        fn count(&self) -> usize {
-            self.0.into()
+    impl Served<u8> {
+        /// Whether nobody had to begin anew.
+        pub(in crate::selection) fn is_first_round(&self) -> bool {
+            self.earlier.is_empty()
         }
+    }
 
-        fn nth(&self, rank: usize) -> Option<u8> {
-            u8::try_from(rank).ok().filter(|rank| *rank < self.0)
-        }
-
-        fn rank(&self, id: &u8) -> Option<usize> {
-            (*id < self.0).then(|| usize::from(*id))
-        }
-
-        fn closest(&self, key: &Key) -> Option<u8> {
-            Some(key.0[0] % self.0)
-        }
-
-        fn id(&self, node: &u8) -> u8 {
-            *node
-        }
-
-        fn operator(&self, node: &u8) -> u8 {
-            *node
-        }
-
-        fn overlap(&self, a: &u8, b: &u8) -> bool {
-            a == b
-        }
+    /// A path behind guard 0, of sixteen nodes.
+    fn draw(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
+        draw_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
     }
 
     /// Draws so many paths of a reader behind guard 0, and says how often each node was the far end.
@@ -204,11 +136,10 @@ mod tests {
         let avoid = avoid.iter().copied().collect();
         let mut counts = BTreeMap::new();
         for _ in 0..paths {
-            let drawn = served.draw_again(&Nodes(16), &0, 1, &avoid, &mut rand::rng());
-            let (path, times) = drawn.expect("a path");
-            let far_end = path.hops[1].1;
+            let path = served.draw_again(&avoid, draw, |path| path.far_end.1).expect("a path");
+            let far_end = path.far_end.1;
             assert!(!avoid.contains(&far_end));
-            assert!(served.reserve_again(far_end, path.witness.1, times));
+            served.reserve(far_end, path.witness.1);
             *counts.entry(far_end).or_default() += 1;
         }
         counts
@@ -217,12 +148,12 @@ mod tests {
     #[test]
     fn a_mail_has_no_far_end_twice_and_a_reader_each_as_often_as_any_other() {
         let mut served = Served::default();
-        let mut sent = 0;
-        while let Some(path) = served.draw(&Nodes(16), &0, 1, &BTreeSet::new(), &mut rand::rng()) {
-            assert!(served.reserve(path.hops[1].1, path.witness.1), "a far end twice");
-            sent += 1;
+        let mut sent = BTreeSet::new();
+        while let Some(path) = served.draw(&BTreeSet::new(), draw) {
+            served.reserve(path.far_end.1, path.witness.1);
+            assert!(sent.insert(path.far_end.1), "a far end twice");
         }
-        assert!((10..15).contains(&sent), "{sent}");
+        assert!((10..15).contains(&sent.len()), "{sent:?}");
         let mut served = Served::default();
         assert_eq!(far_ends(&mut served, 150, &[]), (1..16).map(|id| (id, 10)).collect());
         // Two that may not serve for a while fall behind, and then make up for it.
@@ -236,56 +167,30 @@ mod tests {
     fn whoever_is_set_apart_serves_again_only_where_there_is_nobody_else() {
         let mut served = Served::default();
         served.set_apart(5);
-        assert!(served.reserve_again(5, 6, 0));
+        served.reserve(5, 6);
         let counts = far_ends(&mut served, 140, &[]);
         assert_eq!(counts.get(&5), None, "{counts:?}");
         let most: Vec<u8> = (1..16).filter(|id| ![5, 6, 7].contains(id)).collect();
         assert!(far_ends(&mut served, 30, &most).contains_key(&5));
     }
+
     #[test]
     fn whoever_heard_of_nothing_may_serve_after_all() {
         let mut served = Served::default();
-        assert!(served.reserve(1, 9) && !served.reserve(1, 9));
+        served.reserve(1, 9);
         // Behind guard 0 there are 1, 2 and 3, and a path needs all of them.
         let avoid: BTreeSet<u8> = (4..16).collect();
-        let draw = |served: &Served<u8>| {
-            served.draw(&Nodes(16), &0, 1, &avoid, &mut rand::rng()).is_some()
-        };
-        assert!(!draw(&served));
+        let may_serve = |served: &Served<u8>| served.draw(&avoid, draw).is_some();
+        assert!(!may_serve(&served));
         served.release(&1);
-        assert!(draw(&served));
+        assert!(may_serve(&served));
+        // One time of two is taken back, and no more; of none, nothing.
+        served.reserve(1, 9);
+        served.reserve(1, 9);
+        served.release(&1);
+        assert!(!may_serve(&served));
+        served.release(&1);
         served.release(&2);
-        assert!(served.reserve(1, 9) && served.reserve(2, 9));
-        // One time of three is taken back, and no more.
-        assert!(served.reserve_again(1, 9, 1) && served.reserve_again(1, 9, 2));
-        served.release(&1);
-        assert!(!served.reserve_again(1, 9, 1) && served.reserve_again(1, 9, 2));
-    }
-
-    #[test]
-    fn the_first_guard_serves_unless_it_is_near_or_stalled() {
-        let serving = |avoid: &[u8], stalled: &[u8], is_last| {
-            let (avoid, stalled) = (avoid.iter().copied().collect(), stalled.to_vec());
-            serving_guard(&[1, 2, 3], |id| *id, &avoid, |id| stalled.contains(id), is_last).copied()
-        };
-        for (avoid, stalled, first, last) in [
-            (&[][..], &[][..], 1, 2),
-            (&[1], &[], 2, 3),
-            (&[], &[1], 2, 3),
-            (&[], &[1, 3], 2, 1),
-            (&[2], &[1], 3, 1),
-            (&[1, 2], &[], 3, 3),
-            // A near one before one that is gone.
-            (&[1, 2], &[3], 1, 1),
-            (&[2], &[1, 3], 2, 3),
-            // All are near: the first one all the same.
-            (&[1, 2, 3], &[], 1, 1),
-            (&[1, 2, 3], &[1], 2, 2),
-            (&[1, 2, 3], &[1, 2, 3], 1, 1),
-        ] {
-            assert_eq!(serving(avoid, stalled, false), Some(first), "{avoid:?} {stalled:?}");
-            assert_eq!(serving(avoid, stalled, true), Some(last), "{avoid:?} {stalled:?}, last");
-        }
-        assert_eq!(serving_guard::<u8, u8>(&[], |id| *id, &BTreeSet::new(), |_| false, true), None);
+        assert!(may_serve(&served));
     }
 }

@@ -179,7 +179,7 @@ fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
 
 /// The guarded scheme with a weakness.
 struct Weak {
-    inner: GuardedScheme,
+    inner: Arc<GuardedScheme>,
     roster: Arc<RosterKeeper>,
     context: Context,
     heard: Arc<Heard>,
@@ -194,7 +194,7 @@ impl Weak {
         let plan = agent.agent().plan(middle).await?;
         let (roster, context) = (Arc::clone(&plan.roster), agent.agent().context().clone());
         let plan = GuardedPlan { complete: weakness != Weakness::Lookups, ..plan };
-        let inner = GuardedScheme::new(Arc::clone(agent.agent().evidence()), plan);
+        let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent().evidence()), plan));
         let (heard, body) = (agent.heard(), Mutex::default());
         Ok(Self { inner, roster, context, heard, weakness, body })
     }
@@ -277,8 +277,8 @@ impl Scheme for Weak {
         })
     }
 
-    fn own_replicas(&self, key: &Key) -> Option<Vec<NodeCertificate>> {
-        self.inner.own_replicas(key)
+    fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>> {
+        Some(Arc::clone(&self.inner))
     }
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {

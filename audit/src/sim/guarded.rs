@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::{
     position::Key,
-    selection::{GuardedPath, Served, draw_guard, serving_guard},
+    selection::{GuardedPath, Planner, Wanted, draw_guard},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
@@ -46,23 +46,16 @@ pub(crate) trait Rules: Sync {
     fn path(
         &self,
         among: &Candidacy<'_>,
-        served: &Served<Node>,
-        guard: Node,
-        middle: usize,
-        avoid: &BTreeSet<Node>,
+        planner: &mut Planner<Node, Node>,
+        wanted: Wanted<'_, Node>,
         rng: &mut ChaCha8Rng,
     ) -> Option<GuardedPath<Node>> {
-        served.draw(among, &guard, middle, avoid, rng)
+        planner.next_path(among, wanted, rng, Vec::new)
     }
 
     /// Whether a node that appeared after the draw is believed in.
     fn believes_in_minted(&self) -> bool {
         false
-    }
-
-    /// Whether a path is drawn again whose far end serves this mail already.
-    fn insists_on_new_far_end(&self) -> bool {
-        true
     }
 
     /// Whether nodes are looked up while a mail is sent.
@@ -171,9 +164,8 @@ struct Maker<'m> {
 }
 
 /// What the channels of one mail owe each other.
-#[derive(Default)]
 struct Mail {
-    served: Served<Node>,
+    planner: Planner<Node, Node>,
     far_ends: BTreeSet<Node>,
 }
 
@@ -202,7 +194,7 @@ impl GuardedWorld<'_> {
         let members = self.members(sender.marks, rng);
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &sender.guards, members };
         let target = self.target(Key(rng.random()), RECIPIENT, true);
-        self.open(&maker, Z2, &target, &mut Mail::default(), rng, view);
+        self.open(&maker, Z2, &target, &mut self.begin(&sender.guards), rng, view);
     }
 
     /// The sender's next mail, and how its recipient fetches the body.
@@ -227,7 +219,7 @@ impl GuardedWorld<'_> {
             view.see(members, Party::Member, Z3, SENDER);
         }
         let maker = Maker { actor: SENDER, marks: sender.marks, guards: &guards, members };
-        let mut mail = Mail::default();
+        let mut mail = self.begin(&guards);
         if !is_known {
             let certificate = self.target(certificate, RECIPIENT, true);
             self.open(&maker, Z3, &certificate, &mut mail, rng, view);
@@ -243,7 +235,12 @@ impl GuardedWorld<'_> {
         let members = self.members(sender.marks, rng);
         let reader = Maker { actor: RECIPIENT, marks: sender.marks, guards, members };
         let message = Target { is_used: true, ..message };
-        self.open(&reader, READING, &message, &mut Mail::default(), rng, view);
+        self.open(&reader, READING, &message, &mut self.begin(guards), rng, view);
+    }
+
+    /// A mail, or a reading, of which nothing is done yet.
+    fn begin(&self, guards: &[Node]) -> Mail {
+        Mail { planner: Planner::new(guards.to_vec(), self.hops), far_ends: BTreeSet::new() }
     }
 
     /// The least mark of those that an agent compares its roster with.
@@ -272,33 +269,20 @@ impl GuardedWorld<'_> {
         view: &mut View,
     ) {
         let avoid = self.rules.avoid(&target.near);
-        let guard = serving_guard(maker.guards, |node| *node, &avoid, |_| false, false);
-        let Some(guard) = guard.copied() else {
+        let among = self.among(maker.marks);
+        let wanted = Wanted { is_reading: channel == READING, near: &avoid, attempt: 0 };
+        let Some(path) = self.rules.path(&among, &mut mail.planner, wanted, rng) else {
             view.broken.no_path += 1;
             return;
         };
-        let among = self.among(maker.marks);
-        let path = loop {
-            let drawn = self.rules.path(&among, &mail.served, guard, self.hops, &avoid, rng);
-            let Some(path) = drawn else {
-                view.broken.no_path += 1;
-                return;
-            };
-            let far_end = path.hops.last().map_or(guard, |(_, node)| *node);
-            let is_new = mail.served.reserve(far_end, path.witness.1);
-            if is_new || !self.rules.insists_on_new_far_end() {
-                break path;
-            }
-        };
-        self.check(maker, guard, &path, target, mail, view);
-        self.observe(maker, channel, guard, &path, target, rng, view);
+        self.check(maker, &path, target, mail, view);
+        self.observe(maker, channel, &path, target, rng, view);
     }
 
     /// Notes which rules a path breaks.
     fn check(
         &self,
         maker: &Maker<'_>,
-        guard: Node,
         path: &GuardedPath<Node>,
         target: &Target,
         mail: &mut Mail,
@@ -306,26 +290,22 @@ impl GuardedWorld<'_> {
     ) {
         let is_near = |node: &Node| target.near.contains(node);
         let spared = maker.guards.iter().any(|guard| !is_near(guard));
-        let carries = path.hops.iter().any(|(_, node)| is_near(node));
-        view.broken.storage_carried += u64::from(carries || (spared && is_near(&guard)));
+        let carries = path.hops().any(|(_, node)| is_near(node));
+        view.broken.storage_carried += u64::from(carries || (spared && is_near(&path.guard)));
         if let Some(share) = self.declared {
-            let behind = path.hops.iter().chain([&path.witness]).map(|(_, node)| *node);
-            let hostile = [guard].into_iter().chain(behind);
+            let behind = path.hops().chain([&path.witness]).map(|(_, node)| *node);
+            let hostile = [path.guard].into_iter().chain(behind);
             let hostile = hostile.filter(|node| maker.marks.mark(*node) < share).count();
             view.broken.family_together += u64::from(hostile > 1);
         }
-        let far_end = path.hops.last().map(|(_, node)| *node);
-        let is_new = far_end.is_some_and(|node| mail.far_ends.insert(node));
-        view.broken.far_end_twice += u64::from(!is_new);
+        view.broken.far_end_twice += u64::from(!mail.far_ends.insert(path.far_end.1));
     }
 
     /// Adds what everyone on a path sees.
-    #[expect(clippy::too_many_arguments, reason = "a path, and for whom it is")]
     fn observe(
         &self,
         maker: &Maker<'_>,
         channel: u32,
-        guard: Node,
         path: &GuardedPath<Node>,
         target: &Target,
         rng: &mut ChaCha8Rng,
@@ -342,11 +322,11 @@ impl GuardedWorld<'_> {
         // What whoever is before this place learns of who is there, and of the witness.
         let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
         let asked = |place| if asks_witness == Some(place) { of(Value::WitnessLink) } else { 0 };
-        let mut mark = maker.marks.mark(guard);
+        let mut mark = maker.marks.mark(path.guard);
         let values = maker.actor | of(Value::Link(0)) | next(0) | asked(0);
         view.see(mark, Party::X, channel, values);
         let (guards_mark, guards_values) = (mark, values);
-        for (place, (key, node)) in (0..).zip(&path.hops) {
+        for (place, (key, node)) in (0..).zip(path.hops()) {
             let own = maker.marks.mark(*node);
             let is_minted = self.free_identifiers && self.rules.believes_in_minted();
             mark = if is_minted { own.min(mark) } else { own };

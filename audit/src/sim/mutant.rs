@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use anon::selection::{GuardedPath, Served};
+use anon::selection::{GuardedPath, Planner, Wanted};
 use rand::rngs::ChaCha8Rng;
 
 use super::{
@@ -60,14 +60,12 @@ impl Rules for FamiliesTogether {
     fn path(
         &self,
         among: &Candidacy<'_>,
-        served: &Served<Node>,
-        guard: Node,
-        middle: usize,
-        avoid: &BTreeSet<Node>,
+        planner: &mut Planner<Node, Node>,
+        wanted: Wanted<'_, Node>,
         rng: &mut ChaCha8Rng,
     ) -> Option<GuardedPath<Node>> {
         let blind = Candidacy { declared: None, ..*among };
-        Production.path(&blind, served, guard, middle, avoid, rng)
+        Production.path(&blind, planner, wanted, rng)
     }
 }
 
@@ -89,17 +87,11 @@ impl Rules for FarEndTwice {
     fn path(
         &self,
         among: &Candidacy<'_>,
-        _: &Served<Node>,
-        guard: Node,
-        middle: usize,
-        avoid: &BTreeSet<Node>,
+        planner: &mut Planner<Node, Node>,
+        wanted: Wanted<'_, Node>,
         rng: &mut ChaCha8Rng,
     ) -> Option<GuardedPath<Node>> {
-        Production.path(among, &Served::default(), guard, middle, avoid, rng)
-    }
-
-    fn insists_on_new_far_end(&self) -> bool {
-        false
+        Production.path(among, &mut planner.clone(), wanted, rng)
     }
 }
 

@@ -1,9 +1,6 @@
-//! What is seen of mails that the `paper` scheme sends. The keys are drawn by [`anon::selection::Paper`].
+//! What is seen of mails that the `paper` scheme sends. The keys are drawn by [`anon::selection::Draw::fresh`].
 
-use anon::{
-    position::Key,
-    selection::{Draw, Paper, Selection as _},
-};
+use anon::{position::Key, selection::Draw};
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,15 +182,15 @@ impl PaperWorld<'_> {
     /// Draws until the keys name three nodes.
     fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
         let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
-        let mut draw = Paper.draw(rng);
+        let mut draw = Draw::fresh(rng);
         let mut nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
         for _ in 0..REDRAWS {
             let [x, y, z] = nodes;
             if x == y {
-                draw = Paper.draw(rng);
+                draw = Draw::fresh(rng);
                 nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
             } else if z == x || z == y {
-                draw.far_end = Paper.draw(rng).far_end;
+                draw.far_end = Draw::fresh(rng).far_end;
                 nodes = [x, y, nearest(&draw.far_end)];
             } else {
                 break;

@@ -245,7 +245,9 @@ impl<'a> Sending<'a> {
         let scheme = agent.scheme(self.choices.scheme).await.ok()?;
         let keys: Vec<_> =
             self.recipients.iter().flat_map(|r| [r.inbox(), r.certificate()]).collect();
-        Arc::clone(&scheme).build_ahead(2 + 3 * self.recipients.len(), &keys);
+        if let Some(guarded) = Arc::clone(&scheme).guarded() {
+            guarded.build_ahead(2 + 3 * self.recipients.len(), &keys);
+        }
         Some(scheme)
     }
 

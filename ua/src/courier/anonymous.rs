@@ -18,7 +18,7 @@ use crate::{
     error::AgentError,
     event::{Event, Path, Purpose},
     evidence::{EvidenceLog, Misdeed},
-    scheme::{OpenChannel, ReadyChannel, Scheme},
+    scheme::{GuardedScheme, OpenChannel, ReadyChannel, Scheme},
 };
 
 /// How often a new pair of channels is tried before the courier gives up.
@@ -62,15 +62,20 @@ impl AnonymousCourier {
             fresh: None,
             ready: None,
         };
-        if courier.scheme.own_replicas(&key).is_some()
-            && let Some(z) = courier.scheme.take_ready(purpose, &key)
+        if let Some(guarded) = courier.guarded()
+            && guarded.own_replicas(&key).is_some()
+            && let Some(z) = guarded.take_ready(purpose, &key)
         {
-            courier.ready = courier.scheme.take_ready(purpose.check(), &key).map(|w| (z, w));
+            courier.ready = guarded.take_ready(purpose.check(), &key).map(|w| (z, w));
         }
         if courier.ready.is_none() {
             courier.fresh = Some(courier.find_replicas().await?);
         }
         Ok(courier)
+    }
+
+    fn guarded(&self) -> Option<Arc<GuardedScheme>> {
+        Arc::clone(&self.scheme).guarded()
     }
 
     fn context(&self) -> &Context {
@@ -203,7 +208,7 @@ impl Courier for AnonymousCourier {
     ) -> BoxFuture<'a, Option<(ReplicaSet, Vec<Answer>)>> {
         Box::pin(async move {
             let channels = self.ready.take()?;
-            let replicas = self.scheme.own_replicas(&self.key)?;
+            let replicas = self.guarded()?.own_replicas(&self.key)?;
             match self.ask_both(channels, replicas, request).await {
                 Ok((set, answers, channel, path)) => {
                     (self.anonymizer, self.path) = (Some(channel), Some(path));

@@ -3,7 +3,7 @@
 //! A channel serves one key and is closed when that is done. It is never used for another body: whoever sends Bob a
 //! mail knows a key that he will ask for, and a far end that works with that sender would learn the keys of all else
 //! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is far end
-//! again once all others were as often (`anon::selection::Served`); by the channels nobody can tell that they have one
+//! again once all others were as often (`anon::selection::Planner`); by the channels nobody can tell that they have one
 //! reader.
 
 use std::{sync::Arc, time::Duration};
@@ -22,7 +22,7 @@ use crate::{
     bootstrap::Bootstrap,
     error::AgentError,
     event::Purpose,
-    scheme::{OpenChannel, Scheme},
+    scheme::{GuardedScheme, OpenChannel, Scheme},
 };
 
 /// How long a node may take for its answer.
@@ -133,24 +133,33 @@ impl Route for AnonymousRoute {
             let question = self.scheme.list_replicas(key, u8::try_from(self.k).unwrap_or(u8::MAX));
             let open = self.scheme.open(Purpose::Reading, &question).await?;
             let OpenChannel { channel, answer, path } = open;
-            let (scheme, far_end) = (Arc::clone(&self.scheme), path.far_end);
+            let guarded = Arc::clone(&self.scheme).guarded();
+            let mut way =
+                AnonymousWay { guarded, channel, far_end: path.far_end, nodes: Vec::new() };
             if place == Place::Inbox {
-                scheme.set_apart(far_end);
+                way.set_apart();
             }
-            let nodes = scheme.candidates(key, answer)?;
-            Ok(Box::new(AnonymousWay { scheme, channel, far_end, nodes }) as Box<dyn Way>)
+            way.nodes = self.scheme.candidates(key, answer)?;
+            Ok(Box::new(way) as Box<dyn Way>)
         })
     }
 }
 
 struct AnonymousWay {
-    scheme: Arc<dyn Scheme>,
+    guarded: Option<Arc<GuardedScheme>>,
     channel: Channel,
     far_end: NodeId,
     nodes: Vec<NodeCertificate>,
 }
 
 impl AnonymousWay {
+    /// The far end is to serve for nothing else of this reading.
+    fn set_apart(&self) {
+        if let Some(guarded) = &self.guarded {
+            guarded.set_apart(self.far_end);
+        }
+    }
+
     /// Has at most [`MAX_K`] errands performed.
     async fn perform(
         &mut self,
@@ -165,13 +174,13 @@ impl AnonymousWay {
                 Ok(answers.into_iter().map(|answer| answer.response).collect())
             }
             Ok(_) => {
-                self.scheme.set_apart(self.far_end);
+                self.set_apart();
                 Err(AgentError::BadAnswer)
             }
             Err(error) => {
                 if matches!(error, LinkError::TimedOut) {
                     // Whoever let time run out once does not get to do it again where there are others.
-                    self.scheme.set_apart(self.far_end);
+                    self.set_apart();
                 }
                 Err(error.into())
             }

@@ -15,13 +15,13 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::{Draw, Paper, Selection as _},
+    selection::Draw,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
 use net::{Channel, Links, ask};
 
-use super::{OpenChannel, Scheme};
+use super::{GuardedScheme, OpenChannel, Scheme, listed};
 use crate::{
     bootstrap::{Bootstrap, LOOKUP_TIMEOUT},
     context::Context,
@@ -85,7 +85,7 @@ impl PaperScheme {
         purpose: Purpose,
     ) -> Result<(Draw, CrossVerified, CrossVerified), AgentError> {
         for _ in 0..REDRAWS {
-            let draw = Paper.draw(&mut rand::rng());
+            let draw = Draw::fresh(&mut rand::rng());
             let (x, y) = tokio::try_join!(
                 self.bootstrap.nearest(draw.go_between, purpose),
                 self.bootstrap.nearest(draw.witness, purpose),
@@ -123,7 +123,7 @@ impl PaperScheme {
             if node != go_between.certificate().node() && node != witness.certificate().node() {
                 return Ok((channel, far_end, key));
             }
-            key = Paper.draw(&mut rand::rng()).far_end;
+            key = Draw::fresh(&mut rand::rng()).far_end;
             let again = Request::Closest { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
@@ -170,6 +170,10 @@ impl Scheme for PaperScheme {
         })
     }
 
+    fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>> {
+        None
+    }
+
     fn list_replicas(&self, key: Key, k: u8) -> Request {
         Request::Closest { key, count: k }
     }
@@ -184,11 +188,7 @@ impl Scheme for PaperScheme {
     }
 
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError> {
-        let (network, now) = (&self.context().network, self.context().now());
-        match answer {
-            Response::Closest(list) => Ok(verify_list(list, &key, network.k, network, now)?),
-            _ => Err(AgentError::BadAnswer),
-        }
+        listed(key, answer, self.context())
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {

@@ -1,9 +1,11 @@
 //! Channels built ahead of need: each is taken once and never put back.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anon::{id::NodeId, selection::Draw};
-use parking_lot::Mutex;
 
 use super::ReadyChannel;
 
@@ -21,35 +23,36 @@ pub(super) struct Waiting {
 
 /// The channels that wait.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<Waiting>>);
+pub(super) struct Pool(Vec<Waiting>);
 
 impl Pool {
     /// Adds a channel, unless there are enough.
-    pub(super) fn put(&self, ready: ReadyChannel, keys: Draw) {
-        let mut waiting = self.0.lock();
-        if waiting.len() < MAX_READY {
-            waiting.push(Waiting { ready, keys, since: Instant::now() });
+    pub(super) fn put(&mut self, ready: ReadyChannel, keys: Draw) {
+        if self.0.len() < MAX_READY {
+            self.0.push(Waiting { ready, keys, since: Instant::now() });
         }
     }
 
-    /// Takes out the oldest channel that is fresh enough and that `suits`.
-    pub(super) fn take(&self, suits: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        let mut waiting = self.0.lock();
-        waiting.retain(|w| w.since.elapsed() < MAX_AGE);
-        let index = waiting.iter().position(suits)?;
-        Some(waiting.remove(index))
+    /// Takes out the oldest channel that is fresh enough and along which nobody is in `near`.
+    pub(super) fn take(&mut self, near: &BTreeSet<NodeId>) -> Option<Waiting> {
+        self.expire();
+        let suits = |w: &Waiting| w.ready.path.along().iter().all(|node| !near.contains(node));
+        let index = self.0.iter().position(suits)?;
+        Some(self.0.remove(index))
     }
 
     /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        let mut waiting = self.0.lock();
-        waiting.retain(|w| w.since.elapsed() < MAX_AGE);
-        waiting.len()
+    pub(super) fn len(&mut self) -> usize {
+        self.expire();
+        self.0.len()
+    }
+
+    fn expire(&mut self) {
+        self.0.retain(|waiting| waiting.since.elapsed() < MAX_AGE);
     }
 
     /// Closes all that wait: their far ends, which are free again.
-    pub(super) fn discard(&self) -> Vec<NodeId> {
-        let waiting = std::mem::take(&mut *self.0.lock());
-        waiting.iter().map(|w| w.ready.path.far_end).collect()
+    pub(super) fn discard(&mut self) -> Vec<NodeId> {
+        self.0.drain(..).map(|waiting| waiting.ready.path.far_end).collect()
     }
 }

@@ -5,7 +5,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::Response,
-    verification::{Disagreement, differs_by_churn, verify_list},
+    verification::{Disagreement, differs_by_churn},
     wire,
 };
 
@@ -53,17 +53,6 @@ impl GuardedScheme {
             _ => Vec::new(),
         };
         self.evidence.accuse(node, misdeed, proof);
-    }
-
-    /// The nodes that a far end found in the DHT, where the agent's roster does not say.
-    pub(super) fn looked_up(
-        &self,
-        key: Key,
-        answer: Response,
-    ) -> Result<Vec<NodeCertificate>, AgentError> {
-        let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
-        let network = &self.context().network;
-        Ok(verify_list(list, &key, network.k, network, self.context().now())?)
     }
 
     /// The nodes that a signed answer states.

@@ -6,12 +6,14 @@ use anon::{
     network::Network,
     request::Errand,
     roster::{Operator, Source},
-    verification::{Statement, StatementClaims, cross_verify},
+    selection::{Draw, Failure, Wanted},
+    verification::{CrossVerified, Statement, StatementClaims, cross_verify},
 };
-use net::{NetworkFile, Peer, Via, now};
+use net::{Channel, LinkError, NetworkFile, Peer, Via, now};
 use node::{ChannelKeys, Identity, Node, NodeConfig, Running, Service as _};
 
 use super::*;
+use crate::event::Path;
 
 const KEY: Key = Key([7; 32]);
 /// Replicas of a key.
@@ -42,6 +44,11 @@ fn certificate(seed: u8) -> NodeCertificate {
 /// An agent that knows the nodes with the seeds from one on: so many that are active, and so many that only one other
 /// told it of.
 fn knowing(active: u8, others: u8, complete: bool) -> GuardedScheme {
+    guarded_by(&[1], active, others, complete)
+}
+
+/// The same with other guards than the first of them.
+fn guarded_by(guards: &[u8], active: u8, others: u8, complete: bool) -> GuardedScheme {
     let network = Arc::new(network());
     let (epoch, roster) = (
         network.epoch(now()),
@@ -59,7 +66,8 @@ fn knowing(active: u8, others: u8, complete: bool) -> GuardedScheme {
         tell(seed, 103 + seed);
     }
     let evidence = Arc::new(EvidenceLog::new(Context::quiet(self::network())));
-    let (roster, guards) = (Arc::new(roster), vec![certificate(1)]);
+    let guards = guards.iter().map(|seed| certificate(*seed)).collect();
+    let roster = Arc::new(roster);
     GuardedScheme::new(evidence, GuardedPlan { roster, guards, middle: 1, complete })
 }
 
@@ -196,27 +204,47 @@ fn an_agent_says_why_it_can_draw_no_path() {
     }
 }
 
+const SENDING: Wanted<'static> = Wanted { is_reading: false, near: &BTreeSet::new(), attempt: 0 };
+
 #[test]
 fn a_mail_in_a_small_network_always_finds_a_far_end() {
     let scheme = knowing(NEEDED, 0, true);
-    let guard = certificate(1);
     for number in 0..3 * NEEDED {
-        let path = scheme.draw(Purpose::Body, &guard, &BTreeSet::new());
-        assert!(path.is_some(), "path {number}");
+        assert!(scheme.next_path(SENDING).is_some(), "path {number}");
     }
 }
 
 #[test]
 fn a_far_end_that_is_set_apart_serves_no_other_path_of_a_reading() {
     let scheme = knowing(NEEDED, 0, true);
-    let guard = certificate(1);
-    let draw = || {
-        let path = scheme.draw(Purpose::Reading, &guard, &BTreeSet::new()).unwrap();
-        path.hops.last().unwrap().1.node()
-    };
+    let reading = Wanted { is_reading: true, ..SENDING };
+    let draw = || scheme.next_path(reading).unwrap().far_end.1.node();
     let inbox = draw();
     scheme.set_apart(inbox);
     assert!((0..5 * NEEDED).all(|_| draw() != inbox));
+}
+
+#[test]
+fn only_what_broke_can_be_the_guards_doing() {
+    for (error, failure) in [
+        (AgentError::Link(LinkError::Unreachable), Failure::Unreachable),
+        (AgentError::Link(LinkError::TimedOut), Failure::Broke),
+        (AgentError::BadAnswer, Failure::BadAnswer),
+    ] {
+        assert_eq!(build::failure(&error), failure);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_guard_that_is_not_there_the_spare_serves() {
+    // Nobody listens at the address of either.
+    let scheme = guarded_by(&[1, 2], 20, 0, true);
+    let serves = || scheme.next_path(SENDING).unwrap().guard.node();
+    assert_eq!(serves(), id(1));
+    let early = Request::Nearest { key: KEY, count: 1 };
+    let open = scheme.open(Purpose::Body, &early).await;
+    assert!(matches!(open, Err(AgentError::NoGuard)), "{open:?}");
+    assert_eq!(serves(), id(2));
 }
 
 #[test]
@@ -301,7 +329,8 @@ async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
         (aside[0], [aside[1]], aside[4]),
     ];
     for (go_between, middle, far_end) in paths {
-        scheme.pool.put(far.ready(go_between, &middle, far_end).await, KEYS);
+        let ready = far.ready(go_between, &middle, far_end).await;
+        scheme.state.lock().pool.put(ready, KEYS);
     }
     let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.far_end);
     assert_eq!((take(), take()), (Some(id(aside[4])), None));
@@ -310,7 +339,7 @@ async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_channels_wait_than_there_is_room_for_and_all_can_be_given_up() {
-    let (far, pool) = (Far::start().await, Pool::default());
+    let (far, mut pool) = (Far::start().await, Pool::default());
     let seeds: Vec<u8> = (1..=33).collect();
     for seed in &seeds {
         pool.put(far.ready(100, &[], *seed).await, KEYS);

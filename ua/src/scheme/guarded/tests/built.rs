@@ -42,7 +42,7 @@ async fn a_channel_that_was_built_ahead_serves_first_and_the_next_one_is_built_w
         .map(|byte| Key([byte; 32]))
         .find(|key| !scheme.near_to(key).contains(&nodes[0].certificate.node()));
     let key = key.unwrap();
-    Arc::<GuardedScheme>::clone(&scheme).build_ahead(1, &[key]);
+    scheme.build_ahead(1, &[key]);
     let built = async {
         while scheme.ready() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
