@@ -138,3 +138,44 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anon::time::Time;
+    use net::{Clock, Underlay};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        account::{Account, OWN, VALIDITY},
+        event::Silent,
+        vault::{KdfCost, Passphrase},
+    };
+
+    /// An agent by this clock, whose account was made now, in a network that nobody can reach.
+    pub(super) fn agent(clock: Clock) -> (TempDir, Agent) {
+        let directory = tempfile::tempdir().unwrap();
+        let passphrase = Passphrase::new("x".to_owned()).unwrap();
+        let cost = KdfCost::new(8, 1).unwrap();
+        let network = "name = 'agent.alt'";
+        let home = Home::create(directory.path(), network, &passphrase, cost).unwrap();
+        let context = home.context(clock, Arc::new(Silent), Underlay::Tcp).unwrap();
+        let account = Account::self_certifying(&context.network, context.now());
+        home.write_account(&account).unwrap();
+        (directory, Agent::new(home, context).unwrap())
+    }
+
+    #[test]
+    fn an_account_is_renewed_when_the_agents_clock_says_so() {
+        let (made, clock) = (Time(1_000_000_000), Clock::stopped_at(Time(1_000_000_000)));
+        let (_directory, agent) = agent(clock.clone());
+        let network = &agent.context().network;
+        let is_valid_at = |time| agent.account(OWN).unwrap().certificate(network, time).is_ok();
+        let later = made.after(VALIDITY + 60);
+        clock.set(made.after(VALIDITY / 2));
+        assert!(is_valid_at(made.after(60)) && !is_valid_at(later));
+        clock.set(made.after(VALIDITY - 60));
+        assert!(is_valid_at(later));
+        assert_eq!(agent.status().unwrap().epoch, network.epoch(clock.now()));
+    }
+}

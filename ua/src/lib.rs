@@ -6,6 +6,31 @@
 //! context: network, clock, listener, transport       evidence: what nodes did that honest ones do not do
 //! home, vault, account, outbox: what is kept, sealed          maildir: where mail ends up
 //! ```
+//!
+//! # Example
+//!
+//! A new user's profile, and the agent over it. Nobody is asked for what the agent knows.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use net::{Clock, Underlay};
+//! use ua::{account::Account, agent::Agent, event::Silent, home::Home, vault::{KdfCost, Passphrase}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let passphrase = Passphrase::new("correct horse".to_owned())?;
+//! let home =
+//!     Home::create(directory.path(), "name = 'demo.alt'", &passphrase, KdfCost::new(8, 1)?)?;
+//! let context = home.context(Clock::default(), Arc::new(Silent), Underlay::Tcp)?;
+//! home.write_account(&Account::self_certifying(&context.network, context.now()))?;
+//!
+//! let agent = Agent::new(home, context)?;
+//! let status = agent.status()?;
+//! assert_eq!((status.known, status.outbox.waiting.len()), (0, 0));
+//! assert_eq!(status.address.domain(), "demo.alt");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod account;
 pub mod agent;

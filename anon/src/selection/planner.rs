@@ -215,6 +215,16 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_has_no_part_in_another_path_of_a_mail_where_there_are_others() {
+        let mut planner = planner(&[0]);
+        let witness = next(&mut planner, 16, SENDING).witness.1;
+        for _ in 0..50 {
+            let path = next(&mut planner.clone(), 16, SENDING);
+            assert!(path.hops().chain([&path.witness]).all(|(_, node)| *node != witness));
+        }
+    }
+
+    #[test]
     fn a_mail_that_is_larger_than_the_network_has_its_far_ends_serve_again() {
         let mut planner = planner(&[0]);
         let all = far_ends(&mut planner, 40, SENDING);

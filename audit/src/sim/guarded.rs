@@ -314,18 +314,16 @@ impl GuardedWorld<'_> {
         let of = |value: Value| value.of(channel);
         let far = of(Value::KeyZ) | of(Value::Z);
         let hops = node_of(self.hops);
-        // What a hop learns of the next one.
-        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
         let asks_witness = match self.witness {
             Witness::Guard => Some(0),
             Witness::Middle => Some(hops),
             Witness::None => None,
         };
+        // What whoever is before this place learns of who is there, and of the witness.
+        let next = |place: u32| if place < hops { of(Value::Middle(place)) } else { far };
+        let asked = |place| if asks_witness == Some(place) { of(Value::WitnessLink) } else { 0 };
         let mut mark = maker.marks.mark(path.guard);
-        let mut values = maker.actor | of(Value::Link(0)) | next(0);
-        if asks_witness == Some(0) {
-            values |= of(Value::WitnessLink);
-        }
+        let values = maker.actor | of(Value::Link(0)) | next(0) | asked(0);
         view.see(mark, Party::X, channel, values);
         let (guards_mark, guards_values) = (mark, values);
         for (place, (key, node)) in (0..).zip(path.hops()) {
@@ -335,51 +333,50 @@ impl GuardedWorld<'_> {
             if self.rules.looks_up() {
                 self.look_up(maker, channel, (key, next(place)), rng, view);
             }
-            let mut values = of(Value::Link(place));
-            if place < hops {
-                view.is_node(of(Value::Middle(place)), *node);
-                values |= of(Value::Middle(place)) | of(Value::Link(place + 1)) | next(place + 1);
-                if asks_witness == Some(place + 1) {
-                    values |= of(Value::WitnessLink);
-                }
-                view.see(mark, Party::Middle, channel, values);
-                // The first message names the version that a member of the same operator handed out.
-                if self.acting.marks {
-                    view.see(mark.max(maker.members), Party::Middle, channel, values | maker.actor);
-                }
+            let (party, who, known) = if place < hops {
+                let known = of(Value::Link(place + 1)) | next(place + 1) | asked(place + 1);
+                (Party::Middle, of(Value::Middle(place)), known)
             } else {
-                view.is_node(of(Value::Z), *node);
                 let before = place.checked_sub(1).map_or(0, |last| of(Value::Middle(last)));
-                values |= before | of(Value::Z) | target.value;
-                view.see(mark, Party::Z, channel, values);
-                if self.acting.marks {
-                    view.see(mark.max(maker.members), Party::Z, channel, values | maker.actor);
-                }
-                // What the guard wrote into the cells ties its end of the channel to this one.
-                if self.acting.tags {
-                    view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
-                }
+                (Party::Z, of(Value::Z), before | target.value)
+            };
+            let values = of(Value::Link(place)) | who | known;
+            view.is_node(who, *node);
+            view.see(mark, party, channel, values);
+            // The first message names the version that a member of the same operator handed out.
+            if self.acting.marks {
+                view.see(mark.max(maker.members), party, channel, values | maker.actor);
+            }
+            // What the guard wrote into the cells ties its end of the channel to the far end's.
+            if self.acting.tags && party == Party::Z {
+                view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
             }
         }
         if asks_witness.is_some() {
             let witness = maker.marks.mark(path.witness.1);
             view.see(witness, Party::Y, channel, of(Value::WitnessLink) | far);
         }
+        self.observe_target(maker, channel, target, rng, view);
+    }
+
+    /// Adds what is seen of what the far end does.
+    fn observe_target(
+        &self,
+        maker: &Maker<'_>,
+        channel: u32,
+        target: &Target,
+        rng: &mut ChaCha8Rng,
+        view: &mut View,
+    ) {
+        let values = Value::Z.of(channel) | target.value;
         if target.is_used {
             let stores = target.near.iter().map(|node| maker.marks.mark(*node));
             let stores = stores.fold(f64::INFINITY, f64::min);
-            view.see(stores, Party::Storage, channel, of(Value::Z) | target.value);
+            view.see(stores, Party::Storage, channel, values);
         }
         if self.rules.looks_up() {
-            let at_end = of(Value::Z) | target.value;
-            self.look_up_for(
-                maker,
-                channel,
-                (&target.key, at_end),
-                Party::OnTargetLookup,
-                rng,
-                view,
-            );
+            let seen = (&target.key, values);
+            self.look_up_for(maker, channel, seen, Party::OnTargetLookup, rng, view);
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) enum Model {
 
 /// How often keys are drawn again that do not name different nodes; as in `ua::scheme::paper`.
 const REDRAWS: usize = 16;
-/// How many nodes an agent knows to enter by; as `ua::entrance` has it.
+/// How many nodes an agent knows to enter by; as `ua::bootstrap` has it.
 const ENTRANCES: usize = 40;
 
 /// The paper's scheme in one network.

@@ -147,3 +147,34 @@ impl Agent {
         self.context.unless_lost(reader.fetch(fetched)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use net::Clock;
+
+    use super::*;
+    use crate::agent::tests::agent;
+
+    #[test]
+    fn what_was_read_is_there_also_where_the_reading_was_cut_off() {
+        let mut all = Fetched { tried: 1, inboxes: 1, ..Fetched::default() };
+        let mut account = Part::of(&mut all, Fetched::merge);
+        for (tried, inboxes, missing) in [(3, 5, 2), (4, 4, 1)] {
+            let mut run = Part::of(&mut account, Fetched::go_on);
+            (run.tried, run.inboxes, run.missing) = (tried, inboxes, missing);
+        }
+        drop(account);
+        assert_eq!((all.tried, all.inboxes, all.missing), (8, 6, 1));
+    }
+
+    #[tokio::test]
+    async fn where_the_own_inbox_is_not_read_no_other_is() {
+        let (directory, agent) = agent(Clock::default());
+        let maildir = Maildir::open(&directory.path().join("mail")).unwrap();
+        let mut fetched = Fetched::default();
+        let choices = Choices::hurried(crate::session::SchemeChoice::Paper);
+        let read = agent.fetch(&choices, &maildir, &mut fetched).await;
+        assert!(matches!(read, Err(AgentError::NoNode)), "{read:?}");
+        assert!(!fetched.has_read_own && fetched.inboxes == 0);
+    }
+}

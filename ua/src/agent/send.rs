@@ -83,3 +83,35 @@ impl Agent {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use net::Clock;
+
+    use super::*;
+    use crate::agent::tests::agent;
+
+    #[tokio::test]
+    async fn what_keeps_a_mail_from_being_tried_is_noted_and_counts_if_somebody_was_reached() {
+        let (_directory, agent) = agent(Clock::default());
+        let recipients = [Account::read(agent.profile().vault()).unwrap().address().clone()];
+        let (bytes, subject) = (b"the mail", "a subject");
+        let (signed, direct, reply_to) = (false, false, None);
+        let mail = Mail { bytes, subject, recipients: &recipients, signed, direct, reply_to };
+        let id = agent.hand_in(&mail).unwrap();
+        let mut expected = 0;
+        for (error, counts) in [(AgentError::NoGuard, 0), (AgentError::RosterTooSmall, 1)] {
+            let (told, claim) = (error.to_string(), agent.claim(&id).unwrap());
+            assert!(matches!(agent.claim(&id), Err(AgentError::BeingSent)));
+            let prepared = std::future::ready(Err(error));
+            assert!(agent.deliver(&claim, Duration::ZERO, prepared).await.is_err());
+            let state = agent.outbox().state(&id).unwrap();
+            expected += counts;
+            assert_eq!((state.attempts, state.last_error), (expected, told));
+        }
+        let (claim, guarded) = (agent.claim(&id).unwrap(), SchemeChoice::Guarded { middle: 1 });
+        let retried = agent.retry(&claim, &Choices::hurried(guarded)).await;
+        assert!(matches!(retried, Err(AgentError::NoNode)), "{retried:?}");
+        assert_eq!(agent.outbox().mail(&id).unwrap(), bytes);
+    }
+}

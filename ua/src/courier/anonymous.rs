@@ -74,12 +74,12 @@ impl AnonymousCourier {
         Ok(courier)
     }
 
-    fn context(&self) -> &Context {
-        self.evidence.context()
-    }
-
     fn guarded(&self) -> Option<Arc<GuardedScheme>> {
         Arc::clone(&self.scheme).guarded()
+    }
+
+    fn context(&self) -> &Context {
+        self.evidence.context()
     }
 
     fn question(&self) -> Request {

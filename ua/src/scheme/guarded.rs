@@ -140,7 +140,7 @@ impl GuardedScheme {
 
     /// A channel that was built ahead and may serve for `key`, if there is one.
     #[must_use]
-    pub fn take_ready(&self, purpose: Purpose, key: &Key) -> Option<ReadyChannel> {
+    pub(crate) fn take_ready(&self, purpose: Purpose, key: &Key) -> Option<ReadyChannel> {
         let near = self.near_to(key);
         let waiting = self.state.lock().pool.take(&near)?;
         let (path, keys) = (waiting.ready.path.clone(), waiting.keys);
@@ -150,7 +150,7 @@ impl GuardedScheme {
 
     /// Notes that a far end knows whose inbox is read, or did not do what it was asked: it serves for nothing else of this
     /// reading, where there is any other.
-    pub fn set_apart(&self, far_end: NodeId) {
+    pub(crate) fn set_apart(&self, far_end: NodeId) {
         self.state.lock().planner.set_apart(far_end);
     }
 

@@ -66,8 +66,8 @@ fn guarded_by(guards: &[u8], active: u8, others: u8, complete: bool) -> GuardedS
         tell(seed, 103 + seed);
     }
     let evidence = Arc::new(EvidenceLog::new(Context::quiet(self::network())));
-    let (roster, guards) =
-        (Arc::new(roster), guards.iter().map(|seed| certificate(*seed)).collect());
+    let guards = guards.iter().map(|seed| certificate(*seed)).collect();
+    let roster = Arc::new(roster);
     GuardedScheme::new(evidence, GuardedPlan { roster, guards, middle: 1, complete })
 }
 
