@@ -100,7 +100,7 @@ impl HomeError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::NotInitialised(_) => {
-                "run `cutout init --network FILE` first, or name another --home; if there was a user, restore the \
+                "run `cutout init INVITATION` first, or `cutout init --network FILE`, or name another --home; if there was a user, restore the \
                  directory vault from your backup"
             }
             Self::AlreadyInitialised(_) => "use it as it is, or name another --home",

@@ -185,7 +185,10 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         revocations: None,
     };
     let text = to_text(&file)?;
-    NetworkFile::parse(&text).map_err(HomeError::from)?;
+    NetworkFile::parse(&text).map_err(|error| {
+        let remedy = "choose another name, or other options: `cutout ca init --help`";
+        Failure::new(78, "there can be no such network", error, remedy)
+    })?;
     let path = network_path(&args.dir);
     let (vault, _begun) =
         match Vault::begin(&args.dir, &global.new_passphrase()?, KdfCost::default()) {
