@@ -24,12 +24,12 @@
 //!
 //! # Example
 //!
-//! What THREATMODEL.md claims is also data, and each claim names its checks.
+//! What there is to type is described in one place.
 //!
 //! ```
-//! let claims = audit::claims::Claims::read().unwrap();
-//! let claim = claims.statement("C-01").unwrap();
-//! assert!(!claim.checks.is_empty());
+//! let command = audit::command::command();
+//! let audit = command.find_subcommand("audit").unwrap();
+//! assert!(audit.find_subcommand("explain").is_some());
 //! ```
 
 pub mod canary;

@@ -213,9 +213,10 @@ impl Cluster {
 
     /// Starts a node's process and waits until it listens.
     async fn run(&self, index: usize, node: &mut ClusterNode) -> Result<(), ClusterError> {
-        let is_plain = !self.options.recorded && !self.options.dressed.contains_key(&index);
+        let dressed = self.options.dressed.get(&index).and_then(|arguments| arguments.first());
+        let is_of_lab = dressed.map_or(self.options.recorded, |first| first == process::COMMAND);
         let program = &self.options.program;
-        let program = if is_plain { programs::cutout(program) } else { programs::lab(program) };
+        let program = if is_of_lab { programs::lab(program) } else { programs::cutout(program) };
         let mut command = Command::new(program);
         if let Some(arguments) = self.options.dressed.get(&index) {
             command.args(arguments).stdin(Stdio::piped());

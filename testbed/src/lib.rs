@@ -13,14 +13,13 @@
 //!
 //! # Example
 //!
-//! The two programs lie side by side: whoever runs one finds the other.
+//! A small network has as many replicas of each object as it has nodes, and eight at most.
 //!
 //! ```
-//! use std::path::Path;
-//! use testbed::programs;
+//! use testbed::cluster::ClusterOptions;
 //!
-//! assert_eq!(programs::lab(Path::new("/usr/bin/cutout")), Path::new("/usr/bin/cutout-lab"));
-//! assert_eq!(programs::cutout(Path::new("/usr/bin/cutout-lab")), Path::new("/usr/bin/cutout"));
+//! let of = |nodes| ClusterOptions::new("target/debug/cutout".into(), "network".into(), nodes);
+//! assert_eq!((of(3).k, of(40).k), (3, 8));
 //! ```
 
 pub mod cluster;

@@ -58,8 +58,7 @@ async fn a_home_must_be_initialised_once() {
     let error = "this user's directory cannot be used";
     for command in [&["fetch"][..], &["outbox"], &["send", "--to", "bob@demo.alt", "-s", "x"]] {
         let output = stranger.run_with_input(command.iter().copied(), b"text").await;
-        let (cause, remedy) =
-            ("there is no cutout user in", "run `cutout init INVITATION` first");
+        let (cause, remedy) = ("there is no cutout user in", "run `cutout init INVITATION` first");
         assert_refused(&output, &Says { code: 78, error, cause, remedy });
     }
     let alice = user_without_nodes(&directory).await;

@@ -171,7 +171,7 @@ mod tests {
         let (_directory, agent) = agent(clock.clone());
         let network = &agent.context().network;
         let is_valid_at = |time| agent.account(OWN).unwrap().certificate(network, time).is_ok();
-        let later = made.after(VALIDITY + 60);
+        let later = made.after(VALIDITY + 86_400);
         clock.set(made.after(VALIDITY / 2));
         assert!(is_valid_at(made.after(60)) && !is_valid_at(later));
         clock.set(made.after(VALIDITY - 60));
