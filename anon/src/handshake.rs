@@ -56,7 +56,7 @@ pub enum HandshakeError {
     /// The early request does not fit.
     #[error("the early request is too long")]
     EarlyRequestTooLong,
-    /// No node, more than [`MAX_HOPS`], or one of them twice.
+    /// No node, more than `MAX_HOPS`, or one of them twice.
     #[error("not a path that can be made in one pass")]
     BadPath,
     /// The node could not prove that it holds its channel key.
@@ -170,10 +170,10 @@ impl Initiator {
 
     /// Starts the handshakes of a whole path: the first hop's, those of the hops behind it in their order, and
     /// the one message for all of them. Every hop but the last may be asked a question of at most
-    /// [`QUESTION`] bytes with its padding, the last one an early request of at most [`EARLY`].
+    /// `QUESTION` bytes with its padding, the last one an early request of at most `EARLY`.
     ///
     /// # Errors
-    /// [`HandshakeError`] as for [`Self::start`], or if there are no hops or more than [`MAX_HOPS`].
+    /// [`HandshakeError`] as for [`Self::start`], or if there are no hops or more than `MAX_HOPS`.
     pub fn start_path<R: CryptoRng>(
         hops: &[(&NodeCertificate, Option<&Request>)],
         rng: &mut R,

@@ -84,7 +84,7 @@ impl InboxPage {
     }
 }
 
-/// How many bytes of a [`super::Response::Performed`] one answer may take, encoded, where so many nodes are asked:
+/// How many bytes of a `super::Response::Performed` one answer may take, encoded, where so many nodes are asked:
 /// each an equal share of a message, so that no node's answer pushes out another's. What is longer is dropped, for
 /// that node alone.
 #[must_use]

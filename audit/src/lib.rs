@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`command`] | what there is to type |
 //! | [`outcome`] | what comes of a check |
-//! | [`mod@checks`] | what the checks are called, and where each lies |
+//! | `mod@checks` | what the checks are called, and where each lies |
 //! | [`role`] | the places that a process may have in a mail, and which of them link together |
 //! | [`claims`] | the claims, limits, views and coalitions that are published |
 //! | [`live`] | mails across real processes: what each role is told, which coalitions link |
@@ -13,14 +13,14 @@
 //! | [`game`] | which role can tell who wrote to whom, by sizes, counts and times |
 //! | [`canary`] | random values in memory, on disk, in logs and on the wire where they must not be |
 //! | [`statistics`] | how sure one may be of a count, and of a difference |
-//! | [`sim`] | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
-//! | [`property`] | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
-//! | [`vectors`] | the known answers of `tests/vectors/`, computed anew |
-//! | [`symbolic`] | models of the handshake, run by Verifpal |
-//! | [`host`] | the node and the agent that are installed here |
-//! | [`report`] | all that a run saw, as data and as a page |
-//! | [`subnets`] | a node that claims a subnet that it is not in |
-//! | [`demo`] | one anonymous mail across a network, shown at each hop |
+//! | `sim` | selection on networks of 10^3 to 10^6 nodes: how often a hostile share links |
+//! | `property` | what sealing, channels, receipts, stores and rosters must do, and versions that do not |
+//! | `vectors` | the known answers of `tests/vectors/`, computed anew |
+//! | `symbolic` | models of the handshake, run by Verifpal |
+//! | `host` | the node and the agent that are installed here |
+//! | `report` | all that a run saw, as data and as a page |
+//! | `subnets` | a node that claims a subnet that it is not in |
+//! | `demo` | one anonymous mail across a network, shown at each hop |
 //!
 //! # Example
 //!

@@ -183,7 +183,7 @@ impl Links {
     /// Opens a link to the node of a certificate, at one of the addresses it names.
     ///
     /// # Errors
-    /// [`LinkError`], after at most [`OPEN_TIMEOUT`], which is longer over Tor.
+    /// [`LinkError`], after at most `OPEN_TIMEOUT`, which is longer over Tor.
     pub async fn open(&self, to: &NodeCertificate, carrier: Carrier) -> Result<Link, LinkError> {
         let addresses = certified_addresses(to);
         self.open_at(peer_id(&to.node())?, addresses, carrier).await

@@ -114,7 +114,7 @@ impl Stage {
         Self::set_with(size, program, directory, step).await
     }
 
-    /// As [`Self::set`], with a program other than this one, in a directory of one's own.
+    /// As `Self::set`, with a program other than this one, in a directory of one's own.
     ///
     /// # Errors
     /// [`Failure`].
