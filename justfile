@@ -22,7 +22,7 @@ scenario NAME:
 
 # One anonymous mail across a network of processes on this machine
 demo *ARGS:
-    cargo run --locked --release -- demo {{ARGS}}
+    ./start {{ARGS}}
 
 fmt:
     cargo fmt --all

@@ -72,4 +72,22 @@ async fn a_directory_that_is_there_is_not_taken_and_none_but_a_kept_network_is_r
         assert!(!done && told.contains(what) && told.contains("try:"), "{told}");
         assert!(directory.path().join("cutout-demo/letter").exists());
     }
+    // Of a network that was kept, what is somebody's own stays.
+    std::fs::write(directory.path().join("cutout-demo/kept-by-cutout-demo"), "").unwrap();
+    let (done, _, told) = shell(directory.path(), "cutout demo --stop").await;
+    assert!(!done && told.contains("is not removed") && told.contains("try:"), "{told}");
+    assert!(directory.path().join("cutout-demo/letter").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_other_program_its_commands_say_what_is_missing() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::hard_link(program(), directory.path().join("cutout")).unwrap();
+    for command in ["./cutout demo", "./cutout audit run --quick", "./cutout help audit"] {
+        let (done, said, told) = shell(directory.path(), command).await;
+        assert!(!done && said.is_empty(), "{said}");
+        assert!(told.contains("cutout-lab cannot be started") && told.contains("try:"), "{told}");
+    }
+    let (done, said, _) = shell(directory.path(), "./cutout --version").await;
+    assert!(done && said.starts_with("cutout "), "{said}");
 }

@@ -31,13 +31,13 @@ pub enum InvitationError {
     #[error("an invitation has at most {MAX_INVITATION} bytes and {MAX_BOOTSTRAP} bootstrap nodes")]
     TooLong,
     /// Its end is missing, or a character is another one.
-    #[error("the invitation is damaged: its sum does not fit")]
+    #[error("the invitation is damaged: its checksum is wrong")]
     Damaged,
     /// It says something that this program does not know, twice, or not as it should be said.
     #[error("the invitation says something that this program does not understand: {0}")]
     Unknown(String),
     /// Nobody could enter by it.
-    #[error("no bootstrap node is named")]
+    #[error("it names no bootstrap node")]
     NoBootstrap,
     /// What it says is no network.
     #[error(transparent)]

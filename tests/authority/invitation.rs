@@ -37,7 +37,7 @@ async fn whoever_is_given_the_line_joins_with_it_and_a_cut_line_is_refused() {
     for wrong in [cut, "demo.toml", &longer] {
         let (code, nobody, told) = join("nobody", wrong).await;
         assert_eq!(code, Some(65), "{told}");
-        assert!(told.contains("this is no invitation") && told.contains("try:"), "{told}");
+        assert!(told.contains("this is not an invitation") && told.contains("try:"), "{told}");
         assert!(!nobody.home.exists(), "nothing is left of a home that was never made");
     }
 }
@@ -50,5 +50,5 @@ async fn a_network_that_nobody_could_enter_invites_nobody() {
     assert_eq!(output.status.code(), Some(78));
     assert!(output.stdout.is_empty());
     let told = text(&output.stderr);
-    assert!(told.contains("no bootstrap node is named") && told.contains("`bootstrap`"), "{told}");
+    assert!(told.contains("names no bootstrap node") && told.contains("`bootstrap`"), "{told}");
 }

@@ -21,7 +21,11 @@ pub struct LabArgs {
 /// Whether what was typed is for the other program; `help` is asked of the one that knows.
 #[must_use]
 pub fn is_wanted() -> bool {
-    let mut words = std::env::args_os().skip(1).filter(|word| word != "help");
+    names_lab(std::env::args_os().skip(1))
+}
+
+fn names_lab(words: impl Iterator<Item = OsString>) -> bool {
+    let mut words = words.filter(|word| word != "help");
     // Options that every command has may stand before it, and some of them have a value.
     while let Some(word) = words.next() {
         match word.to_str() {
@@ -48,4 +52,20 @@ pub fn begin() -> Result<(), Failure> {
 fn path() -> PathBuf {
     std::env::current_exe()
         .map_or_else(|_| PathBuf::from(LAB), |program| program.with_file_name(LAB))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_decides_and_not_what_stands_round_it() {
+        let names = |line: &str| names_lab(line.split_whitespace().map(OsString::from));
+        for line in ["demo", "audit run --quick", "help demo", "-v --home x audit", "demo --help"] {
+            assert!(names(line), "{line}");
+        }
+        for line in ["", "help", "--help", "send --to demo", "--home demo", "--home demo list"] {
+            assert!(!names(line), "{line}");
+        }
+    }
 }

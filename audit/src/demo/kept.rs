@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
+    io::ErrorKind,
+    os::unix::{ffi::OsStrExt as _, fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -27,8 +28,10 @@ use super::{DemoArgs, EPOCH_SECONDS, failed};
 pub(super) const DIRECTORY: &str = "cutout-demo";
 /// The mean delay between a body and its notification, seconds: nobody else is there to hide among.
 const DELAY_SECONDS: u64 = 1;
-/// The file by which a kept network is known.
-const NETWORK: &str = "network/network.toml";
+/// The directory of the nodes, in the network's.
+const NODES: &str = "network";
+/// The empty file by which a kept network is known.
+const MARK: &str = "kept-by-cutout-demo";
 /// The users.
 const USERS: [&str; 2] = ["alice", "bob"];
 /// The file with their passphrase.
@@ -42,11 +45,17 @@ const STOP_STEPS: u32 = 150;
 /// [`Failure`]; nothing stays then.
 pub(super) async fn keep(args: &DemoArgs, directory: &Path) -> Result<(), Failure> {
     let interruption = Interruption::take_hold("run it again: nothing of it is kept")?;
-    fs::DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
-        let remedy =
-            format!("cutout demo --stop {}, or name another directory", directory.display());
-        Failure::new(73, &format!("{} cannot be made", directory.display()), error, &remedy)
-    })?;
+    let refused = |error: std::io::Error| {
+        let remedy = match error.kind() {
+            ErrorKind::AlreadyExists => {
+                "name another directory, or stop the network that is kept there with `cutout demo --stop`"
+            }
+            _ => "name a directory that can be made",
+        };
+        Failure::new(73, &format!("{} cannot be made", directory.display()), error, remedy)
+    };
+    fs::DirBuilder::new().mode(0o700).create(directory).map_err(refused)?;
+    write_file(&directory.join(MARK), b"")?;
     let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
     let made = interruption.unless(make(args, directory, &progress)).await.and_then(|made| made);
     progress.finish();
@@ -56,8 +65,8 @@ pub(super) async fn keep(args: &DemoArgs, directory: &Path) -> Result<(), Failur
             print(args, directory)
         }
         Err(failure) => {
-            end(&running(directory)).await;
-            let _ = fs::remove_dir_all(directory);
+            end(directory).await;
+            let _ = remove(directory);
             Err(failure)
         }
     }
@@ -66,8 +75,7 @@ pub(super) async fn keep(args: &DemoArgs, directory: &Path) -> Result<(), Failur
 async fn make(args: &DemoArgs, directory: &Path, progress: &Progress) -> Result<Cluster, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
-    let network = std::path::absolute(directory.join("network"));
-    let network = network.map_err(|error| Failure::new(73, "no current directory", error, ""))?;
+    let network = nodes_of(directory);
     let mut options = ClusterOptions::new(program.clone(), network, usize::from(args.nodes));
     options.kept = true;
     options.network.epoch_seconds = EPOCH_SECONDS;
@@ -116,7 +124,7 @@ async fn join(cutout: &Path, dir: &Path, name: &str, invitation: &str) -> Result
 
 /// What to type next: a line each.
 fn commands(directory: &Path) -> Vec<String> {
-    let (cutout, at) = (name_of_cutout(), directory.display());
+    let (cutout, at) = (name_of_cutout(), quoted(directory));
     vec![
         format!("export CUTOUT_PASSPHRASE_FILE={at}/{PASSPHRASE}"),
         format!(
@@ -135,12 +143,19 @@ fn name_of_cutout() -> String {
     let found =
         std::env::split_paths(&path).map(|folder| folder.join("cutout")).find(|p| p.is_file());
     let same = |found: PathBuf| found.canonicalize().ok() == program.canonicalize().ok();
-    if found.is_some_and(same) { "cutout".to_owned() } else { program.display().to_string() }
+    if found.is_some_and(same) { "cutout".to_owned() } else { quoted(&program) }
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+".contains(char);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn print(args: &DemoArgs, directory: &Path) -> Result<(), Failure> {
     let commands = commands(directory);
-    let stop = format!("{} demo --stop {}", name_of_cutout(), directory.display());
+    let stop = format!("{} demo --stop {}", name_of_cutout(), quoted(directory));
     if args.json {
         return say_json(&serde_json::json!({
             "directory": directory, "nodes": args.nodes, "users": USERS, "commands": commands, "stop": stop,
@@ -158,56 +173,88 @@ fn print(args: &DemoArgs, directory: &Path) -> Result<(), Failure> {
     say(format!("  {stop}"))
 }
 
-/// Stops a network that was kept, and removes its directory.
+/// Stops a network that was kept, and removes what was made for it.
 ///
 /// # Errors
-/// [`Failure`] if there is none.
+/// [`Failure`] if there is none, or if something else lies in its directory.
 pub(super) async fn stop(directory: &Path) -> Result<(), Failure> {
-    if !directory.join(NETWORK).is_file() {
+    if !directory.join(MARK).is_file() {
         let what = format!("no network was kept in {}", directory.display());
-        return Err(Failure::new(
-            66,
-            &what,
-            "",
-            "name the directory that `cutout demo --keep` printed",
-        ));
+        let remedy = "name the directory that `cutout demo --keep` printed";
+        return Err(Failure::new(66, &what, "", remedy));
     }
-    let nodes = running(directory);
-    end(&nodes).await;
-    fs::remove_dir_all(directory).map_err(|error| {
-        let what = format!("{} cannot be removed", directory.display());
-        Failure::new(73, &what, error, "remove it yourself")
-    })?;
-    tell(format!("{} nodes are stopped, and {} is removed.", nodes.len(), directory.display()));
-    Ok(())
+    let stopped = end(directory).await;
+    tell(format!("{stopped} nodes are stopped."));
+    remove(directory).map_err(|error| {
+        let what = format!("{} is not removed", directory.display());
+        Failure::new(73, &what, error, "see what else lies in it, and remove it yourself")
+    })
 }
 
-/// Ends processes: first with a word, then without.
-async fn end(nodes: &[Pid]) {
-    for pid in nodes {
+/// Removes what was made here, and the directory if nothing else is in it.
+fn remove(directory: &Path) -> std::io::Result<()> {
+    let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
+    let gone = |removed: std::io::Result<()>| {
+        removed.or_else(|error| if is_missing(&error) { Ok(()) } else { Err(error) })
+    };
+    for folder in USERS.iter().chain([&NODES]) {
+        gone(fs::remove_dir_all(directory.join(folder)))?;
+    }
+    let addresses = USERS.iter().map(|name| format!("{name}.address"));
+    for file in addresses.chain([PASSPHRASE.to_owned(), MARK.to_owned()]) {
+        gone(fs::remove_file(directory.join(file)))?;
+    }
+    fs::remove_dir(directory)
+}
+
+/// Ends the nodes in this directory, first with a word and then without: how many there were.
+async fn end(directory: &Path) -> usize {
+    let nodes = running(directory);
+    for pid in &nodes {
         let _ = kill_process(*pid, Signal::TERM);
     }
-    let is_left = |pid: &Pid| Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists();
     for _ in 0..STOP_STEPS {
-        if !nodes.iter().any(is_left) {
-            return;
+        if running(directory).is_empty() {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    for pid in nodes.iter().filter(|pid| is_left(pid)) {
-        let _ = kill_process(*pid, Signal::KILL);
+    for pid in running(directory) {
+        let _ = kill_process(pid, Signal::KILL);
     }
+    nodes.len()
 }
 
-/// The nodes that run in this directory: processes of a command line that names it.
+/// The nodes that run in this directory: processes that were started as nodes of its network file, and no others that
+/// name it.
 fn running(directory: &Path) -> Vec<Pid> {
-    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-    let names = |pid: &Pid| {
+    let file = nodes_of(directory).join("network.toml");
+    let is_node = |pid: &Pid| {
         let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-        let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        words.any(|word| Path::new(&*word).starts_with(directory.join("network")))
+        let words: Vec<_> = line.split(|byte| *byte == 0).skip(1).collect();
+        words.starts_with(&[b"node", b"run"]) && words.contains(&file.as_os_str().as_bytes())
     };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let all = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    all.filter_map(Pid::from_raw).filter(names).collect()
+    all.filter_map(Pid::from_raw).filter(is_node).collect()
+}
+
+/// Where the nodes are, by the one name that a directory has however it was typed.
+fn nodes_of(directory: &Path) -> PathBuf {
+    directory.canonicalize().unwrap_or_else(|_| directory.to_owned()).join(NODES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell_and_plain_where_it_can_be() {
+        for path in ["cutout-demo", "/tmp/a b", "it's", "$HOME/`x`", "-"] {
+            let script = format!("printf %s {}", quoted(Path::new(path)));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), path);
+        }
+        assert_eq!(quoted(Path::new("cutout-demo")), "cutout-demo");
+    }
 }

@@ -7,6 +7,7 @@ use auditable_info::{Error, Limits};
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use testbed::programs;
 
 use super::{Area, Finding, Severity};
 
@@ -46,7 +47,7 @@ pub(crate) fn built_from() -> String {
     }
 }
 
-/// Looks at this program.
+/// Looks at this program, which is built together with `cutout`, and at what `cutout` is made of.
 pub(super) fn look() -> Vec<Finding> {
     let mut findings = vec![commit(COMMIT, TREE)];
     let seen = format!(
@@ -61,9 +62,12 @@ pub(super) fn look() -> Vec<Finding> {
             format!("{seen}: a build for development, slow and with checks that others lack");
         of(Severity::Note, seen).or_try("cargo install --locked --path .")
     });
-    findings.push(match std::env::current_exe() {
-        Ok(program) => packages(&program),
-        Err(error) => of(Severity::Note, format!("the program's file is not known: {error}")),
+    // What runs for months is the other program.
+    let cutout = std::env::current_exe().map(|lab| programs::cutout(&lab));
+    findings.push(match cutout {
+        Ok(cutout) if cutout.is_file() => packages(&cutout),
+        _ => of(Severity::Note, "there is no `cutout` beside `cutout-lab`")
+            .or_try("install both into one directory"),
     });
     findings
 }

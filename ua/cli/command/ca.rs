@@ -160,7 +160,7 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(&read_file(&path)?).into_owned();
     let line = NetworkFile::parse(&text).map_err(HomeError::from)?.invitation();
     say(line.map_err(|error| {
-        let what = format!("{} makes no invitation", path.display());
+        let what = format!("no invitation can be made from {}", path.display());
         let remedy = match error {
             InvitationError::NoBootstrap => {
                 "put the address of a node into its list `bootstrap`: `cutout node run` prints it"

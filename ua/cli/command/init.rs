@@ -128,7 +128,7 @@ fn joined(args: &InitArgs) -> Result<(String, NetworkFile), Failure> {
         let file = NetworkFile::from_invitation(line).map_err(|error| {
             let remedy =
                 "paste the whole line, as you were given it; a network file goes after --network";
-            Failure::new(65, "this is no invitation", error, remedy)
+            Failure::new(65, "this is not an invitation", error, remedy)
         })?;
         return Ok((to_text(&file)?, file));
     }
