@@ -1,28 +1,19 @@
-//! The passphrase typed at a terminal: one of its own, which `script` (util-linux) makes and shows.
+//! What is typed at a terminal: one of the test's own, which it sees and types at as a person would.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{fs::File, process::Stdio, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
-};
+use rustix::termios::{LocalModes, tcgetattr};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::user_without_nodes;
 use crate::support::{User, program, text};
 
-/// Nothing that is shown, but a mail in the outbox.
-const KEPT: &str = "";
+/// The longest that is waited for the next thing on the screen.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// After these the terminal must not show what is typed.
 const PROMPTS: [&str; 4] =
     ["Passphrase: ", "Passphrase, to tell who signed", "New passphrase: ", "Again: "];
-
-/// Whether a terminal shows nothing of what is typed.
-async fn hides(terminal: &str) -> bool {
-    let asked = Command::new("stty").args(["-F", terminal, "-a"]).output().await.unwrap();
-    assert!(asked.status.success(), "{}", text(&asked.stderr));
-    text(&asked.stdout).split_whitespace().any(|word| word == "-echo")
-}
 
 /// What was seen of a command line that ran at a terminal.
 struct Seen {
@@ -34,53 +25,82 @@ struct Seen {
 impl Seen {
     /// Runs these words of the program, its stdout going to a file: whenever the screen shows the next of `typed`'s first
     /// halves, its second is typed.
-    async fn of(user: &User, before: &str, words: &str, typed: &[(&str, &str)]) -> Self {
-        let file = user.home.with_extension("stdout");
-        let at = user.home.with_extension("tty");
-        let line = format!(
-            "tty >'{}'; {before}'{}' {words} >'{}'",
-            at.display(),
-            program().display(),
-            file.display()
-        );
-        let mut command = Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "dumb");
-        command.env("CUTOUT_HOME", &user.home).env_remove("CUTOUT_PASSPHRASE").kill_on_drop(true);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (mut seen, mut from) = (Vec::new(), 0);
-        let mut left = typed.iter();
-        let mut next = left.next();
-        loop {
-            let mut some = [0; 1_024];
-            let read = tokio::time::timeout(Duration::from_secs(120), screen.read(&mut some)).await;
-            let read = read.unwrap_or_else(|_| panic!("{words}: {:?}", text(&seen))).unwrap_or(0);
-            if read == 0 {
-                break;
-            }
-            seen.extend_from_slice(&some[..read]);
-            while let Some((shown, keys_of)) = next
-                && text(&seen[from..]).contains(shown)
-            {
-                if *shown == KEPT {
-                    while user.outbox().await.is_empty() {}
-                } else if PROMPTS.contains(shown) {
-                    // The prompt is there a moment before the terminal stops to show what is typed.
-                    while !hides(content(&at).trim()).await {}
-                }
-                keys.write_all(keys_of.as_bytes()).await.unwrap();
-                (from, next) = (seen.len(), left.next());
-            }
+    async fn of(user: &User, words: &[&str], typed: &[(&str, &str)]) -> Self {
+        let mut terminal = Terminal::of(user, words, None);
+        for (shown, keys) in typed {
+            terminal.answer(shown, keys).await;
         }
-        let code = child.wait().await.unwrap().code();
-        let screen = text(&seen);
-        assert_eq!(next, None, "{words}: not asked:\n{screen}");
-        Self { code, screen, stdout: content(&file) }
+        terminal.end().await
     }
 }
 
-fn content(file: &Path) -> String {
-    text(&std::fs::read(file).unwrap())
+/// A terminal with the program in it.
+struct Terminal {
+    pty: pty_process::Pty,
+    child: tokio::process::Child,
+    stdout: std::path::PathBuf,
+    screen: Vec<u8>,
+    /// How much of the screen was there when a key was last pressed.
+    answered: usize,
+}
+
+impl Terminal {
+    /// Starts these words of the program. Its stdin is the terminal, unless another is given.
+    fn of(user: &User, words: &[&str], stdin: Option<File>) -> Self {
+        let (pty, pts) = pty_process::open().unwrap();
+        let stdout = user.home.with_extension("stdout");
+        let mut command = pty_process::Command::new(program())
+            .args(words)
+            .env("TERM", "dumb")
+            .env("CUTOUT_HOME", &user.home)
+            .env_remove("CUTOUT_PASSPHRASE")
+            .stdout(Stdio::from(File::create(&stdout).unwrap()))
+            .kill_on_drop(true);
+        if let Some(stdin) = stdin {
+            command = command.stdin(Stdio::from(stdin));
+        }
+        let child = command.spawn(pts).unwrap();
+        Self { pty, child, stdout, screen: Vec::new(), answered: 0 }
+    }
+
+    /// Looks at the screen until something new is there; whether the program still has the terminal.
+    async fn look(&mut self) -> bool {
+        let mut some = [0; 1_024];
+        let read = tokio::time::timeout(PATIENCE, self.pty.read(&mut some)).await;
+        // A terminal that no program has any more cannot be read.
+        let read = read.unwrap_or_else(|_| panic!("{:?}", text(&self.screen))).unwrap_or(0);
+        self.screen.extend_from_slice(&some[..read]);
+        read > 0
+    }
+
+    /// Types these keys once this is on the screen.
+    async fn answer(&mut self, shown: &str, keys: &str) {
+        while !text(&self.screen[self.answered..]).contains(shown) {
+            assert!(self.look().await, "not asked {shown:?}:\n{}", text(&self.screen));
+        }
+        // A prompt is there a moment before the terminal stops to show what is typed.
+        while PROMPTS.contains(&shown) && self.shows_keys() {
+            tokio::task::yield_now().await;
+        }
+        self.press(keys).await;
+    }
+
+    fn shows_keys(&self) -> bool {
+        tcgetattr(&self.pty).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    async fn press(&mut self, keys: &str) {
+        self.answered = self.screen.len();
+        self.pty.write_all(keys.as_bytes()).await.unwrap();
+    }
+
+    /// Sees the program to its end.
+    async fn end(mut self) -> Seen {
+        while self.look().await {}
+        let code = self.child.wait().await.unwrap().code();
+        let stdout = text(&std::fs::read(&self.stdout).unwrap());
+        Seen { code, screen: text(&self.screen), stdout }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,12 +111,12 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
     maildir.deliver(b"Subject: noon\n\nat noon\n").unwrap();
 
     let right = ("Passphrase: ", "correct horse\n");
-    let seen = Seen::of(&alice, "", "status", &[right]).await;
+    let seen = Seen::of(&alice, &["status"], &[right]).await;
     assert_eq!(seen.code, Some(0), "{}", seen.screen);
     assert!(seen.stdout.contains(&alice.address), "{}", seen.stdout);
     assert!(!seen.stdout.contains("Passphrase") && !seen.screen.contains("horse"));
 
-    let seen = Seen::of(&alice, "", "status", &[("Passphrase: ", "wrong horse\n")]).await;
+    let seen = Seen::of(&alice, &["status"], &[("Passphrase: ", "wrong horse\n")]).await;
     assert_eq!(seen.code, Some(77), "{}", seen.screen);
     assert!(seen.screen.contains("error: ") && !seen.screen.contains("horse"), "{}", seen.screen);
     assert_eq!(seen.stdout, "");
@@ -104,7 +124,7 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
     // A list asks for it, and does without.
     for (typed, signature) in [("correct horse\n", "unknown"), ("\n", "not checked")] {
         let prompt = [("Passphrase, to tell who signed", typed)];
-        let seen = Seen::of(&alice, "", "list --json", &prompt).await;
+        let seen = Seen::of(&alice, &["list", "--json"], &prompt).await;
         assert_eq!(seen.code, Some(0), "{}", seen.screen);
         let line: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
         assert_eq!((&line["subject"], &line["signature"]), (&"noon".into(), &signature.into()));
@@ -115,9 +135,9 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
     let other = alice.copied_to(directory.path().join("other"));
     std::fs::remove_dir_all(&other.home).unwrap();
     let network = directory.path().join("network.toml");
-    let init = format!("init --offline --network '{}'", network.display());
+    let init = ["init", "--offline", "--network", network.to_str().unwrap()];
     let prompts = [("New passphrase: ", "one\n"), ("Again: ", "two\n")];
-    let seen = Seen::of(&other, "", &init, &prompts).await;
+    let seen = Seen::of(&other, &init, &prompts).await;
     assert_eq!(seen.code, Some(77), "{}", seen.screen);
     assert!(seen.screen.contains("the passphrases differ") && !other.home.exists());
 }
@@ -126,10 +146,12 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
 async fn a_passphrase_and_a_message_never_share_an_input() {
     let directory = tempfile::tempdir().unwrap();
     let alice = user_without_nodes(&directory).await;
-    let send = format!("send --to {} -s noon", alice.address);
+    let send = ["send", "--to", &alice.address, "-s", "noon"];
 
     // The message comes from a pipe: its first line is not taken for the passphrase, nor anything asked for.
-    let piped = Seen::of(&alice, "printf 'correct horse\\nand more\\n' | ", &send, &[]).await;
+    let message = directory.path().join("message");
+    std::fs::write(&message, "correct horse\nand more\n").unwrap();
+    let piped = Terminal::of(&alice, &send, Some(File::open(&message).unwrap())).end().await;
     assert_eq!(piped.code, Some(77), "{}", piped.screen);
     assert!(piped.screen.contains("standard input is no terminal"), "{}", piped.screen);
     assert!(piped.screen.contains("--passphrase-file"), "{}", piped.screen);
@@ -137,7 +159,7 @@ async fn a_passphrase_and_a_message_never_share_an_input() {
 
     // Both are typed, one after the other. What was typed is kept, though no node is there.
     let typed = [("Passphrase: ", "correct horse\n"), ("then Ctrl-D.", "by the oak\n\u{4}")];
-    let seen = Seen::of(&alice, "", &send, &typed).await;
+    let seen = Seen::of(&alice, &send, &typed).await;
     assert_eq!(seen.code, Some(69), "{}", seen.screen);
     assert!(!seen.screen.contains("horse"), "{}", seen.screen);
     let waiting = alice.outbox().await;
@@ -148,24 +170,36 @@ async fn a_passphrase_and_a_message_never_share_an_input() {
     assert_eq!(seen.stdout, "", "all of it was talk");
 }
 
+/// Whether a mail has a file in the outbox.
+fn is_kept(user: &User) -> bool {
+    let vault = std::fs::read_dir(user.home.join("vault")).unwrap();
+    vault
+        .map(|file| file.unwrap().file_name())
+        .any(|name| name.to_str().unwrap().starts_with("outbox-"))
+}
+
 /// The network may take its time, and the person may lose patience: what was typed is kept before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
     let directory = tempfile::tempdir().unwrap();
     let (alice, silent) = super::interrupted::hanging(&directory).await;
-    let dialled = tokio::spawn(async move { silent.accept().await.unwrap().0 });
-    let send = format!("send --to {} -s noon", alice.address);
-    let typed = [
-        ("Passphrase: ", "correct horse\n"),
-        ("then Ctrl-D.", "by the oak\n\u{4}"),
-        (KEPT, "\u{3}"),
-    ];
-    let started = std::time::Instant::now();
-    let seen = Seen::of(&alice, "", &send, &typed).await;
-    println!("ended after {:.1?}", started.elapsed());
+    let send = ["send", "--to", &alice.address, "-s", "noon"];
+    let mut terminal = Terminal::of(&alice, &send, None);
+    terminal.answer("Passphrase: ", "correct horse\n").await;
+    terminal.answer("then Ctrl-D.", "by the oak\n\u{4}").await;
+    let dialled = tokio::time::timeout(PATIENCE, silent.accept()).await;
+    let _held = dialled.expect("it enters the network").unwrap();
+    // It dials while the text is being typed; what must not be lost is in the outbox a moment later.
+    let kept = async {
+        while !is_kept(&alice) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, kept).await.expect("the mail is kept");
+    terminal.press("\u{3}").await;
+    let seen = terminal.end().await;
     assert_eq!(seen.code, Some(130), "{}", seen.screen);
     assert!(seen.screen.contains("error: the mail waits in the outbox as"), "{}", seen.screen);
     assert!(seen.screen.contains("try:   run `cutout outbox`"), "{}", seen.screen);
-    assert!(dialled.is_finished(), "it was entering the network");
     assert_eq!(alice.outbox().await[0]["attempts"], 0);
 }
