@@ -196,7 +196,7 @@ fn eligible<'a>(
         old.peek() == Some(&one.node())
     };
     let all = (0..).zip(nodes.iter());
-    all.filter_map(move |(rank, one)| stood(&one).then(|| (one.prefix(), rank)))
+    all.filter(move |(_, one)| stood(one)).map(|(rank, one)| (one.prefix(), rank))
 }
 
 fn as_u64(count: usize) -> u64 {
