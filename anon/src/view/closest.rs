@@ -11,6 +11,8 @@ use crate::{
 
 /// Ranges of at most so many nodes are sorted by distance, not halved.
 const FEW: usize = 16;
+/// The first of the 64 bits.
+const HIGHEST: u64 = 1 << 63;
 
 /// The nodes of a list by their positions in the DHT space: 12 bytes a node.
 #[derive(Clone, Debug)]
@@ -33,10 +35,15 @@ impl Positions {
     /// The ranks of the `count` nodes closest to `key`, closest first. `nodes` is the list that this was made from.
     #[must_use]
     pub fn closest(&self, nodes: &NodeList, key: &Key, count: usize) -> Vec<u32> {
+        self.search(nodes, key, count).0
+    }
+
+    /// The closest, and how many nodes were looked at to find them.
+    fn search(&self, nodes: &NodeList, key: &Key, count: usize) -> (Vec<u32>, usize) {
         let search = Search { positions: self, nodes, target: key.position(), count };
         let mut found = Vec::new();
-        search.visit(0, self.starts.len(), 1 << 63, &mut found);
-        found
+        let looked = search.visit(0, self.starts.len(), HIGHEST, &mut found);
+        (found, looked)
     }
 }
 
@@ -53,22 +60,21 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Appends the closest of a range, whose nodes have all bits above `bit` in common.
-    fn visit(&self, low: usize, high: usize, bit: u64, found: &mut Vec<u32>) {
-        let Some(range) = self.positions.starts.get(low..high) else { return };
+    /// Appends the closest of a range, whose nodes have all bits above `bit` in common; how many nodes it looked at.
+    fn visit(&self, low: usize, high: usize, bit: u64, found: &mut Vec<u32>) -> usize {
+        let Some(range) = self.positions.starts.get(low..high) else { return 0 };
         if range.is_empty() || found.len() >= self.count {
-            return;
+            return 0;
         }
         if range.len() <= FEW || bit == 0 {
-            return self.append(low, high, found);
+            self.append(low, high, found);
+            return range.len();
         }
         let middle = low + range.partition_point(|start| start & bit == 0);
-        let halves = [(low, middle), (middle, high)];
-        let [left, right] = halves;
+        let [left, right] = [(low, middle), (middle, high)];
         let is_right = start(&self.target) & bit != 0;
-        for (low, high) in if is_right { [right, left] } else { [left, right] } {
-            self.visit(low, high, bit >> 1, found);
-        }
+        let halves = if is_right { [right, left] } else { [left, right] };
+        halves.map(|(low, high)| self.visit(low, high, bit >> 1, found)).into_iter().sum()
     }
 
     fn append(&self, low: usize, high: usize, found: &mut Vec<u32>) {
@@ -94,5 +100,27 @@ mod tests {
         let mut expected = ranks;
         keep_closest(&mut expected, &key, 20, |rank| view.nodes().node(*rank).unwrap().position());
         assert_eq!(alike.closest(view.nodes(), &key, 20), expected);
+    }
+
+    #[test]
+    fn few_nodes_are_looked_at_however_many_there_are() {
+        let view = Keepers::new(1).view_of(1, None, 0..3_000);
+        let positions = Positions::of(view.nodes());
+        for number in 0..100 {
+            for count in [1, 8, 20] {
+                let (_, looked) = positions.search(view.nodes(), &Key([number; 32]), count);
+                assert!(looked < count + 2 * FEW, "{looked} for {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_of_few_is_sorted_at_once() {
+        for (size, halved) in [(FEW, false), (FEW + 1, true)] {
+            let view = Keepers::new(1).view_of(1, None, (0..).take(size));
+            let positions = Positions::of(view.nodes());
+            let (_, looked) = positions.search(view.nodes(), &Key([0; 32]), 1);
+            assert_eq!(looked < size, halved, "{looked}");
+        }
     }
 }

@@ -31,6 +31,10 @@ const IPV4: u8 = 1;
 const IPV6: u8 = 2;
 const ONION: u8 = 4;
 const FAMILY: u8 = 8;
+/// Either kind of IP address.
+const IP: u8 = 3;
+/// All bits that mean something.
+const KNOWN: u8 = 15;
 
 /// A descriptor that no honest node states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -240,7 +244,7 @@ impl Descriptor {
     fn kind(&self) -> u8 {
         let ip = self.addresses.tcp().map_or(0, |tcp| if tcp.ip.is_ipv4() { IPV4 } else { IPV6 });
         let onion = if self.addresses.onion().is_some() { ONION } else { 0 };
-        ip | onion | if self.family.is_some() { FAMILY } else { 0 }
+        ip + onion + if self.family.is_some() { FAMILY } else { 0 }
     }
 
     /// Appends the encoding, at most [`MAX_DESCRIPTOR`] bytes.
@@ -291,7 +295,7 @@ impl Descriptor {
         let channel_key = AgreementKey(take(&mut rest)?);
         let [kind] = take(&mut rest)?;
         length_of(kind)?;
-        let ip = match kind & (IPV4 | IPV6) {
+        let ip = match kind & IP {
             IPV4 => Some(IpAddr::V4(Ipv4Addr::from(take::<4>(&mut rest)?))),
             IPV6 => Some(IpAddr::V6(Ipv6Addr::from(take::<16>(&mut rest)?))),
             _ => None,
@@ -321,8 +325,7 @@ impl Descriptor {
 
 /// How long a descriptor of this kind is, bytes.
 fn length_of(kind: u8) -> Result<usize, DescriptorError> {
-    let known = kind & !(IPV4 | IPV6 | ONION | FAMILY) == 0;
-    let ip = match kind & (IPV4 | IPV6) {
+    let ip = match kind & IP {
         0 => Some(0),
         IPV4 => Some(6),
         IPV6 => Some(18),
@@ -331,7 +334,7 @@ fn length_of(kind: u8) -> Result<usize, DescriptorError> {
     let onion = if kind & ONION == 0 { 0 } else { 34 };
     let family = if kind & FAMILY == 0 { 0 } else { 12 };
     match ip {
-        Some(ip) if known && ip + onion > 0 => Ok(KIND_AT + 1 + ip + onion + family),
+        Some(ip) if kind <= KNOWN => Ok(KIND_AT + 1 + ip + onion + family),
         _ => Err(DescriptorError::UnknownKind(kind)),
     }
 }

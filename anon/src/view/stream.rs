@@ -86,13 +86,9 @@ impl Pending {
         Ok(())
     }
 
-    /// What went wrong, or what is left over.
+    /// What went wrong, if anything did.
     pub(super) fn finish(&self) -> Result<(), ViewError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None if self.bytes.is_empty() => Ok(()),
-            None => Err(ViewError::EndsEarly),
-        }
+        self.failed.map_or(Ok(()), Err)
     }
 
     /// How many bytes it holds.

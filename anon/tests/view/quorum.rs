@@ -55,6 +55,7 @@ fn a_quorum_counts_and_less_does_not() {
     let good = keepers.sign(&header, &[0, 2, 3, 5, 6]);
     let view = verify(&keepers, good.clone()).unwrap();
     assert_eq!((view.id(), view.header()), (header.id(), &header));
+    assert!(format!("{view:?}").starts_with("SignedView(epoch 5, ViewId("));
     assert_eq!((view.to_unverified(), view.signatures()), (good.clone(), &good.signatures[..]));
     let too_few = Err(QuorumError::TooFew { signed: 4, threshold: 5 });
     assert_eq!(verify(&keepers, keepers.sign(&header, &[0, 2, 3, 5])), too_few);
@@ -240,6 +241,8 @@ fn a_proof_is_read_back_and_no_flipped_bit_counts() {
     let middle = good.len() - second_length(&good);
     let swapped = [&good[..1], &good[middle..], &good[1..middle]].concat();
     assert_eq!(TwoViews::decode(&swapped), Err(TwoViewsError::Malformed));
+    let twice = two(&header(5, None), &header(5, None)).encode();
+    assert_eq!(TwoViews::decode(&twice), Err(TwoViewsError::Malformed));
 }
 
 /// How long the second signed view of a proof is: the end that can be read as one.

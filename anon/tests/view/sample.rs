@@ -1,6 +1,7 @@
 //! Sampling nodes for paths.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
 };
@@ -160,6 +161,21 @@ fn the_few_that_may_be_taken_are_found_among_many_and_equally_often() {
 }
 
 #[test]
+fn of_the_few_that_may_be_taken_one_in_a_crowd_is_as_rare_as_ever() {
+    let mut nodes = prefixes(0x1000, 150);
+    nodes.extend((0..400).map(|number| node_in(number, Some(0x2000), None)));
+    let view = view(nodes);
+    let (alone, crowded) = (node(0x1000 * 1_000), node(7));
+    let sampler = sampler(&view, Some(Caps::DEFAULT));
+    let mut rng = StdRng::seed_from_u64(3);
+    let may = |one: &Descriptor| one.node() == alone || one.node() == crowded;
+    let drawn = (0..2_000).filter_map(|_| sampler.sample(&view, &mut rng, may));
+    let rare = drawn.filter(|one| one.node() == crowded).count();
+    // A hundredth among 400, against 99 hundredths among 150: 7.6 of 2,000 draws, give or take five times 2.8.
+    assert!((1..=21).contains(&rare), "{rare}");
+}
+
+#[test]
 fn a_dead_end_is_left_again() {
     // The first is beside both others, which are not beside each other: only they make a path of two.
     let nodes = vec![
@@ -187,6 +203,14 @@ fn one_16_is_one_hop_however_many_live_there() {
     let path = |hops, rng: &mut _| sampler(&view, None).path(&view, hops, &[], rng, |_| true);
     assert_eq!(path(1, &mut rng).map(|path| path.len()), Some(1));
     assert_eq!(path(2, &mut rng), None);
+    // That it is a dead end is found out once, not once for each of its nodes.
+    let asked = Cell::new(0);
+    let may = |_: &Descriptor| {
+        asked.set(asked.get() + 1);
+        true
+    };
+    assert_eq!(sampler(&view, None).path(&view, 2, &[], &mut rng, may), None);
+    assert_eq!(asked.get(), 1);
 }
 
 #[test]

@@ -143,6 +143,15 @@ fn addresses_that_no_node_has_are_refused() {
 }
 
 #[test]
+fn an_address_has_an_ip_or_an_onion_and_a_port() {
+    let both = Addresses::Both(v6(), onion());
+    assert_eq!((both.tcp(), both.onion()), (Some(v6()), Some(onion())));
+    assert_eq!((v4().ip().to_string(), v4().port()), ("192.0.2.7".to_owned(), 4_001));
+    assert_eq!((onion().key(), onion().port()), (&[0x0e; 32], 443));
+    assert_eq!(format!("{:?}", onion()), "OnionAddress(0e0e0e0e…:443)");
+}
+
+#[test]
 fn a_channel_key_has_one_encoding() {
     for last in [0x80, 0xff] {
         let mut key = [0xff; 32];
@@ -162,6 +171,10 @@ fn a_channel_key_has_one_encoding() {
 fn a_statement_holds_for_its_network_its_epoch_and_its_node() {
     let good = statement(None, None);
     let verified = good.clone().verify(&NETWORK, EPOCH).unwrap();
+    let id = node(&identity());
+    assert_eq!((good.claimed_node(), verified.descriptor().node()), (id, id));
+    let printed = format!("NodeStatement({}, epoch {})", id.short(), EPOCH.0);
+    assert_eq!(format!("{verified:?}"), printed);
     assert_eq!((verified.epoch(), verified.to_unverified()), (EPOCH, good.clone()));
     assert_eq!(verified.descriptor().verify(&NETWORK, EPOCH, &verified.signature()), Ok(()));
     let other = NetworkId([1; 32]);

@@ -170,7 +170,11 @@ fn placeholders_reversed(count: u32) -> Vec<anon::keys::Signature> {
 
 #[test]
 fn a_view_has_the_nodes_that_keepers_signed() {
-    let signed = view(9, false).signed().clone();
+    let good = view(9, false);
+    assert_eq!((good.epoch().0, good.header().count), (5, 9));
+    let printed = format!("{good:?}");
+    assert!(printed.starts_with("View(SignedView(epoch 5") && printed.ends_with("9 nodes)"));
+    let signed = good.signed().clone();
     assert_eq!(View::new(signed.clone(), nodes(8), None), Err(ViewError::WrongCount));
     let mut others: Vec<Descriptor> = nodes(10).iter().skip(1).collect();
     assert_eq!(others.len(), 9);
@@ -273,7 +277,7 @@ fn unknown_versions_and_kinds_are_refused_by_number() {
 fn a_node_is_found_by_its_id_and_by_its_rank() {
     for count in [0, 1, 2, 256, 257, 600] {
         let list = nodes(count);
-        assert_eq!(list.len(), count);
+        assert_eq!((list.len(), list.is_empty()), (count, count == 0));
         for (rank, descriptor) in (0..).zip(list.iter()) {
             assert_eq!(list.get(rank), Some(descriptor));
             assert_eq!(list.node(rank), Some(descriptor.node()));
