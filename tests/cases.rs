@@ -1,5 +1,5 @@
-//! Odd mails, each through what takes, lists, shows and saves mail: `tests/cases/*.eml` (small ones, as they were found) and
-//! those that are made here because they are large. Every case has its line in [`expectations`].
+//! Odd mails, each through what takes, lists, shows and saves mail: `tests/cases/*.eml` (small ones, as they were found)
+//! and those that are made here because they are large. Every case has its line in [`expectations`].
 
 use std::{
     path::Path,

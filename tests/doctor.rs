@@ -1,4 +1,5 @@
-//! `cutout doctor` tells a wrong clock, a firewall and a dead network from each other, without Tor. Over Tor: `tor/doctor.rs`.
+//! `cutout doctor` tells a wrong clock, a firewall and a dead network from each other, without Tor. Over Tor:
+//! `tor/doctor.rs`.
 
 use tokio::net::TcpListener;
 

@@ -35,7 +35,8 @@ pub struct Person {
 }
 
 impl Person {
-    /// A new user of the network with this file, whose profile is made in `directory`; over TCP and by this machine's clock.
+    /// A new user of the network with this file, whose profile is made in `directory`; over TCP and by this machine's
+    /// clock.
     ///
     /// # Errors
     /// [`HomeError`] if the network file or the disk is not as it should be.

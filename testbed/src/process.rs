@@ -142,8 +142,8 @@ pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     serve(node.start().await?).await.map_err(ProcessError::Output)
 }
 
-/// The other end of a [`crate::cluster::Cluster`]: a node that says when it listens and has entered the network, tells its counters
-/// for each line of standard input, and lives until that ends.
+/// The other end of a [`crate::cluster::Cluster`]: a node that says when it listens and has entered the network, tells its
+/// counters for each line of standard input, and lives until that ends.
 ///
 /// # Errors
 /// An error if standard output is gone.

@@ -1,12 +1,12 @@
 //! In which place a home was used last, sealed: so that its owner notices that it is a copy.
 //!
 //! A home that is used in two places splits the mail between them, and two copies may give out one address to two people.
-//! Nobody but the owner can be told: whatever a node could notice by, it would learn from. So the place is remembered in the
-//! home itself, and compared each time it is opened.
+//! Nobody but the owner can be told: whatever a node could notice by, it would learn from. So the place is remembered in
+//! the home itself, and compared each time it is opened.
 //!
-//! A place is a machine (`/etc/machine-id`, where there is one) and the directory `vault` on its disk (its inode number, and
-//! when it was made, where the file system says so). A copy is another directory; one that is moved within a file system is
-//! the same. The device's number is no part of it, since it may change whenever a machine starts.
+//! A place is a machine (`/etc/machine-id`, where there is one) and the directory `vault` on its disk (its inode number,
+//! and when it was made, where the file system says so). A copy is another directory; one that is moved within a file
+//! system is the same. The device's number is no part of it, since it may change whenever a machine starts.
 
 use std::{
     fs, io,

@@ -128,8 +128,8 @@ impl Agent {
         self.context.unless_lost(looking).await
     }
 
-    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said: what
-    /// was done before is done all the same.
+    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said:
+    /// what was done before is done all the same.
     pub fn remember(&self) {
         self.profile.remember(self.bootstrap.known());
         let vault = self.profile.vault();

@@ -1,7 +1,7 @@
 //! The user agent of cutout: it sends, fetches and keeps anonymous mail. [`agent::Agent`] is the way in.
 //!
 //! ```text
-//! Agent ─► send ────► courier (anonymous │ direct) ─► scheme (guarded │ paper) ─► net::Channel
+//! Agent ─► send ────► replica client (anonymous │ direct) ─► scheme (guarded │ paper) ─► net::Channel
 //!      └─► receive ─► route (the same) ─► roster: the nodes there are; bootstrap: the few that lead in
 //! context: network, clock, listener, transport       evidence: what nodes did that honest ones do not do
 //! home, vault, account, outbox: what is kept, sealed          maildir: where mail ends up
@@ -39,7 +39,6 @@ pub mod bootstrap;
 pub mod certificates;
 pub mod compose;
 pub mod context;
-pub mod courier;
 pub mod error;
 pub mod event;
 pub mod evidence;
@@ -53,6 +52,7 @@ pub mod misdeed;
 pub mod origin;
 pub mod outbox;
 pub mod receive;
+pub mod replica_client;
 pub mod roster;
 pub mod scheme;
 pub mod sealed;

@@ -31,8 +31,8 @@ use crate::{
 const MAX_MAIL: usize = anon::mail::MAX_PARTS * (anon::request::MAX_OBJECT + 1024);
 /// The longest state, bytes: 64 recipients with a notification each.
 const MAX_STATE: usize = 1 << 20;
-/// How long a mail is tried, seconds: 30 days, as long as nodes keep what has arrived. Then it is no longer tried, and stays
-/// until its owner drops it.
+/// How long a mail is tried, seconds: 30 days, as long as nodes keep what has arrived. Then it is no longer tried, and
+/// stays until its owner drops it.
 pub const TRIED_SECONDS: u64 = 30 * 86_400;
 /// How long a body counts as stored that a quorum has acknowledged, seconds. Replicas promise to keep it for a week at
 /// least: one that was stored longer ago than this is stored again before it is announced to anybody.

@@ -37,8 +37,8 @@ pub(crate) struct RunArgs {
     /// Fewer mails, draws and rounds, none of the network's mutants: under a minute
     #[arg(long)]
     quick: bool,
-    /// Rounds of the game [default: 12 quick, 10000 else, of which a release build plays six a second]; with fewer than some
-    /// thousands little is shown of how small an advantage is
+    /// Rounds of the game [default: 12 quick, 10000 else, of which a release build plays six a second]; with fewer than
+    /// some thousands little is shown of how small an advantage is
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Write the report as one self-contained page

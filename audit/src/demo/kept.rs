@@ -1,5 +1,5 @@
-//! `cutout demo --keep`: a network that stays when the command is over, with two users in it, and what to type next. Everything
-//! in it is made by the commands that anybody types: `cutout node run`, `cutout init`.
+//! `cutout demo --keep`: a network that stays when the command is over, with two users in it, and what to type next.
+//! Everything in it is made by the commands that anybody types: `cutout node run`, `cutout init`.
 
 use std::{
     fs,

@@ -35,8 +35,8 @@ pub enum Behaviour {
     Forging,
     /// Extends channels and stops forwarding, without a word, or some cells later.
     DroppingGoBetween,
-    /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and as
-    /// far end knows agents by the version that they name.
+    /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and
+    /// as far end knows agents by the version that they name.
     Marking,
     /// As guard, writes the caller's address into the cells that it passes on; as far end, reads it and takes it out.
     Tagging,
@@ -113,8 +113,8 @@ impl std::fmt::Display for Act {
     }
 }
 
-/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time. A line may go
-/// on with the names of behaviours, in commas: then the node does these alone.
+/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time. A line may
+/// go on with the names of behaviours, in commas: then the node does these alone.
 #[derive(Clone, Debug, Default)]
 pub struct Hostile(Option<PathBuf>);
 

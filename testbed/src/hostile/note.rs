@@ -1,5 +1,5 @@
-//! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else, to
-//! find out what the operator knows.
+//! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else,
+//! to find out what the operator knows.
 
 use std::{fs::File, io::Write as _, path::Path};
 

@@ -171,8 +171,8 @@ impl<'a> Session<'a> {
     }
 
     /// Takes over the addresses for answers that were made since this home was copied: those of the next
-    /// [`ua::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
-    /// tell nobody that they have one owner.
+    /// [`ua::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own,
+    /// which tell nobody that they have one owner.
     async fn look_for_answers(&self) -> Result<(), Failure> {
         let (vault, context) = (self.agent.profile().vault(), self.agent.context());
         let mut answers = Answers::open(vault)?;

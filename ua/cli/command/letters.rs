@@ -1,4 +1,5 @@
-//! What `list`, `read` and `reply` share: the mails of a Maildir, what their headers say, and what is known of their senders.
+//! What `list`, `read` and `reply` share: the mails of a Maildir, what their headers say, and what is known of their
+//! senders.
 
 use std::{
     cell::Cell,
@@ -74,8 +75,8 @@ fn unlock(home: &Path, passphrase: &Passphrase) -> Result<Vault, Failure> {
 }
 
 impl Letters {
-    /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is the user's own,
-    /// and whoever sits at a terminal is asked.
+    /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is
+    /// the user's own, and whoever sits at a terminal is asked.
     ///
     /// # Errors
     /// [`Failure`]: 66 if there is no such Maildir, 77 if the passphrase is wrong, 78 if there is no such user.

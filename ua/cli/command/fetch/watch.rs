@@ -39,8 +39,8 @@ const ADVICE: &str = "run `cutout fetch --watch` again: what was not delivered s
 /// Reads until it is interrupted.
 ///
 /// # Errors
-/// [`Failure`]: 130 or 143 if it is interrupted, others if the home cannot be opened; a reading that fails is told, and comes
-/// round again.
+/// [`Failure`]: 130 or 143 if it is interrupted, others if the home cannot be opened; a reading that fails is told, and
+/// comes round again.
 pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
     let passphrase = global.passphrase("Passphrase: ")?;
     drop(global.unlock(&passphrase)?);

@@ -33,12 +33,12 @@ async fn deposited(
     giving: &'static [u8],
 ) -> (Result<Vec<NodeId>, AgentError>, Vec<usize>) {
     let ((bootstrap, evidence), later) = (parts(), now().after(100));
-    let mut courier = MadeUp::with_receipts(replicas, giving, later);
-    courier.rounds_left = giving.len();
+    let mut client = MadeUp::with_receipts(replicas, giving, later);
+    client.rounds_left = giving.len();
     let mut tally = tally(later);
-    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
+    let done = deposit(&mut client, &request(), &mut tally, &bootstrap, &evidence).await;
     let ids = |nodes: Vec<NodeCertificate>| nodes.iter().map(NodeCertificate::node).collect();
-    (done.map(ids), courier.performed.into_iter().map(|(_, asked)| asked).collect())
+    (done.map(ids), client.performed.into_iter().map(|(_, asked)| asked).collect())
 }
 
 fn replicas(count: u8) -> ReplicaSet {
@@ -95,9 +95,9 @@ fn accused(
     receipt: &Receipt,
     error: ReceiptError,
 ) -> Vec<(NodeId, Misdeed, Vec<u8>)> {
-    let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
-    courier.performer = performer;
-    accuse_for_receipt(&courier, &evidence, node(1), receipt, error);
+    let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
+    client.performer = performer;
+    accuse_for_receipt(&client, &evidence, node(1), receipt, error);
     evidence.all().into_iter().map(|e| (e.node, e.misdeed, e.proof)).collect()
 }
 
@@ -131,14 +131,14 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
         (2, 0, z, false),
         (5, 0, None, false),
     ] {
-        let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
-        courier.performer = performer;
+        let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
+        client.performer = performer;
         let answer = |seed| Answer {
             node: node(seed),
             response: (seed <= answered).then_some(Response::Refused),
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
-        accuse_idle(&courier, &evidence, 3, &answers);
+        accuse_idle(&client, &evidence, 3, &answers);
         let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
         let expected = if is_idle { vec![(node(50), Misdeed::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");
@@ -148,10 +148,10 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
 #[tokio::test]
 async fn an_idle_anonymizer_is_noted_in_a_deposit() {
     let (bootstrap, evidence) = parts();
-    let mut courier = MadeUp::new(5, |_, _, _| None);
-    (courier.performer, courier.rounds_left) = (Some(node(50)), 1);
+    let mut client = MadeUp::new(5, |_, _, _| None);
+    (client.performer, client.rounds_left) = (Some(node(50)), 1);
     let mut tally = tally(now());
-    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
+    let done = deposit(&mut client, &request(), &mut tally, &bootstrap, &evidence).await;
     assert!(done.is_err());
     assert_eq!(evidence.all().len(), 1);
 }

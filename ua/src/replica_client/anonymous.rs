@@ -1,4 +1,4 @@
-//! The anonymous courier (paper, 4.2): the anonymizer Z performs, the verifier W confirms where.
+//! The anonymous replica client (paper, 4.2): the anonymizer Z performs, the verifier W confirms where.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use anon::{
 use futures::{TryFutureExt as _, future::BoxFuture};
 use net::Channel;
 
-use super::Courier;
+use super::ReplicaClient;
 use crate::{
     context::Context,
     error::AgentError,
@@ -21,15 +21,15 @@ use crate::{
     scheme::{GuardedScheme, OpenChannel, ReadyChannel, Scheme},
 };
 
-/// How often a new pair of channels is tried before the courier gives up.
+/// How often a new pair of channels is tried before the replica client gives up.
 const ATTEMPTS: usize = 4;
 /// How long an anonymizer may take to perform a request at all targets and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Goes through an anonymizer, confirmed by a verifier.
 #[derive(derive_more::Debug)]
-#[debug("AnonymousCourier(..)")]
-pub struct AnonymousCourier {
+#[debug("AnonymousClient(..)")]
+pub struct AnonymousClient {
     scheme: Arc<dyn Scheme>,
     evidence: Arc<EvidenceLog>,
     key: Key,
@@ -40,8 +40,8 @@ pub struct AnonymousCourier {
     ready: Option<(ReadyChannel, ReadyChannel)>,
 }
 
-impl AnonymousCourier {
-    /// A courier to the replicas of `key`: over two channels that were built ahead, if there are, else over two new
+impl AnonymousClient {
+    /// A client to the replicas of `key`: over two channels that were built ahead, if there are, else over two new
     /// ones whose lists are compared now.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl AnonymousCourier {
         key: Key,
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
-        let mut courier = Self {
+        let mut client = Self {
             scheme,
             evidence,
             key,
@@ -62,16 +62,16 @@ impl AnonymousCourier {
             fresh: None,
             ready: None,
         };
-        if let Some(guarded) = courier.guarded()
+        if let Some(guarded) = client.guarded()
             && guarded.own_replicas(&key).is_some()
             && let Some(z) = guarded.take_ready(purpose, &key)
         {
-            courier.ready = guarded.take_ready(purpose.check(), &key).map(|w| (z, w));
+            client.ready = guarded.take_ready(purpose.check(), &key).map(|w| (z, w));
         }
-        if courier.ready.is_none() {
-            courier.fresh = Some(courier.find_replicas().await?);
+        if client.ready.is_none() {
+            client.fresh = Some(client.find_replicas().await?);
         }
-        Ok(courier)
+        Ok(client)
     }
 
     fn guarded(&self) -> Option<Arc<GuardedScheme>> {
@@ -192,7 +192,7 @@ impl AnonymousCourier {
     }
 }
 
-impl Courier for AnonymousCourier {
+impl ReplicaClient for AnonymousClient {
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
         Box::pin(async move {
             match self.fresh.take() {
@@ -271,8 +271,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        courier::made_up::{KEY, certificate, network, node},
         event::Listener,
+        replica_client::made_up::{KEY, certificate, network, node},
         scheme::closed::Closed,
     };
 
@@ -288,8 +288,8 @@ mod tests {
         }
     }
 
-    fn courier(listener: Arc<Agreed>) -> AnonymousCourier {
-        AnonymousCourier {
+    fn client(listener: Arc<Agreed>) -> AnonymousClient {
+        AnonymousClient {
             scheme: Arc::new(Closed::default()),
             evidence: Arc::new(EvidenceLog::new(Context { listener, ..Context::quiet(network()) })),
             key: KEY,
@@ -309,10 +309,10 @@ mod tests {
             (true, vec![(node(4), Misdeed::Dropped)]),
             (false, [1, 2, 4].map(|seed| (node(seed), Misdeed::OnBrokenPath)).to_vec()),
         ] {
-            let courier = courier(Arc::default());
-            courier.failed(&path, answered);
+            let client = client(Arc::default());
+            client.failed(&path, answered);
             let evidence: Vec<_> =
-                courier.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
+                client.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
             assert_eq!(evidence, expected);
         }
     }
@@ -322,7 +322,7 @@ mod tests {
         let listener = Arc::new(Agreed::default());
         let nodes = vec![certificate(1), certificate(2)];
         let set = ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap();
-        courier(Arc::clone(&listener)).agreed(&set);
+        client(Arc::clone(&listener)).agreed(&set);
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
         assert_eq!(*listener.0.lock().unwrap(), [(Purpose::Inbox, replicas)]);
     }
