@@ -92,7 +92,7 @@ impl Writer {
         network.cluster.set_delay(Duration::ZERO);
         let timeline =
             Arc::new(Timeline { start: Mutex::new(Instant::now()), lines: Mutex::default() });
-        let own = self.0.anew(Arc::clone(&timeline) as _, net::Underlay::Tcp).unwrap();
+        let own = self.0.anew(Arc::clone(&timeline) as _, net::Transport::Tcp).unwrap();
         let id = own.hand_in(&message("count", 7), "count", own.address(), false).unwrap();
         let (body, _) = own.body(&id).unwrap();
         let keys = vec![body, own.address().inbox(), own.address().certificate()];

@@ -8,7 +8,7 @@ use anon::{
     network::Network,
     position::Key,
 };
-use net::{Clock, Underlay};
+use net::{Clock, Transport};
 use ua::{
     account::Account,
     agent::Agent,
@@ -50,21 +50,21 @@ impl Person {
         let home = Home::create(directory, network, &passphrase, KdfCost::new(8, 1)?)?;
         let network = home.network().network()?;
         home.write_account(&Account::self_certifying(&network, Clock::default().now()))?;
-        Self::over(Arc::new(home), listener, Underlay::Tcp)
+        Self::over(Arc::new(home), listener, Transport::Tcp)
     }
 
     /// The same user with a fresh agent, as the next command makes one.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn anew(&self, listener: SharedListener, transport: Underlay) -> Result<Self, HomeError> {
+    pub fn anew(&self, listener: SharedListener, transport: Transport) -> Result<Self, HomeError> {
         Self::over(Arc::clone(self.agent.profile()), listener, transport)
     }
 
     fn over(
         home: Arc<Home>,
         listener: SharedListener,
-        transport: Underlay,
+        transport: Transport,
     ) -> Result<Self, HomeError> {
         let context = home.context(Clock::default(), listener, transport)?;
         let account = Account::read(home.vault())?;

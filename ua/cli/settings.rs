@@ -12,7 +12,7 @@ use ua::{
     sealed,
 };
 
-use crate::{terminal::Failure, underlay::AgentConfig};
+use crate::{terminal::Failure, transport::AgentConfig};
 
 /// The sealed file.
 const FILE: &str = "settings";

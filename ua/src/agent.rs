@@ -142,7 +142,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use anon::time::Time;
-    use net::{Clock, Underlay};
+    use net::{Clock, Transport};
     use tempfile::TempDir;
 
     use super::*;
@@ -159,7 +159,7 @@ mod tests {
         let cost = KdfCost::new(8, 1).unwrap();
         let network = "name = 'agent.alt'";
         let home = Home::create(directory.path(), network, &passphrase, cost).unwrap();
-        let context = home.context(clock, Arc::new(Silent), Underlay::Tcp).unwrap();
+        let context = home.context(clock, Arc::new(Silent), Transport::Tcp).unwrap();
         let account = Account::self_certifying(&context.network, context.now());
         home.write_account(&account).unwrap();
         (directory, Agent::new(home, context).unwrap())

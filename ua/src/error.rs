@@ -1,7 +1,7 @@
 //! Why an agent's work fails, and the exit code that tells a script (sysexits).
 
 use anon::{mail::MailError, verification::Disagreement};
-use net::{LinkError, UnderlayLost};
+use net::{LinkError, TransportLost};
 use thiserror::Error;
 
 use crate::{account::AccountError, maildir::MaildirError, vault::VaultError};
@@ -86,7 +86,7 @@ pub enum AgentError {
     Link(#[from] LinkError),
     /// What links go over is gone.
     #[error(transparent)]
-    Lost(#[from] UnderlayLost),
+    Lost(#[from] TransportLost),
     /// A node answered something that is no answer to the question.
     #[error("a node refused, or answered something else than it was asked")]
     BadAnswer,

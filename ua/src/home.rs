@@ -14,7 +14,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use net::{Clock, NetworkFile, NetworkFileError, Underlay};
+use net::{Clock, NetworkFile, NetworkFileError, Transport};
 use thiserror::Error;
 
 use crate::{
@@ -275,7 +275,7 @@ impl Home {
         &self,
         clock: Clock,
         listener: SharedListener,
-        transport: Underlay,
+        transport: Transport,
     ) -> Result<Context, HomeError> {
         Ok(Context { network: Arc::new(self.network.network()?), clock, listener, transport })
     }

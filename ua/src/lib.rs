@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use net::{Clock, Underlay};
+//! use net::{Clock, Transport};
 //! use ua::{account::Account, agent::Agent, event::Silent, home::Home, vault::{KdfCost, Passphrase}};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +21,7 @@
 //! let passphrase = Passphrase::new("correct horse".to_owned())?;
 //! let home =
 //!     Home::create(directory.path(), "name = 'demo.alt'", &passphrase, KdfCost::new(8, 1)?)?;
-//! let context = home.context(Clock::default(), Arc::new(Silent), Underlay::Tcp)?;
+//! let context = home.context(Clock::default(), Arc::new(Silent), Transport::Tcp)?;
 //! home.write_account(&Account::self_certifying(&context.network, context.now()))?;
 //!
 //! let agent = Agent::new(home, context)?;

@@ -1,6 +1,6 @@
 //! Whether Tor is used as it is configured: by the agent, and by nodes with onion services.
 
-use cutout::underlay::AgentConfig;
+use cutout::transport::AgentConfig;
 use node::{NodeConfig, Onion, OnionStatus};
 use ua::home::Home;
 

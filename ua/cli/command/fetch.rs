@@ -26,7 +26,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::{TransportArgs, agent},
 };
 
 /// How long another command's reading is waited for.
@@ -57,7 +57,7 @@ pub struct FetchArgs {
     #[command(flatten)]
     scheme: SchemeArgs,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
         let default = || Home::default_maildir(home.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let made = interruption.unless(agent(home, args.underlay, &progress)).await;
+        let made = interruption.unless(agent(home, args.transport, &progress)).await;
         let agent = made.and_then(|made| made).map_err(|failure| {
             progress.finish();
             failure.of(UNREAD)

@@ -23,7 +23,7 @@ use crate::{
     command::Global,
     place, settings,
     terminal::{Failure, Progress, say, tell},
-    underlay::{UnderlayArgs, agent, require_tor},
+    transport::{TransportArgs, agent, require_tor},
 };
 
 /// Arguments of `cutout init`.
@@ -56,7 +56,7 @@ pub struct InitArgs {
     #[command(flatten)]
     scheme: SchemeArgs,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
 }
 
 /// What an interrupted publishing leaves, and how to go on.
@@ -69,7 +69,7 @@ const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
 /// [`Failure`].
 pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let (home, account) = match &args.certificate {
-        Some(path) => install(global, path, args.underlay)?,
+        Some(path) => install(global, path, args.transport)?,
         None => create(global, &args)?,
     };
     say(account.address().to_string())?;
@@ -84,7 +84,7 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let interruption = Interruption::take_hold(ADVICE)?;
     let home = Arc::new(home);
-    let made = interruption.unless(agent(&home, args.underlay, &progress)).await;
+    let made = interruption.unless(agent(&home, args.transport, &progress)).await;
     let agent = made.and_then(|made| made).map_err(|failure| {
         progress.finish();
         failure.of(UNPUBLISHED)
@@ -161,7 +161,7 @@ fn create(global: &Global, args: &InitArgs) -> Result<(Home, Account), Failure> 
     let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
     home.vault().on_notice(|text| tell(format!("warning: {text}")));
     // The account is what makes a user: there is none without what it asks for.
-    if args.underlay.tor {
+    if args.transport.tor {
         require_tor(&directory)?;
     }
     if let Some(path) = &args.request {
@@ -178,7 +178,7 @@ fn create(global: &Global, args: &InitArgs) -> Result<(Home, Account), Failure> 
 fn install(
     global: &Global,
     path: &Path,
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
 ) -> Result<(Home, Account), Failure> {
     let bytes = read_file(path)?;
     let home = global.open_home()?;
@@ -191,7 +191,7 @@ fn install(
             "ask the authority for the file again",
         )
     })?;
-    if underlay.tor {
+    if transport.tor {
         require_tor(home.directory())?;
     }
     // As one change: a fetch that renews its certificate meanwhile must not write over this one.

@@ -24,7 +24,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, table, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::{TransportArgs, agent},
 };
 
 /// The widest subject that is listed, columns.
@@ -47,7 +47,7 @@ pub struct OutboxArgs {
     #[command(flatten)]
     scheme: SchemeArgs,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -232,7 +232,7 @@ impl Retry<'_> {
         let (home, args) = (self.home, self.args);
         let step = format!("delivering {}", self.id);
         let progress = Arc::new(Progress::start(&step, self.global.verbose > 0));
-        let made = self.interruption.unless(agent(home, args.underlay, &progress)).await;
+        let made = self.interruption.unless(agent(home, args.transport, &progress)).await;
         let agent = match made.and_then(|made| made) {
             Ok(agent) => agent,
             Err(failure) => {

@@ -25,7 +25,7 @@ use super::interruption::Interruption;
 use crate::{
     command::{Global, scheme::SchemeArgs},
     terminal::{Failure, Progress, say_json, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::{TransportArgs, agent},
 };
 
 /// How to go on after an interruption.
@@ -58,7 +58,7 @@ pub struct SendArgs {
     #[command(flatten)]
     scheme: SchemeArgs,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -75,9 +75,9 @@ impl SendArgs {
         how: AnswerArgs,
         answered: Answered,
     ) -> Self {
-        let AnswerArgs { file, sign, reply_to, scheme, underlay, json } = how;
+        let AnswerArgs { file, sign, reply_to, scheme, transport, json } = how;
         let (to, subject) = (vec![to.to_string()], Some(subject));
-        Self { to, subject, file, sign, direct: false, reply_to, scheme, underlay, json, answered }
+        Self { to, subject, file, sign, direct: false, reply_to, scheme, transport, json, answered }
     }
 }
 
@@ -96,7 +96,7 @@ pub struct AnswerArgs {
     #[command(flatten)]
     scheme: SchemeArgs,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -231,7 +231,7 @@ impl<'a> Sending<'a> {
 
     /// Makes the agent; for whoever is still typing it begins to build channels.
     async fn enter(&self, is_typed: bool) -> Entered {
-        let agent = agent(&self.home, self.args.underlay, &self.progress).await;
+        let agent = agent(&self.home, self.args.transport, &self.progress).await;
         let ahead = match &agent {
             Ok(agent) if is_typed => self.build_ahead(agent).await,
             _ => None,

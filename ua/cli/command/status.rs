@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anon::roster::Completeness;
 use clap::Args;
-use net::{Clock, Underlay};
+use net::{Clock, Transport};
 use ua::{
     agent::{Agent, Status},
     context::Context,
@@ -32,7 +32,7 @@ pub struct StatusArgs {
 /// [`Failure`].
 pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
     let home = global.open_home()?;
-    let context = home.context(Clock::default(), Arc::new(Silent), Underlay::Tcp)?;
+    let context = home.context(Clock::default(), Arc::new(Silent), Transport::Tcp)?;
     let agent = Agent::new(home, context)?;
     let status = agent.status()?;
     let incomplete = match &status.completeness {
