@@ -1,4 +1,4 @@
-//! The substrate finds the true k closest nodes (paper, 2.1), counted over a network of 64.
+//! The DHT finds the true k closest nodes (paper, 2.1), counted over a network of 64.
 
 use std::time::Duration;
 

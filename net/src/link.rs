@@ -1,6 +1,6 @@
 //! Links: authenticated, encrypted streams between two ends, over libp2p (TCP, Noise, Yamux).
 //!
-//! A node opens links through the swarm of its substrate; a user agent through a disposable one
+//! A node opens links through the swarm of its DHT; a user agent through a disposable one
 //! ([`Links::disposable`]) with a fresh key pair that runs no Kademlia, no identify and no listener. The first
 //! byte of a stream says what it carries: one request and its answer, or the cells of one channel.
 

@@ -1,4 +1,4 @@
-//! The roster's upkeep: filled by the nodes that the substrate meets, compared with other members' every now
+//! The roster's upkeep: filled by the nodes that the DHT meets, compared with other members' every now
 //! and then, kept on disk. It happens whether or not anybody sends mail.
 
 use std::{

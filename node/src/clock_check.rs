@@ -30,7 +30,7 @@ use net::{
 use parking_lot::Mutex;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 
-use crate::substrate::Substrate;
+use crate::dht::Dht;
 
 /// How many others are asked in a round.
 const ASKED: usize = 7;
@@ -93,8 +93,8 @@ impl ClockCheck {
     }
 
     /// Asks others the time; what they say holds until the next round.
-    pub(crate) async fn ask(&self, substrate: &Substrate, links: &Links) {
-        let neighbours = substrate.neighbours().await;
+    pub(crate) async fn ask(&self, dht: &Dht, links: &Links) {
+        let neighbours = dht.neighbours().await;
         let asked = drawn(neighbours).into_iter().map(|peer| self.offset(links, peer));
         let offsets = join_all(asked).await.into_iter().flatten().collect();
         let verdict = judge(offsets);
@@ -124,14 +124,14 @@ impl ClockCheck {
     /// comes of it.
     pub(crate) async fn keep_up(
         self: Arc<Self>,
-        substrate: Substrate,
+        dht: Dht,
         links: Links,
         mut changed: impl FnMut(&Self),
     ) {
-        let mut joined = substrate.clone();
+        let mut joined = dht.clone();
         joined.joined().await;
         loop {
-            self.ask(&substrate, &links).await;
+            self.ask(&dht, &links).await;
             changed(&self);
             let (asked, clock) = (Instant::now(), self.clock.now());
             let is_sure = self.is_right() && self.is_known.load(Ordering::Relaxed);

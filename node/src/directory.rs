@@ -20,7 +20,7 @@ use net::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::substrate::Seen;
+use crate::dht::Seen;
 
 /// How long a node may take to hand out its certificate.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -131,7 +131,7 @@ impl Directory {
         self.known.lock().remove(node);
     }
 
-    /// Asks every node that the substrate connects to for its certificate, until there are no more. Who does not
+    /// Asks every node that the DHT connects to for its certificate, until there are no more. Who does not
     /// answer holds up others of its address range alone.
     pub(crate) async fn fill(self: Arc<Self>, mut seen: mpsc::Receiver<Seen>, share: RangeShare) {
         let waiting = Shares::new("nodes that wait to be asked", WAITING, 1, share);

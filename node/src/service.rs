@@ -22,12 +22,12 @@ use net::{
 
 use crate::{
     config::Limits,
+    dht::Dht,
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity},
     replay::ReplayCache,
     store::Store,
-    substrate::Substrate,
 };
 
 /// Answers requests, however they came.
@@ -44,7 +44,7 @@ pub struct StandardService {
     pub(crate) identity: Arc<Identity>,
     pub(crate) keys: Arc<ChannelKeys>,
     pub(crate) store: Store,
-    pub(crate) substrate: Substrate,
+    pub(crate) dht: Dht,
     pub(crate) directory: Arc<Directory>,
     pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) links: Links,
@@ -63,10 +63,10 @@ impl StandardService {
         &self.store
     }
 
-    /// The substrate behind this node.
+    /// The DHT behind this node.
     #[must_use]
-    pub const fn substrate(&self) -> &Substrate {
-        &self.substrate
+    pub const fn dht(&self) -> &Dht {
+        &self.dht
     }
 
     /// The roster behind this node.

@@ -80,7 +80,7 @@ fn a_walk_ends_with_the_first_of_its_bounds() {
 /// Another collector of this node, by whose roster these nodes alone have long been there.
 fn collector(here: &Running, known: &[&Running]) -> Collector {
     let service = here.service();
-    let (store, substrate) = (service.store.clone(), service.substrate.clone());
+    let (store, dht) = (service.store.clone(), service.dht.clone());
     let roster = RosterKeeper::open(Arc::clone(&service.network), None, service.clock.clone());
     let long_ago = service.network.epoch(service.clock.now()).before().before();
     for node in known {
@@ -91,7 +91,7 @@ fn collector(here: &Running, known: &[&Running]) -> Collector {
     }
     let (network, clock) = (Arc::clone(&service.network), service.clock.clone());
     let (roster, limits) = (Arc::new(roster), &service.limits);
-    Collector::new(store, substrate, network, roster, here.id(), clock, limits)
+    Collector::new(store, dht, network, roster, here.id(), clock, limits)
 }
 
 /// Stores an object at a key.

@@ -27,7 +27,7 @@ impl StandardService {
         key: Key,
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
-        let found = self.substrate.closest(key, self.network.k.max(count) + SPARE).await;
+        let found = self.dht.closest(key, self.network.k.max(count) + SPARE).await;
         let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
         if let Some(observer) = &self.observer {
             let nearest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
