@@ -303,7 +303,7 @@ fn judge(
         (
             "drops",
             found(Misdeed::Dropped),
-            told(&run.acts, &[Act::RefusedErrand, Act::ClaimedSilence]),
+            told(&run.acts, &[Act::RefusedProxied, Act::ClaimedSilence]),
         ),
         (
             "broken paths",

@@ -1,5 +1,5 @@
-//! What one asks of a node: the paper's five primitives (2.2), its lookup service (2.1), and the anonymizer's
-//! errand (4.2), as one enum pair. The same request travels directly or through a channel.
+//! What one asks of a node: the paper's five primitives (2.2), its lookup service (2.1), and the request
+//! that an anonymizer carries out (4.2), as one enum pair. The same request travels directly or through a channel.
 //!
 //! Identifiers travel hashed: an inbox node learns an address only when its owner reads. Whatever a field
 //! here tells somebody is a row of `THREATMODEL.md`.
@@ -105,7 +105,7 @@ fn digest<T: Serialize>(label: Label, content: &T) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// At which nodes an errand is to be performed.
+/// At which nodes an anonymizer is to carry out a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Targets {
     /// At these, at most [`MAX_K`]: the cross-verified replica set. By name only: which certificates of them a sender
@@ -197,22 +197,22 @@ pub enum Request {
         wanted: Vec<ShortDigest>,
     },
     /// Carry several requests out, each at a node of its own, and bring back the answers in order.
-    PerformEach(Vec<Errand>),
+    PerformEach(Vec<ProxiedRequest>),
     /// Tell the time, over a link of one's own: nodes compare their clocks.
     Time,
 }
 
 /// One request for one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct ProxiedRequest {
     /// Where; by name, as in [`Targets::Nodes`].
     pub target: NodeId,
-    /// What; no errand inside.
+    /// What; no proxied request inside.
     #[serde(deserialize_with = "wire::innermost")]
     pub request: Request,
 }
 
-/// One node's answer to an errand.
+/// One node's answer to a proxied request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The node.
@@ -279,7 +279,7 @@ impl Request {
         if request.is_in_bounds() { Ok(request) } else { Err(WireError::Malformed) }
     }
 
-    /// Whether all counts are within their bounds and no errand is inside an errand.
+    /// Whether all counts are within their bounds and no proxied request is inside a proxied request.
     #[must_use]
     pub fn is_in_bounds(&self) -> bool {
         match self {
@@ -303,16 +303,16 @@ impl Request {
             Self::Nearest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Roster { pieces } => pieces.len() == PIECES,
             Self::RosterEntries { wanted } => wanted.len() <= MAX_CARRIED,
-            Self::PerformEach(errands) => {
-                let good = |e: &Errand| e.request.is_plain() && e.request.is_in_bounds();
-                errands.len() <= MAX_K && errands.iter().all(good)
+            Self::PerformEach(proxied_requests) => {
+                let good = |e: &ProxiedRequest| e.request.is_plain() && e.request.is_in_bounds();
+                proxied_requests.len() <= MAX_K && proxied_requests.iter().all(good)
             }
             Self::Fetch { .. } | Self::Delete(_) | Self::Certificate | Self::Time => true,
             Self::Extend { next, .. } => next.is_in_bounds(),
         }
     }
 
-    /// Whether it is no errand and no extension, so that it may be inside an errand.
+    /// Whether it is no proxied request and no extension, so that it may be inside a proxied request.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         !matches!(self, Self::Perform { .. } | Self::PerformEach(_) | Self::Extend { .. })
@@ -337,7 +337,9 @@ impl Request {
             | Self::Roster { .. }
             | Self::RosterEntries { .. } => false,
             Self::Perform { request, .. } => request.changes_state(),
-            Self::PerformEach(errands) => errands.iter().any(|e| e.request.changes_state()),
+            Self::PerformEach(proxied_requests) => {
+                proxied_requests.iter().any(|e| e.request.changes_state())
+            }
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
-        Response, Store, Targets,
+        Answer, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, ProxiedRequest,
+        Request, Response, Store, Targets,
     },
     roster::ShortDigest,
     time::Time,
@@ -150,9 +150,9 @@ impl Cast<'_> {
         let (key, [a, b, _], [.., next]) = (key(), self.ids(), self.certificates());
         let fetch = || Box::new(Request::Fetch { key });
         let perform = |targets| Request::Perform { targets, request: fetch() };
-        let errand = |target, request| Errand { target, request };
+        let proxied = |target, request| ProxiedRequest { target, request };
         let pieces = (0..=255).map(|piece| ShortDigest([piece; 8])).collect();
-        let each = vec![errand(a, *fetch()), errand(b, Request::Certificate)];
+        let each = vec![proxied(a, *fetch()), proxied(b, Request::Certificate)];
         let (proof, digests) = (self.acknowledgement(), DIGESTS.to_vec());
         vec![
             ("store", Request::Store(self.store())),

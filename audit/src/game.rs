@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use ua::{guard::Guards, session::SchemeChoice};
 
 use self::{
-    round::{Errand, Table, play},
+    round::{Letter, Table, play},
     view::{Anchor, Round, of_ends, of_role},
 };
 use crate::{
@@ -125,14 +125,14 @@ pub struct Findings {
 }
 
 /// The mails of a round: by both coins, and with texts of one length or of a length for each recipient.
-fn errands(world: bool, is_a: bool, is_c: bool, lengths: [usize; 2]) -> Vec<Errand> {
-    let errand = |from, to, is_first| {
+fn letters(world: bool, is_a: bool, is_c: bool, lengths: [usize; 2]) -> Vec<Letter> {
+    let letter = |from, to, is_first| {
         let bytes = if to == 0 { lengths[0] } else { lengths[1] };
-        Errand { from, to, bytes, is_first }
+        Letter { from, to, bytes, is_first }
     };
     let (first, second) = (if is_a { 0 } else { 2 }, if is_c { 1 } else { 3 });
     let to = usize::from(world);
-    vec![errand(first, to, true), errand(second, 1 - to, false)]
+    vec![letter(first, to, true), letter(second, 1 - to, false)]
 }
 
 /// Whoever plays, and how far they are.
@@ -156,9 +156,9 @@ impl<S: Fn(&str)> Player<'_, S> {
         while rounds.len() < count && Instant::now() < self.until {
             (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
             let (world, is_a) = (self.rng.random(), self.rng.random());
-            let mut errands = errands(world, is_a, self.rng.random(), lengths);
-            errands.shuffle(&mut self.rng);
-            match play(self.table, &errands, at_once, choice).await {
+            let mut letters = letters(world, is_a, self.rng.random(), lengths);
+            letters.shuffle(&mut self.rng);
+            match play(self.table, &letters, at_once, choice).await {
                 Ok(mails) => {
                     rounds.push(Round { world, is_a, mails });
                     (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
@@ -194,7 +194,7 @@ pub async fn run(
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut player = Player { table, rng, rounds: (0, 0), step, until };
     for from in 0..SENDERS {
-        let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
+        let first = Letter { from, to: from % 2, bytes: TEXT, is_first: true };
         play(table, &[first], false, guarded).await?;
     }
     let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);

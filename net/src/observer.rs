@@ -40,7 +40,7 @@ pub trait Observer: Send + Sync + 'static {
     fn extended(&self, at: Edge<'_>, next: &NodeId, create: &Create);
     /// This node forwarded a cell on a channel; towards the far end or back.
     fn forwarded(&self, at: Edge<'_>, forward: bool);
-    /// This node asked another one something, on an errand, and got an answer.
+    /// This node asked another one something, on a sender's behalf, and got an answer.
     fn answered(&self, node: &NodeId, request: &Request, response: &Response);
     /// This node looked a key up in the DHT, and these are nearest: each of them was asked.
     fn looked_up(&self, key: &Key, nearest: &[NodeId]);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! dht         Kademlia: the k closest        ─► server    accepts links (net)
-//! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, errands
+//! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, proxied requests
 //! store       redb, fsynced before an answer ◄─ channel   far end and go-between of channels
 //! garbage     the paper's collection from either end
 //! ```

@@ -1,7 +1,7 @@
 //! What a node answers. [`StandardService`] is the honest one; tests and audits wrap it to lie.
 
-mod errand;
 mod lookup;
+mod proxied;
 mod storage;
 
 use std::{sync::Arc, time::Duration};
@@ -36,7 +36,7 @@ pub trait Service: Send + Sync + 'static {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response>;
 }
 
-/// An honest node's service: storage, lookup and errands (paper, 2.2, 2.3, 4.2).
+/// An honest node's service: storage, lookup and proxied requests (paper, 2.2, 2.3, 4.2).
 #[derive(derive_more::Debug)]
 #[debug("StandardService(..)")]
 pub struct StandardService {
@@ -110,12 +110,12 @@ impl Service for StandardService {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),
                     None => Response::Refused,
                 },
-                // An errand makes this node work for somebody: only for those who hide behind a channel.
+                // A proxied request makes this node work for somebody: only for those who hide behind a channel.
                 Request::Perform { targets, request } if via == Via::Channel => {
                     self.perform(peer, targets, *request).await
                 }
-                Request::PerformEach(errands) if via == Via::Channel => {
-                    self.perform_each(errands).await
+                Request::PerformEach(proxied_requests) if via == Via::Channel => {
+                    self.perform_each(proxied_requests).await
                 }
                 Request::Nearest { key, count } => self.nearest(key, usize::from(count)),
                 // Members compare openly, where each peer has its share.
@@ -143,7 +143,7 @@ mod tests {
     use crate::testing;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn some_requests_are_answered_directly_alone_and_errands_through_a_channel_alone() {
+    async fn some_requests_are_answered_directly_alone_and_others_through_a_channel_alone() {
         let (node, _directory) = testing::node().await;
         let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
         let peer = Peer { id: libp2p::PeerId::random(), address };

@@ -36,7 +36,7 @@ pub enum What {
     Forward,
     /// A cell passed, towards the sender.
     Backward,
-    /// An answer came back from an errand.
+    /// An answer came back from a proxied request.
     Answered,
     /// A key was looked up in the DHT.
     LookedUp,

@@ -11,7 +11,7 @@ use anon::{
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Network as Params,
     position::Key,
-    request::{Errand, MAX_MESSAGE, ObjectKind, Request, Response, Store, Targets},
+    request::{MAX_MESSAGE, ObjectKind, ProxiedRequest, Request, Response, Store, Targets},
     time::Validity,
     wire,
 };
@@ -97,8 +97,8 @@ async fn bytes_that_are_no_message_end_the_stream_and_harm_nobody() {
         ("noise in a frame", frame(1_000, &noise(1_000))),
         ("zeros in a frame", frame(1_000, &[0; 1_000])),
         ("a request and a byte", frame(whole.len() + 1, &[&whole[..], &[0]].concat())),
-        ("an errand in an errand", framed(&nested(2))),
-        ("a hundred errands in one another", framed(&nested(100))),
+        ("a proxied request in a proxied request", framed(&nested(2))),
+        ("a hundred proxied requests in one another", framed(&nested(100))),
         ("a lookup of nobody", framed(&Request::Closest { key: Key([1; 32]), count: 0 })),
         ("a lookup of 255", framed(&Request::Closest { key: Key([1; 32]), count: 255 })),
         ("a channel of noise", [&[CHANNEL][..], &noise(CELL)].concat()),
@@ -154,8 +154,8 @@ async fn what_only_a_channel_carries_is_refused_on_a_direct_link() {
         Request::Extend { next: Box::new(other.to_unverified()), create: Box::new(create) };
     let nodes = Targets::Nodes(vec![other.node()]);
     let perform = Request::Perform { targets: nodes, request: Box::new(Request::Certificate) };
-    let errand = Errand { target: other.node(), request: Request::Certificate };
-    for request in [extend, perform, nested(1), Request::PerformEach(vec![errand])] {
+    let proxied = ProxiedRequest { target: other.node(), request: Request::Certificate };
+    for request in [extend, perform, nested(1), Request::PerformEach(vec![proxied])] {
         assert_eq!(network.ask(node, &request).await, Response::Refused);
     }
     assert_serves(&network).await;
@@ -207,7 +207,7 @@ async fn a_channel_is_extended_to_other_nodes_of_this_network_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_channel_too() {
+async fn proxied_requests_to_strangers_or_in_one_another_are_refused_through_a_channel_too() {
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let stranger = NodeId([9; 32]);
     let target = network.nodes[1].id();
@@ -236,9 +236,9 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
             nonce: [0; 16],
         })),
     };
-    let errand = |request| Errand { target, request };
-    let each_nested = Request::PerformEach(vec![errand(nested(1))]);
-    let each_too_many = Request::PerformEach(vec![errand(Request::Certificate); 21]);
+    let proxied = |request| ProxiedRequest { target, request };
+    let each_nested = Request::PerformEach(vec![proxied(nested(1))]);
+    let each_too_many = Request::PerformEach(vec![proxied(Request::Certificate); 21]);
     let of_too_much = [too_many, changes_at_closest, each_nested, each_too_many];
     for request in [nested(2), nested(100)].into_iter().chain(of_too_much) {
         let mut channel = open(&network).await;

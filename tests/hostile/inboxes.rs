@@ -9,7 +9,7 @@ use anon::{
     id::NodeId,
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
-    request::{Errand, InboxPage, InboxQuery, MAX_OBJECT, Request, Response, Targets},
+    request::{InboxPage, InboxQuery, MAX_OBJECT, ProxiedRequest, Request, Response, Targets},
     time::{MAX_SKEW, Time},
     wire,
 };
@@ -257,13 +257,13 @@ async fn a_replica_that_answers_at_length_silences_no_other() {
         for loud_one in [None, Some(0), Some(1), Some(2)] {
             *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
             let fetch = Request::Fetch { key };
-            let errand = |node: &NodeId| {
+            let proxied = |node: &NodeId| {
                 let node = network.node(node);
                 let proof = signed(&bob, InboxOperation::Read(&LIST), node, now());
-                Errand { target: node.id(), request: list(proof) }
+                ProxiedRequest { target: node.id(), request: list(proof) }
             };
             let request = if key == bob.address().inbox() {
-                Request::PerformEach(replicas.iter().map(errand).collect())
+                Request::PerformEach(replicas.iter().map(proxied).collect())
             } else {
                 let targets = Targets::Nodes(replicas.clone());
                 Request::Perform { targets, request: Box::new(fetch) }

@@ -33,7 +33,7 @@ impl Misdeed {
             Self::FalseNearest => "named an unknown node as nearest",
             Self::FalseList => "listed other replicas",
             Self::BadReceipt => "gave a receipt that does not count",
-            Self::Dropped => "did not do its errand",
+            Self::Dropped => "did not carry out a request",
             Self::OnBrokenPath => "was on a path that broke",
             Self::OtherNearest => "named another node as nearest, as after churn",
         }

@@ -51,8 +51,8 @@ fn state_changing() -> Vec<Request> {
     let delete = DeleteSecret::from_seed(&[5; 32]);
     let deletion = Deletion::sign(&delete, &network().id, KEY, Node::new(2).id(), NOW);
     let targets = Targets::Nodes(Vec::new());
-    let errand = Request::Perform { targets, request: Box::new(store(10)) };
-    vec![Request::Delete(deletion), store(10), errand]
+    let proxied = Request::Perform { targets, request: Box::new(store(10)) };
+    vec![Request::Delete(deletion), store(10), proxied]
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
         };
         assert_eq!(refused(&store(1)), Some(HandshakeError::BadEarlyRequest));
         assert_eq!(refused(&much), Some(HandshakeError::EarlyRequestTooLong));
-        // Only the far end has room for an errand.
+        // Only the far end has room for a proxied request.
         assert_eq!(refused(&long), (at < 2).then_some(HandshakeError::EarlyRequestTooLong));
     }
 }

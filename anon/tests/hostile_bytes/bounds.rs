@@ -17,7 +17,7 @@ use anon::{
 };
 use proptest::prelude::*;
 
-use super::specimens::{cast, errand};
+use super::specimens::{cast, proxied};
 use crate::world::{Node, network};
 
 /// That a request is read if, and only if, it is in bounds.
@@ -84,11 +84,11 @@ fn a_lookup_asks_for_one_to_twenty() {
 }
 
 #[test]
-fn an_errand_has_few_targets() {
+fn a_proxied_request_has_few_targets() {
     for (count, good) in [(MAX_K, true), (MAX_K + 1, false)] {
         let targets = Targets::Nodes(vec![NodeId([1; 32]); count]);
         assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
-        let each = vec![errand(Request::Certificate); count];
+        let each = vec![proxied(Request::Certificate); count];
         assert_bound(&Request::PerformEach(each), good);
     }
 }
@@ -104,12 +104,12 @@ fn a_roster_exchange_has_bounds() {
 }
 
 #[test]
-fn no_errand_or_extension_inside_an_errand() {
+fn no_proxied_request_or_extension_inside_a_proxied_request() {
     for (name, request) in cast().requests() {
         let plain = !name.starts_with("perform") && name != "extend";
         let targets = Targets::Nodes(vec![NodeId([1; 32])]);
         assert_eq!(request.is_plain(), plain, "{name}");
-        let each = vec![errand(Request::Certificate), errand(request.clone())];
+        let each = vec![proxied(Request::Certificate), proxied(request.clone())];
         assert_bound(&Request::PerformEach(each), plain);
         assert_bound(&Request::Perform { targets, request: Box::new(request) }, plain);
     }
@@ -132,10 +132,10 @@ fn what_changes_state_goes_to_named_nodes_only() {
 }
 
 #[test]
-fn the_bounds_inside_an_errand_are_the_same() {
+fn the_bounds_inside_a_proxied_request_are_the_same() {
     let request = Box::new(Request::Closest { key: key(), count: 21 });
     let targets = Targets::Nodes(vec![NodeId([1; 32])]);
-    assert_bound(&Request::PerformEach(vec![errand((*request).clone())]), false);
+    assert_bound(&Request::PerformEach(vec![proxied((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
 }
 
@@ -168,7 +168,7 @@ proptest! {
     }
 }
 
-/// That an answer is read if, and only if, it is in bounds, also inside an errand's answer.
+/// That an answer is read if, and only if, it is in bounds, also inside a proxied request's answer.
 fn assert_answer_bound(response: &Response, good: bool) {
     let expected = if good { Ok(response) } else { Err(&WireError::Malformed) };
     assert_eq!(response.is_in_bounds(), good);

@@ -11,7 +11,7 @@ use anon::{
     keys::{DeleteSecret, SigningSecret as _},
     network::{Network, Revoked, UnverifiedRevocationList},
     padding,
-    request::{Errand, Request, Response},
+    request::{ProxiedRequest, Request, Response},
     testing::Cast,
     wire,
 };
@@ -134,8 +134,8 @@ pub(crate) fn certificate() -> UnverifiedNodeCertificate {
 }
 
 /// A request at one node.
-pub(crate) fn errand(request: Request) -> Errand {
-    Errand { target: Node::new(1).id(), request }
+pub(crate) fn proxied(request: Request) -> ProxiedRequest {
+    ProxiedRequest { target: Node::new(1).id(), request }
 }
 
 /// Everything.

@@ -98,8 +98,8 @@ impl MailRun<'_> {
                 }
                 places
             }
-            Request::PerformEach(errands) => {
-                errands.iter().flat_map(|errand| self.places(&errand.request)).collect()
+            Request::PerformEach(proxied_requests) => {
+                proxied_requests.iter().flat_map(|proxied| self.places(&proxied.request)).collect()
             }
             other => self.kept(other).into_iter().collect(),
         }

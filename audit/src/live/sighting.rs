@@ -65,7 +65,7 @@ pub fn sightings<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Sig
         }
     }
     for (at, line) in mail.lines.iter().filter(|(_, line)| line.what == What::Answered) {
-        if let Some(role) = errand(mail, *at, line) {
+        if let Some(role) = proxied(mail, *at, line) {
             let end = end_of(&role);
             see(role, end, *at, &[line]);
         }
@@ -211,7 +211,7 @@ fn direct_role<'a, 'b>(
 }
 
 /// The role of whoever was brought an answer.
-fn errand(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
+fn proxied(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
     let bearer = mail.bearer(&line.decoded()?)?;
     let is_it = |(name, (_, path, _)): &(String, &ChannelTruth)| {
         name.as_str() == bearer && path.far_end == at

@@ -60,8 +60,8 @@ impl StandardService {
         Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
-    /// As [`Self::closest_certificates`], for a peer, be it within an errand: a lookup makes many nodes work, and this
-    /// one wait, so each peer has its share of them.
+    /// As [`Self::closest_certificates`], for a peer, be it within a proxied request: a lookup makes many nodes work, and
+    /// this one wait, so each peer has its share of them.
     pub(super) async fn looked_up_for(
         &self,
         peer: &Peer,

@@ -63,11 +63,11 @@ pub enum Act {
     NamedStranger,
     /// Stated, signed, other replicas.
     ListedOthers,
-    /// Refused an errand.
-    RefusedErrand,
-    /// Said of an errand it did not do that no replica answered.
+    /// Refused a proxied request.
+    RefusedProxied,
+    /// Said of a proxied request it did not do that no replica answered.
     ClaimedSilence,
-    /// Never answered an errand.
+    /// Never answered a proxied request.
     StayedSilent,
     /// Brought receipts whose digest is another one, signed by itself.
     ForgedDigest,

@@ -25,7 +25,7 @@ use crate::hostile::{
 
 /// How long silence lasts: longer than any agent waits.
 const SILENCE: Duration = Duration::from_secs(120);
-/// One errand in so many is answered with silence: it costs whoever waits a minute.
+/// One proxied request in so many is answered with silence: it costs whoever waits a minute.
 const RARELY: usize = 6;
 /// How long a brief receipt promises to keep what it is for, seconds.
 const BRIEFLY: u64 = 60;
@@ -68,11 +68,11 @@ impl Liar {
             (Request::Nearest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
                 self.list_others(peer, *key, request).await
             }
-            (Request::Perform { targets: Targets::Nodes(nodes), request: errand }, _)
-                if via == Via::Channel && is_deposit(errand) =>
+            (Request::Perform { targets: Targets::Nodes(nodes), request: proxied }, _)
+                if via == Via::Channel && is_deposit(proxied) =>
             {
                 if is(Behaviour::Dropping) {
-                    self.drop_errand(peer, nodes.clone()).await
+                    self.drop_proxied(peer, nodes.clone()).await
                 } else if is(Behaviour::Forging) {
                     self.forge_all(peer, via, request).await
                 } else {
@@ -161,7 +161,7 @@ impl Liar {
         Response::Nearest(Box::new(Statement::issue(self.standard.identity().secret(), claims)))
     }
 
-    async fn drop_errand(&self, peer: &Peer, targets: Vec<NodeId>) -> Response {
+    async fn drop_proxied(&self, peer: &Peer, targets: Vec<NodeId>) -> Response {
         let turn = self.ledger.turn();
         if turn % RARELY == RARELY / 2 {
             self.ledger.write(peer, Act::StayedSilent);
@@ -169,7 +169,7 @@ impl Liar {
             return Response::Refused;
         }
         if turn.is_multiple_of(2) {
-            self.ledger.write(peer, Act::RefusedErrand);
+            self.ledger.write(peer, Act::RefusedProxied);
             return Response::Refused;
         }
         self.ledger.write(peer, Act::ClaimedSilence);
@@ -177,7 +177,7 @@ impl Liar {
         Response::Performed { nodes: Vec::new(), answers }
     }
 
-    /// Does the errand, and brings back other receipts than it got.
+    /// Carries out the request, and brings back other receipts than it got.
     async fn forge_all(&self, peer: &Peer, via: Via, request: Request) -> Response {
         let mut response = self.standard.handle(peer, via, request).await;
         if let Response::Performed { answers, .. } = &mut response {

@@ -303,15 +303,15 @@ impl<'r> Bodies<'r> {
     /// Whether the way held.
     async fn delete(&self, way: &mut dyn Way, headers: &Headers, part: &Part, key: Key) -> bool {
         let secret = headers.delete_secret(part);
-        let errands = way.nodes().iter().map(|node| {
+        let requests = way.nodes().iter().map(|node| {
             let deletion = match &secret {
                 Some(secret) => self.deletion(secret, key, node),
                 None => self.deletion(self.reader.account.signing(), key, node),
             };
             (node.clone(), Request::Delete(deletion))
         });
-        let errands = errands.collect();
-        way.ask_each(errands).await.is_ok()
+        let requests = requests.collect();
+        way.ask_each(requests).await.is_ok()
     }
 
     fn deletion(&self, secret: &impl SigningSecret, key: Key, node: &NodeCertificate) -> Deletion {
@@ -341,6 +341,6 @@ async fn ask(
     if nodes.is_empty() {
         return Some(Vec::new());
     }
-    let errands = nodes.iter().map(|node| (node.clone(), Request::Fetch { key })).collect();
-    way.ask_each(errands).await.ok()
+    let requests = nodes.iter().map(|node| (node.clone(), Request::Fetch { key })).collect();
+    way.ask_each(requests).await.ok()
 }

@@ -13,7 +13,7 @@ use anon::{
     id::NodeId,
     network::MAX_K,
     position::Key,
-    request::{Errand, Request, Response},
+    request::{ProxiedRequest, Request, Response},
 };
 use futures::future::{BoxFuture, join_all};
 use net::{Channel, LinkError, Links, ask};
@@ -27,7 +27,7 @@ use crate::{
 
 /// How long a node may take for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a far end may take to perform errands and bring back the answers.
+/// How long a far end may take to perform proxied requests and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What lies at a key.
@@ -56,7 +56,7 @@ pub trait Way: Send {
     /// [`AgentError`] if the way is broken, and no good any more.
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>>;
 }
 
@@ -99,10 +99,10 @@ impl Way for DirectWay {
 
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
         Box::pin(async move {
-            let asked = errands.iter().map(async |(node, request)| {
+            let asked = requests.iter().map(async |(node, request)| {
                 ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
             });
             Ok(join_all(asked).await)
@@ -160,17 +160,18 @@ impl AnonymousWay {
         }
     }
 
-    /// Has at most [`MAX_K`] errands performed.
+    /// Has at most [`MAX_K`] proxied requests performed.
     async fn perform(
         &mut self,
-        errands: &[(NodeCertificate, Request)],
+        requests: &[(NodeCertificate, Request)],
     ) -> Result<Vec<Option<Response>>, AgentError> {
-        let each = errands
-            .iter()
-            .map(|(node, request)| Errand { target: node.node(), request: request.clone() });
+        let each = requests.iter().map(|(node, request)| ProxiedRequest {
+            target: node.node(),
+            request: request.clone(),
+        });
         let request = Request::PerformEach(each.collect());
         match self.channel.request(&request, PERFORM_TIMEOUT).await {
-            Ok(Response::Performed { answers, .. }) if answers.len() == errands.len() => {
+            Ok(Response::Performed { answers, .. }) if answers.len() == requests.len() => {
                 Ok(answers.into_iter().map(|answer| answer.response).collect())
             }
             Ok(_) => {
@@ -195,11 +196,11 @@ impl Way for AnonymousWay {
 
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
         Box::pin(async move {
-            let mut answers = Vec::with_capacity(errands.len());
-            for some in errands.chunks(MAX_K) {
+            let mut answers = Vec::with_capacity(requests.len());
+            for some in requests.chunks(MAX_K) {
                 answers.extend(self.perform(some).await?);
             }
             Ok(answers)

@@ -122,7 +122,7 @@ impl AnonymousClient {
         Ok((set, answers, along, z.path))
     }
 
-    /// Holds an errand that was not done against the far end if that said so, sealed; silence may be the doing of
+    /// Holds a proxied request that was not done against the far end if that said so, sealed; silence may be the doing of
     /// anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {

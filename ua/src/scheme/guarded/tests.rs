@@ -4,7 +4,7 @@ mod built;
 
 use anon::{
     network::Network,
-    request::Errand,
+    request::ProxiedRequest,
     roster::{Operator, Source},
     selection::{Draw, Failure, Wanted},
     verification::{CrossVerified, Statement, StatementClaims, cross_verify},
@@ -260,8 +260,8 @@ fn a_request_is_about_the_key_that_it_names_nodes_by() {
     assert_eq!(perform(Targets::Nearest { key, count }), Some(KEY));
     assert_eq!(perform(Targets::Closest { key, count }), Some(KEY));
     assert_eq!(perform(Targets::Nodes(vec![id(1)])), None);
-    let errand = Errand { target: id(1), request: Request::Fetch { key } };
-    assert_eq!(about(&Request::PerformEach(vec![errand])), None);
+    let proxied = ProxiedRequest { target: id(1), request: Request::Fetch { key } };
+    assert_eq!(about(&Request::PerformEach(vec![proxied])), None);
 }
 
 /// A node that runs in a directory of its own.
