@@ -55,9 +55,9 @@ pub const HANDSHAKE_FILLER: Label = Label("cutout/1 handshake onion filler");
 pub const HANDSHAKE_CHAIN: Label = Label("cutout/1 handshake chain");
 /// Key: the responder's confirmation.
 pub const HANDSHAKE_CONFIRM: Label = Label("cutout/1 handshake confirmation");
-/// Key: cells from the sender to the far end.
+/// Key: cells from the sender to the last hop.
 pub const CELL_FORWARD: Label = Label("cutout/1 cell forward");
-/// Key: cells from the far end to the sender.
+/// Key: cells from the last hop to the sender.
 pub const CELL_BACKWARD: Label = Label("cutout/1 cell backward");
 /// Key: the layer a go-between strips from cells going forward.
 pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");

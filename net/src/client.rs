@@ -135,7 +135,7 @@ impl Channel {
         Ok((opening.finish(&created)?, reader, writer))
     }
 
-    /// Awaits the far end's next response.
+    /// Awaits the last hop's next response.
     ///
     /// # Errors
     /// [`LinkError`]; the channel is of no use then.
@@ -151,7 +151,7 @@ impl Channel {
         .await
     }
 
-    /// Sends a request to the far end; its answer is a later [`Self::response`]. Several may be on their way, and
+    /// Sends a request to the last hop; its answer is a later [`Self::response`]. Several may be on their way, and
     /// are answered in their order.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Channel {
         self.writer.write(&cells).await
     }
 
-    /// Sends a request to the far end and awaits its response.
+    /// Sends a request to the last hop and awaits its response.
     ///
     /// # Errors
     /// [`LinkError`]; the channel is of no use then.

@@ -1,5 +1,5 @@
 //! What a go-between costs: requests of 1 MiB and of one cell over loopback links, directly, through a channel
-//! to the far end itself, and through one go-between, each in turn. Sender and nodes are in this one process,
+//! to the last hop itself, and through one go-between, each in turn. Sender and nodes are in this one process,
 //! so its CPU time is that of all ends together.
 
 #![allow(
@@ -37,7 +37,7 @@ const SMALL: usize = 40;
 const COLD: usize = 4;
 const KINDS: [&str; 3] = ["directly", "channel, no go-between", "channel, one go-between"];
 
-/// A far end that neither stores nor looks anything up: what is left is the way there.
+/// A last hop that neither stores nor looks anything up: what is left is the way there.
 struct Mute(Arc<dyn Service>);
 
 impl Service for Mute {
@@ -71,7 +71,7 @@ async fn run() {
     let (x, z) = (certificate(x).await, certificate(z).await);
     let mut ways = Ways::open(x, z).await;
     println!(
-        "\nOver loopback, {TURNS} turns, medians; CPU of sender, go-between and far end together"
+        "\nOver loopback, {TURNS} turns, medians; CPU of sender, go-between and last hop together"
     );
     let head = ["", "store 1 MiB", "", "", "fetch 1 MiB", "", ""];
     println!("\n{:24} {:>30} {:>30}", head[0], head[1], head[4]);
@@ -120,7 +120,7 @@ fn verified(certificate: &NodeCertificate) -> CrossVerified {
     cross_verify(certificate.clone(), certificate.clone()).unwrap()
 }
 
-/// The three ways to the far end.
+/// The three ways to the last hop.
 struct Ways {
     x: NodeCertificate,
     z: NodeCertificate,

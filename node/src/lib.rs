@@ -5,7 +5,7 @@
 //! ```text
 //! dht         Kademlia: the k closest        ─► server    accepts links (net)
 //! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, proxied requests
-//! store       redb, fsynced before an answer ◄─ channel   far end and go-between of channels
+//! store       redb, fsynced before an answer ◄─ channel   last hop and go-between of channels
 //! garbage     the paper's collection from either end
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`net::Observer`] and [`net::Links`] by tests and

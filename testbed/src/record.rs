@@ -32,7 +32,7 @@ pub enum What {
     Opened,
     /// A channel was extended to another node.
     Extended,
-    /// A cell passed, towards the far end.
+    /// A cell passed, towards the last hop.
     Forward,
     /// A cell passed, towards the sender.
     Backward,

@@ -8,7 +8,7 @@ use std::{
 
 use anon::{
     cell::{CELL, Cell, Layer},
-    channel::{FarEnd, GoBetween},
+    channel::{GoBetween, LastHop},
     position::Key,
     request::{ObjectKind, Request, Response, Store},
 };
@@ -123,16 +123,16 @@ impl Rogue {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
         let accept = |secret: &_| {
-            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
+            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
         };
         let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
-        let mut far_end = accepted.far_end;
+        let mut last_hop = accepted.last_hop;
         writer.write(&[Cell::created(&accepted.created)]).await?;
         let mut waiting = accepted.early.request;
         loop {
             let request = match waiting.take() {
                 Some(request) => request,
-                None => match far_end.receive(reader.read().await?)? {
+                None => match last_hop.receive(reader.read().await?)? {
                     Some(request) => request,
                     None => continue,
                 },
@@ -143,11 +143,11 @@ impl Rogue {
                 let (mut from_next, mut to_next) = link.into_cells();
                 to_next.write(&[Cell::create(&create)]).await?;
                 let created = from_next.read().await?.to_created().unwrap();
-                let (go_between, cells) = far_end.extended(created).unwrap();
+                let (go_between, cells) = last_hop.extended(created).unwrap();
                 writer.write(&cells).await?;
                 return self.meddle(go_between, (reader, writer), (from_next, to_next)).await;
             }
-            writer.write(&far_end.respond(&self.answer(&peer, request).await).unwrap()).await?;
+            writer.write(&last_hop.respond(&self.answer(&peer, request).await).unwrap()).await?;
         }
     }
 

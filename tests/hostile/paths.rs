@@ -11,7 +11,7 @@ use std::{
 use anon::{
     cell::Cell,
     certificate::{NodeCertificate, NodeClaims},
-    channel::{Accepted, ChannelError, FarEnd},
+    channel::{Accepted, ChannelError, LastHop},
     create::Create,
     handshake::{HandshakeError, Initiator, Onward},
     id::NodeId,
@@ -290,10 +290,10 @@ impl Rogue {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
         let accept = |secret: &_| {
-            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
+            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
         };
         let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
-        let Accepted { far_end, created, early } = accepted;
+        let Accepted { last_hop, created, early } = accepted;
         writer.write(&[Cell::created(&created)]).await?;
         let Onward { next, create } = early.onward.expect("a go-between");
         let [right, wrong] = [true, false].map(|right| {
@@ -306,7 +306,7 @@ impl Rogue {
             Detour::OwnOnion => (right, own(right)),
             Detour::OwnOnionElsewhere => (wrong, own(wrong)),
             Detour::MadeUp => {
-                let (_, cells) = far_end.extended(created).unwrap();
+                let (_, cells) = last_hop.extended(created).unwrap();
                 return writer.write(&cells).await;
             }
         };
@@ -314,7 +314,7 @@ impl Rogue {
         let (mut from_next, mut to_next) = link.into_cells();
         to_next.write(&[Cell::create(&create)]).await?;
         let created = from_next.read().await?.to_created().unwrap();
-        let (_, cells) = far_end.extended(created).unwrap();
+        let (_, cells) = last_hop.extended(created).unwrap();
         writer.write(&cells).await
     }
 }

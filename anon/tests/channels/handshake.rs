@@ -179,9 +179,9 @@ fn a_replayed_first_message_leads_to_other_keys() {
     assert_ne!(first.created, second.created);
     let mut sender = opening.finish(&Cell::created(&first.created)).unwrap();
     let cell = sender.request(&Request::Certificate).unwrap().remove(0);
-    let refused = second.far_end.receive(cell.clone());
+    let refused = second.last_hop.receive(cell.clone());
     assert_eq!(refused, Err(ChannelError::Cell(CellError)));
-    assert_eq!(first.far_end.receive(cell), Ok(Some(Request::Certificate)));
+    assert_eq!(first.last_hop.receive(cell), Ok(Some(Request::Certificate)));
     let create = create.to_create().unwrap();
     assert_eq!(create.replay_tag()[..], create.to_bytes()[32..64]);
 }

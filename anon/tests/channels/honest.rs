@@ -38,7 +38,7 @@ fn requests_and_responses_of_any_size_over_one_two_and_three_hops() {
             let links = line.request(&request);
             assert_eq!(links.len(), usize::from(hops));
             assert_eq!(line.receive_requests(links.last().unwrap()), Ok(vec![request]));
-            assert!(!line.far_end.is_amid_request());
+            assert!(!line.last_hop.is_amid_request());
             let response = Response::Object(vec![7; size]);
             let links = line.respond(&response);
             assert_eq!(line.receive_responses(&links[0]), Ok(vec![response]));
@@ -67,7 +67,7 @@ fn a_request_is_incomplete_until_its_last_cell() {
     let links = line.request(&store(10_000));
     let (last, first) = links[1].split_last().unwrap();
     assert_eq!(line.receive_requests(first), Ok(vec![]));
-    assert!(line.far_end.is_amid_request());
+    assert!(line.last_hop.is_amid_request());
     assert_eq!(line.receive_requests(std::slice::from_ref(last)), Ok(vec![store(10_000)]));
 }
 
@@ -76,8 +76,8 @@ fn a_message_beyond_the_limit_is_not_sent() {
     let mut line = Line::over(nodes(1), &mut rng(1));
     let object = |size| Response::Object(vec![0; size]);
     let longest = MAX_MESSAGE - 1 - 5;
-    assert!(line.far_end.respond(&object(longest)).is_ok());
-    assert_eq!(line.far_end.respond(&object(longest + 1)), Err(CellError));
+    assert!(line.last_hop.respond(&object(longest)).is_ok());
+    assert_eq!(line.last_hop.respond(&object(longest + 1)), Err(CellError));
     assert_eq!(line.sender.request(&store(MAX_MESSAGE)), Err(CellError));
 }
 

@@ -100,7 +100,7 @@ fn no_hop_sees_a_block_that_another_one_sees() {
 }
 
 #[test]
-fn what_a_far_end_need_not_look_at_is_as_random_after_any_path() {
+fn what_a_last_hop_need_not_look_at_is_as_random_after_any_path() {
     for hops in 1..=5 {
         let pass = Pass::through(&path(hops), &mut rng(1));
         let (taken, (node, _)) = (pass.hops.last().unwrap(), path(hops).pop().unwrap());
@@ -137,8 +137,8 @@ fn assert_random(bytes: &[u8], hops: u8) {
 }
 
 #[test]
-fn the_free_part_of_the_far_ends_plaintext_is_the_senders_secret() {
-    // The same far end and request, and a hop that knows its own keys: nothing to compute it from.
+fn the_free_part_of_the_last_hops_plaintext_is_the_senders_secret() {
+    // The same last hop and request, and a hop that knows its own keys: nothing to compute it from.
     let node = &nodes(1)[0];
     let rest = |seed| {
         let (_, create) = start(&path(1), &mut rng(seed)).unwrap();
@@ -228,7 +228,7 @@ fn a_hop_that_does_not_go_on_ends_the_path() {
         let mut pass = Pass::through(&path(3), &mut rng(1));
         let first = &mut pass.hops[0];
         let mut passage = pass.opening.finish(&anon::cell::Cell::created(&first.created)).unwrap();
-        let answer = first.far_end.respond(&refusal).unwrap();
+        let answer = first.last_hop.respond(&refusal).unwrap();
         passage = match feed(passage, &backward(&mut [], answer)[0]).unwrap() {
             // To the question it may say what it likes.
             Passage::Answered { hop: 0, answer, path } if answer == refusal => {
@@ -236,7 +236,7 @@ fn a_hop_that_does_not_go_on_ends_the_path() {
             }
             other => panic!("{other:?}"),
         };
-        let cells = first.far_end.respond(&refusal).unwrap();
+        let cells = first.last_hop.respond(&refusal).unwrap();
         assert_eq!(feed(passage, &cells).map(|_| ()), Err(ChannelError::NotExtended));
     }
 }
@@ -299,7 +299,7 @@ fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
         };
         assert_eq!(refused(&store(1)), Some(HandshakeError::BadEarlyRequest));
         assert_eq!(refused(&much), Some(HandshakeError::EarlyRequestTooLong));
-        // Only the far end has room for a proxied request.
+        // Only the last hop has room for a proxied request.
         assert_eq!(refused(&long), (at < 2).then_some(HandshakeError::EarlyRequestTooLong));
     }
 }

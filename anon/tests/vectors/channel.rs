@@ -105,7 +105,7 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let mut sender = opening.finish(&created).unwrap();
     let sent = sender.request(&Request::Fetch { key: key() }).unwrap();
     assert_eq!(sent[0].as_bytes()[..], all.bytes("/steps/1/first_cell"));
-    let answered = accepted.far_end.respond(&Response::Object(object())).unwrap();
+    let answered = accepted.last_hop.respond(&Response::Object(object())).unwrap();
     assert_eq!(answered[0].as_bytes()[..], all.bytes("/steps/2/first_cell"));
 }
 

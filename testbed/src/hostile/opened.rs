@@ -76,7 +76,7 @@ mod tests {
     use anon::{
         cell::{CELL, Cell},
         certificate::NodeClaims,
-        channel::{FarEnd, OpeningPath, Passage},
+        channel::{LastHop, OpeningPath, Passage},
         id::NodeId,
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
         network::{Network, Revoked},
@@ -134,7 +134,7 @@ mod tests {
         let opened = Opened::of(&create, last.0.expose_seed(), &network.id).unwrap();
         let (mut drawing, mut own) = (StdRng::seed_from_u64(2), [0; 32]);
         StdRng::seed_from_u64(2).fill_bytes(&mut own);
-        let accepted = FarEnd::accept(&create, &last.0, &network.id, &mut drawing).unwrap();
+        let accepted = LastHop::accept(&create, &last.0, &network.id, &mut drawing).unwrap();
         let passage = opening.finish(&Cell::created(&accepted.created)).unwrap();
         let Passage::Arrived(mut sender) = passage else { panic!("one hop is the last one") };
         let cells = sender.request(&Request::Certificate).unwrap();
