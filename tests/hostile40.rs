@@ -2,7 +2,7 @@
 //! mails under the guarded scheme: each is delivered or reported, none twice, and what was done to the senders
 //! speaks against those who did it.
 //!
-//! What a hostile node says is signed, or sealed by it as far end: that is held against it alone. Silence is not
+//! What a hostile node says is signed, or sealed by it as anonymizer: that is held against it alone. Silence is not
 //! signed: it is held against a path, that is, against nobody in particular. A receipt is checked by the
 //! anonymizer before it is brought, so that a bad one speaks against whoever brings it; a replica that forges is,
 //! to the sender, a replica that gave none.
@@ -328,7 +328,7 @@ fn judge(
     account
 }
 
-/// Forgeries by far ends.
+/// Forgeries by anonymizers.
 const FORGED: [Act; 4] =
     [Act::ForgedDigest, Act::ForgedSignature, Act::OwnReceipts, Act::ReplayedReceipts];
 

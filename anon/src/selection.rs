@@ -23,15 +23,15 @@ pub struct Draw {
     pub go_between: Key,
     /// keyY: the node closest to it becomes the witness.
     pub witness: Key,
-    /// keyZ: the node closest to it becomes the far end.
-    pub far_end: Key,
+    /// keyZ: the node closest to it becomes the anonymizer.
+    pub anonymizer: Key,
 }
 
 impl Draw {
     /// Section 4.1 to the letter: three fresh, independent, uniform keys for every channel.
     #[must_use]
     pub fn fresh<R: CryptoRng>(rng: &mut R) -> Self {
-        Self { go_between: fresh_key(rng), witness: fresh_key(rng), far_end: fresh_key(rng) }
+        Self { go_between: fresh_key(rng), witness: fresh_key(rng), anonymizer: fresh_key(rng) }
     }
 }
 
@@ -46,32 +46,32 @@ fn fresh_key<R: CryptoRng>(rng: &mut R) -> Key {
 pub struct GuardedPath<N = NodeCertificate> {
     /// The guard.
     pub guard: N,
-    /// The go-betweens between the guard and the far end.
+    /// The go-betweens between the guard and the anonymizer.
     pub middle: Vec<(Key, N)>,
-    /// The far end.
-    pub far_end: (Key, N),
-    /// The witness of the far end.
+    /// The anonymizer.
+    pub anonymizer: (Key, N),
+    /// The witness of the anonymizer.
     pub witness: (Key, N),
 }
 
 impl<N> GuardedPath<N> {
-    /// The nodes that cells pass behind the guard, the far end last, and the keys that chose them.
+    /// The nodes that cells pass behind the guard, the anonymizer last, and the keys that chose them.
     pub fn hops(&self) -> impl Iterator<Item = &(Key, N)> {
-        self.middle.iter().chain([&self.far_end])
+        self.middle.iter().chain([&self.anonymizer])
     }
 
-    /// The keys of the first node behind the guard, the witness and the far end.
+    /// The keys of the first node behind the guard, the witness and the anonymizer.
     #[must_use]
     pub fn keys(&self) -> Draw {
-        let (go_between, _) = self.middle.first().unwrap_or(&self.far_end);
-        Draw { go_between: *go_between, witness: self.witness.0, far_end: self.far_end.0 }
+        let (go_between, _) = self.middle.first().unwrap_or(&self.anonymizer);
+        Draw { go_between: *go_between, witness: self.witness.0, anonymizer: self.anonymizer.0 }
     }
 }
 
 /// How often a key is drawn again because its node cannot serve.
 const REDRAWS: usize = 200;
 
-/// Draws a path: `middle` go-betweens, a far end and a witness, no two of which, the guard included, could have
+/// Draws a path: `middle` go-betweens, an anonymizer and a witness, no two of which, the guard included, could have
 /// one operator, and none of which is in `excluded`. Nothing is looked up, and no node minted after the draw can
 /// be chosen. `None` if the candidates are too few for that.
 #[must_use]
@@ -98,8 +98,8 @@ pub fn draw_guarded<C: Candidates, R: CryptoRng>(
         None
     };
     let middle = (0..middle).map(|_| draw()).collect::<Option<Vec<_>>>()?;
-    let (far_end, witness) = (draw()?, draw()?);
-    Some(GuardedPath { guard: guard.clone(), middle, far_end, witness })
+    let (anonymizer, witness) = (draw()?, draw()?);
+    Some(GuardedPath { guard: guard.clone(), middle, anonymizer, witness })
 }
 
 /// Draws a guard: uniformly over the candidates that are not excluded, weighted by nothing that a node could say
@@ -138,8 +138,8 @@ mod tests {
     fn every_channel_draws_three_keys_of_its_own() {
         let mut keys = BTreeSet::new();
         for _ in 0..100 {
-            let Draw { go_between, witness, far_end } = Draw::fresh(&mut rand::rng());
-            keys.extend([go_between, witness, far_end]);
+            let Draw { go_between, witness, anonymizer } = Draw::fresh(&mut rand::rng());
+            keys.extend([go_between, witness, anonymizer]);
         }
         assert_eq!(keys.len(), 300);
     }

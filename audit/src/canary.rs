@@ -207,9 +207,9 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     let send = ["send", "--to", &address, "--delay", "0", "--json"];
     let mut held = sender.hold(&send, &mail.message).await?;
     nodes.called(&held.calls(), Part::CalledBySender, Label::SenderEndpoint, &mut canaries);
-    // Who was a far end must be known before anything is searched: one that was called too is found now.
-    nodes.far_ends(&sender.far_ends(&["certificate"]));
-    nodes.far_ends(&recipient.far_ends(&["certificate"]));
+    // Who was an anonymizer must be known before anything is searched: one that was called too is found now.
+    nodes.anonymizers(&sender.anonymizers(&["certificate"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate"]));
     step("searching the sender's memory, and that of the nodes it called");
     search(&mut scan, &held, Part::Sender, &nodes, &[Part::CalledBySender], &canaries);
     let _ = held.release(sender).await?;
@@ -217,7 +217,7 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     step("the mail is read");
     let mut held = recipient.hold(&["fetch", "--json"], b"").await?;
     nodes.called(&held.calls(), Part::CalledByRecipient, Label::RecipientEndpoint, &mut canaries);
-    nodes.far_ends(&recipient.far_ends(&["certificate", "reading"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate", "reading"]));
     step("searching the memory of all processes");
     search(&mut scan, &held, Part::Recipient, &nodes, &[Part::Node], &canaries);
     let given_up = sender.given_up(&["certificate"]);

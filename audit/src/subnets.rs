@@ -102,7 +102,7 @@ pub(crate) fn outcome(seed: u64) -> Outcome {
         return Outcome::not_run(NAME, "the network could not be made");
     };
     let seen = format!(
-        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as far end; behind \
+        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as anonymizer; behind \
          one that does not, {} of {}, in a network made for this",
         greedy.hostile, greedy.drawn, modest.hostile, modest.drawn,
     );

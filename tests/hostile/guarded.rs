@@ -137,7 +137,7 @@ async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ready()).await.expect("no channels stand");
-    // From now on every far end lists others, and performs what it is asked all the same.
+    // From now on every anonymizer lists others, and performs what it is asked all the same.
     hostile.set(network.nodes.iter().map(node::Running::id).collect()).unwrap();
     let outcome = alice.deliver_by(&id, scheme).await;
     assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1), "{:?}", outcome.error);

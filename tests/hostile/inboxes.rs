@@ -251,9 +251,11 @@ async fn a_replica_that_answers_at_length_silences_no_other() {
 
     for key in [bob.address().inbox(), bob.address().certificate()] {
         let replicas = network.closest(&key, 3);
-        let far_end = network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
-        let far_end = network.cross_verified(far_end).await;
-        let mut channel = Channel::open(&network.links(), &far_end, None, PATIENCE).await.unwrap();
+        let anonymizer =
+            network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
+        let anonymizer = network.cross_verified(anonymizer).await;
+        let mut channel =
+            Channel::open(&network.links(), &anonymizer, None, PATIENCE).await.unwrap();
         for loud_one in [None, Some(0), Some(1), Some(2)] {
             *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
             let fetch = Request::Fetch { key };

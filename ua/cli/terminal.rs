@@ -277,7 +277,7 @@ pub fn describe(event: &Event) -> Option<String> {
             "{}: channel through X {} to {}, confirmed by Y {}",
             purpose.words(),
             path.go_between.short(),
-            path.far_end.short(),
+            path.anonymizer.short(),
             path.witness.short(),
         ),
         Event::Identity(_) => return None,

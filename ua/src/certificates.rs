@@ -41,7 +41,7 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if three far ends agree that a quorum of the replicas has none;
+/// [`AgentError::NoSuchRecipient`] if three anonymizers agree that a quorum of the replicas has none;
 /// [`AgentError::NotFoundOut`] if too many bring too little to say.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
@@ -68,7 +68,7 @@ pub async fn fetch_anonymously(
             }
             return Ok(certificate);
         }
-        match absence.hear(path.far_end, &nodes, &answers) {
+        match absence.hear(path.anonymizer, &nodes, &answers) {
             Finding::Shown => return Err(AgentError::NoSuchRecipient),
             Finding::Unclear => break,
             Finding::AskOn => {
@@ -181,7 +181,7 @@ fn newest(context: &Context, address: &Address, answers: &[Answer]) -> Option<Ad
     valid.filter(|certificate| certificate.address() == address).reduce(AddressCertificate::newer)
 }
 
-/// The replicas of `key` that a far end says it asked, and their answers. Nothing, if it answered something else.
+/// The replicas of `key` that an anonymizer says it asked, and their answers. Nothing, if it answered something else.
 fn brought(answer: Response, key: &Key, context: &Context) -> (Vec<NodeCertificate>, Vec<Answer>) {
     let Response::Performed { nodes, answers } = answer else { return Default::default() };
     let (network, now) = (&context.network, context.now());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
+    fn an_anonymizer_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
         let answers = vec![Answer { node: node(1), response: Some(Response::NotFound) }];
         let brings = |replicas: u8| {
             let nodes = (1..=replicas).map(|seed| made_up::certificate(seed).to_unverified());

@@ -42,7 +42,7 @@ pub enum AgentError {
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
-    /// A path needs a go-between, a witness and a far end, and a verifier another far end; draw after draw
+    /// A path needs a go-between, a witness and an anonymizer, and a verifier another anonymizer; draw after draw
     /// fell on the same nodes.
     #[error("the network has too few nodes for a path of different ones")]
     TooFewNodes,

@@ -16,7 +16,7 @@ pub enum Misdeed {
     FalseList,
     /// It brought, or as replica signed, a receipt that does not count.
     BadReceipt,
-    /// As far end it refused, or said of most replicas that they did not answer.
+    /// As anonymizer it refused, or said of most replicas that they did not answer.
     Dropped,
     /// It was on a path that broke or fell silent: somebody there did it, or the network.
     OnBrokenPath,

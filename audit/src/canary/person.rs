@@ -139,17 +139,17 @@ impl Person {
         Ok(Public { address: account.address().clone(), keys })
     }
 
-    /// The short names of the far ends of its channels for this, as its own steps tell them.
-    pub(super) fn far_ends(&self, purposes: &[&str]) -> Vec<String> {
+    /// The short names of the anonymizers of its channels for this, as its own steps tell them.
+    pub(super) fn anonymizers(&self, purposes: &[&str]) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let channels = log.lines().filter_map(|line| line.split_once(": channel through X "));
         let asked = channels.filter(|(purpose, _)| purposes.contains(purpose));
-        let far_end =
+        let anonymizer =
             |(_, path): (&str, &str)| Some(path.split_once(" to ")?.1.get(..8)?.to_owned());
-        asked.filter_map(far_end).collect()
+        asked.filter_map(anonymizer).collect()
     }
 
-    /// How many attempts at channels for this were given up, as its own steps tell: their far ends are not named.
+    /// How many attempts at channels for this were given up, as its own steps tell: their anonymizers are not named.
     pub(super) fn given_up(&self, purposes: &[&str]) -> usize {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let told = |line: &&str| {

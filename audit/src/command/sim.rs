@@ -50,7 +50,7 @@ pub(crate) struct SimArgs {
     /// Nodes that a lookup asks at once [default: 3 for the paper to the letter, else 10]
     #[arg(long, value_name = "A")]
     alpha: Option<usize>,
-    /// Go-betweens between the guard and the far end, 0 to 3
+    /// Go-betweens between the guard and the anonymizer, 0 to 3
     #[arg(long, value_name = "H", default_value_t = 1)]
     hops: usize,
     /// Guards that take turns, 1 to 3; one more is the spare
@@ -265,7 +265,7 @@ fn mails(findings: &Findings) -> Table {
     for row in findings.per_mail.chunks(shares.len().max(1)) {
         let Some(first) = row.first() else { continue };
         let by = match first.measure {
-            Measure::Claim => "X and a far end",
+            Measure::Claim => "X and an anonymizer",
             Measure::Identifiers => "by identifiers",
             Measure::WithReading => "and what Bob fetches",
             Measure::Timing => "by time alone",

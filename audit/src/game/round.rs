@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub streams: usize,
     /// When each line was written, microseconds, in order.
     pub times: Vec<u64>,
-    /// Cells passed towards the far end.
+    /// Cells passed towards the anonymizer.
     pub forward: usize,
     /// Cells passed back.
     pub backward: usize,

@@ -22,9 +22,9 @@ pub struct LiarFindings {
     pub scheme: String,
     /// Channels that came about.
     pub channels: usize,
-    /// Those in which both who were asked for the far end lie.
+    /// Those in which both who were asked for the anonymizer lie.
     pub both_lie: usize,
-    /// Those whose far end is an accomplice that is not nearest to the key drawn.
+    /// Those whose anonymizer is an accomplice that is not nearest to the key drawn.
     pub taken: usize,
     /// Times the sender saw through a lie: statements that differ, evidence.
     pub seen_through: usize,
@@ -85,9 +85,10 @@ pub async fn run_liars(
             let asked = path.middle.last().copied().unwrap_or(path.go_between);
             let both = liars.contains(&asked) && liars.contains(&path.witness);
             found.both_lie += usize::from(both);
-            let truth = nearest(&all, &keys.far_end);
-            found.taken +=
-                usize::from(truth != Some(path.far_end) && liars.contains(&path.far_end) && both);
+            let truth = nearest(&all, &keys.anonymizer);
+            found.taken += usize::from(
+                truth != Some(path.anonymizer) && liars.contains(&path.anonymizer) && both,
+            );
         }
     }
     stage.make_hostile(&[], &[])?;

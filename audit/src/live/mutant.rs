@@ -49,12 +49,12 @@ enum Weakness {
     DirectWitness,
     /// So are the nodes of the certificate.
     DirectCertificate,
-    /// Far ends look keys up in the DHT while the mail is sent.
+    /// Anonymizers look keys up in the DHT while the mail is sent.
     Lookups,
-    /// The guard extends to the far end.
+    /// The guard extends to the anonymizer.
     NoMiddle,
-    /// Body and notification go through one far end.
-    OneFarEnd,
+    /// Body and notification go through one anonymizer.
+    OneAnonymizer,
     /// Body and notification carry one nonce.
     OneNonce,
 }
@@ -81,11 +81,11 @@ const ALL: [(Weakness, &str, &str, &str); 6] = [
     (
         Weakness::NoMiddle,
         "no-middle",
-        "Nobody stands between the guard and the far end.",
+        "Nobody stands between the guard and the anonymizer.",
         "the paper's {X, Z}",
     ),
     (
-        Weakness::OneFarEnd,
+        Weakness::OneAnonymizer,
         "one-far-end-for-both-steps",
         "One node carries the body and the notification, and so ties the mail to the recipient.",
         "9, body and headers through one anonymizer",
@@ -254,7 +254,7 @@ impl Scheme for Weak {
                 }
             }
             // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
-            if self.weakness == Weakness::OneFarEnd && purpose == Purpose::Inbox {
+            if self.weakness == Weakness::OneAnonymizer && purpose == Purpose::Inbox {
                 for _ in 0..200 {
                     let body = self.body.lock().clone();
                     if let Some(body) = body {
@@ -266,7 +266,7 @@ impl Scheme for Weak {
             let open = self.inner.open(purpose, early).await?;
             let Some(keys) = self.heard.draw_of(&open.path) else { return Ok(open) };
             if self.weakness == Weakness::DirectWitness {
-                let question = Request::Nearest { key: keys.far_end, count: 1 };
+                let question = Request::Nearest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;
             }
             if purpose == Purpose::Body {

@@ -8,7 +8,7 @@ use testbed::record::{Record, What};
 use ua::event::Purpose;
 
 use super::{
-    role::{asks_for, far_ends},
+    role::{anonymizers, asks_for},
     stage::{ChannelTruth, MailRun},
     value::{as_key, node_of},
 };
@@ -24,7 +24,7 @@ pub struct Sighting<'a> {
     pub at: NodeId,
     /// In what role.
     pub role: Role,
-    /// The far end of the channel that it belongs to, if it belongs to one.
+    /// The anonymizer of the channel that it belongs to, if it belongs to one.
     pub end: Option<String>,
     /// The lines.
     pub lines: Vec<&'a Record>,
@@ -129,7 +129,7 @@ fn roles<'a, 'b>(
         true => Role::Guard,
         false => Role::GoBetween(end.to_owned()),
     };
-    // Two channels of the paper's may have the same nodes, and one of them may have been given up: then what the far end
+    // Two channels of the paper's may have the same nodes, and one of them may have been given up: then what the anonymizer
     // was asked tells them apart.
     let places: BTreeSet<&str> = asked.iter().flat_map(|request| mail.places(request)).collect();
     let fits =
@@ -139,7 +139,7 @@ fn roles<'a, 'b>(
         let last = along.len().saturating_sub(1);
         let role = |place: usize| match place {
             0 => go_between(end),
-            place if place == last => Role::FarEnd(end.clone()),
+            place if place == last => Role::Anonymizer(end.clone()),
             _ => Role::Middle(end.clone()),
         };
         return along
@@ -150,7 +150,7 @@ fn roles<'a, 'b>(
     }
     // The question to the witness goes through guard and middle.
     let confirms = |(_, (_, path, keys)): &&(String, &ChannelTruth)| {
-        nodes == path.to_witness() && asked.iter().any(|request| asks(request, &keys.far_end))
+        nodes == path.to_witness() && asked.iter().any(|request| asks(request, &keys.anonymizer))
     };
     if let Some((end, _)) = own.iter().find(confirms) {
         let middle = vec![Role::Middle(end.clone()); along.len().saturating_sub(2)];
@@ -193,7 +193,7 @@ fn direct_role<'a, 'b>(
         Request::Closest { key, .. } | Request::Nearest { key, .. } => {
             let of =
                 |pick: fn(&Draw) -> Key| mail.sending.iter().find(|(_, _, keys)| pick(keys) == key);
-            if let Some((purpose, path, _)) = of(|keys| keys.far_end) {
+            if let Some((purpose, path, _)) = of(|keys| keys.anonymizer) {
                 if path.witness != stream.0 {
                     return None;
                 }
@@ -214,9 +214,9 @@ fn direct_role<'a, 'b>(
 fn proxied(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
     let bearer = mail.bearer(&line.decoded()?)?;
     let is_it = |(name, (_, path, _)): &(String, &ChannelTruth)| {
-        name.as_str() == bearer && path.far_end == at
+        name.as_str() == bearer && path.anonymizer == at
     };
-    mail.channels().iter().any(is_it).then(|| Role::FarEnd(bearer.to_owned()))
+    mail.channels().iter().any(is_it).then(|| Role::Anonymizer(bearer.to_owned()))
 }
 
 /// The role of those who were asked while a node looked a key up.
@@ -224,19 +224,19 @@ pub(super) fn looked_up(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option
     let key = as_key(&line.request)?;
     for (purpose, _, keys) in &mail.sending {
         let end = first_name(*purpose);
-        let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.far_end)];
+        let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.anonymizer)];
         if let Some((name, _)) = names.into_iter().find(|(_, drawn)| *drawn == key) {
             return Some(Role::PathNodes(name.to_owned(), end));
         }
     }
     let place = mail.place(&key)?;
     // What is looked up for the reader by an entrance is the reader's.
-    let end = mail.far_end_for(place, at).unwrap_or_else(|| readers(place));
+    let end = mail.anonymizer_for(place, at).unwrap_or_else(|| readers(place));
     Some(Role::PathNodes(place.to_owned(), end))
 }
 
 fn first_name(purpose: Purpose) -> String {
-    far_ends(purpose).first().copied().unwrap_or_default().to_owned()
+    anonymizers(purpose).first().copied().unwrap_or_default().to_owned()
 }
 
 /// The reader's name for what is kept in a place.
@@ -247,9 +247,10 @@ fn readers(place: &str) -> String {
 /// The channel that what is told to this role belongs to.
 pub(super) fn end_of(role: &Role) -> Option<String> {
     match role {
-        Role::Entrance(end) | Role::FarEnd(end) | Role::Witness(end) | Role::PathNodes(_, end) => {
-            Some(end.clone())
-        }
+        Role::Entrance(end)
+        | Role::Anonymizer(end)
+        | Role::Witness(end)
+        | Role::PathNodes(_, end) => Some(end.clone()),
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Grinding {
     pub share: f64,
     /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.
     pub tries: f64,
-    /// Channels of the paper's scheme whose X has the far end it likes, identifiers being costly.
+    /// Channels of the paper's scheme whose X has the anonymizer it likes, identifiers being costly.
     pub paper_costly: Estimate,
     /// The same, identifiers being free: f, since one hostile X is enough.
     pub paper_free: Estimate,
@@ -86,7 +86,7 @@ fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> E
     let lookup = lookup(options);
     let world = PaperWorld { network, model, lookup, k, logs: false, free_identifiers: free };
     let shares = options.shares.as_slice();
-    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedFarEnd);
+    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedAnonymizer);
     let name = format!("grinding, {free}");
     let tally = work.run(&name, channels(options), real(channels(options)), |trials, rng| {
         let (mut tally, mut view) = (Tally::new(shares.len()), View::default());

@@ -23,7 +23,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
-    /// X and a far end of one channel, which is what the paper admits.
+    /// X and an anonymizer of one channel, which is what the paper admits.
     Claim,
     /// A chain of identifiers; the middle of a path is none, its ends are.
     Identifiers,

@@ -79,11 +79,11 @@ impl Rules for LooksUp {
     }
 }
 
-/// Far ends of one mail know nothing of each other.
+/// Anonymizers of one mail know nothing of each other.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FarEndTwice;
+pub(crate) struct AnonymizerTwice;
 
-impl Rules for FarEndTwice {
+impl Rules for AnonymizerTwice {
     fn path(
         &self,
         among: &Candidacy<'_>,
@@ -124,9 +124,9 @@ const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     ("looks-up", "Nodes are looked up while a mail is sent.", "1, lookup leak", &LooksUp),
     (
         "far-end-twice",
-        "A far end may serve twice in one mail.",
+        "An anonymizer may serve twice in one mail.",
         "9, body and headers through one anonymizer",
-        &FarEndTwice,
+        &AnonymizerTwice,
     ),
 ];
 
@@ -204,8 +204,8 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
         ),
         (
             "simulation.guarded: no far end serves twice in one mail",
-            broken.far_end_twice == 0,
-            format!("{} in {MAILS} mails", broken.far_end_twice),
+            broken.anonymizer_twice == 0,
+            format!("{} in {MAILS} mails", broken.anonymizer_twice),
         ),
         (
             "simulation.guarded: one node of an operator on a path",

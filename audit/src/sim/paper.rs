@@ -59,7 +59,7 @@ pub(crate) struct PaperSender {
 struct Target {
     key: Key,
     value: Values,
-    /// Whether the far end turns to the nodes that keep it.
+    /// Whether the anonymizer turns to the nodes that keep it.
     is_used: bool,
 }
 
@@ -97,7 +97,7 @@ impl PaperWorld<'_> {
         view.see(body, Party::Storage, READING, MESSAGE | RECIPIENT);
     }
 
-    /// Opens a channel, and lets its far end do what it is for.
+    /// Opens a channel, and lets its anonymizer do what it is for.
     fn open(
         &self,
         sender: &PaperSender,
@@ -128,7 +128,7 @@ impl PaperWorld<'_> {
         view.see(named_y, Party::NamedFirst, channel, at_y);
         if self.logs {
             for (asker, value) in [(x, Value::X), (y, Value::Y)] {
-                let seen = self.look_up(sender, asker, &draw.far_end, view);
+                let seen = self.look_up(sender, asker, &draw.anonymizer, view);
                 view.see(seen, Party::OnFarLookup, channel, of(value) | far);
             }
         }
@@ -137,7 +137,7 @@ impl PaperWorld<'_> {
         view.see(mark(z), Party::Z, channel, at_z);
         // A believes what X and Y both say; and a node minted by X next to keyZ is what an honest Y finds too.
         let agree = |x: f64, y: f64| if self.free_identifiers { x } else { x.max(y) };
-        view.see(agree(mark(x), mark(y)), Party::NamedFarEnd, channel, at_z);
+        view.see(agree(mark(x), mark(y)), Party::NamedAnonymizer, channel, at_z);
         view.see(agree(named_x, named_y), Party::NamedFirst, channel, at_z);
         if self.logs {
             let seen = self.look_up(sender, z, &target.key, view);
@@ -183,15 +183,15 @@ impl PaperWorld<'_> {
     fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
         let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
         let mut draw = Draw::fresh(rng);
-        let mut nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
+        let mut nodes = [draw.go_between, draw.witness, draw.anonymizer].map(|key| nearest(&key));
         for _ in 0..REDRAWS {
             let [x, y, z] = nodes;
             if x == y {
                 draw = Draw::fresh(rng);
-                nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
+                nodes = [draw.go_between, draw.witness, draw.anonymizer].map(|key| nearest(&key));
             } else if z == x || z == y {
-                draw.far_end = Draw::fresh(rng).far_end;
-                nodes = [x, y, nearest(&draw.far_end)];
+                draw.anonymizer = Draw::fresh(rng).anonymizer;
+                nodes = [x, y, nearest(&draw.anonymizer)];
             } else {
                 break;
             }

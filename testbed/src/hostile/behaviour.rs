@@ -29,16 +29,16 @@ pub enum Behaviour {
     LyingGoBetween,
     /// Asked for the replicas of a key, states a list of accomplices and strangers.
     LyingList,
-    /// As far end, does not store what it is to store, and refuses, says that nobody answered, or says nothing.
+    /// As anonymizer, does not store what it is to store, and refuses, says that nobody answered, or says nothing.
     Dropping,
-    /// As far end, brings receipts that prove nothing; as replica, signs such.
+    /// As anonymizer, brings receipts that prove nothing; as replica, signs such.
     Forging,
     /// Extends channels and stops forwarding, without a word, or some cells later.
     DroppingGoBetween,
     /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and
-    /// as far end knows agents by the version that they name.
+    /// as anonymizer knows agents by the version that they name.
     Marking,
-    /// As guard, writes the caller's address into the cells that it passes on; as far end, reads it and takes it out.
+    /// As guard, writes the caller's address into the cells that it passes on; as anonymizer, reads it and takes it out.
     Tagging,
     /// As replica, answers with as much junk as an answer may have.
     AnsweringAtLength,
@@ -91,7 +91,7 @@ pub enum Act {
     HandedMark,
     /// As guard, wrote this peer's address into its cells.
     WroteNote,
-    /// As far end, was asked about a key, by whoever names this mark or sent this note.
+    /// As anonymizer, was asked about a key, by whoever names this mark or sent this note.
     WasAsked,
     /// As replica, answered at length.
     AnsweredAtLength,

@@ -58,7 +58,7 @@ impl Note {
     }
 }
 
-/// Whose key a request to a far end is about, if it is about one.
+/// Whose key a request to an anonymizer is about, if it is about one.
 pub(crate) fn key_of(request: &Request) -> Option<Key> {
     match request {
         Request::Nearest { key, .. } | Request::Closest { key, .. } | Request::Fetch { key } => {

@@ -323,7 +323,7 @@ impl<'a> Sending<'a> {
                 // An answer must find its address, which is published before the mail goes.
                 self.progress.step("making an address for answers");
                 let certificate = reply.certificate(&self.network, agent.context().now())?;
-                // By channels of their own: those of the mail must share no far end with them.
+                // By channels of their own: those of the mail must share no anonymizer with them.
                 let apart = agent.scheme(choice).await?;
                 agent.publish(&certificate, Some(apart)).await?;
             }

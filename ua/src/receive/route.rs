@@ -1,8 +1,8 @@
 //! How a reader gets to the nodes that hold its mail: itself, or through channels, one for each key.
 //!
 //! A channel serves one key and is closed when that is done. It is never used for another body: whoever sends Bob a
-//! mail knows a key that he will ask for, and a far end that works with that sender would learn the keys of all else
-//! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is far end
+//! mail knows a key that he will ask for, and an anonymizer that works with that sender would learn the keys of all else
+//! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is anonymizer
 //! again once all others were as often (`anon::selection::Planner`); by the channels nobody can tell that they have one
 //! reader.
 
@@ -27,7 +27,7 @@ use crate::{
 
 /// How long a node may take for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a far end may take to perform proxied requests and bring back the answers.
+/// How long an anonymizer may take to perform proxied requests and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What lies at a key.
@@ -110,7 +110,7 @@ impl Way for DirectWay {
     }
 }
 
-/// A channel for each key: no far end is told of two inboxes, or an inbox and a body, or two bodies, that they have
+/// A channel for each key: no anonymizer is told of two inboxes, or an inbox and a body, or two bodies, that they have
 /// one reader.
 #[derive(derive_more::Debug)]
 #[debug("AnonymousRoute(..)")]
@@ -135,7 +135,7 @@ impl Route for AnonymousRoute {
             let OpenChannel { channel, answer, path } = open;
             let guarded = Arc::clone(&self.scheme).guarded();
             let mut way =
-                AnonymousWay { guarded, channel, far_end: path.far_end, nodes: Vec::new() };
+                AnonymousWay { guarded, channel, anonymizer: path.anonymizer, nodes: Vec::new() };
             if place == Place::Inbox {
                 way.set_apart();
             }
@@ -148,15 +148,15 @@ impl Route for AnonymousRoute {
 struct AnonymousWay {
     guarded: Option<Arc<GuardedScheme>>,
     channel: Channel,
-    far_end: NodeId,
+    anonymizer: NodeId,
     nodes: Vec<NodeCertificate>,
 }
 
 impl AnonymousWay {
-    /// The far end is to serve for nothing else of this reading.
+    /// The anonymizer is to serve for nothing else of this reading.
     fn set_apart(&self) {
         if let Some(guarded) = &self.guarded {
-            guarded.set_apart(self.far_end);
+            guarded.set_apart(self.anonymizer);
         }
     }
 

@@ -109,7 +109,7 @@ impl AnonymousClient {
         let anonymizer = anonymizer.inspect_err(|_| self.evidence.path_broke(&z.path.along()));
         let verifier = verifier.inspect_err(|_| self.evidence.path_broke(&w.path.along()));
         let ((from_z, performed), from_w) = tokio::try_join!(anonymizer, verifier)?;
-        let (from_z, from_w) = ((z.path.far_end, from_z), (w.path.far_end, from_w));
+        let (from_z, from_w) = ((z.path.anonymizer, from_z), (w.path.anonymizer, from_w));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.agreed(&set);
         let answers = match performed {
@@ -122,11 +122,11 @@ impl AnonymousClient {
         Ok((set, answers, along, z.path))
     }
 
-    /// Holds a proxied request that was not done against the far end if that said so, sealed; silence may be the doing of
-    /// anybody on the path.
+    /// Holds a proxied request that was not done against the anonymizer if that said so, sealed; silence may be the doing
+    /// of anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {
-            self.evidence.accuse(path.far_end, Misdeed::Dropped, Vec::new());
+            self.evidence.accuse(path.anonymizer, Misdeed::Dropped, Vec::new());
         } else {
             self.evidence.path_broke(&path.along());
         }
@@ -165,12 +165,12 @@ impl AnonymousClient {
             self.scheme.open(self.purpose.check(), closest),
         )?;
         // "Another random node W" (4.2): in a small network the dice may fall on the same one.
-        let w = if w.path.far_end == z.path.far_end {
+        let w = if w.path.anonymizer == z.path.anonymizer {
             self.another_verifier(closest, &z).await?
         } else {
             w
         };
-        let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
+        let (from_z, from_w) = ((z.path.anonymizer, z.answer), (w.path.anonymizer, w.answer));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.path = Some(z.path);
         self.anonymizer = Some(z.channel);
@@ -184,7 +184,7 @@ impl AnonymousClient {
     ) -> Result<OpenChannel, AgentError> {
         for _ in 0..ATTEMPTS * 4 {
             let w = self.scheme.open(self.purpose.check(), closest).await?;
-            if w.path.far_end != z.path.far_end {
+            if w.path.anonymizer != z.path.anonymizer {
                 return Ok(w);
             }
         }
@@ -248,7 +248,7 @@ impl ReplicaClient for AnonymousClient {
     }
 
     fn performer(&self) -> Option<NodeId> {
-        self.path.as_ref().map(|path| path.far_end)
+        self.path.as_ref().map(|path| path.anonymizer)
     }
 
     fn purpose(&self) -> Purpose {
@@ -302,9 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_answers_for_what_it_refuses_and_a_whole_path_for_silence() {
-        let path =
-            Path { go_between: node(1), middle: vec![node(2)], witness: node(3), far_end: node(4) };
+    fn an_anonymizer_answers_for_what_it_refuses_and_a_whole_path_for_silence() {
+        let path = Path {
+            go_between: node(1),
+            middle: vec![node(2)],
+            witness: node(3),
+            anonymizer: node(4),
+        };
         for (answered, expected) in [
             (true, vec![(node(4), Misdeed::Dropped)]),
             (false, [1, 2, 4].map(|seed| (node(seed), Misdeed::OnBrokenPath)).to_vec()),

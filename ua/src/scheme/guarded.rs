@@ -62,13 +62,13 @@ pub struct GuardedPlan {
     pub roster: Arc<RosterKeeper>,
     /// The guard, and the spare.
     pub guards: Vec<NodeCertificate>,
-    /// Go-betweens between the guard and the far end.
+    /// Go-betweens between the guard and the anonymizer.
     pub middle: usize,
     /// Whether the roster is not known to be incomplete, so that "closest" is what it says.
     pub complete: bool,
 }
 
-/// Guards, middles and far ends over the agent's own roster.
+/// Guards, middles and anonymizers over the agent's own roster.
 #[derive(derive_more::Debug)]
 #[debug("GuardedScheme(..)")]
 pub struct GuardedScheme {
@@ -148,10 +148,10 @@ impl GuardedScheme {
         Some(waiting.ready)
     }
 
-    /// Notes that a far end knows whose inbox is read, or did not do what it was asked: it serves for nothing else of this
-    /// reading, where there is any other.
-    pub(crate) fn set_apart(&self, far_end: NodeId) {
-        self.state.lock().planner.set_apart(far_end);
+    /// Notes that an anonymizer knows whose inbox is read, or did not do what it was asked: it serves for nothing else of
+    /// this reading, where there is any other.
+    pub(crate) fn set_apart(&self, anonymizer: NodeId) {
+        self.state.lock().planner.set_apart(anonymizer);
     }
 
     /// The replicas of a key as the agent itself knows them, so that it need not wait for what others list before
@@ -163,7 +163,7 @@ impl GuardedScheme {
     }
 }
 
-/// The key that a request to a far end is about.
+/// The key that a request to an anonymizer is about.
 const fn key_of(request: &Request) -> Option<&Key> {
     match request {
         Request::Nearest { key, .. }

@@ -36,7 +36,7 @@ const ATTEMPTS: usize = 5;
 const REDRAWS: usize = 16;
 /// How long a handshake may take, hop by hop.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the far end may take for the request that rides along.
+/// How long the anonymizer may take for the request that rides along.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Section 4.1 to the letter.
@@ -58,21 +58,21 @@ impl PaperScheme {
 
     async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
         let (mut keys, go_between, witness) = self.first_two(purpose).await?;
-        let (channel, far_end, key) =
-            self.cross_verified_far_end(keys.far_end, &go_between, &witness).await?;
-        keys.far_end = key;
+        let (channel, anonymizer, key) =
+            self.cross_verified_anonymizer(keys.anonymizer, &go_between, &witness).await?;
+        keys.anonymizer = key;
         let path = Path {
             go_between: go_between.certificate().node(),
             middle: Vec::new(),
             witness: witness.certificate().node(),
-            far_end: far_end.certificate().node(),
+            anonymizer: anonymizer.certificate().node(),
         };
-        let mut channel = channel.extend(&far_end, Some(early), HANDSHAKE_TIMEOUT).await?;
+        let mut channel = channel.extend(&anonymizer, Some(early), HANDSHAKE_TIMEOUT).await?;
         let answer = channel.response(ANSWER_TIMEOUT).await?;
         self.bootstrap.remember(&[
             go_between.certificate().clone(),
             witness.certificate().clone(),
-            far_end.certificate().clone(),
+            anonymizer.certificate().clone(),
         ]);
         self.context().tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
@@ -99,7 +99,7 @@ impl PaperScheme {
 
     /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares. In a small
     /// network that may be X or Y itself: then they are asked for another key.
-    async fn cross_verified_far_end(
+    async fn cross_verified_anonymizer(
         &self,
         mut key: Key,
         go_between: &CrossVerified,
@@ -117,18 +117,18 @@ impl PaperScheme {
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
         for _ in 0..REDRAWS {
-            let far_end =
+            let anonymizer =
                 cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
-            let node = far_end.certificate().node();
+            let node = anonymizer.certificate().node();
             if node != go_between.certificate().node() && node != witness.certificate().node() {
-                return Ok((channel, far_end, key));
+                return Ok((channel, anonymizer, key));
             }
-            key = Draw::fresh(&mut rand::rng()).far_end;
+            key = Draw::fresh(&mut rand::rng()).anonymizer;
             let again = Request::Closest { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
         }
-        // Not final: another X and Y leave other nodes to be the far end.
+        // Not final: another X and Y leave other nodes to be the anonymizer.
         Err(AgentError::TooFewNodes)
     }
 

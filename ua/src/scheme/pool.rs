@@ -51,8 +51,8 @@ impl Pool {
         self.0.retain(|waiting| waiting.since.elapsed() < MAX_AGE);
     }
 
-    /// Closes all that wait: their far ends, which are free again.
+    /// Closes all that wait: their anonymizers, which are free again.
     pub(super) fn discard(&mut self) -> Vec<NodeId> {
-        self.0.drain(..).map(|waiting| waiting.ready.path.far_end).collect()
+        self.0.drain(..).map(|waiting| waiting.ready.path.anonymizer).collect()
     }
 }

@@ -1,7 +1,7 @@
-//! How a path comes about: in one pass, three round trips for a guard, one more go-between and a far end. A hop
+//! How a path comes about: in one pass, three round trips for a guard, one more go-between and an anonymizer. A hop
 //! whose roster lacks the next node says no; then hop by hop over the same nodes, each named by its certificate.
 //!
-//! In one pass the far end hears its request before the answers of those who come before it are judged. They
+//! In one pass the anonymizer hears its request before the answers of those who come before it are judged. They
 //! could not have changed who it is: that is the agent's own roster's word. They are judged as they come, and
 //! nothing more is sent if one is bad.
 

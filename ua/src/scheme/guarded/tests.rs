@@ -122,7 +122,7 @@ fn an_agent_knows_the_replicas_only_by_a_complete_roster() {
 fn a_reader_asks_four_nodes_more_than_there_are_replicas_and_what_others_found() {
     let ask = |scheme: &GuardedScheme, answer| scheme.candidates(KEY, answer).unwrap();
     let all = nearest(21);
-    // The nearest of all is one that only the far end has found.
+    // The nearest of all is one that only the anonymizer has found.
     let scheme = knowing(20, 0, true);
     let own = nearest(20);
     assert_eq!(nodes(&ask(&scheme, Response::Refused)), ids(&own[..K + 4]));
@@ -207,7 +207,7 @@ fn an_agent_says_why_it_can_draw_no_path() {
 const SENDING: Wanted<'static> = Wanted { is_reading: false, near: &BTreeSet::new(), attempt: 0 };
 
 #[test]
-fn a_mail_in_a_small_network_always_finds_a_far_end() {
+fn a_mail_in_a_small_network_always_finds_an_anonymizer() {
     let scheme = knowing(NEEDED, 0, true);
     for number in 0..3 * NEEDED {
         assert!(scheme.next_path(SENDING).is_some(), "path {number}");
@@ -215,10 +215,10 @@ fn a_mail_in_a_small_network_always_finds_a_far_end() {
 }
 
 #[test]
-fn a_far_end_that_is_set_apart_serves_no_other_path_of_a_reading() {
+fn an_anonymizer_that_is_set_apart_serves_no_other_path_of_a_reading() {
     let scheme = knowing(NEEDED, 0, true);
     let reading = Wanted { is_reading: true, ..SENDING };
-    let draw = || scheme.next_path(reading).unwrap().far_end.1.node();
+    let draw = || scheme.next_path(reading).unwrap().anonymizer.1.node();
     let inbox = draw();
     scheme.set_apart(inbox);
     assert!((0..5 * NEEDED).all(|_| draw() != inbox));
@@ -302,20 +302,20 @@ impl Far {
     }
 
     /// A channel that says to lead through one node to another.
-    async fn ready(&self, go_between: u8, middle: &[u8], far_end: u8) -> ReadyChannel {
+    async fn ready(&self, go_between: u8, middle: &[u8], anonymizer: u8) -> ReadyChannel {
         let hop = std::slice::from_ref(&self.hop);
         let open = Channel::open(&self.links, &hop[0], None, HANDSHAKE_TIMEOUT).await;
         let path = Path {
             go_between: id(go_between),
             middle: ids(middle),
             witness: id(99),
-            far_end: id(far_end),
+            anonymizer: id(anonymizer),
         };
         ReadyChannel { channel: open.unwrap(), path }
     }
 }
 
-const KEYS: Draw = Draw { go_between: KEY, witness: KEY, far_end: KEY };
+const KEYS: Draw = Draw { go_between: KEY, witness: KEY, anonymizer: KEY };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
@@ -328,11 +328,11 @@ async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
         (aside[0], [aside[1]], near[4]),
         (aside[0], [aside[1]], aside[4]),
     ];
-    for (go_between, middle, far_end) in paths {
-        let ready = far.ready(go_between, &middle, far_end).await;
+    for (go_between, middle, anonymizer) in paths {
+        let ready = far.ready(go_between, &middle, anonymizer).await;
         scheme.state.lock().pool.put(ready, KEYS);
     }
-    let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.far_end);
+    let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.anonymizer);
     assert_eq!((take(), take()), (Some(id(aside[4])), None));
     assert_eq!(scheme.ready(), 3, "the others serve for other keys");
 }

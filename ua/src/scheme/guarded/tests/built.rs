@@ -50,14 +50,14 @@ async fn a_channel_that_was_built_ahead_serves_first_and_the_next_one_is_built_w
     };
     tokio::time::timeout(PATIENCE, built).await.expect("a channel is built");
     let early = Request::Nearest { key, count: 1 };
-    let mut far_ends = BTreeSet::new();
+    let mut anonymizers = BTreeSet::new();
     for place in ["built ahead", "built now"] {
         let OpenChannel { answer, path, .. } = scheme.open(Purpose::Body, &early).await.unwrap();
         assert_eq!(scheme.ready(), 0, "{place}");
         assert_eq!(path.go_between, nodes[0].certificate.node());
-        let stated = scheme.stated(path.far_end, key, &answer).unwrap();
+        let stated = scheme.stated(path.anonymizer, key, &answer).unwrap();
         assert_eq!(BTreeSet::from_iter(stated), scheme.near_to(&key), "{place}");
-        assert!(far_ends.insert(path.far_end), "no far end serves twice");
+        assert!(anonymizers.insert(path.anonymizer), "no anonymizer serves twice");
     }
     assert_eq!(evidence(&scheme), []);
 }
