@@ -21,7 +21,7 @@ use testbed::{
 };
 use ua::{
     event::Event,
-    evidence::{Evidence, Misdeed},
+    evidence::{Evidence, Violation},
     guard::Guards,
     session::SchemeChoice,
 };
@@ -240,16 +240,16 @@ fn judge(
     hostile: &BTreeMap<NodeId, &'static str>,
     network: &anon::network::Network,
 ) -> Account {
-    let mut counts: BTreeMap<Misdeed, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<Violation, usize> = BTreeMap::new();
     for item in &run.evidence {
-        *counts.entry(item.misdeed).or_default() += 1;
+        *counts.entry(item.violation).or_default() += 1;
         let behaves = |behaviour| {
-            let told = format!("{:?} is held against {}", item.misdeed, item.node.short());
+            let told = format!("{:?} is held against {}", item.violation, item.node.short());
             assert!(has(hostile, &item.node, behaviour), "{told}, which is not {behaviour}");
         };
-        match item.misdeed {
-            Misdeed::FalseNearest | Misdeed::FalseList => {
-                behaves(if item.misdeed == Misdeed::FalseNearest {
+        match item.violation {
+            Violation::FalseNearest | Violation::FalseList => {
+                behaves(if item.violation == Violation::FalseNearest {
                     "lying-go-between"
                 } else {
                     "lying-list"
@@ -258,24 +258,24 @@ fn judge(
                 let epoch = said.claims.epoch;
                 said.verify(&network.id, item.node, said.claims.key, epoch).unwrap();
             }
-            Misdeed::BadReceipt => {
+            Violation::BadReceipt => {
                 behaves("forging");
                 if !item.proof.is_empty() {
                     let signed: Receipt = wire::decode(&item.proof, 1 << 12).unwrap();
                     assert_eq!(signed.claims.node, item.node);
                 }
             }
-            Misdeed::Dropped => behaves("dropping"),
+            Violation::Dropped => behaves("dropping"),
             // Honest nodes may differ by one that is next in line; theirs is the signature all the same.
-            Misdeed::OtherNearest => {
+            Violation::OtherNearest => {
                 let said: Statement = wire::decode(&item.proof, 1 << 12).unwrap();
                 said.verify(&network.id, item.node, said.claims.key, said.claims.epoch).unwrap();
             }
-            Misdeed::OnBrokenPath => {}
+            Violation::OnBrokenPath => {}
         }
     }
     // A path is three nodes. None of them is accused, but whoever breaks paths is on each of those.
-    let broken = run.evidence.iter().filter(|e| e.misdeed == Misdeed::OnBrokenPath);
+    let broken = run.evidence.iter().filter(|e| e.violation == Violation::OnBrokenPath);
     let breaks = |e: &&Evidence| {
         ["dropping-go-between", "dropping"].iter().any(|one| has(hostile, &e.node, one))
     };
@@ -283,26 +283,26 @@ fn judge(
     let paths = named_there / 3;
     assert!(breakers >= paths * 9 / 10, "{breakers} breakers on {paths} broken paths");
     println!("  acts {:?}\n  evidence {counts:?}", run.acts);
-    let found = |misdeed| counts.get(&misdeed).copied().unwrap_or(0);
+    let found = |violation| counts.get(&violation).copied().unwrap_or(0);
     let names_accomplice = |e: &&Evidence| {
         has(hostile, &e.node, "lying-go-between")
-            && matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::OtherNearest)
+            && matches!(e.violation, Violation::FalseNearest | Violation::OtherNearest)
             && named(e).iter().all(|node| hostile.contains_key(node))
     };
     let accomplices: Vec<&Evidence> = run.evidence.iter().filter(names_accomplice).collect();
-    let accused = accomplices.iter().filter(|e| e.misdeed == Misdeed::FalseNearest).count();
+    let accused = accomplices.iter().filter(|e| e.violation == Violation::FalseNearest).count();
     let all = [
         // An accomplice that is next in line is what churn looks like, and passes; it is not used for that.
         ("accomplices", accomplices.len(), told(&run.acts, &[Act::NamedAccomplice])),
         (
             "strangers",
-            found(Misdeed::FalseNearest) - accused,
+            found(Violation::FalseNearest) - accused,
             told(&run.acts, &[Act::NamedStranger]),
         ),
-        ("lists", found(Misdeed::FalseList), told(&run.acts, &[Act::ListedOthers])),
+        ("lists", found(Violation::FalseList), told(&run.acts, &[Act::ListedOthers])),
         (
             "drops",
-            found(Misdeed::Dropped),
+            found(Violation::Dropped),
             told(&run.acts, &[Act::RefusedProxied, Act::ClaimedSilence]),
         ),
         (
@@ -311,7 +311,7 @@ fn judge(
             told(&run.acts, &[Act::ClosedChannel, Act::StoppedForwarding, Act::StayedSilent]),
         ),
     ];
-    let proven = run.evidence.iter().filter(|e| e.misdeed == Misdeed::BadReceipt);
+    let proven = run.evidence.iter().filter(|e| e.violation == Violation::BadReceipt);
     let (proven, brought): (Vec<_>, Vec<_>) = proven.partition(|e| !e.proof.is_empty());
     let forged = told(&run.acts, &FORGED);
     println!("  found of those told: {all:?}");

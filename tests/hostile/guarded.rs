@@ -13,7 +13,7 @@ use anon::{
     verification::Statement,
 };
 use node::Limits;
-use ua::evidence::{self, Misdeed};
+use ua::evidence::{self, Violation};
 
 use super::{
     liars::{Lie, Lies, lie, lying},
@@ -80,7 +80,7 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
             let new = alice.agent.evidence().take();
             if !outcome.waiting.is_empty() {
                 let noted = alice.agent.outbox().state(&id).unwrap().evidence;
-                let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.misdeed));
+                let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.violation));
                 assert!(new.iter().all(is_noted), "not beside the mail that waits: {noted:?}");
             }
             evidence::add(alice.vault(), new).unwrap();
@@ -102,15 +102,16 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     assert_eq!(bob.mails(), sent);
 
     let evidence = evidence::read(alice.vault()).unwrap();
-    let lied =
-        |e: &&evidence::Evidence| matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::FalseList);
+    let lied = |e: &&evidence::Evidence| {
+        matches!(e.violation, Violation::FalseNearest | Violation::FalseList)
+    };
     let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
     assert!(against.is_subset(&liars), "an honest node is accused");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
-    for lie in [Misdeed::FalseNearest, Misdeed::FalseList] {
+    for lie in [Violation::FalseNearest, Violation::FalseList] {
         assert!(
-            evidence.iter().any(|e| e.misdeed == lie),
+            evidence.iter().any(|e| e.violation == lie),
             "nobody is found to have {}",
             lie.words()
         );
@@ -143,7 +144,7 @@ async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are
     assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1), "{:?}", outcome.error);
     assert!(!network.holders(&body).await.is_empty(), "nothing was performed ahead of the lists");
     let evidence = alice.agent.evidence().take();
-    assert!(evidence.iter().any(|e| e.misdeed == Misdeed::FalseList && !e.proof.is_empty()));
+    assert!(evidence.iter().any(|e| e.violation == Violation::FalseList && !e.proof.is_empty()));
     let state = alice.agent.outbox().state(&id).unwrap();
     assert_eq!(state.stored[0], None, "the body counts as stored");
 }

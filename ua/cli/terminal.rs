@@ -291,7 +291,7 @@ pub fn describe(event: &Event) -> Option<String> {
             format!("{}: {valid} of {wanted} receipts verified", purpose.words())
         }
         Event::Evidence(evidence) => {
-            format!("evidence: {} {}", evidence.node.short(), evidence.misdeed.words())
+            format!("evidence: {} {}", evidence.node.short(), evidence.violation.words())
         }
         Event::Waiting { seconds } => {
             format!(

@@ -8,7 +8,7 @@ use anon::{
 };
 use libp2p::PeerId;
 
-use crate::{error::AgentError, misdeed::Evidence};
+use crate::{error::AgentError, violation::Evidence};
 
 /// What a channel or a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

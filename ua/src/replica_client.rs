@@ -24,7 +24,7 @@ use crate::{
     bootstrap::Bootstrap,
     error::AgentError,
     event::{Event, Purpose},
-    evidence::{EvidenceLog, Misdeed},
+    evidence::{EvidenceLog, Violation},
 };
 
 pub use anonymous::AnonymousClient;
@@ -168,11 +168,11 @@ fn accuse_for_receipt(
     match error {
         ReceiptError::Duplicate => {}
         ReceiptError::ExpiresTooSoon if signed => {
-            evidence.accuse(replica, Misdeed::BadReceipt, wire::encode(receipt));
+            evidence.accuse(replica, Violation::BadReceipt, wire::encode(receipt));
         }
         _ => {
             let bearer = client.performer().unwrap_or(replica);
-            evidence.accuse(bearer, Misdeed::BadReceipt, Vec::new());
+            evidence.accuse(bearer, Violation::BadReceipt, Vec::new());
         }
     }
 }
@@ -190,6 +190,6 @@ fn accuse_idle(
         && answered * 2 < answers.len()
         && let Some(performer) = client.performer()
     {
-        evidence.accuse(performer, Misdeed::Dropped, Vec::new());
+        evidence.accuse(performer, Violation::Dropped, Vec::new());
     }
 }

@@ -9,7 +9,7 @@ use net::now;
 use ua::{
     account::Account,
     error::AgentError,
-    evidence::Misdeed,
+    evidence::Violation,
     home::Home,
     outbox::{Claim, DamagedMail, Found, Outbox, Progress as Delivery, State, TRIED_SECONDS},
     vault::VaultError,
@@ -329,11 +329,11 @@ fn why(state: &State) -> &str {
 /// What speaks against nodes on this mail's way, a few words each; `cutout status` has all of it.
 fn evidence(state: &State) -> String {
     let noted =
-        |(node, misdeed): &(NodeId, Misdeed)| format!("{} {}", node.short(), misdeed.words());
-    let speaks = |m: Misdeed| !matches!(m, Misdeed::OnBrokenPath | Misdeed::OtherNearest);
-    let told = state.evidence.iter().filter(|(_, misdeed)| speaks(*misdeed));
+        |(node, violation): &(NodeId, Violation)| format!("{} {}", node.short(), violation.words());
+    let speaks = |m: Violation| !matches!(m, Violation::OnBrokenPath | Violation::OtherNearest);
+    let told = state.evidence.iter().filter(|(_, violation)| speaks(*violation));
     let mut words: Vec<String> = told.map(noted).take(3).collect();
-    let broken = state.evidence.iter().filter(|(_, m)| *m == Misdeed::OnBrokenPath).count();
+    let broken = state.evidence.iter().filter(|(_, m)| *m == Violation::OnBrokenPath).count();
     if broken > 0 {
         words.push(format!("{broken} nodes were on paths that broke"));
     }
@@ -352,8 +352,8 @@ fn describe(id: &str, state: &State, is_sent_now: bool) -> serde_json::Value {
         "unknown": unknown(state),
         "attempts": state.attempts,
         "error": why(state),
-        "evidence": state.evidence.iter().map(|(node, misdeed)| {
-            serde_json::json!({ "node": node.short(), "did": misdeed.words() })
+        "evidence": state.evidence.iter().map(|(node, violation)| {
+            serde_json::json!({ "node": node.short(), "did": violation.words() })
         }).collect::<Vec<_>>(),
     })
 }

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    evidence::{EvidenceLog, Misdeed},
+    evidence::{EvidenceLog, Violation},
     scheme::{GuardedScheme, OpenChannel, ReadyChannel, Scheme},
 };
 
@@ -126,7 +126,7 @@ impl AnonymousClient {
     /// of anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {
-            self.evidence.accuse(path.anonymizer, Misdeed::Dropped, Vec::new());
+            self.evidence.accuse(path.anonymizer, Violation::Dropped, Vec::new());
         } else {
             self.evidence.path_broke(&path.along());
         }
@@ -310,13 +310,13 @@ mod tests {
             anonymizer: node(4),
         };
         for (answered, expected) in [
-            (true, vec![(node(4), Misdeed::Dropped)]),
-            (false, [1, 2, 4].map(|seed| (node(seed), Misdeed::OnBrokenPath)).to_vec()),
+            (true, vec![(node(4), Violation::Dropped)]),
+            (false, [1, 2, 4].map(|seed| (node(seed), Violation::OnBrokenPath)).to_vec()),
         ] {
             let client = client(Arc::default());
             client.failed(&path, answered);
             let evidence: Vec<_> =
-                client.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
+                client.evidence.all().iter().map(|e| (e.node, e.violation)).collect();
             assert_eq!(evidence, expected);
         }
     }

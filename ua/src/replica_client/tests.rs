@@ -94,11 +94,11 @@ fn accused(
     performer: Option<NodeId>,
     receipt: &Receipt,
     error: ReceiptError,
-) -> Vec<(NodeId, Misdeed, Vec<u8>)> {
+) -> Vec<(NodeId, Violation, Vec<u8>)> {
     let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
     client.performer = performer;
     accuse_for_receipt(&client, &evidence, node(1), receipt, error);
-    evidence.all().into_iter().map(|e| (e.node, e.misdeed, e.proof)).collect()
+    evidence.all().into_iter().map(|e| (e.node, e.violation, e.proof)).collect()
 }
 
 #[tokio::test]
@@ -107,8 +107,9 @@ async fn a_bad_receipt_is_held_against_its_bearer_and_its_time_against_its_signe
     let mut forged = signed.clone();
     forged.claims.expiry = Time(1);
     for performer in [None, Some(node(50))] {
-        let bearer = vec![(performer.unwrap_or_else(|| node(1)), Misdeed::BadReceipt, Vec::new())];
-        let signer = vec![(node(1), Misdeed::BadReceipt, wire::encode(&signed))];
+        let bearer =
+            vec![(performer.unwrap_or_else(|| node(1)), Violation::BadReceipt, Vec::new())];
+        let signer = vec![(node(1), Violation::BadReceipt, wire::encode(&signed))];
         let soon = ReceiptError::ExpiresTooSoon;
         assert_eq!(accused(performer, &signed, soon), signer);
         assert_eq!(accused(performer, &forged, soon), bearer);
@@ -139,8 +140,8 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
         accuse_idle(&client, &evidence, 3, &answers);
-        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
-        let expected = if is_idle { vec![(node(50), Misdeed::Dropped)] } else { Vec::new() };
+        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.violation)).collect();
+        let expected = if is_idle { vec![(node(50), Violation::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");
     }
 }

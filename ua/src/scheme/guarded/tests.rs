@@ -104,10 +104,10 @@ fn found(seeds: &[u8]) -> Response {
     Response::Closest(seeds.iter().map(|seed| certificate(*seed).to_unverified()).collect())
 }
 
-fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Misdeed)> {
+fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Violation)> {
     let evidence = scheme.evidence.take();
     assert!(evidence.iter().all(|e| !e.proof.is_empty()), "it is signed");
-    evidence.into_iter().map(|e| (e.node, e.misdeed)).collect()
+    evidence.into_iter().map(|e| (e.node, e.violation)).collect()
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn who_lists_other_replicas_is_charged_by_its_signature_and_nobody_else() {
             Err(error) => panic!("{error}"),
         }
         let liars = [(1, z_lies), (2, w_lies)].into_iter().filter(|(_, lies)| *lies);
-        let expected: Vec<_> = liars.map(|(seed, _)| (id(seed), Misdeed::FalseList)).collect();
+        let expected: Vec<_> = liars.map(|(seed, _)| (id(seed), Violation::FalseList)).collect();
         assert_eq!(evidence(&scheme), expected, "{z_lies} {w_lies}");
     }
 }
@@ -174,12 +174,12 @@ fn a_statement_is_held_against_the_roster_as_far_as_that_is_complete() {
         assert_eq!(evidence(&scheme), []);
         // Another that is next in line, as after churn.
         judge(statement(2, &near[1..2])).unwrap();
-        let noted = [(id(2), Misdeed::OtherNearest)];
+        let noted = [(id(2), Violation::OtherNearest)];
         assert_eq!(evidence(&scheme), noted[..usize::from(complete)]);
         // One that nobody knows.
         let lie = judge(statement(2, &[31]));
         assert_eq!(matches!(lie, Err(AgentError::Disagreement(_))), complete, "{lie:?}");
-        let noted = [(id(2), Misdeed::FalseNearest)];
+        let noted = [(id(2), Violation::FalseNearest)];
         assert_eq!(evidence(&scheme), noted[..usize::from(complete)]);
         // What another signed says nothing.
         let (_, others) = statement(3, &near[..1]);

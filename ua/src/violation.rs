@@ -9,7 +9,7 @@ pub const MAX_PROOF: usize = 1024;
 
 /// What a node did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Misdeed {
+pub enum Violation {
     /// It named a node as nearest that nobody else knows.
     FalseNearest,
     /// Its list of replicas differs from the roster by more than churn.
@@ -25,7 +25,7 @@ pub enum Misdeed {
     OtherNearest,
 }
 
-impl Misdeed {
+impl Violation {
     /// A few words for people.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -46,7 +46,7 @@ pub struct Evidence {
     /// Who.
     pub node: NodeId,
     /// What.
-    pub misdeed: Misdeed,
+    pub violation: Violation,
     /// When it was seen.
     pub seen: Time,
     /// The node's own signed statement, encoded; empty where there is none.
@@ -57,15 +57,15 @@ pub struct Evidence {
 impl Evidence {
     /// What a node did, seen at `seen`; a proof that is longer than any honest statement is not kept.
     #[must_use]
-    pub fn new(node: NodeId, misdeed: Misdeed, seen: Time, mut proof: Vec<u8>) -> Self {
+    pub fn new(node: NodeId, violation: Violation, seen: Time, mut proof: Vec<u8>) -> Self {
         if proof.len() > MAX_PROOF {
             proof = Vec::new();
         }
-        Self { node, misdeed, seen, proof }
+        Self { node, violation, seen, proof }
     }
 
     /// Whether the node itself signed what speaks against it.
     pub(crate) fn is_signed_lie(&self) -> bool {
-        !self.proof.is_empty() && self.misdeed != Misdeed::OtherNearest
+        !self.proof.is_empty() && self.violation != Violation::OtherNearest
     }
 }
