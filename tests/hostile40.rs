@@ -274,7 +274,7 @@ fn judge(
             Violation::OnBrokenPath => {}
         }
     }
-    // A path is three nodes. None of them is accused, but whoever breaks paths is on each of those.
+    // A path is three nodes. None of them is reported, but whoever breaks paths is on each of those.
     let broken = run.evidence.iter().filter(|e| e.violation == Violation::OnBrokenPath);
     let breaks = |e: &&Evidence| {
         ["dropping-go-between", "dropping"].iter().any(|one| has(hostile, &e.node, one))
@@ -290,13 +290,13 @@ fn judge(
             && named(e).iter().all(|node| hostile.contains_key(node))
     };
     let accomplices: Vec<&Evidence> = run.evidence.iter().filter(names_accomplice).collect();
-    let accused = accomplices.iter().filter(|e| e.violation == Violation::FalseNearest).count();
+    let reported = accomplices.iter().filter(|e| e.violation == Violation::FalseNearest).count();
     let all = [
         // An accomplice that is next in line is what churn looks like, and passes; it is not used for that.
         ("accomplices", accomplices.len(), told(&run.acts, &[Act::NamedAccomplice])),
         (
             "strangers",
-            found(Violation::FalseNearest) - accused,
+            found(Violation::FalseNearest) - reported,
             told(&run.acts, &[Act::NamedStranger]),
         ),
         ("lists", found(Violation::FalseList), told(&run.acts, &[Act::ListedOthers])),

@@ -107,7 +107,7 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     };
     let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
-    assert!(against.is_subset(&liars), "an honest node is accused");
+    assert!(against.is_subset(&liars), "an honest node is reported");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
     for lie in [Violation::FalseNearest, Violation::FalseList] {
         assert!(

@@ -52,7 +52,7 @@ impl EvidenceLog {
     }
 
     /// Holds a violation against a node; `proof` is its signed statement, if there is one.
-    pub fn accuse(&self, node: NodeId, violation: Violation, proof: Vec<u8>) {
+    pub fn report(&self, node: NodeId, violation: Violation, proof: Vec<u8>) {
         let evidence = Evidence::new(node, violation, self.context.now(), proof);
         self.context.tell(&Event::Evidence(evidence.clone()));
         let mut all = self.found.lock();
@@ -62,10 +62,10 @@ impl EvidenceLog {
         }
     }
 
-    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
+    /// Notes that a channel through these nodes broke. None of them is reported: any may have done it.
     pub fn path_broke(&self, nodes: &[NodeId]) {
         for node in nodes {
-            self.accuse(*node, Violation::OnBrokenPath, Vec::new());
+            self.report(*node, Violation::OnBrokenPath, Vec::new());
         }
     }
 

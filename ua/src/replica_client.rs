@@ -95,13 +95,13 @@ pub async fn deposit(
         if last.len() < quorum {
             return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }
-        accuse_idle(client, evidence, quorum, &answers);
+        report_idle(client, evidence, quorum, &answers);
         for answer in answers {
             match answer.response {
                 Some(Response::Receipt(receipt)) => {
                     let counted = count(tally, &set, answer.node, &receipt);
                     if let Err(error) = counted {
-                        accuse_for_receipt(client, evidence, answer.node, &receipt, error);
+                        report_for_receipt(client, evidence, answer.node, &receipt, error);
                         let reason = format!("a receipt does not count: {error}");
                         context.tell(&Event::Retry { purpose, reason });
                     }
@@ -157,7 +157,7 @@ fn count(
 
 /// Holds a receipt that does not count against its bearer: an anonymizer checks what it is given, and brings no
 /// other. How long it lasts is the replica's own word, with which that alone is charged.
-fn accuse_for_receipt(
+fn report_for_receipt(
     client: &dyn ReplicaClient,
     evidence: &EvidenceLog,
     replica: NodeId,
@@ -168,18 +168,18 @@ fn accuse_for_receipt(
     match error {
         ReceiptError::Duplicate => {}
         ReceiptError::ExpiresTooSoon if signed => {
-            evidence.accuse(replica, Violation::BadReceipt, wire::encode(receipt));
+            evidence.report(replica, Violation::BadReceipt, wire::encode(receipt));
         }
         _ => {
             let bearer = client.performer().unwrap_or(replica);
-            evidence.accuse(bearer, Violation::BadReceipt, Vec::new());
+            evidence.report(bearer, Violation::BadReceipt, Vec::new());
         }
     }
 }
 
 /// Blames the anonymizer when it was given at least a quorum of replicas and says that fewer than half of them
 /// answered: that many are unlikely to fail together. If only a few give no receipt, nobody is blamed.
-fn accuse_idle(
+fn report_idle(
     client: &dyn ReplicaClient,
     evidence: &EvidenceLog,
     quorum: usize,
@@ -190,6 +190,6 @@ fn accuse_idle(
         && answered * 2 < answers.len()
         && let Some(performer) = client.performer()
     {
-        evidence.accuse(performer, Violation::Dropped, Vec::new());
+        evidence.report(performer, Violation::Dropped, Vec::new());
     }
 }

@@ -126,7 +126,7 @@ impl AnonymousClient {
     /// of anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {
-            self.evidence.accuse(path.anonymizer, Violation::Dropped, Vec::new());
+            self.evidence.report(path.anonymizer, Violation::Dropped, Vec::new());
         } else {
             self.evidence.path_broke(&path.along());
         }

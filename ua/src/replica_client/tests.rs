@@ -90,14 +90,14 @@ async fn a_receipt_that_another_node_brings_does_not_count() {
 }
 
 /// Against whom a receipt from replica 1 is held that does not count, why, and whether its own words prove it.
-fn accused(
+fn reported(
     performer: Option<NodeId>,
     receipt: &Receipt,
     error: ReceiptError,
 ) -> Vec<(NodeId, Violation, Vec<u8>)> {
     let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
     client.performer = performer;
-    accuse_for_receipt(&client, &evidence, node(1), receipt, error);
+    report_for_receipt(&client, &evidence, node(1), receipt, error);
     evidence.all().into_iter().map(|e| (e.node, e.violation, e.proof)).collect()
 }
 
@@ -111,12 +111,12 @@ async fn a_bad_receipt_is_held_against_its_bearer_and_its_time_against_its_signe
             vec![(performer.unwrap_or_else(|| node(1)), Violation::BadReceipt, Vec::new())];
         let signer = vec![(node(1), Violation::BadReceipt, wire::encode(&signed))];
         let soon = ReceiptError::ExpiresTooSoon;
-        assert_eq!(accused(performer, &signed, soon), signer);
-        assert_eq!(accused(performer, &forged, soon), bearer);
-        assert_eq!(accused(performer, &signed, ReceiptError::OtherOperation), bearer);
-        assert_eq!(accused(performer, &signed, ReceiptError::NotAReplica), bearer);
+        assert_eq!(reported(performer, &signed, soon), signer);
+        assert_eq!(reported(performer, &forged, soon), bearer);
+        assert_eq!(reported(performer, &signed, ReceiptError::OtherOperation), bearer);
+        assert_eq!(reported(performer, &signed, ReceiptError::NotAReplica), bearer);
         // A replica that is asked twice gives the same receipt twice.
-        assert_eq!(accused(performer, &signed, ReceiptError::Duplicate), []);
+        assert_eq!(reported(performer, &signed, ReceiptError::Duplicate), []);
     }
 }
 
@@ -139,7 +139,7 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
             response: (seed <= answered).then_some(Response::Refused),
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
-        accuse_idle(&client, &evidence, 3, &answers);
+        report_idle(&client, &evidence, 3, &answers);
         let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.violation)).collect();
         let expected = if is_idle { vec![(node(50), Violation::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");

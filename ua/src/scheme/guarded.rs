@@ -233,10 +233,10 @@ impl Scheme for GuardedScheme {
             .with(|roster| ReplicaSet::confirmed(key, roster, k, (&from_z, &from_w), epoch));
         if let Err(Disagreement::Lists { only_first, only_second }) = &confirmed {
             if *only_first > 0 {
-                self.accuse(z.0, Violation::FalseList, &z.1);
+                self.report(z.0, Violation::FalseList, &z.1);
             }
             if *only_second > 0 {
-                self.accuse(w.0, Violation::FalseList, &w.1);
+                self.report(w.0, Violation::FalseList, &w.1);
             }
         }
         Ok(confirmed?)

@@ -26,7 +26,7 @@ impl GuardedScheme {
         if self.plan.roster.with(|roster| differs_by_churn(&key, &nearest, own, roster)) {
             let is_other = nearest.first() != own.first().map(NodeCertificate::node).as_ref();
             if is_other && self.plan.complete {
-                self.accuse(asked, Violation::OtherNearest, answer);
+                self.report(asked, Violation::OtherNearest, answer);
             }
             return Ok(());
         }
@@ -34,7 +34,7 @@ impl GuardedScheme {
             // Whoever knows that there are nodes it has not heard of cannot call another's word for them a lie.
             return Ok(());
         }
-        self.accuse(asked, Violation::FalseNearest, answer);
+        self.report(asked, Violation::FalseNearest, answer);
         let second = nearest.first().copied().unwrap_or(asked);
         let first = own.first().map_or(asked, NodeCertificate::node);
         Err(Disagreement::Node { first, second }.into())
@@ -47,12 +47,12 @@ impl GuardedScheme {
         }
     }
 
-    pub(super) fn accuse(&self, node: NodeId, violation: Violation, answer: &Response) {
+    pub(super) fn report(&self, node: NodeId, violation: Violation, answer: &Response) {
         let proof = match answer {
             Response::Nearest(statement) => wire::encode(&**statement),
             _ => Vec::new(),
         };
-        self.evidence.accuse(node, violation, proof);
+        self.evidence.report(node, violation, proof);
     }
 
     /// The nodes that a signed answer states.
