@@ -33,7 +33,7 @@ use ua::{
 };
 
 /// How long a node may take for an honest answer, here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Somebody with an address, an outbox and a Maildir.
 pub struct Agent {
@@ -140,7 +140,7 @@ pub async fn rosters_are_full(cluster: &Cluster) {
             }
         }
     };
-    tokio::time::timeout(PATIENCE * 4, full).await.expect("the rosters do not fill");
+    tokio::time::timeout(TIMEOUT * 4, full).await.expect("the rosters do not fill");
 }
 
 async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeId>> {
@@ -148,7 +148,7 @@ async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeI
     let peer = net::peer_id(&node.id).ok()?;
     let link = links.open_at(peer, vec![address], Carrier::Request).await.ok()?;
     let count = u8::try_from(MAX_K).ok()?;
-    match link.request(&Request::Nearest { key, count }, PATIENCE).await.ok()? {
+    match link.request(&Request::Nearest { key, count }, TIMEOUT).await.ok()? {
         Response::Nearest(statement) => Some(statement.claims.nearest),
         _ => None,
     }

@@ -40,7 +40,7 @@ const MAILS: usize = 100;
 /// Mails under way at once: some wait for somebody's silence to end.
 const AT_ONCE: usize = 24;
 /// How long a sender waits before stopping and trying again: one silence.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a mail is taken from the outbox.
 const ATTEMPTS: usize = 3;
 const GUARDED: SchemeChoice = SchemeChoice::Guarded { middle: 1 };
@@ -166,7 +166,7 @@ struct Run {
 async fn attempt(stage: &Stage, letter: &mut Letter) {
     let sender = &stage.senders[letter.from];
     let attempt = async { sender.deliver(&letter.id, sender.scheme(GUARDED).await).await };
-    let outcome = tokio::time::timeout(PATIENCE, attempt).await;
+    let outcome = tokio::time::timeout(TIMEOUT, attempt).await;
     letter.attempts += 1;
     sender.agent.remember();
     // Whoever has no more patience stops the program; the mail is in the outbox as it was.

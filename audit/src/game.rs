@@ -59,7 +59,7 @@ const LONG_TEXT: usize = 60_000;
 /// Rounds after which the recipients read, so that no inbox fills up.
 const READ_EVERY: usize = 900;
 /// Rounds that may fail in a row.
-const PATIENCE: usize = 3;
+const MAX_FAILURES: usize = 3;
 /// A, C, E and F.
 const SENDERS: usize = 4;
 /// How many are asked whether their keys are far from all guards.
@@ -163,7 +163,7 @@ impl<S: Fn(&str)> Player<'_, S> {
                     rounds.push(Round { world, is_a, mails });
                     (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
                 }
-                Err(error) if failed == PATIENCE => return Err(error),
+                Err(error) if failed == MAX_FAILURES => return Err(error),
                 // It is lost whatever the coin was.
                 Err(_) => (self.rounds.1, failed) = (self.rounds.1 + 1, failed + 1),
             }

@@ -176,7 +176,7 @@ impl Links {
 
     /// How long a wait may be, of which one knows how long it may be over TCP.
     #[must_use]
-    pub fn patience(&self, over_tcp: Duration) -> Duration {
+    pub fn timeout(&self, over_tcp: Duration) -> Duration {
         over_tcp * self.pace
     }
 

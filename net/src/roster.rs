@@ -106,8 +106,8 @@ impl RosterKeeper {
         member: &NodeCertificate,
     ) -> Result<Exchanged, LinkError> {
         let exchange = self.exchange_all(links, member);
-        let patience = links.patience(EXCHANGE_TIMEOUT);
-        tokio::time::timeout(patience, exchange).await.map_err(|_| LinkError::TimedOut)?
+        let timeout = links.timeout(EXCHANGE_TIMEOUT);
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
     async fn exchange_all(

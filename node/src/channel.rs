@@ -147,8 +147,8 @@ async fn next_request(
     let mut held = Vec::new();
     let mut begun: Option<Instant> = None;
     loop {
-        let patience = patience(begun.map(|begun| begun.elapsed()), context.idle);
-        let cell = tokio::time::timeout(patience, reader.read());
+        let timeout = timeout(begun.map(|begun| begun.elapsed()), context.idle);
+        let cell = tokio::time::timeout(timeout, reader.read());
         let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
         let more = context.budget.wait(caller, CELL_UNITS, HANDSHAKE_TIMEOUT).await;
         held.push(more.ok_or(LinkError::Busy)?);
@@ -165,7 +165,7 @@ async fn next_request(
 
 /// How long the next cell may take: as long as a channel may be silent, and what is left to a request that began so
 /// long ago.
-fn patience(begun: Option<Duration>, idle: Duration) -> Duration {
+fn timeout(begun: Option<Duration>, idle: Duration) -> Duration {
     begun.map_or(idle, |ago| (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(ago).min(idle))
 }
 
@@ -224,8 +224,8 @@ async fn reach(
             cells: (reader, writer),
         })
     };
-    let patience = context.links.patience(HANDSHAKE_TIMEOUT);
-    tokio::time::timeout(patience, reach).await.ok()?.ok()
+    let timeout = context.links.timeout(HANDSHAKE_TIMEOUT);
+    tokio::time::timeout(timeout, reach).await.ok()?.ok()
 }
 
 /// As [`reach`], to a node that this node's own roster has a certificate of.
@@ -307,7 +307,7 @@ mod tests {
     fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()
      {
         let left = |begun: Option<u64>, idle| {
-            patience(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
+            timeout(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
         };
         assert_eq!([left(None, 120), left(None, 20)], [120, 20]);
         assert_eq!([0, 10, 59, 60, 99].map(|ago| left(Some(ago), 120)), [60, 50, 1, 0, 0]);

@@ -29,7 +29,7 @@ const REFRESHES: usize = 32;
 /// Nodes that wait to be asked.
 const WAITING: usize = 1_024;
 /// How long each of them waits.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Certificates of other nodes, at most a fixed number of them.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Directory {
             let Some(place) = waiting.take(caller, 1) else { continue };
             let (directory, asking) = (Arc::clone(&self), Arc::clone(&asking));
             tokio::spawn(async move {
-                let Some(_turn) = asking.wait(caller, 1, REFRESH_PATIENCE).await else { return };
+                let Some(_turn) = asking.wait(caller, 1, REFRESH_TIMEOUT).await else { return };
                 if directory.refresh(node, addresses).await.is_err() {
                     tracing::debug!("a neighbour did not hand out a certificate");
                 }

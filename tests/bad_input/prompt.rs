@@ -9,7 +9,7 @@ use super::user_without_nodes;
 use crate::support::{User, program, text};
 
 /// The longest that is waited for the next thing on the screen.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// After these the terminal must not show what is typed.
 const PROMPTS: [&str; 4] =
@@ -66,7 +66,7 @@ impl Terminal {
     /// Looks at the screen until something new is there; whether the program still has the terminal.
     async fn look(&mut self) -> bool {
         let mut some = [0; 1_024];
-        let read = tokio::time::timeout(PATIENCE, self.pty.read(&mut some)).await;
+        let read = tokio::time::timeout(TIMEOUT, self.pty.read(&mut some)).await;
         // A terminal that no program has any more cannot be read.
         let read = read.unwrap_or_else(|_| panic!("{:?}", text(&self.screen))).unwrap_or(0);
         self.screen.extend_from_slice(&some[..read]);
@@ -187,7 +187,7 @@ async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
     let mut terminal = Terminal::of(&alice, &send, None);
     terminal.answer("Passphrase: ", "correct horse\n").await;
     terminal.answer("then Ctrl-D.", "by the oak\n\u{4}").await;
-    let dialled = tokio::time::timeout(PATIENCE, silent.accept()).await;
+    let dialled = tokio::time::timeout(TIMEOUT, silent.accept()).await;
     let _held = dialled.expect("it enters the network").unwrap();
     // It dials while the text is being typed; what must not be lost is in the outbox a moment later.
     let kept = async {
@@ -195,7 +195,7 @@ async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.expect("the mail is kept");
+    tokio::time::timeout(TIMEOUT, kept).await.expect("the mail is kept");
     terminal.press("\u{3}").await;
     let seen = terminal.end().await;
     assert_eq!(seen.code, Some(130), "{}", seen.screen);

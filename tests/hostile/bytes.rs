@@ -21,7 +21,7 @@ use node::Limits;
 use rand::Rng as _;
 use raw::Connection;
 
-use super::network::{Network, PATIENCE, closest_request, named};
+use super::network::{Network, TIMEOUT, closest_request, named};
 
 /// The carrier bytes.
 const REQUEST: u8 = 0;
@@ -61,13 +61,13 @@ async fn assert_serves(network: &Network) {
     let closest = network.ask(&network.nodes[0], &closest_request(key, 1)).await;
     assert_eq!(named(&closest), network.closest(&key, 1));
     let mut channel = open(network).await;
-    let fetched = channel.request(&Request::Fetch { key }, PATIENCE).await.unwrap();
+    let fetched = channel.request(&Request::Fetch { key }, TIMEOUT).await.unwrap();
     assert!(fetched == Response::Object(object));
 }
 
 async fn open(network: &Network) -> Channel {
     let to = network.cross_verified(0).await;
-    Channel::open(&network.links(), &to, None, PATIENCE).await.unwrap()
+    Channel::open(&network.links(), &to, None, TIMEOUT).await.unwrap()
 }
 
 fn nested(depth: usize) -> Request {
@@ -194,15 +194,15 @@ async fn a_channel_is_extended_to_other_nodes_of_this_network_only() {
         let (_, create) = Initiator::start(&handshake_for, None, &mut rand::rng()).unwrap();
         let next = Box::new(next.to_unverified());
         let extend = Request::Extend { next, create: Box::new(create) };
-        let answer = channel.request(&extend, PATIENCE).await.unwrap();
+        let answer = channel.request(&extend, TIMEOUT).await.unwrap();
         assert_eq!(answer, Response::Refused, "{name}");
     }
     // The channel is as good as before.
-    let closest = channel.request(&closest_request(Key([3; 32]), 1), PATIENCE).await.unwrap();
+    let closest = channel.request(&closest_request(Key([3; 32]), 1), TIMEOUT).await.unwrap();
     assert_eq!(named(&closest), network.closest(&Key([3; 32]), 1));
     let second = network.cross_verified(1).await;
-    let mut channel = channel.extend(&second, None, PATIENCE).await.unwrap();
-    assert!(channel.request(&Request::Certificate, PATIENCE).await.is_ok());
+    let mut channel = channel.extend(&second, None, TIMEOUT).await.unwrap();
+    assert!(channel.request(&Request::Certificate, TIMEOUT).await.is_ok());
     assert_serves(&network).await;
 }
 
@@ -216,7 +216,7 @@ async fn proxied_requests_to_strangers_or_in_one_another_are_refused_through_a_c
         targets: Targets::Nodes(vec![target, stranger]),
         request: Box::new(Request::Certificate),
     };
-    let Response::Performed { answers, .. } = channel.request(&perform, PATIENCE).await.unwrap()
+    let Response::Performed { answers, .. } = channel.request(&perform, TIMEOUT).await.unwrap()
     else {
         panic!("nothing was performed");
     };
@@ -242,7 +242,7 @@ async fn proxied_requests_to_strangers_or_in_one_another_are_refused_through_a_c
     let of_too_much = [too_many, changes_at_closest, each_nested, each_too_many];
     for request in [nested(2), nested(100)].into_iter().chain(of_too_much) {
         let mut channel = open(&network).await;
-        let error = channel.request(&request, PATIENCE).await.unwrap_err();
+        let error = channel.request(&request, TIMEOUT).await.unwrap_err();
         assert!(matches!(error, LinkError::Io(_)), "the channel closes: {error:?}");
     }
     assert!(network.holders(&Key([1; 32])).await.is_empty());
@@ -256,7 +256,7 @@ async fn is_answered(network: &Network, cell: &Cell) -> bool {
     let (mut reader, mut writer) = link.into_cells();
     writer.write(std::slice::from_ref(cell)).await.unwrap();
     let answer =
-        tokio::time::timeout(PATIENCE, reader.read()).await.expect("it answers or hangs up");
+        tokio::time::timeout(TIMEOUT, reader.read()).await.expect("it answers or hangs up");
     answer.is_ok()
 }
 

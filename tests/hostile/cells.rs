@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use net::{Carrier, CellReader, CellWriter, Channel, Link, LinkError, Peer, Via, now};
 use node::{Acceptor, Limits, Node, Parts, Service as _, StandardService};
 
-use super::network::{Network, PATIENCE, User, mail};
+use super::network::{Network, TIMEOUT, User, mail};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attack {
@@ -227,8 +227,8 @@ fn store(key: Key) -> Store {
 /// A channel by node 0 to node 1.
 async fn channel(network: &Network) -> Channel {
     let (x, z) = (network.cross_verified(0).await, network.cross_verified(1).await);
-    let channel = Channel::open(&network.links(), &x, None, PATIENCE).await.unwrap();
-    channel.extend(&z, None, PATIENCE).await.unwrap()
+    let channel = Channel::open(&network.links(), &x, None, TIMEOUT).await.unwrap();
+    channel.extend(&z, None, TIMEOUT).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn whatever_a_go_between_does_to_a_cell_closes_the_channel_and_does_nothin
     let fetch = Request::Fetch { key: kept.key };
     // An honest channel first; its cells are what is spliced into others.
     let mut honest = channel(&network).await;
-    let stored = honest.request(&Request::Store(kept.clone()), PATIENCE).await.unwrap();
+    let stored = honest.request(&Request::Store(kept.clone()), TIMEOUT).await.unwrap();
     assert!(matches!(stored, Response::Receipt(_)));
 
     for direction in [Direction::Forward, Direction::Backward] {
@@ -253,15 +253,15 @@ async fn whatever_a_go_between_does_to_a_cell_closes_the_channel_and_does_nothin
                 Direction::Backward => fetch.clone(),
             };
             let name = format!("{attack:?} {direction:?}");
-            let error = attacked.request(&request, PATIENCE).await.expect_err(&name);
+            let error = attacked.request(&request, TIMEOUT).await.expect_err(&name);
             assert!(!matches!(error, LinkError::TimedOut), "{name}: {error}");
             assert_eq!(plan.mounted(), mounted + 1, "{name}");
             assert!(network.holders(&attempt.key).await.is_empty(), "{name}");
-            assert!(attacked.request(&fetch, PATIENCE).await.is_err(), "{name}: still open");
+            assert!(attacked.request(&fetch, TIMEOUT).await.is_err(), "{name}: still open");
 
             // The same nodes serve the next channel as ever, and what was stored is as it was.
             let mut next = channel(&network).await;
-            let fetched = next.request(&fetch, PATIENCE).await.unwrap();
+            let fetched = next.request(&fetch, TIMEOUT).await.unwrap();
             assert!(fetched == Response::Object(kept.object.clone()), "{name}");
         }
     }

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     liars::{lie, lying},
-    network::{Network, PATIENCE, User, mail},
+    network::{Network, TIMEOUT, User, mail},
 };
 
 /// What is asked for.
@@ -219,7 +219,7 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
 
 /// How long each answer is that an anonymizer brings; for a list, how many digests it has.
 async fn brought(channel: &mut Channel, request: &Request) -> Vec<Option<usize>> {
-    let performed = channel.request(request, PATIENCE).await.unwrap();
+    let performed = channel.request(request, TIMEOUT).await.unwrap();
     let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
     let length = |response| match response {
         Some(Response::Object(object)) => Some(object.len()),
@@ -255,7 +255,7 @@ async fn a_replica_that_answers_at_length_silences_no_other() {
             network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
         let anonymizer = network.cross_verified(anonymizer).await;
         let mut channel =
-            Channel::open(&network.links(), &anonymizer, None, PATIENCE).await.unwrap();
+            Channel::open(&network.links(), &anonymizer, None, TIMEOUT).await.unwrap();
         for loud_one in [None, Some(0), Some(1), Some(2)] {
             *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
             let fetch = Request::Fetch { key };

@@ -30,7 +30,7 @@ use ua::{
 use crate::support;
 
 /// How long an honest node may take for an honest answer, here.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of the first nodes are named as a way in.
 const ENTRANCES: usize = 3;
 
@@ -171,7 +171,7 @@ impl Network {
 
     /// Asks a node directly, as a stranger.
     pub(super) async fn ask(&self, node: &Running, request: &Request) -> Response {
-        ask(&self.links(), &self.certificate(node).await, request, PATIENCE).await.unwrap()
+        ask(&self.links(), &self.certificate(node).await, request, TIMEOUT).await.unwrap()
     }
 
     /// Which nodes hold an object under this key, closest first.

@@ -24,11 +24,11 @@ async fn the_doctor_tells_tor_from_the_network_behind_it() {
         std::fs::write(home.join("config.toml"), text).unwrap();
     };
     let file = network.cluster.network_file().to_str().unwrap().to_owned();
-    let impatient = config.replace("patience_seconds = 15", "patience_seconds = 10");
+    let short_timeout = config.replace("patience_seconds = 15", "patience_seconds = 10");
 
     // No Tor state yet, so that all is asked for: the clock first.
     alice.home = fresh("late");
-    write(&alice.home, &impatient);
+    write(&alice.home, &short_timeout);
     let (code, said) = visit(&with_clock(&alice, "+40d"), &["--network", &file]).await;
     assert!(code == Some(69) && said.contains("Tor cannot be reached"), "{said}");
     assert!(said.contains("clock"), "{said}");
@@ -41,7 +41,7 @@ async fn the_doctor_tells_tor_from_the_network_behind_it() {
             drop(stream);
         }
     });
-    let mut filtered = impatient.clone();
+    let mut filtered = short_timeout.clone();
     for relay in ground.tor.addresses() {
         filtered = filtered.replace(&relay.to_string(), &format!("10.20.0.1:{port}"));
     }

@@ -20,7 +20,7 @@ use ua::{account::Account, home::Home, vault::Passphrase};
 use super::socket::Watch;
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How often to look whether it is done.
 const TURN: Duration = Duration::from_millis(5);
 /// `write` as Linux numbers its calls, on x86-64 and everywhere else.
@@ -90,7 +90,7 @@ impl Person {
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<(), Failure> {
         let mut command = self.command(arguments)?;
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-        let status = tokio::time::timeout(PATIENCE, status).await.map_err(broken)?;
+        let status = tokio::time::timeout(TIMEOUT, status).await.map_err(broken)?;
         self.succeeded(status.map_err(broken)?)
     }
 
@@ -114,7 +114,7 @@ impl Person {
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input).await.map_err(broken)?;
         }
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !is_writing(pid) {
             if let Some(status) = child.try_wait().map_err(broken)? {
                 self.succeeded(status)?;
@@ -175,7 +175,7 @@ impl Held {
             let mut all = Vec::new();
             reader.read_to_end(&mut all).map(|_| all)
         });
-        let status = tokio::time::timeout(PATIENCE, child.wait()).await.map_err(broken)?;
+        let status = tokio::time::timeout(TIMEOUT, child.wait()).await.map_err(broken)?;
         let all = read.await.map_err(broken)?.map_err(broken)?;
         of.succeeded(status.map_err(broken)?)?;
         let report = all.get(filling..).unwrap_or_default();

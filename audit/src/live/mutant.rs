@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long a node may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Mails of each mutant, by as many senders: what only one of them has is then told from what all have.
 const MAILS: usize = 3;
 
@@ -202,7 +202,7 @@ impl Weak {
     async fn ask_directly(&self, node: &NodeId, request: &Request) -> Result<(), AgentError> {
         let certificate = self.roster.with(|roster| roster.certificate(node).cloned());
         let certificate = certificate.ok_or(AgentError::BadAnswer)?;
-        ask(&self.context.disposable()?, &certificate, request, PATIENCE).await?;
+        ask(&self.context.disposable()?, &certificate, request, TIMEOUT).await?;
         Ok(())
     }
 
@@ -225,12 +225,12 @@ impl Weak {
             return Err(AgentError::RosterTooSmall);
         };
         let links = self.context.disposable()?;
-        let mut channel = Channel::open(&links, first, None, PATIENCE).await?;
+        let mut channel = Channel::open(&links, first, None, TIMEOUT).await?;
         for node in between {
-            channel = channel.extend(node, None, PATIENCE).await?;
+            channel = channel.extend(node, None, TIMEOUT).await?;
         }
-        let mut channel = channel.extend(last, Some(early), PATIENCE).await?;
-        let answer = channel.response(PATIENCE).await?;
+        let mut channel = channel.extend(last, Some(early), TIMEOUT).await?;
+        let answer = channel.response(TIMEOUT).await?;
         self.context.tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }

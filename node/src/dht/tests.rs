@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A node's DHT that listens on this machine.
 struct Begun {
@@ -52,7 +52,7 @@ impl Begun {
                 self.driver.on_event(event);
             }
         };
-        tokio::time::timeout(PATIENCE, driven).await.expect("it comes to hold");
+        tokio::time::timeout(TIMEOUT, driven).await.expect("it comes to hold");
     }
 
     /// Whether Kademlia would name this peer to others.
@@ -75,7 +75,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.expect(what)
+    tokio::time::timeout(TIMEOUT, looking).await.expect(what)
 }
 
 /// A node's address at which nobody listens.
@@ -87,12 +87,12 @@ fn nobody() -> (PeerId, Multiaddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_has_joined_when_another_has_answered_it_and_no_earlier() {
     let mut first = Begun::new(1, &[]).await;
-    tokio::time::timeout(PATIENCE, first.dht.joined()).await.expect("the first is in at once");
+    tokio::time::timeout(TIMEOUT, first.dht.joined()).await.expect("the first is in at once");
     let way_in = first.way_in();
     run(first.driver);
     let mut second = Begun::new(2, &[way_in]).await;
     run(second.driver);
-    tokio::time::timeout(PATIENCE, second.dht.joined()).await.expect("the first answers");
+    tokio::time::timeout(TIMEOUT, second.dht.joined()).await.expect("the first answers");
 
     let mut lonely = Begun::new(3, &[nobody()]).await;
     run(lonely.driver);
@@ -109,7 +109,7 @@ async fn a_node_that_enters_is_found_where_it_says_and_is_a_neighbour_until_it_g
 
     // Each is handed on, so that its certificate is asked for: the first where it was dialled, the second where it says.
     let next = async |seen: &mut mpsc::Receiver<Seen>| {
-        let (caller, found) = tokio::time::timeout(PATIENCE, seen.recv()).await.unwrap().unwrap();
+        let (caller, found) = tokio::time::timeout(TIMEOUT, seen.recv()).await.unwrap().unwrap();
         (caller.peer, found)
     };
     let (peer, (node, _)) = next(&mut second.seen).await;

@@ -18,7 +18,7 @@ use super::StandardService;
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;
 /// How long a peer's lookup waits for its turn before it is refused.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl StandardService {
     /// The certificates of the `count` nodes closest to `key` that are alive, closest first.
@@ -68,7 +68,7 @@ impl StandardService {
         key: Key,
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
-        let _held = self.lookups.wait(peer.caller(), 1, LOOKUP_PATIENCE).await?;
+        let _held = self.lookups.wait(peer.caller(), 1, LOOKUP_TIMEOUT).await?;
         self.closest_certificates(key, count).await
     }
 

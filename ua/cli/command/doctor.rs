@@ -64,7 +64,7 @@ enum Reached {
     /// There is a machine, and nothing listens on it.
     Refused,
     /// Nothing comes back.
-    Silence,
+    Timeout,
     /// This machine knows no way there.
     NoWay,
     /// It is an onion service, and there is no Tor.
@@ -163,7 +163,7 @@ async fn reach(
         return (hindered, None);
     }
     // Over Tor nobody tells why a stream did not come about.
-    let failed = if transport.is_tor() { Reached::Silence } else { Reached::Stranger };
+    let failed = if transport.is_tor() { Reached::Timeout } else { Reached::Stranger };
     let Ok(network) = file.network() else { return (failed, None) };
     let Ok(links) = Links::disposable_over(&network.name, transport) else { return (failed, None) };
     let open = async || links.open_at(peer, vec![at.clone()], Carrier::Request).await;
@@ -186,11 +186,11 @@ async fn hindered(at: &Multiaddr, transport: &Transport) -> Option<Reached> {
                 use std::io::ErrorKind;
                 return Some(match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Reached::Refused,
-                    ErrorKind::TimedOut => Reached::Silence,
+                    ErrorKind::TimedOut => Reached::Timeout,
                     _ => Reached::NoWay,
                 });
             }
-            Err(_) => return Some(Reached::Silence),
+            Err(_) => return Some(Reached::Timeout),
         }
     }
     None
@@ -272,14 +272,14 @@ fn verdict(reached: &[Reached], is_tor: bool) -> Option<(String, &'static str)> 
         return Some((cause.to_owned(), "ask whoever runs the network; try again in an hour"));
     }
     let most =
-        [Reached::NoWay, Reached::Silence, Reached::Refused, Reached::Stranger, Reached::OnionOnly]
+        [Reached::NoWay, Reached::Timeout, Reached::Refused, Reached::Stranger, Reached::OnionOnly]
             .into_iter()
             .max_by_key(|kind| count(*kind))?;
     let (cause, remedy) = match most {
         Reached::NoWay => {
             ("this machine has no way to any node: it is offline", "connect it, and try again")
         }
-        Reached::Silence => (
+        Reached::Timeout => (
             "nothing comes back from any node: a firewall drops it, or all those machines are gone",
             "try another connection, or --tor; if it is the same there, the network is dead",
         ),
@@ -306,10 +306,10 @@ mod tests {
     #[test]
     fn each_reason_is_told_from_the_others() {
         let told = |reached: &[Reached], tor| verdict(reached, tor).map(|(cause, _)| cause);
-        assert_eq!(told(&[Reached::Silence, Reached::Well], false), None);
+        assert_eq!(told(&[Reached::Timeout, Reached::Well], false), None);
         for (reached, part) in [
             (vec![Reached::NoWay; 3], "offline"),
-            (vec![Reached::Silence; 3], "a firewall drops it"),
+            (vec![Reached::Timeout; 3], "a firewall drops it"),
             (vec![Reached::Refused; 3], "the network is dead"),
             (vec![Reached::Stranger; 3], "captive portal"),
             (vec![Reached::OnionOnly; 3], "over Tor only"),
@@ -319,7 +319,7 @@ mod tests {
         ] {
             assert!(told(&reached, false).unwrap().contains(part), "{reached:?}");
         }
-        assert!(told(&[Reached::Silence], true).unwrap().contains("Tor works"));
+        assert!(told(&[Reached::Timeout], true).unwrap().contains("Tor works"));
     }
 
     #[test]

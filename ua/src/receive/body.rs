@@ -31,7 +31,7 @@ const CHANNELS_AT_ONCE: usize = 8;
 /// such mails wait for the next reading.
 const MAX_WASTED: u64 = 256 << 20;
 /// How often in a row a node may be silent before it is asked last.
-const MAX_SILENCES: u32 = 3;
+const MAX_TIMEOUTS: u32 = 3;
 /// How many ways to a part are tried in one go.
 const ATTEMPTS: usize = 3;
 /// Parts of one mail fetched at once.
@@ -64,7 +64,7 @@ pub(super) struct Bodies<'r> {
     reader: &'r Reader<'r>,
     parts: Mutex<Parts<'r>>,
     channels: Semaphore,
-    silences: Mutex<BTreeMap<NodeId, u32>>,
+    timeouts: Mutex<BTreeMap<NodeId, u32>>,
     wasted: AtomicU64,
     has_no_path: AtomicBool,
 }
@@ -79,7 +79,7 @@ impl<'r> Bodies<'r> {
             reader,
             parts: Mutex::new(Parts::read(reader.vault, reader.context.now())?),
             channels: Semaphore::new(CHANNELS_AT_ONCE),
-            silences: Mutex::default(),
+            timeouts: Mutex::default(),
             wasted: AtomicU64::new(0),
             has_no_path: AtomicBool::new(false),
         })
@@ -112,14 +112,14 @@ impl<'r> Bodies<'r> {
 
     /// Whether a node let its last questions run into their timeouts.
     fn is_silent(&self, node: &NodeCertificate) -> bool {
-        let silences = self.silences.lock();
-        silences.get(&node.node()).is_some_and(|silences| *silences >= MAX_SILENCES)
+        let timeouts = self.timeouts.lock();
+        timeouts.get(&node.node()).is_some_and(|timeouts| *timeouts >= MAX_TIMEOUTS)
     }
 
-    fn note_silence(&self, node: &NodeCertificate, is_silent: bool) {
-        let mut silences = self.silences.lock();
-        let silences = silences.entry(node.node()).or_default();
-        *silences = if is_silent { silences.saturating_add(1) } else { 0 };
+    fn note_timeout(&self, node: &NodeCertificate, is_silent: bool) {
+        let mut timeouts = self.timeouts.lock();
+        let timeouts = timeouts.entry(node.node()).or_default();
+        *timeouts = if is_silent { timeouts.saturating_add(1) } else { 0 };
     }
 
     /// Fetches all parts of a mail; stops at the first that cannot be had. Parts of a mail of several are kept.
@@ -220,7 +220,7 @@ impl<'r> Bodies<'r> {
                 match self.judge(part, &node, answer) {
                     Judged::Good(object) => return Some(Fetched::Object(object, None)),
                     Judged::Absent => missing += 1,
-                    Judged::Unclear if alone => self.note_silence(&node, true),
+                    Judged::Unclear if alone => self.note_timeout(&node, true),
                     Judged::Unclear => unclear.push(node),
                 }
             }
@@ -229,7 +229,7 @@ impl<'r> Bodies<'r> {
                 match self.judge(part, &node, answer) {
                     Judged::Good(object) => return Some(Fetched::Object(object, None)),
                     Judged::Absent => missing += 1,
-                    Judged::Unclear => self.note_silence(&node, true),
+                    Judged::Unclear => self.note_timeout(&node, true),
                 }
             }
         }
@@ -240,7 +240,7 @@ impl<'r> Bodies<'r> {
 
     fn judge(&self, part: &Part, node: &NodeCertificate, answer: Option<Response>) -> Judged {
         if answer.is_some() {
-            self.note_silence(node, false);
+            self.note_timeout(node, false);
         }
         match answer {
             Some(Response::Object(object)) => match part.check(&object) {
