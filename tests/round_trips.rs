@@ -121,7 +121,8 @@ async fn a_cold_send_takes_at_most_3l_plus_14_round_trips() {
     let rounds = rounds_of_a_lookup(&network).await;
     let bound = 3.0 * rounds + 14.0;
     let mut fewest = f64::INFINITY;
-    // A random key may name a node that has to be drawn again, and the machine may be busy: that only ever adds to a count.
+    // A random key may name a node that has to be sampled again, and the machine may be busy: that only ever adds to a
+    // count.
     for _ in 0..CHANCES {
         let count = writer.count(&network, SchemeChoice::Paper, async |_, _| ()).await;
         fewest = fewest.min(count);

@@ -8,7 +8,7 @@ mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use search::{Needles, holds, person, raw, values};
 use testbed::{
     process::COMMAND,
@@ -141,7 +141,7 @@ struct Mail<'a> {
     key: Key,
     object: Vec<u8>,
     identities: BTreeSet<String>,
-    channels: Vec<(Purpose, Path, Draw)>,
+    channels: Vec<(Purpose, Path, SampledKeys)>,
     lines: Vec<(NodeId, Record)>,
 }
 
@@ -202,7 +202,7 @@ impl Mail<'_> {
     }
 
     fn witness(&self, at: NodeId, asked: Key) -> Option<Role> {
-        let confirms = |(_, path, keys): &(Purpose, Path, Draw)| {
+        let confirms = |(_, path, keys): &(Purpose, Path, SampledKeys)| {
             keys.anonymizer == asked && path.witness == at
         };
         self.channels.iter().any(confirms).then_some(Witness)
@@ -210,7 +210,7 @@ impl Mail<'_> {
 
     fn last_hop(&self, at: NodeId, purpose: Purpose, anonymizer: Role, verifier: Role) -> Role {
         let performs =
-            |(p, path, _): &(Purpose, Path, Draw)| *p == purpose && path.anonymizer == at;
+            |(p, path, _): &(Purpose, Path, SampledKeys)| *p == purpose && path.anonymizer == at;
         if self.channels.iter().any(performs) { anonymizer } else { verifier }
     }
 

@@ -14,7 +14,7 @@
 //! | [`inbox`] | reading an inbox in two steps | 2.2 |
 //! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
-//! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
+//! | [`selection`] | sampling keyX, keyY, keyZ | 4.1 |
 //! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
 //! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
 //! | [`create`], [`handshake`] | session keys with a node that must not learn who we are | 4.1 |

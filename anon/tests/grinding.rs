@@ -1,5 +1,5 @@
 //! Grinding (attack 2): a hostile go-between mints the nearest possible node to keyZ after it has learnt keyZ.
-//! Section 4 takes it every time, since an honest witness then finds it too; a draw over a roster of the last
+//! Section 4 takes it every time, since an honest witness then finds it too; a sample over a roster of the last
 //! epoch never does.
 #![cfg(test)]
 
@@ -15,7 +15,7 @@ use anon::{
     network::Epoch,
     position::{Key, keep_closest},
     roster::{Operator, Roster, Source},
-    selection::{Draw, Planner, Wanted, draw_guard, draw_guarded},
+    selection::{Planner, SampledKeys, Wanted, sample_guard, sample_guarded},
     verification::{CrossVerified, cross_verify, differs_by_churn},
 };
 use rand::rngs::StdRng;
@@ -74,7 +74,7 @@ fn section_4_takes_the_minted_node_every_time() {
     let mut rng = rng(1);
     let (nodes, ..) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { anonymizer: key, .. } = Draw::fresh(&mut rng);
+        let SampledKeys { anonymizer: key, .. } = SampledKeys::fresh(&mut rng);
         let minted = grind(&key, &nodes, &mut rng);
         // X names it; it has joined the DHT, so an honest Y finds the same.
         let mut found = nodes.clone();
@@ -86,13 +86,13 @@ fn section_4_takes_the_minted_node_every_time() {
 }
 
 #[test]
-fn the_guarded_draw_never_takes_a_minted_node() {
+fn the_guarded_sample_never_takes_a_minted_node() {
     let mut rng = rng(2);
     let (nodes, mut roster, members) = honest(&mut rng);
-    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+    let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     let mut minted: BTreeSet<NodeId> = BTreeSet::new();
     for trial in 0..TRIALS {
-        let path = draw_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
+        let path = sample_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
         let path = path.expect("honest nodes enough for a path");
         let (key, anonymizer) = &path.anonymizer;
         // X has learnt the key, mints, names the minted node, and sees to it that the sender hears of it from
@@ -116,7 +116,7 @@ fn only_the_next_in_line_can_be_churn() {
     let mut rng = rng(4);
     let (_, roster, _) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { anonymizer: key, .. } = Draw::fresh(&mut rng);
+        let SampledKeys { anonymizer: key, .. } = SampledKeys::fresh(&mut rng);
         let mut all: Vec<_> = roster.known().cloned().collect();
         keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
         let churn = |place: usize| differs_by_churn(&key, &[all[place].node()], &all[..1], &roster);
@@ -151,9 +151,9 @@ fn no_two_nodes_of_a_path_have_one_operator() {
             roster.learn(node.clone(), Source::Member(Operator::of(&member)), THIS);
         }
     }
-    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+    let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     for _ in 0..200 {
-        let path = draw_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
+        let path = sample_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
         let mut operators = vec![Operator::of(&guard), Operator::of(&path.witness.1)];
         operators.extend(path.hops().map(|(_, node)| Operator::of(node)));
         for (index, one) in operators.iter().enumerate() {
@@ -168,7 +168,7 @@ fn every_active_node_is_as_likely_a_guard() {
     let (nodes, roster, _) = honest(&mut rng);
     let mut counts = vec![0_u32; nodes.len()];
     for _ in 0..2_400 {
-        let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+        let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
         counts[nodes.iter().position(|n| n.node() == guard.node()).unwrap()] += 1;
     }
     // 100 each are expected; six standard deviations are 60.

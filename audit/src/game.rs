@@ -8,7 +8,7 @@
 //! ends               as single roles                           who sees both ends: must win, or the game is blind
 //! ```
 //! A round has both coins: where A is idle E writes in its stead, to whom the other coin says; F writes in C's as often, so
-//! that nobody is known by how often they write. Who is first is drawn for each round, apart from the coins. Rosters that
+//! that nobody is known by how often they write. Who is first is sampled for each round, apart from the coins. Rosters that
 //! are due are compared before the round (L-39 says what members see). The recipients are such that no guard is near what
 //! it carries: in a small network most would be, and L-31 says so.
 //! Each mail fetches its recipient's certificate, so that all
@@ -223,7 +223,7 @@ pub async fn run(
 async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Agent>>, Failure> {
     let mut guards: BTreeSet<NodeId> = BTreeSet::new();
     for sender in stage.senders.iter().take(SENDERS) {
-        // The first scheme draws them.
+        // The first scheme samples them.
         sender.scheme(choice).await?;
         guards.extend(Guards::read(sender.vault())?.all().iter().map(|guard| guard.node));
     }

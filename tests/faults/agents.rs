@@ -75,7 +75,7 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
 async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
     let network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
-    // How long a whole send takes here: the moments are drawn from that, and nothing is asserted of it.
+    // How long a whole send takes here: the moments are sampled from that, and nothing is asserted of it.
     let started = std::time::Instant::now();
     alice.send(["--to", &bob.address], &message("whole", 100)).await;
     let whole = started.elapsed();

@@ -132,6 +132,6 @@ async fn where_all_known_nodes_name_one_node_for_everything_the_send_gives_up() 
     let error = outcome.error.unwrap();
     assert!(matches!(error, AgentError::TooFewNodes), "{error:?}");
     assert_eq!((error.exit_code(), alice.outbox()), (75, vec![id]));
-    assert!(lies.told() >= 64, "draws of two keys, each asked of two: {}", lies.told());
+    assert!(lies.told() >= 64, "samples of two keys, each asked of two: {}", lies.told());
     assert!(alice.heard.channels().is_empty());
 }

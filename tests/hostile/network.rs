@@ -314,7 +314,7 @@ impl Heard {
         })
     }
 
-    pub(super) fn channels(&self) -> Vec<(Path, anon::selection::Draw)> {
+    pub(super) fn channels(&self) -> Vec<(Path, anon::selection::SampledKeys)> {
         self.pick(|event| match event {
             Event::Channel { path, keys, .. } => Some((path.clone(), *keys)),
             _ => None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anon::{
     id::NodeId,
-    selection::{Draw, GuardedPath},
+    selection::{GuardedPath, SampledKeys},
 };
 use libp2p::PeerId;
 
@@ -104,8 +104,8 @@ pub enum Event {
         purpose: Purpose,
         /// Its nodes.
         path: Path,
-        /// The keys that were drawn for it.
-        keys: Draw,
+        /// The keys that were sampled for it.
+        keys: SampledKeys,
     },
     /// A disposable identity was made, to be used towards a node, or a few.
     Identity(PeerId),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often a reader's path is drawn again because its anonymizer has served oftener than others.
-const REDRAWS: usize = 200;
+/// How often a reader's path is sampled again because its anonymizer has served oftener than others.
+const RESAMPLES: usize = 200;
 
 /// Who has served in one mail's channels, or stands ready to. No anonymizer serves twice; no witness does where
-/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
+/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::resample`].
 #[derive(Clone, Debug)]
 pub(super) struct Served<Id> {
     /// How often each has served.
@@ -33,22 +33,22 @@ impl<Id> Default for Served<Id> {
 }
 
 impl<Id: Copy + Ord> Served<Id> {
-    /// Draws a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
+    /// Samples a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
     /// what the path is for. In a small network a witness may serve again, and after [`Self::begin_anew`] a
-    /// anonymizer. `draw` draws a path over all nodes but those that it is given.
-    pub(super) fn draw<P>(
+    /// anonymizer. `sample` samples a path over all nodes but those that it is given.
+    pub(super) fn sample<P>(
         &self,
         near: &BTreeSet<Id>,
-        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        mut sample: impl FnMut(&BTreeSet<Id>) -> Option<P>,
     ) -> Option<P> {
         let least = || near.iter().chain(self.anonymizers.keys());
         let without_witnesses = || least().chain(&self.earlier);
         let without_any = without_witnesses().chain(&self.witnesses);
-        draw(&without_any.copied().collect())
-            .or_else(|| draw(&without_witnesses().copied().collect()))
+        sample(&without_any.copied().collect())
+            .or_else(|| sample(&without_witnesses().copied().collect()))
             .or_else(|| {
                 let is_anew = !self.earlier.is_empty();
-                is_anew.then(|| draw(&least().copied().collect())).flatten()
+                is_anew.then(|| sample(&least().copied().collect())).flatten()
             })
     }
 
@@ -59,21 +59,21 @@ impl<Id: Copy + Ord> Served<Id> {
         self.witnesses.clear();
     }
 
-    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the anonymizer is so again
-    /// only once all others that may be were as often, by 200 draws; who was set apart, only where there is
+    /// Samples a path for a reader, who needs a channel for each part of each mail. Who has been the anonymizer is so again
+    /// only once all others that may be were as often, by 200 samples; who was set apart, only where there is
     /// nobody else.
-    pub(super) fn draw_again<P>(
+    pub(super) fn resample<P>(
         &mut self,
         near: &BTreeSet<Id>,
-        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        mut sample: impl FnMut(&BTreeSet<Id>) -> Option<P>,
         anonymizer: impl Fn(&P) -> Id,
     ) -> Option<P> {
-        if let Some(path) = self.draw(near, &mut draw) {
+        if let Some(path) = self.sample(near, &mut sample) {
             return Some(path);
         }
-        let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
-            for _ in 0..REDRAWS {
-                let path = draw(excluded)?;
+        let mut sample = |excluded: &BTreeSet<Id>, times: u32| {
+            for _ in 0..RESAMPLES {
+                let path = sample(excluded)?;
                 if self.anonymizers.get(&anonymizer(&path)).is_none_or(|served| *served <= times) {
                     return Some(path);
                 }
@@ -83,14 +83,14 @@ impl<Id: Copy + Ord> Served<Id> {
         let most = self.anonymizers.values().max().copied().unwrap_or_default();
         let excluded = near.union(&self.apart).copied().collect();
         for times in self.floor..=most {
-            if let Some(path) = draw(&excluded, times) {
+            if let Some(path) = sample(&excluded, times) {
                 return Some(path);
             }
-            if times == self.floor && draw(&self.apart, times).is_none() {
+            if times == self.floor && sample(&self.apart, times).is_none() {
                 self.floor = self.floor.saturating_add(1);
             }
         }
-        draw(near, u32::MAX)
+        sample(near, u32::MAX)
     }
 
     /// Notes who is to serve.
@@ -117,7 +117,7 @@ impl<Id: Copy + Ord> Served<Id> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::{GuardedPath, candidates::tests::Nodes, draw_guarded};
+    use crate::selection::{GuardedPath, candidates::tests::Nodes, sample_guarded};
 
     impl Served<u8> {
         /// Whether nobody had to begin anew.
@@ -127,16 +127,16 @@ mod tests {
     }
 
     /// A path behind guard 0, of sixteen nodes.
-    fn draw(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
-        draw_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
+    fn sample(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
+        sample_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
     }
 
-    /// Draws so many paths of a reader behind guard 0, and says how often each node was the anonymizer.
+    /// Samples so many paths of a reader behind guard 0, and says how often each node was the anonymizer.
     fn anonymizers(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
         let avoid = avoid.iter().copied().collect();
         let mut counts = BTreeMap::new();
         for _ in 0..paths {
-            let path = served.draw_again(&avoid, draw, |path| path.anonymizer.1).expect("a path");
+            let path = served.resample(&avoid, sample, |path| path.anonymizer.1).expect("a path");
             let anonymizer = path.anonymizer.1;
             assert!(!avoid.contains(&anonymizer));
             served.reserve(anonymizer, path.witness.1);
@@ -149,7 +149,7 @@ mod tests {
     fn a_mail_has_no_anonymizer_twice_and_a_reader_each_as_often_as_any_other() {
         let mut served = Served::default();
         let mut sent = BTreeSet::new();
-        while let Some(path) = served.draw(&BTreeSet::new(), draw) {
+        while let Some(path) = served.sample(&BTreeSet::new(), sample) {
             served.reserve(path.anonymizer.1, path.witness.1);
             assert!(sent.insert(path.anonymizer.1), "an anonymizer twice");
         }
@@ -180,7 +180,7 @@ mod tests {
         served.reserve(1, 9);
         // Behind guard 0 there are 1, 2 and 3, and a path needs all of them.
         let avoid: BTreeSet<u8> = (4..16).collect();
-        let may_serve = |served: &Served<u8>| served.draw(&avoid, draw).is_some();
+        let may_serve = |served: &Served<u8>| served.sample(&avoid, sample).is_some();
         assert!(!may_serve(&served));
         served.release(&1);
         assert!(may_serve(&served));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
-use super::{Candidates, GuardedPath, draw_guarded, mail::Served};
+use super::{Candidates, GuardedPath, mail::Served, sample_guarded};
 use crate::{certificate::NodeCertificate, id::NodeId};
 
 /// How often a path is planned for one channel before the channel is given up.
@@ -78,23 +78,24 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
         give_up: impl FnOnce() -> Vec<Id>,
     ) -> Option<GuardedPath<N>> {
         let guard = self.guard(candidates, wanted)?.clone();
-        let mut draw = |served: &mut Served<Id>| {
-            let draw = |excluded: &_| draw_guarded(candidates, &guard, self.middle, excluded, rng);
+        let mut sample = |served: &mut Served<Id>| {
+            let sample =
+                |excluded: &_| sample_guarded(candidates, &guard, self.middle, excluded, rng);
             if wanted.is_reading {
-                served.draw_again(wanted.near, draw, |path| candidates.id(&path.anonymizer.1))
+                served.resample(wanted.near, sample, |path| candidates.id(&path.anonymizer.1))
             } else {
-                served.draw(wanted.near, draw)
+                served.sample(wanted.near, sample)
             }
         };
         let served = &mut self.served;
-        let mut path = draw(served);
+        let mut path = sample(served);
         if path.is_none() {
             give_up().iter().for_each(|anonymizer| served.release(anonymizer));
-            path = draw(served);
+            path = sample(served);
         }
         if path.is_none() && !wanted.is_reading {
             served.begin_anew();
-            path = draw(served);
+            path = sample(served);
         }
         let path = path?;
         served.reserve(candidates.id(&path.anonymizer.1), candidates.id(&path.witness.1));

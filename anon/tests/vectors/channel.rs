@@ -94,8 +94,8 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let members = Members::read();
     let node = &members.nodes[0];
     let early = Request::Closest { key: key(), count: 3 };
-    let drawn = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
-    let mut tape = Tape::new(&[&drawn.concat()]);
+    let sampled = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
+    let mut tape = Tape::new(&[&sampled.concat()]);
     let (opening, create) = Opening::start(&node.verified(), Some(&early), &mut tape).unwrap();
     let padded = |path| [all.bytes(path), vec![0; 4_096]].concat()[..4_096].to_vec();
     assert_eq!(create.as_bytes()[..], padded("/steps/0/create"));

@@ -41,7 +41,7 @@ pub(crate) struct SimArgs {
     /// The most mails a sender sends, 1 to 1,000
     #[arg(long, value_name = "M", default_value_t = 100)]
     mails: usize,
-    /// Channels drawn for each estimate
+    /// Channels sampled for each estimate
     #[arg(long, value_name = "D", default_value_t = 10_000)]
     draws: usize,
     /// Replicas, 1 to 20 [default: 20 for the paper to the letter, else 8]

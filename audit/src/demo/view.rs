@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use cutout::terminal::Failure;
 use testbed::{
     cluster::Cluster,
@@ -34,7 +34,7 @@ pub(super) struct Secrets {
     body_paths: BTreeSet<Key>,
     inbox: Key,
     certificate: Key,
-    channels: Vec<(Path, Draw)>,
+    channels: Vec<(Path, SampledKeys)>,
 }
 
 const BODY_ANONYMIZER: &str = "Z1, W1  body anonymizer, verifier";

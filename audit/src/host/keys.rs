@@ -79,7 +79,7 @@ fn guards(vault: &Vault, now: Time) -> Vec<Finding> {
         Err(error) => return vec![finding(Severity::Warn, "guards", error.to_string())],
     };
     if guards.all().is_empty() {
-        return vec![finding(Severity::Note, "guards", "none drawn yet")];
+        return vec![finding(Severity::Note, "guards", "none chosen yet")];
     }
     let places = ["guard", "spare"].into_iter().chain(std::iter::repeat("another"));
     let aged = guards.all().iter().zip(places).map(|(guard, place)| {

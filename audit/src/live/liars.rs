@@ -24,7 +24,7 @@ pub struct LiarFindings {
     pub channels: usize,
     /// Those in which both who were asked for the anonymizer lie.
     pub both_lie: usize,
-    /// Those whose anonymizer is an accomplice that is not nearest to the key drawn.
+    /// Those whose anonymizer is an accomplice that is not nearest to the key sampled.
     pub taken: usize,
     /// Times the sender saw through a lie: statements that differ, evidence.
     pub seen_through: usize,

@@ -8,7 +8,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::Draw,
+    selection::SampledKeys,
     verification::{CrossVerified, ReplicaSet},
 };
 use cutout::terminal::Failure;
@@ -184,7 +184,7 @@ struct Weak {
     context: Context,
     heard: Arc<Heard>,
     weakness: Weakness,
-    body: Mutex<Option<(Path, Draw)>>,
+    body: Mutex<Option<(Path, SampledKeys)>>,
 }
 
 impl Weak {
@@ -209,7 +209,7 @@ impl Weak {
     /// A channel along the nodes that carried the body.
     async fn same_again(
         &self,
-        (path, keys): (Path, Draw),
+        (path, keys): (Path, SampledKeys),
         purpose: Purpose,
         early: &Request,
     ) -> Result<OpenChannel, AgentError> {
@@ -264,7 +264,7 @@ impl Scheme for Weak {
                 }
             }
             let open = self.inner.open(purpose, early).await?;
-            let Some(keys) = self.heard.draw_of(&open.path) else { return Ok(open) };
+            let Some(keys) = self.heard.keys_of(&open.path) else { return Ok(open) };
             if self.weakness == Weakness::DirectWitness {
                 let question = Request::Nearest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;

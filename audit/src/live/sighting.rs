@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use testbed::record::{Record, What};
 use ua::event::Purpose;
 
@@ -191,8 +191,9 @@ fn direct_role<'a, 'b>(
             Role::Entrance(readers(mail.place(&key)?))
         }
         Request::Closest { key, .. } | Request::Nearest { key, .. } => {
-            let of =
-                |pick: fn(&Draw) -> Key| mail.sending.iter().find(|(_, _, keys)| pick(keys) == key);
+            let of = |pick: fn(&SampledKeys) -> Key| {
+                mail.sending.iter().find(|(_, _, keys)| pick(keys) == key)
+            };
             if let Some((purpose, path, _)) = of(|keys| keys.anonymizer) {
                 if path.witness != stream.0 {
                     return None;
@@ -225,7 +226,7 @@ pub(super) fn looked_up(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option
     for (purpose, _, keys) in &mail.sending {
         let end = first_name(*purpose);
         let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.anonymizer)];
-        if let Some((name, _)) = names.into_iter().find(|(_, drawn)| *drawn == key) {
+        if let Some((name, _)) = names.into_iter().find(|(_, sampled)| *sampled == key) {
             return Some(Role::PathNodes(name.to_owned(), end));
         }
     }

@@ -105,7 +105,7 @@ fn distance(node: &NodeId, key: &Key) -> Distance {
     node.position().distance(&key.position())
 }
 
-/// When honest nodes became known, when keys are drawn, and the epoch after.
+/// When honest nodes became known, when keys are sampled, and the epoch after.
 const BEFORE: Epoch = Epoch(6);
 const TODAY: Epoch = Epoch(8);
 const AFTER: Epoch = Epoch(10);
@@ -149,7 +149,7 @@ impl Ground {
     }
 }
 
-/// Makes a node next to each key that was drawn, and lets everybody vouch for it.
+/// Makes a node next to each key that was sampled, and lets everybody vouch for it.
 fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
     let mut ground = Ground::new(believing, rng)?;
     let (mut minted, mut chosen) = (0, 0);
@@ -168,7 +168,7 @@ fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
         chosen += usize::from(ground.book.chosen(&key, TODAY) == Some(bogus.id()));
     }
     let seen = format!(
-        "{minted} nodes made next to a key that was drawn, all vouched for: {chosen} chosen"
+        "{minted} nodes made next to a key that was sampled, all vouched for: {chosen} chosen"
     );
     Some((chosen == 0, seen))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Grinding {
     pub paper_free: Estimate,
     /// Mails of the guarded scheme that are linked, identifiers being costly.
     pub guarded_costly: Estimate,
-    /// The same, identifiers being free: no more, since nothing is drawn that appeared after the draw.
+    /// The same, identifiers being free: no more, since nothing is sampled that appeared after the sampling.
     pub guarded_free: Estimate,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn run(
     })
 }
 
-/// How many channels of the paper's scheme are drawn.
+/// How many channels of the paper's scheme are sampled.
 pub(super) fn channels(options: &Options) -> usize {
     options.draws.min(100_000)
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::{
     position::Key,
-    selection::{GuardedPath, Planner, Wanted, draw_guard},
+    selection::{GuardedPath, Planner, Wanted, sample_guard},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
@@ -31,7 +31,7 @@ pub(crate) trait Rules: Sync {
         let mut guards = kept.to_vec();
         while guards.len() < count {
             let excluded = guards.iter().copied().collect();
-            let Some(guard) = draw_guard(among, &excluded, rng) else { break };
+            let Some(guard) = sample_guard(among, &excluded, rng) else { break };
             guards.push(guard);
         }
         guards
@@ -53,7 +53,7 @@ pub(crate) trait Rules: Sync {
         planner.next_path(among, wanted, rng, Vec::new)
     }
 
-    /// Whether a node that appeared after the draw is believed in.
+    /// Whether a node that appeared after the sampling is believed in.
     fn believes_in_minted(&self) -> bool {
         false
     }
@@ -249,8 +249,8 @@ impl GuardedWorld<'_> {
             return f64::INFINITY;
         }
         let nodes = node_of(self.network.len()).max(1);
-        let drawn = (0..MEMBERS).map(|_| marks.mark(rng.random_range(0..nodes)));
-        drawn.fold(f64::INFINITY, f64::min)
+        let sampled = (0..MEMBERS).map(|_| marks.mark(rng.random_range(0..nodes)));
+        sampled.fold(f64::INFINITY, f64::min)
     }
 
     fn target(&self, key: Key, value: Values, is_used: bool) -> Target {

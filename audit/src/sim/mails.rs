@@ -163,7 +163,7 @@ pub(super) fn guarded(
     let crowd = Crowd { network, mails: options.crowd };
     let name = setting.name();
     let (mut all, mut broken, mut asked) = (Vec::new(), Broken::default(), 0);
-    // What a declared operator gets depends on its size; else one draw serves for all sizes at once.
+    // What a declared operator gets depends on its size; else one sample serves for all sizes at once.
     let size = if options.declared { 1 } else { options.shares.len().max(1) };
     let parts = options.shares.chunks(size);
     let units = real(mails) * cost::GUARDED_MAIL / real(parts.len()).max(1.0);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::mutant::MutantOutcome;
 
-/// A guard drawn anew for every mail.
+/// A guard sampled anew for every mail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FreshGuards;
 
@@ -42,7 +42,7 @@ impl Rules for StorageCarries {
     }
 }
 
-/// A node is believed in that appeared after the key was drawn.
+/// A node is believed in that appeared after the key was sampled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MintedBelieved;
 
@@ -99,7 +99,7 @@ impl Rules for AnonymizerTwice {
 const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     (
         "fresh-guard",
-        "A guard is drawn anew for every mail.",
+        "A guard is sampled anew for every mail.",
         "10, fresh go-betweens meet every hostile node",
         &FreshGuards,
     ),
@@ -111,7 +111,7 @@ const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     ),
     (
         "minted-believed",
-        "A node is taken that appeared after the draw.",
+        "A node is taken that appeared after the sampling.",
         "2, grinding",
         &MintedBelieved,
     ),

@@ -170,7 +170,7 @@ impl Network {
     }
 }
 
-/// The first bits of a random position, of which 128 are drawn.
+/// The first bits of a random position, of which 128 are sampled.
 pub(super) fn random_position(rng: &mut ChaCha8Rng) -> u64 {
     u64::try_from(rng.random::<u128>() >> 64).unwrap_or(0)
 }

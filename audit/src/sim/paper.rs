@@ -1,6 +1,6 @@
-//! What is seen of mails that the `paper` scheme sends. The keys are drawn by [`anon::selection::Draw::fresh`].
+//! What is seen of mails that the `paper` scheme sends. The keys are sampled by [`anon::selection::SampledKeys::fresh`].
 
-use anon::{position::Key, selection::Draw};
+use anon::{position::Key, selection::SampledKeys};
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub(crate) enum Model {
     Built,
 }
 
-/// How often keys are drawn again that do not name different nodes; as in `ua::scheme::paper`.
-const REDRAWS: usize = 16;
+/// How often keys are sampled again that do not name different nodes; as in `ua::scheme::paper`.
+const RESAMPLES: usize = 16;
 /// How many nodes an agent knows to enter by; as `ua::bootstrap` has it.
 const ENTRANCES: usize = 40;
 
@@ -106,12 +106,12 @@ impl PaperWorld<'_> {
         rng: &mut ChaCha8Rng,
         view: &mut View,
     ) {
-        let (draw, [x, y, z]) = self.nodes(rng);
+        let (sample, [x, y, z]) = self.nodes(rng);
         let of = |value: Value| value.of(channel);
         let mark = |node| sender.marks.mark(node);
         let keys = [
-            (draw.go_between, of(Value::KeyX) | of(Value::X)),
-            (draw.witness, of(Value::KeyY) | of(Value::Y)),
+            (sample.go_between, of(Value::KeyX) | of(Value::X)),
+            (sample.witness, of(Value::KeyY) | of(Value::Y)),
         ];
         let mut named = [mark(x), mark(y)];
         for (key, named) in keys.into_iter().zip(&mut named) {
@@ -128,7 +128,7 @@ impl PaperWorld<'_> {
         view.see(named_y, Party::NamedFirst, channel, at_y);
         if self.logs {
             for (asker, value) in [(x, Value::X), (y, Value::Y)] {
-                let seen = self.look_up(sender, asker, &draw.anonymizer, view);
+                let seen = self.look_up(sender, asker, &sample.anonymizer, view);
                 view.see(seen, Party::OnFarLookup, channel, of(value) | far);
             }
         }
@@ -179,24 +179,26 @@ impl PaperWorld<'_> {
         }
     }
 
-    /// Draws until the keys name three nodes.
-    fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
+    /// Samples until the keys name three nodes.
+    fn nodes(&self, rng: &mut ChaCha8Rng) -> (SampledKeys, [Node; 3]) {
         let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
-        let mut draw = Draw::fresh(rng);
-        let mut nodes = [draw.go_between, draw.witness, draw.anonymizer].map(|key| nearest(&key));
-        for _ in 0..REDRAWS {
+        let mut sample = SampledKeys::fresh(rng);
+        let mut nodes =
+            [sample.go_between, sample.witness, sample.anonymizer].map(|key| nearest(&key));
+        for _ in 0..RESAMPLES {
             let [x, y, z] = nodes;
             if x == y {
-                draw = Draw::fresh(rng);
-                nodes = [draw.go_between, draw.witness, draw.anonymizer].map(|key| nearest(&key));
+                sample = SampledKeys::fresh(rng);
+                nodes =
+                    [sample.go_between, sample.witness, sample.anonymizer].map(|key| nearest(&key));
             } else if z == x || z == y {
-                draw.anonymizer = Draw::fresh(rng).anonymizer;
-                nodes = [x, y, nearest(&draw.anonymizer)];
+                sample.anonymizer = SampledKeys::fresh(rng).anonymizer;
+                nodes = [x, y, nearest(&sample.anonymizer)];
             } else {
                 break;
             }
         }
-        (draw, nodes)
+        (sample, nodes)
     }
 
     fn two_entrances(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {

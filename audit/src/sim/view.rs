@@ -165,7 +165,7 @@ pub(crate) struct Broken {
     /// An anonymizer served twice in one mail.
     #[serde(rename = "far_end_twice")]
     pub anonymizer_twice: u64,
-    /// No path could be drawn.
+    /// No path could be sampled.
     pub no_path: u64,
 }
 

@@ -199,7 +199,7 @@ pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
                 extend(line, next, sent, early, &mut tape, compared)?
             }
         };
-        compared.same("what was drawn", tape.is_used_up());
+        compared.same("what was sampled", tape.is_used_up());
         for (request, response) in traffic()? {
             let (there, back) = longer.exchange(&request, &response)?;
             step(steps.next(), "forward", &wire::encode(&request), &there, compared)?;
@@ -302,7 +302,7 @@ fn one_pass(
         onward = accepted.early.onward.as_ref().map(|onward| (*onward.create).clone());
         taken.push(accepted);
     }
-    compared.same("what was drawn", tape.is_used_up() && onward.is_none());
+    compared.same("what was sampled", tape.is_used_up() && onward.is_none());
     come_back(opening, taken, path, answer, compared)
 }
 

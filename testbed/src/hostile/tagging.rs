@@ -104,7 +104,7 @@ impl Tagging {
         let keys = &self.parts.keys;
         let seed = rand::random();
         let (mut rng, mut own) = (StdRng::from_seed(seed), [0; 32]);
-        // What the library is about to draw from it.
+        // What the library is about to sample from it.
         StdRng::from_seed(seed).fill_bytes(&mut own);
         let network = self.parts.network.id;
         let mut with = |digest: &[u8; 32]| {

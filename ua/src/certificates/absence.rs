@@ -1,7 +1,7 @@
 //! When an address counts as absent: never from silence, a refusal or one voice.
 //!
 //! What an anonymizer brings back is its own word, signed by nobody. So the same quorum of replicas must have said "not
-//! found" to [`VOICES`] anonymizers, each drawn by itself; where the agent knows the replicas, of those. A certificate is
+//! found" to [`VOICES`] anonymizers, each sampled by itself; where the agent knows the replicas, of those. A certificate is
 //! kept by a quorum, and two quorums have a node in common, so that an honest one among these replicas would have had it.
 //! That all [`VOICES`] anonymizers lie remains possible (THREATMODEL, L-35); the mail waits all the same.
 
@@ -17,7 +17,7 @@ use anon::{
 pub(super) const VOICES: usize = 3;
 /// The most anonymizers that are asked for one address in one attempt.
 pub(super) const MOST_ASKED: usize = 5;
-/// The most channels that are opened for that: where draws fall on the same anonymizers some are for nothing.
+/// The most channels that are opened for that: where samples fall on the same anonymizers some are for nothing.
 pub(super) const MOST_OPENED: usize = 16;
 
 /// Whether a replica says that it has no certificate, or brings one: who has heard it and found none that holds, as after

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! X   a guard, the same for months; one link to it carries all channels
-//! M   drawn over the roster of the last epoch; X is asked who is nearest to keyM
+//! M   sampled over the roster of the last epoch; X is asked who is nearest to keyM
 //! Z   likewise; M is asked who is nearest to keyZ, and so is Y, through X and M, sealed
 //! ```
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
-//! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
+//! A node minted next to a key after the key was sampled is in nobody's roster of the last epoch, and never used.
 
 mod build;
 mod judge;

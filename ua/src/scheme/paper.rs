@@ -15,7 +15,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::Draw,
+    selection::SampledKeys,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
@@ -29,11 +29,11 @@ use crate::{
     event::{Event, Path, Purpose},
 };
 
-/// How often new keys are drawn before a channel is given up.
+/// How often new keys are sampled before a channel is given up.
 const ATTEMPTS: usize = 5;
-/// How often a key is drawn again whose node has a part in the channel already. In a network of a dozen nodes
-/// that is every third draw.
-const REDRAWS: usize = 16;
+/// How often a key is sampled again whose node has a part in the channel already. In a network of a dozen nodes
+/// that is every third sample.
+const RESAMPLES: usize = 16;
 /// How long a handshake may take, hop by hop.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the anonymizer may take for the request that rides along.
@@ -78,20 +78,20 @@ impl PaperScheme {
         Ok(OpenChannel { channel, answer, path })
     }
 
-    /// Draws until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
+    /// Samples until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
     /// itself; where all nodes that an agent knows are hostile they may do so every time.
     async fn first_two(
         &self,
         purpose: Purpose,
-    ) -> Result<(Draw, CrossVerified, CrossVerified), AgentError> {
-        for _ in 0..REDRAWS {
-            let draw = Draw::fresh(&mut rand::rng());
+    ) -> Result<(SampledKeys, CrossVerified, CrossVerified), AgentError> {
+        for _ in 0..RESAMPLES {
+            let sample = SampledKeys::fresh(&mut rand::rng());
             let (x, y) = tokio::try_join!(
-                self.bootstrap.nearest(draw.go_between, purpose),
-                self.bootstrap.nearest(draw.witness, purpose),
+                self.bootstrap.nearest(sample.go_between, purpose),
+                self.bootstrap.nearest(sample.witness, purpose),
             )?;
             if x.certificate().node() != y.certificate().node() {
-                return Ok((draw, x, y));
+                return Ok((sample, x, y));
             }
         }
         Err(AgentError::TooFewNodes)
@@ -116,14 +116,14 @@ impl PaperScheme {
         let links = self.context().disposable()?;
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
-        for _ in 0..REDRAWS {
+        for _ in 0..RESAMPLES {
             let anonymizer =
                 cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
             let node = anonymizer.certificate().node();
             if node != go_between.certificate().node() && node != witness.certificate().node() {
                 return Ok((channel, anonymizer, key));
             }
-            key = Draw::fresh(&mut rand::rng()).anonymizer;
+            key = SampledKeys::fresh(&mut rand::rng()).anonymizer;
             let again = Request::Closest { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;

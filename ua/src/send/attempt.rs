@@ -263,7 +263,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// How long a recipient's notification waits once the bodies are stored.
-    pub(super) fn draw_delay(&self) -> Duration {
+    pub(super) fn sample_delay(&self) -> Duration {
         if self.direct { Duration::ZERO } else { random_delay(self.sender.delay) }
     }
 

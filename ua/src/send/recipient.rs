@@ -30,7 +30,7 @@ impl Attempt<'_> {
     /// finds them, and for the random delay, and appends the notification. If it is `hurried` the way to the inboxes is
     /// made at once; else not before the recipient is known to exist.
     pub(super) async fn serve(&self, index: usize, hurried: bool) -> Result<(), AgentError> {
-        let delay = self.draw_delay();
+        let delay = self.sample_delay();
         let Ok(place) = self.places.acquire().await else { return Ok(()) };
         let (certificate, client) = self.prepare(index, hurried && delay <= MAX_IDLE).await?;
         drop(place);

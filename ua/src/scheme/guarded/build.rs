@@ -8,7 +8,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response},
-    selection::{ATTEMPTS, Draw, Failure, GuardedPath, Wanted},
+    selection::{ATTEMPTS, Failure, GuardedPath, SampledKeys, Wanted},
     verification::CrossVerified,
 };
 use futures::TryFutureExt as _;
@@ -26,7 +26,7 @@ pub(super) struct Built {
     pub(super) channel: Channel,
     pub(super) answer: Option<Response>,
     pub(super) path: Path,
-    pub(super) keys: Draw,
+    pub(super) keys: SampledKeys,
 }
 
 impl GuardedScheme {

@@ -1,4 +1,4 @@
-//! What the agent's own roster decides: whom it draws and asks, and what it holds against whom.
+//! What the agent's own roster decides: whom it samples and asks, and what it holds against whom.
 
 mod built;
 
@@ -6,7 +6,7 @@ use anon::{
     network::Network,
     request::ProxiedRequest,
     roster::{Operator, Source},
-    selection::{Draw, Failure, Wanted},
+    selection::{Failure, SampledKeys, Wanted},
     verification::{CrossVerified, Statement, StatementClaims, cross_verify},
 };
 use net::{Channel, LinkError, NetworkFile, Peer, Via, now};
@@ -188,7 +188,7 @@ fn a_statement_is_held_against_the_roster_as_far_as_that_is_complete() {
 }
 
 #[test]
-fn an_agent_says_why_it_can_draw_no_path() {
+fn an_agent_says_why_it_can_sample_no_path() {
     let why = |active, others| knowing(active, others, true).too_few();
     let (known, needed) = (usize::from(NEEDED) - 1, usize::from(NEEDED));
     let small = why(NEEDED - 1, 0);
@@ -218,10 +218,10 @@ fn a_mail_in_a_small_network_always_finds_an_anonymizer() {
 fn an_anonymizer_that_is_set_apart_serves_no_other_path_of_a_reading() {
     let scheme = knowing(NEEDED, 0, true);
     let reading = Wanted { is_reading: true, ..SENDING };
-    let draw = || scheme.next_path(reading).unwrap().anonymizer.1.node();
-    let inbox = draw();
+    let sample = || scheme.next_path(reading).unwrap().anonymizer.1.node();
+    let inbox = sample();
     scheme.set_apart(inbox);
-    assert!((0..5 * NEEDED).all(|_| draw() != inbox));
+    assert!((0..5 * NEEDED).all(|_| sample() != inbox));
 }
 
 #[test]
@@ -315,7 +315,7 @@ impl Far {
     }
 }
 
-const KEYS: Draw = Draw { go_between: KEY, witness: KEY, anonymizer: KEY };
+const KEYS: SampledKeys = SampledKeys { go_between: KEY, witness: KEY, anonymizer: KEY };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
