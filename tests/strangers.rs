@@ -162,7 +162,7 @@ async fn a_node_is_alone_at_its_port_and_has_joined_when_another_has_answered() 
     let file = network.cluster.network_file();
     let place = |name: &str| network.directory.path().join(name);
     let mut address = network.cluster.nodes()[0].address.clone();
-    let entrance = address.to_string();
+    let bootstrap = address.to_string();
     address.pop();
     let second = Process::start(&[], &file, &place("second"), &address.to_string());
     let (code, said) = second.end().await;
@@ -172,7 +172,7 @@ async fn a_node_is_alone_at_its_port_and_has_joined_when_another_has_answered() 
 
     // A way in that leads nowhere, and one that leads into another network.
     let stranger = place("stranger.toml");
-    std::fs::write(&stranger, format!("name = 'other.alt'\nk = 1\nbootstrap = ['{entrance}']\n"))
+    std::fs::write(&stranger, format!("name = 'other.alt'\nk = 1\nbootstrap = ['{bootstrap}']\n"))
         .unwrap();
     let mut elsewhere =
         Process::start(&[], &stranger, &place("elsewhere"), "/ip4/127.78.0.1/tcp/0");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[schemars(with = "String")]
 pub enum Role {
     /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
-    Entrance(String),
+    Bootstrap(String),
     /// The sender, or with `R` the reader, compared its roster with it.
     Member(String),
     /// X.
@@ -41,7 +41,7 @@ pub(crate) const CERTIFICATE: &str = "certificate";
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Entrance(end) => write!(f, "entrance({end})"),
+            Self::Bootstrap(end) => write!(f, "entrance({end})"),
             Self::Member(end) if end.is_empty() => f.write_str("member"),
             Self::Member(_) => f.write_str("Bob's member"),
             Self::GoBetween(end) => write!(f, "X({end})"),
@@ -81,7 +81,7 @@ impl TryFrom<String> for Role {
         let end = end.strip_suffix(')').filter(|end| is_anonymizer(end)).ok_or_else(unknown)?;
         let end = end.to_owned();
         match name {
-            "entrance" => Ok(Self::Entrance(end)),
+            "entrance" => Ok(Self::Bootstrap(end)),
             "X" => Ok(Self::GoBetween(end)),
             "M" => Ok(Self::Middle(end)),
             "Y" => Ok(Self::Witness(end)),
@@ -103,7 +103,7 @@ impl Role {
             if end.starts_with('R') { format!("Bob's {name}") } else { name.to_owned() }
         };
         match self {
-            Self::Entrance(end) => whose(end, "entrance"),
+            Self::Bootstrap(end) => whose(end, "entrance"),
             Self::GoBetween(end) => whose(end, "X"),
             Self::Middle(end) => whose(end, "M"),
             Self::Witness(end) => whose(end, "Y"),

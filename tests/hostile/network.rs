@@ -32,7 +32,7 @@ use crate::support;
 /// How long an honest node may take for an honest answer, here.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of the first nodes are named as a way in.
-const ENTRANCES: usize = 3;
+const BOOTSTRAP_NODES: usize = 3;
 
 /// A network in this process.
 pub(super) struct Network {
@@ -106,7 +106,7 @@ impl Network {
             let node = dress(Node::new(directory, network.file.clone(), config));
             let running = node.start().await.unwrap();
             running.joined().await;
-            if index < ENTRANCES {
+            if index < BOOTSTRAP_NODES {
                 network.file.bootstrap.extend(running.addresses().iter().map(ToString::to_string));
             }
             network.nodes.push(running);

@@ -91,7 +91,7 @@ enum SchemeArg {
 enum ModelArg {
     /// A looks keyX and keyY up itself
     Letter,
-    /// As the code does it: entrances look them up
+    /// As the code does it: bootstrap nodes look them up
     Built,
 }
 

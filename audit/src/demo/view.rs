@@ -29,7 +29,7 @@ pub(super) struct Secrets {
     /// Label and bytes.
     needles: Vec<(&'static str, Vec<Vec<u8>>)>,
     /// Keys by which a request's role is told.
-    entrance: BTreeSet<Key>,
+    bootstrap: BTreeSet<Key>,
     anonymizer: BTreeSet<Key>,
     body_paths: BTreeSet<Key>,
     inbox: Key,
@@ -59,7 +59,7 @@ impl Secrets {
     pub(super) fn of(stage: &Stage, bob: &Person, message: &Message) -> Self {
         let events = stage.events.lock();
         let mut identities = BTreeSet::new();
-        let (mut entrance, mut anonymizer) = (BTreeSet::new(), BTreeSet::new());
+        let (mut bootstrap, mut anonymizer) = (BTreeSet::new(), BTreeSet::new());
         let mut channels = Vec::new();
         for event in events.iter() {
             match event {
@@ -68,7 +68,7 @@ impl Secrets {
                 }
                 Event::Channel { path, keys, .. } => {
                     channels.push((path.clone(), *keys));
-                    entrance.extend([keys.go_between, keys.witness]);
+                    bootstrap.extend([keys.go_between, keys.witness]);
                     anonymizer.insert(keys.anonymizer);
                 }
                 _ => {}
@@ -87,7 +87,7 @@ impl Secrets {
         Self {
             identities,
             needles,
-            entrance,
+            bootstrap,
             anonymizer,
             body_paths: BTreeSet::new(),
             inbox,
@@ -111,7 +111,7 @@ impl Secrets {
             Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
             Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
             Request::Nearest { key, .. } => return self.guarded_role(at, key),
-            Request::Closest { key, .. } if self.entrance.contains(key) => {
+            Request::Closest { key, .. } if self.bootstrap.contains(key) => {
                 "entrance (asked for X, Y)"
             }
             Request::Closest { key, .. } if self.anonymizer.contains(key) && direct => "Y  witness",
@@ -222,7 +222,7 @@ fn clone_of(secrets: &Secrets) -> Secrets {
     Secrets {
         identities: secrets.identities.clone(),
         needles: secrets.needles.clone(),
-        entrance: secrets.entrance.clone(),
+        bootstrap: secrets.bootstrap.clone(),
         anonymizer: secrets.anonymizer.clone(),
         body_paths: BTreeSet::new(),
         inbox: secrets.inbox,

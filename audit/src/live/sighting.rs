@@ -188,7 +188,7 @@ fn direct_role<'a, 'b>(
             Role::Member(if is_bob { "R" } else { "" }.to_owned())
         }
         Request::Closest { key, .. } if bobs.contains(line.peer.as_str()) => {
-            Role::Entrance(readers(mail.place(&key)?))
+            Role::Bootstrap(readers(mail.place(&key)?))
         }
         Request::Closest { key, .. } | Request::Nearest { key, .. } => {
             let of = |pick: fn(&SampledKeys) -> Key| {
@@ -202,7 +202,7 @@ fn direct_role<'a, 'b>(
             } else {
                 let (purpose, ..) =
                     of(|keys| keys.go_between).or_else(|| of(|keys| keys.witness))?;
-                Role::Entrance(first_name(*purpose))
+                Role::Bootstrap(first_name(*purpose))
             }
         }
         _ => return None,
@@ -231,7 +231,7 @@ pub(super) fn looked_up(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option
         }
     }
     let place = mail.place(&key)?;
-    // What is looked up for the reader by an entrance is the reader's.
+    // What is looked up for the reader by a bootstrap node is the reader's.
     let end = mail.anonymizer_for(place, at).unwrap_or_else(|| readers(place));
     Some(Role::PathNodes(place.to_owned(), end))
 }
@@ -248,7 +248,7 @@ fn readers(place: &str) -> String {
 /// The channel that what is told to this role belongs to.
 pub(super) fn end_of(role: &Role) -> Option<String> {
     match role {
-        Role::Entrance(end)
+        Role::Bootstrap(end)
         | Role::Anonymizer(end)
         | Role::Witness(end)
         | Role::PathNodes(_, end) => Some(end.clone()),

@@ -25,7 +25,7 @@ pub(crate) enum Model {
 /// How often keys are sampled again that do not name different nodes; as in `ua::scheme::paper`.
 const RESAMPLES: usize = 16;
 /// How many nodes an agent knows to enter by; as `ua::bootstrap` has it.
-const ENTRANCES: usize = 40;
+const BOOTSTRAP_NODES: usize = 40;
 
 /// The paper's scheme in one network.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct PaperSender {
     /// Where it is itself, if it is a node.
     origin: Node,
     /// The nodes it knows.
-    entrances: Vec<Node>,
+    bootstrap_nodes: Vec<Node>,
 }
 
 /// What a channel is for.
@@ -69,7 +69,11 @@ impl PaperWorld<'_> {
         let nodes = node_of(self.network.len());
         let marks = Marks(rng.random());
         let mut node = || rng.random_range(0..nodes.max(1));
-        PaperSender { marks, origin: node(), entrances: (0..ENTRANCES).map(|_| node()).collect() }
+        PaperSender {
+            marks,
+            origin: node(),
+            bootstrap_nodes: (0..BOOTSTRAP_NODES).map(|_| node()).collect(),
+        }
     }
 
     /// One channel for Bob's inbox, alone.
@@ -153,7 +157,7 @@ impl PaperWorld<'_> {
     }
 
     /// Finds who is nearest to the key of a first node: from which mark on another may be named in its place, because
-    /// both entrances that are asked are hostile.
+    /// both bootstrap nodes that are asked are hostile.
     fn find(
         &self,
         sender: &PaperSender,
@@ -170,10 +174,10 @@ impl PaperWorld<'_> {
             }
             Model::Letter => f64::INFINITY,
             Model::Built => {
-                // Who is asked on an entrance's lookup learns the key, and not for whom it is.
+                // Who is asked on a bootstrap node's lookup learns the key, and not for whom it is.
                 let [first, second] =
-                    self.two_entrances(sender, rng).map(|node| sender.marks.mark(node));
-                view.see(first.min(second), Party::Entrance, channel, SENDER | values);
+                    self.two_bootstrap_nodes(sender, rng).map(|node| sender.marks.mark(node));
+                view.see(first.min(second), Party::Bootstrap, channel, SENDER | values);
                 first.max(second)
             }
         }
@@ -201,10 +205,10 @@ impl PaperWorld<'_> {
         (sample, nodes)
     }
 
-    fn two_entrances(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {
-        let first = rng.random_range(0..ENTRANCES);
-        let second = (first + rng.random_range(1..ENTRANCES)) % ENTRANCES;
-        [first, second].map(|place| sender.entrances.get(place).copied().unwrap_or(0))
+    fn two_bootstrap_nodes(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {
+        let first = rng.random_range(0..BOOTSTRAP_NODES);
+        let second = (first + rng.random_range(1..BOOTSTRAP_NODES)) % BOOTSTRAP_NODES;
+        [first, second].map(|place| sender.bootstrap_nodes.get(place).copied().unwrap_or(0))
     }
 
     /// Looks a key up: the least mark of whom the lookup asked.

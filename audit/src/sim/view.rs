@@ -103,7 +103,7 @@ pub(super) const WITNESSES: Values = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
     /// A known node that looks keyX or keyY up for A.
-    Entrance,
+    Bootstrap,
     /// Asked on a lookup for keyX or keyY.
     OnFirstLookup,
     /// A member that the roster is compared with.
@@ -124,7 +124,7 @@ pub(crate) enum Party {
     Storage,
     /// An anonymizer that X and Y agreed to name.
     NamedAnonymizer,
-    /// A go-between or witness that two entrances agreed to name, and what follows from it.
+    /// A go-between or witness that two bootstrap nodes agreed to name, and what follows from it.
     NamedFirst,
 }
 
