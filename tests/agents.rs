@@ -69,10 +69,10 @@ impl Heard {
 }
 
 impl Agent {
-    pub fn new(network: &Path, home: PathBuf) -> Self {
+    pub fn new(network: &Path, profile: PathBuf) -> Self {
         let text = std::fs::read_to_string(network).unwrap();
         let heard = Arc::new(Heard::default());
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _).unwrap();
         Self { person, heard, identities: Mutex::default() }
     }
 

@@ -61,7 +61,7 @@ async fn user_of(directory: &TempDir, bootstrap: &str) -> User {
     let text_of = format!("name = 'demo.alt'\nbootstrap = ['{bootstrap}/p2p/{peer}']\n");
     std::fs::write(&network, text_of).unwrap();
     let mut user = User {
-        home: directory.path().join("home"),
+        profile: directory.path().join("home"),
         address: String::new(),
         scheme: None,
         host: Vec::new(),

@@ -44,8 +44,8 @@ struct Agent(Person);
 impl Agent {
     fn new(network: &Network, name: &str) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join(name);
-        Self(Person::new(&text, &home, Arc::new(Silent)).unwrap())
+        let profile = network.directory.path().join(name);
+        Self(Person::new(&text, &profile, Arc::new(Silent)).unwrap())
     }
 
     fn params(&self) -> &Arc<Params> {

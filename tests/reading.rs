@@ -33,8 +33,8 @@ pub struct Flood {
 impl Flood {
     pub async fn new(network: &Network, bob: &User) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join("flood");
-        let agent = Person::new(&text, &home, Arc::new(Silent)).unwrap().agent;
+        let profile = network.directory.path().join("flood");
+        let agent = Person::new(&text, &profile, Arc::new(Silent)).unwrap().agent;
         let mut nodes: Vec<NodeCertificate> = Vec::new();
         while nodes.len() < network.cluster.nodes().len() {
             for node in agent.bootstrap().all_candidates(Key(rand::random())).await.unwrap() {

@@ -76,8 +76,8 @@ struct Writer(Person);
 impl Writer {
     async fn new(network: &Network) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join("a");
-        let person = Person::new(&text, &home, Arc::new(Silent)).unwrap();
+        let profile = network.directory.path().join("a");
+        let person = Person::new(&text, &profile, Arc::new(Silent)).unwrap();
         person.publish().await.unwrap();
         Self(person)
     }

@@ -199,8 +199,8 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
 
     let mut nodes = Nodes::new(&set.cluster, &to.address, set.k);
     let mut scan = Scan::default();
-    scan.disk(Part::Sender, "sender, before", &sender.home, &[], &canaries);
-    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.home, &[], &canaries);
+    scan.disk(Part::Sender, "sender, before", &sender.profile, &[], &canaries);
+    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.profile, &[], &canaries);
 
     step("the mail is sent");
     let address = to.address.to_string();
@@ -239,8 +239,8 @@ fn search_what_is_left(
     canaries: &Canaries,
 ) -> Findings {
     let directory = directory.path();
-    scan.disk(Part::Sender, "sender", &sender.home, &[], canaries);
-    scan.disk(Part::Recipient, "recipient", &recipient.home, &[], canaries);
+    scan.disk(Part::Sender, "sender", &sender.profile, &[], canaries);
+    scan.disk(Part::Recipient, "recipient", &recipient.profile, &[], canaries);
     for (index, parts, directory) in nodes.all() {
         scan.node_disk(index, parts, directory, canaries);
     }

@@ -48,11 +48,11 @@ impl Terminal {
     /// Starts these words of the program. Its stdin is the terminal, unless another is given.
     fn of(user: &User, words: &[&str], stdin: Option<File>) -> Self {
         let (pty, pts) = pty_process::open().unwrap();
-        let stdout = user.home.with_extension("stdout");
+        let stdout = user.profile.with_extension("stdout");
         let mut command = pty_process::Command::new(program())
             .args(words)
             .env("TERM", "dumb")
-            .env("CUTOUT_HOME", &user.home)
+            .env("CUTOUT_HOME", &user.profile)
             .env_remove("CUTOUT_PASSPHRASE")
             .stdout(Stdio::from(File::create(&stdout).unwrap()))
             .kill_on_drop(true);
@@ -107,7 +107,7 @@ impl Terminal {
 async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
     let directory = tempfile::tempdir().unwrap();
     let alice = user_without_nodes(&directory).await;
-    let maildir = ua::maildir::Maildir::open(&alice.home.join("mail")).unwrap();
+    let maildir = ua::maildir::Maildir::open(&alice.profile.join("mail")).unwrap();
     maildir.deliver(b"Subject: noon\n\nat noon\n").unwrap();
 
     let right = ("Passphrase: ", "correct horse\n");
@@ -133,13 +133,13 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
 
     // Asked for twice where it is new; two that differ make nobody.
     let other = alice.copied_to(directory.path().join("other"));
-    std::fs::remove_dir_all(&other.home).unwrap();
+    std::fs::remove_dir_all(&other.profile).unwrap();
     let network = directory.path().join("network.toml");
     let init = ["init", "--offline", "--network", network.to_str().unwrap()];
     let prompts = [("New passphrase: ", "one\n"), ("Again: ", "two\n")];
     let seen = Seen::of(&other, &init, &prompts).await;
     assert_eq!(seen.code, Some(77), "{}", seen.screen);
-    assert!(seen.screen.contains("the passphrases differ") && !other.home.exists());
+    assert!(seen.screen.contains("the passphrases differ") && !other.profile.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn a_passphrase_and_a_message_never_share_an_input() {
 
 /// Whether a mail has a file in the outbox.
 fn is_kept(user: &User) -> bool {
-    let vault = std::fs::read_dir(user.home.join("vault")).unwrap();
+    let vault = std::fs::read_dir(user.profile.join("vault")).unwrap();
     vault
         .map(|file| file.unwrap().file_name())
         .any(|name| name.to_str().unwrap().starts_with("outbox-"))

@@ -194,8 +194,8 @@ impl Network {
     /// A new user whom the network has not heard of.
     pub(super) fn stranger(&self, name: &str) -> User {
         let (text, heard) = (toml::to_string(&self.file).unwrap(), Arc::new(Heard::default()));
-        let home = self.directory.path().join(name);
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        let profile = self.directory.path().join(name);
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _).unwrap();
         User { person, heard }
     }
 }

@@ -1,4 +1,4 @@
-//! Somebody with a home in a cluster's network, who sends one mail at a time.
+//! Somebody with a profile in a cluster's network, who sends one mail at a time.
 
 use std::{
     path::Path,

@@ -16,7 +16,7 @@ use net::{Clock, Transport};
 use serde::Deserialize;
 use ua::{
     agent::Agent,
-    home::Home,
+    profile::Profile,
     vault::{disk_remedy, replace_file},
 };
 
@@ -126,18 +126,18 @@ pub async fn transport(
     over_tor(&config, directory, progress).await
 }
 
-/// The agent of the user in this home, over what its links are to go over. `progress` is told what happens.
+/// The agent of the user in this profile, over what its links are to go over. `progress` is told what happens.
 ///
 /// # Errors
 /// As [`transport`], or if the network file cannot be used.
 pub async fn agent(
-    home: &Arc<Home>,
+    profile: &Arc<Profile>,
     args: TransportArgs,
     progress: &Arc<Progress>,
 ) -> Result<Agent, Failure> {
-    let transport = transport(home.directory(), args, progress).await?;
-    let context = home.context(Clock::default(), Arc::clone(progress) as _, transport)?;
-    Ok(Agent::new(Arc::clone(home), context)?)
+    let transport = transport(profile.directory(), args, progress).await?;
+    let context = profile.context(Clock::default(), Arc::clone(progress) as _, transport)?;
+    Ok(Agent::new(Arc::clone(profile), context)?)
 }
 
 #[cfg(not(feature = "tor"))]

@@ -25,8 +25,8 @@ use crate::{
     context::Context,
     error::AgentError,
     evidence::{self, EvidenceLog},
-    home::{Home, HomeError},
     outbox::Outbox,
+    profile::{Profile, ProfileError},
     scheme::Scheme,
 };
 
@@ -36,7 +36,7 @@ pub use status::Status;
 #[derive(derive_more::Debug)]
 #[debug("Agent(..)")]
 pub struct Agent {
-    profile: Arc<Home>,
+    profile: Arc<Profile>,
     context: Context,
     bootstrap: Arc<Bootstrap>,
     evidence: Arc<EvidenceLog>,
@@ -46,8 +46,8 @@ impl Agent {
     /// The agent of the user to whom this profile belongs.
     ///
     /// # Errors
-    /// [`HomeError`] if the network file names no nodes that can be read, or the vault cannot be read.
-    pub fn new(profile: impl Into<Arc<Home>>, context: Context) -> Result<Self, HomeError> {
+    /// [`ProfileError`] if the network file names no nodes that can be read, or the vault cannot be read.
+    pub fn new(profile: impl Into<Arc<Profile>>, context: Context) -> Result<Self, ProfileError> {
         let profile = profile.into();
         let bootstrap = Arc::new(Bootstrap::new(context.clone(), profile.bootstrap()?));
         let evidence = Arc::new(EvidenceLog::new(context.clone()));
@@ -56,7 +56,7 @@ impl Agent {
 
     /// What the user keeps.
     #[must_use]
-    pub const fn profile(&self) -> &Arc<Home> {
+    pub const fn profile(&self) -> &Arc<Profile> {
         &self.profile
     }
 
@@ -158,11 +158,11 @@ mod tests {
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let network = "name = 'agent.alt'";
-        let home = Home::create(directory.path(), network, &passphrase, cost).unwrap();
-        let context = home.context(clock, Arc::new(Silent), Transport::Tcp).unwrap();
+        let profile = Profile::create(directory.path(), network, &passphrase, cost).unwrap();
+        let context = profile.context(clock, Arc::new(Silent), Transport::Tcp).unwrap();
         let account = Account::self_certifying(&context.network, context.now());
-        home.write_account(&account).unwrap();
-        (directory, Agent::new(home, context).unwrap())
+        profile.write_account(&account).unwrap();
+        (directory, Agent::new(profile, context).unwrap())
     }
 
     #[test]

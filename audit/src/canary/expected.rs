@@ -30,7 +30,7 @@ pub enum Medium {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// The sender's process or home.
+    /// The sender's process or profile.
     Sender,
     /// The recipient's, before anything was read.
     RecipientBefore,

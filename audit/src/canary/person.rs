@@ -1,5 +1,5 @@
-//! Somebody who uses the program as people do: a home, a passphrase in a file, and processes. One can be held at its end,
-//! when all its work is done: its standard output is a pipe that is full, so that its report does not get out.
+//! Somebody who uses the program as people do: a profile, a passphrase in a file, and processes. One can be held at its
+//! end, when all its work is done: its standard output is a pipe that is full, so that its report does not get out.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
 };
-use ua::{account::Account, home::Home, vault::Passphrase};
+use ua::{account::Account, profile::Profile, vault::Passphrase};
 
 use super::socket::Watch;
 
@@ -26,12 +26,12 @@ const TURN: Duration = Duration::from_millis(5);
 /// `write` as Linux numbers its calls, on x86-64 and everywhere else.
 const WRITE: [&str; 2] = ["1", "64"];
 
-/// A user with a home.
+/// A user with a profile.
 #[derive(Debug)]
 pub(super) struct Person {
     program: PathBuf,
-    /// The home.
-    pub(super) home: PathBuf,
+    /// The profile.
+    pub(super) profile: PathBuf,
     /// Where all its processes' standard error goes.
     pub(super) log: PathBuf,
     passphrase_file: PathBuf,
@@ -65,7 +65,7 @@ impl Person {
         let passphrase = format!("pass {:032x}", rand::random::<u128>());
         let person = Self {
             program: program.to_owned(),
-            home: file(""),
+            profile: file(""),
             log: file(".log"),
             passphrase_file: file(".passphrase"),
             passphrase,
@@ -78,7 +78,7 @@ impl Person {
         let log = File::options().create(true).append(true).open(&self.log).map_err(broken)?;
         let mut command = Command::new(&self.program);
         command.arg("-vvv").args(arguments).stdin(Stdio::piped()).stderr(log).kill_on_drop(true);
-        command.env("CUTOUT_HOME", &self.home);
+        command.env("CUTOUT_HOME", &self.profile);
         command.env("CUTOUT_PASSPHRASE_FILE", &self.passphrase_file);
         for of_the_user in ["CUTOUT_PASSPHRASE", "CUTOUT_SCHEME", "CUTOUT_LOG"] {
             command.env_remove(of_the_user);
@@ -130,9 +130,9 @@ impl Person {
 
     /// The account's public side, read by the project's own code: only to know what to look for.
     pub(super) fn public(&self) -> Result<Public, Failure> {
-        let home = Home::open(&self.home, &Passphrase::new(self.passphrase.clone())?)?;
-        let network = home.network().network().map_err(ua::home::HomeError::from)?;
-        let account = Account::read(home.vault())?;
+        let profile = Profile::open(&self.profile, &Passphrase::new(self.passphrase.clone())?)?;
+        let network = profile.network().network().map_err(ua::profile::ProfileError::from)?;
+        let account = Account::read(profile.vault())?;
         let certificate = account.certificate(&network, net::now())?;
         let claims = certificate.claims();
         let keys = [claims.verify_key.0.to_vec(), claims.sealing_key.0.to_vec()];

@@ -64,10 +64,10 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
-    pub(crate) fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(network: &Path, profile: PathBuf) -> Result<Self, Failure> {
         let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
         let heard = Arc::new(Heard::default());
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _)?;
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _)?;
         Ok(Self { person, heard, identities: Mutex::default() })
     }
 

@@ -167,8 +167,8 @@ impl Stage {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn newcomer(&self) -> Result<Agent, Failure> {
-        let home = format!("newcomer{:016x}", rand::random::<u64>());
-        Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
+        let profile = format!("newcomer{:016x}", rand::random::<u64>());
+        Agent::new(&self.cluster.network_file(), self.directory.path().join(profile))
     }
 
     /// From now on these nodes do these things, and all others none.

@@ -17,7 +17,7 @@ use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use net::{Carrier, Link, Links, NetworkFile, Transport, now};
 use tokio::net::TcpStream;
-use ua::home::{Home, HomeError};
+use ua::profile::{Profile, ProfileError};
 
 use super::interruption::Interruption;
 use crate::{
@@ -111,9 +111,9 @@ async fn examine(
     progress: &Arc<Progress>,
 ) -> Result<(), Failure> {
     let doctor = Doctor { json: args.json, progress };
-    let user = if Home::exists(directory) { "is here" } else { "none yet: `cutout init`" };
+    let user = if Profile::exists(directory) { "is here" } else { "none yet: `cutout init`" };
     doctor.find("user", true, user)?;
-    let file = NetworkFile::read(path).map_err(HomeError::from).map_err(Failure::from);
+    let file = NetworkFile::read(path).map_err(ProfileError::from).map_err(Failure::from);
     let file = match file {
         Ok(file) => file,
         Err(failure) => {
@@ -132,7 +132,7 @@ async fn examine(
     let tor = if transport.is_tor() { "works: everything goes over it" } else { "not wanted" };
     doctor.find("Tor", true, tor)?;
     progress.step("trying the network's nodes");
-    let nodes = file.bootstrap_peers().map_err(HomeError::from)?;
+    let nodes = file.bootstrap_peers().map_err(ProfileError::from)?;
     let tries = nodes.iter().take(NODES).map(|(peer, at)| reach(&file, *peer, at, &transport));
     let (reached, offsets): (Vec<Reached>, Vec<Option<i64>>) =
         join_all(tries).await.into_iter().unzip();

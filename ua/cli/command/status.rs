@@ -31,9 +31,9 @@ pub struct StatusArgs {
 /// # Errors
 /// [`Failure`].
 pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
-    let home = global.open_home()?;
-    let context = home.context(Clock::default(), Arc::new(Silent), Transport::Tcp)?;
-    let agent = Agent::new(home, context)?;
+    let profile = global.open_profile()?;
+    let context = profile.context(Clock::default(), Arc::new(Silent), Transport::Tcp)?;
+    let agent = Agent::new(profile, context)?;
     let status = agent.status()?;
     let incomplete = match &status.completeness {
         Completeness::Complete => None,
