@@ -63,8 +63,8 @@ async fn rounds_of_a_lookup(network: &Network) -> f64 {
         };
         ask(Request::Certificate).await;
         let start = Instant::now();
-        let answer = ask(Request::Closest { key: Key(rand::random()), count: 8 }).await;
-        assert!(matches!(answer, Response::Closest(list) if list.len() == 8));
+        let answer = ask(Request::Lookup { key: Key(rand::random()), count: 8 }).await;
+        assert!(matches!(answer, Response::LookedUp(list) if list.len() == 8));
         most = most.max(round_trips(start.elapsed()).floor() - 1.0);
     }
     most

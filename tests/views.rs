@@ -174,7 +174,7 @@ impl Mail<'_> {
                 Request::Store(s) if s.key == self.key => Some(BodyNode),
                 Request::AppendInbox(a) if a.inbox == inbox => Some(InboxNode),
                 Request::Fetch { key } if key == certificate => Some(CertificateNode),
-                Request::Closest { key, .. } => self.witness(at, key),
+                Request::Lookup { key, .. } => self.witness(at, key),
                 _ => None,
             };
         }

@@ -41,7 +41,7 @@ fn main() {
 
 /// A lookup as it rides along with every first message.
 fn early() -> Request {
-    Request::Closest { key: Key([9; 32]), count: 8 }
+    Request::Lookup { key: Key([9; 32]), count: 8 }
 }
 
 fn handshakes(criterion: &mut Criterion) {

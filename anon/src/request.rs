@@ -112,7 +112,7 @@ pub enum Targets {
     /// has tells when it last compared its roster, and so two of its anonymizers that they serve the same one.
     Nodes(Vec<NodeId>),
     /// At the `count` closest to `key`, which the anonymizer looks up; for requests that change nothing.
-    Closest {
+    LookedUp {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -155,8 +155,8 @@ pub enum Request {
         /// SHA-256 of each notification, at most [`MAX_ACKNOWLEDGED`].
         digests: Vec<[u8; 32]>,
     },
-    /// List the certificates of the `count` nodes closest to `key`.
-    Closest {
+    /// Look up the `count` nodes closest to `key` in the DHT, and list their certificates.
+    Lookup {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -235,13 +235,13 @@ pub enum Response {
     Inbox(InboxPage),
     /// That many notifications were deleted.
     Acknowledged(u32),
-    /// The closest nodes, closest first.
-    Closest(Vec<UnverifiedNodeCertificate>),
+    /// The nodes that were looked up, closest first.
+    LookedUp(Vec<UnverifiedNodeCertificate>),
     /// The node's certificate.
     Certificate(Box<UnverifiedNodeCertificate>),
     /// What the targets answered.
     Performed {
-        /// The nodes that [`Targets::Closest`] turned out to be; empty for [`Targets::Nodes`].
+        /// The nodes that [`Targets::LookedUp`] turned out to be; empty for [`Targets::Nodes`].
         nodes: Vec<UnverifiedNodeCertificate>,
         /// One answer a target.
         answers: Vec<Answer>,
@@ -289,12 +289,12 @@ impl Request {
             Self::AppendInbox(append) => append.notification.len() == NOTIFICATION,
             Self::ReadInbox { query, .. } => query.is_in_bounds(),
             Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
-            Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Lookup { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Perform { targets, request } => {
                 let plain = request.is_plain();
                 let few = match targets {
                     Targets::Nodes(nodes) => nodes.len() <= MAX_K,
-                    Targets::Closest { count, .. } | Targets::Nearest { count, .. } => {
+                    Targets::LookedUp { count, .. } | Targets::Nearest { count, .. } => {
                         (1..=MAX_K).contains(&usize::from(*count)) && !request.changes_state()
                     }
                 };
@@ -330,7 +330,7 @@ impl Request {
             | Self::Acknowledge { .. }
             | Self::Extend { .. } => true,
             Self::Fetch { .. }
-            | Self::Closest { .. }
+            | Self::Lookup { .. }
             | Self::Certificate
             | Self::Time
             | Self::Nearest { .. }
@@ -364,7 +364,7 @@ impl Response {
         match self {
             Self::Object(object) => object.len() <= MAX_OBJECT,
             Self::Inbox(page) => page.is_in_bounds(),
-            Self::Closest(nodes) => all(nodes, MAX_K),
+            Self::LookedUp(nodes) => all(nodes, MAX_K),
             Self::Certificate(certificate) => certificate.is_in_bounds(),
             Self::Performed { nodes, answers } => {
                 let good = |a: &Answer| a.response.as_ref().is_none_or(Self::is_in_bounds);

@@ -43,7 +43,7 @@ struct Mute(Arc<dyn Service>);
 impl Service for Mute {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
         match request {
-            Request::Store(_) | Request::Closest { .. } => {
+            Request::Store(_) | Request::Lookup { .. } => {
                 Box::pin(std::future::ready(Response::NotFound))
             }
             Request::Fetch { .. } => {
@@ -255,7 +255,7 @@ async fn print_large(ways: &mut Ways) {
 }
 
 async fn print_small(ways: &mut Ways) {
-    let request = Request::Closest { key: Key([1; 32]), count: 1 };
+    let request = Request::Lookup { key: Key([1; 32]), count: 1 };
     let mut series: [[Series; 3]; 2] = Default::default();
     let [warm, cold] = &mut series;
     for turn in 0..=TURNS {

@@ -72,7 +72,7 @@ pub(crate) type Seen = (Caller, Found);
 
 enum Command {
     Neighbours { reply: oneshot::Sender<Vec<(PeerId, Multiaddr)>> },
-    Closest { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
+    Lookup { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
 }
 
 /// What the DHT did since the node started.
@@ -97,12 +97,12 @@ impl Dht {
     ///
     /// # Errors
     /// [`DhtError`].
-    pub(crate) async fn closest(&self, key: Key, count: usize) -> Result<Vec<Found>, DhtError> {
+    pub(crate) async fn lookup(&self, key: Key, count: usize) -> Result<Vec<Found>, DhtError> {
         let wanted = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let permit = tokio::time::timeout(QUEUE_TIMEOUT, self.lookups.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(DhtError::Busy) };
         let (reply, answer) = oneshot::channel();
-        let command = Command::Closest { key, count: wanted, reply };
+        let command = Command::Lookup { key, count: wanted, reply };
         self.commands.send(command).await.map_err(|_| DhtError::Closed)?;
         let mut found = answer.await.map_err(|_| DhtError::Closed)?;
         found.push((self.local, Vec::new()));
@@ -289,7 +289,7 @@ impl DhtLoop {
                 let nodes = self.neighbours.iter().filter(described);
                 let _ = reply.send(nodes.map(|(peer, n)| (*peer, n.address.clone())).collect());
             }
-            Command::Closest { key, count, reply } => {
+            Command::Lookup { key, count, reply } => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
                 let query = kademlia.get_n_closest_peers(key.0.to_vec(), count);
                 self.pending.insert(query, reply);

@@ -220,7 +220,7 @@ impl Collector {
         if stated.iter().any(|n| n.node() == self.local) {
             return Verdict::Ours;
         }
-        match self.dht.closest(key, k).await {
+        match self.dht.lookup(key, k).await {
             Ok(closest) if closest.len() >= k && !closest.iter().any(|(n, _)| *n == self.local) => {
                 Verdict::Garbage
             }

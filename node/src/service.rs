@@ -102,9 +102,7 @@ impl Service for StandardService {
                 Request::AppendInbox(append) => self.append_inbox(append).await,
                 Request::ReadInbox { proof, query } => self.read_inbox(&proof, &query).await,
                 Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
-                Request::Closest { key, count } => {
-                    self.closest(peer, key, usize::from(count)).await
-                }
+                Request::Lookup { key, count } => self.lookup(peer, key, usize::from(count)).await,
                 Request::Time if via == Via::Direct => Response::Time(self.clock.now()),
                 Request::Certificate => match self.keys.certificate() {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),

@@ -21,7 +21,7 @@ use node::Limits;
 use rand::Rng as _;
 use raw::Connection;
 
-use super::network::{Network, TIMEOUT, closest_request, named};
+use super::network::{Network, TIMEOUT, lookup_request, named};
 
 /// The carrier bytes.
 const REQUEST: u8 = 0;
@@ -58,7 +58,7 @@ async fn assert_serves(network: &Network) {
     };
     let stored = network.ask(&network.nodes[0], &Request::Store(store)).await;
     assert!(matches!(stored, Response::Receipt(_)), "{stored:?}");
-    let closest = network.ask(&network.nodes[0], &closest_request(key, 1)).await;
+    let closest = network.ask(&network.nodes[0], &lookup_request(key, 1)).await;
     assert_eq!(named(&closest), network.closest(&key, 1));
     let mut channel = open(network).await;
     let fetched = channel.request(&Request::Fetch { key }, TIMEOUT).await.unwrap();
@@ -71,7 +71,7 @@ async fn open(network: &Network) -> Channel {
 }
 
 fn nested(depth: usize) -> Request {
-    let targets = Targets::Closest { key: Key([1; 32]), count: 1 };
+    let targets = Targets::LookedUp { key: Key([1; 32]), count: 1 };
     (0..depth).fold(Request::Certificate, |request, _| Request::Perform {
         targets: targets.clone(),
         request: Box::new(request),
@@ -99,8 +99,8 @@ async fn bytes_that_are_no_message_end_the_stream_and_harm_nobody() {
         ("a request and a byte", frame(whole.len() + 1, &[&whole[..], &[0]].concat())),
         ("a proxied request in a proxied request", framed(&nested(2))),
         ("a hundred proxied requests in one another", framed(&nested(100))),
-        ("a lookup of nobody", framed(&Request::Closest { key: Key([1; 32]), count: 0 })),
-        ("a lookup of 255", framed(&Request::Closest { key: Key([1; 32]), count: 255 })),
+        ("a lookup of nobody", framed(&Request::Lookup { key: Key([1; 32]), count: 0 })),
+        ("a lookup of 255", framed(&Request::Lookup { key: Key([1; 32]), count: 255 })),
         ("a channel of noise", [&[CHANNEL][..], &noise(CELL)].concat()),
         ("a channel of zeros", [&[CHANNEL][..], &[0; CELL]].concat()),
     ];
@@ -198,7 +198,7 @@ async fn a_channel_is_extended_to_other_nodes_of_this_network_only() {
         assert_eq!(answer, Response::Refused, "{name}");
     }
     // The channel is as good as before.
-    let closest = channel.request(&closest_request(Key([3; 32]), 1), TIMEOUT).await.unwrap();
+    let closest = channel.request(&lookup_request(Key([3; 32]), 1), TIMEOUT).await.unwrap();
     assert_eq!(named(&closest), network.closest(&Key([3; 32]), 1));
     let second = network.cross_verified(1).await;
     let mut channel = channel.extend(&second, None, TIMEOUT).await.unwrap();
@@ -227,7 +227,7 @@ async fn proxied_requests_to_strangers_or_in_one_another_are_refused_through_a_c
         request: Box::new(Request::Certificate),
     };
     let changes_at_closest = Request::Perform {
-        targets: Targets::Closest { key: Key([1; 32]), count: 1 },
+        targets: Targets::LookedUp { key: Key([1; 32]), count: 1 },
         request: Box::new(Request::Store(Store {
             key: Key([1; 32]),
             kind: ObjectKind::Body,
@@ -265,7 +265,7 @@ async fn a_handshake_counts_once_and_only_where_it_is_meant_for() {
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let own = network.certificate(&network.nodes[0]).await;
     let other = network.certificate(&network.nodes[1]).await;
-    let early = closest_request(Key([1; 32]), 1);
+    let early = lookup_request(Key([1; 32]), 1);
     let create = |to: &NodeCertificate| {
         Cell::create(&Initiator::start(to, Some(&early), &mut rand::rng()).unwrap().1)
     };

@@ -18,7 +18,7 @@ use super::{
 
 /// Through a channel one node is asked for only of a go-between; a witness is asked directly.
 fn as_go_between(asked: &Asked) -> bool {
-    asked.via == Via::Channel && matches!(asked.request, Request::Closest { count: 1, .. })
+    asked.via == Via::Channel && matches!(asked.request, Request::Lookup { count: 1, .. })
 }
 
 type Colluder = Arc<OnceLock<UnverifiedNodeCertificate>>;
@@ -41,7 +41,7 @@ fn bogus_anonymizer(lies: &Arc<Lies>, colluder: &Colluder) -> Lie {
             if named(&truth) == [bogus.claimed_node()] || lies.tell().is_none() {
                 return truth;
             }
-            Response::Closest(vec![bogus])
+            Response::LookedUp(vec![bogus])
         }
     })
 }
@@ -114,10 +114,10 @@ async fn where_all_known_nodes_name_one_node_for_everything_the_send_gives_up() 
         let (lies, monopolist) = (Arc::clone(&counted), Arc::clone(&named));
         async move {
             match (asked.via, &asked.request, monopolist.get()) {
-                (Via::Direct, Request::Closest { count: 1, .. }, Some(one))
+                (Via::Direct, Request::Lookup { count: 1, .. }, Some(one))
                     if lies.tell().is_some() =>
                 {
-                    Response::Closest(vec![one.clone()])
+                    Response::LookedUp(vec![one.clone()])
                 }
                 _ => asked.honestly().await,
             }

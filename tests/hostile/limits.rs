@@ -66,11 +66,11 @@ async fn a_peer_has_its_share_of_channels_and_leaves_the_rest_to_others() {
     for links in [&other, &third] {
         assert_refused(&network, links).await;
     }
-    let closest = Request::Closest { key: Key([1; 32]), count: 1 };
-    let answer = network.ask(&network.nodes[0], &closest).await;
-    assert!(matches!(answer, Response::Closest(_)), "{answer:?}");
+    let lookup = Request::Lookup { key: Key([1; 32]), count: 1 };
+    let answer = network.ask(&network.nodes[0], &lookup).await;
+    assert!(matches!(answer, Response::LookedUp(_)), "{answer:?}");
     for channel in &mut greedy_channels {
-        assert!(channel.request(&closest, TIMEOUT).await.is_ok(), "what is open stays open");
+        assert!(channel.request(&lookup, TIMEOUT).await.is_ok(), "what is open stays open");
     }
     // Whoever lets go makes room.
     greedy_channels.pop();

@@ -122,7 +122,7 @@ impl Network {
             let key = Key(rand::random());
             let truth = self.closest(&key, count);
             for node in &self.nodes {
-                while named(&self.honestly(node, closest_request(key, count)).await) != truth {
+                while named(&self.honestly(node, lookup_request(key, count)).await) != truth {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -200,14 +200,14 @@ impl Network {
     }
 }
 
-pub(super) fn closest_request(key: Key, count: usize) -> Request {
-    Request::Closest { key, count: u8::try_from(count).unwrap() }
+pub(super) fn lookup_request(key: Key, count: usize) -> Request {
+    Request::Lookup { key, count: u8::try_from(count).unwrap() }
 }
 
 /// The nodes that an answer names, in its order.
 pub(super) fn named(response: &Response) -> Vec<NodeId> {
     match response {
-        Response::Closest(list) => list.iter().map(|c| c.claimed_node()).collect(),
+        Response::LookedUp(list) => list.iter().map(|c| c.claimed_node()).collect(),
         _ => Vec::new(),
     }
 }

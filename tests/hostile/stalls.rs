@@ -65,15 +65,15 @@ impl Plan {
 
     async fn stalls(&self, asked: &Asked) -> bool {
         match (asked.via, &asked.request) {
-            (Via::Channel, Request::Closest { key, count: 1 }) => {
+            (Via::Channel, Request::Lookup { key, count: 1 }) => {
                 self.anonymizer_keys.lock().unwrap().insert(*key);
                 self.news.notify_waiters();
                 self.go_between.tell().is_some()
             }
-            (Via::Direct, Request::Closest { key, count: 1 }) if self.witness.is_left() => {
+            (Via::Direct, Request::Lookup { key, count: 1 }) if self.witness.is_left() => {
                 self.is_anonymizer_key(*key).await && self.witness.tell().is_some()
             }
-            (Via::Channel, Request::Closest { count: 2.., .. }) => self.anonymizer.tell().is_some(),
+            (Via::Channel, Request::Lookup { count: 2.., .. }) => self.anonymizer.tell().is_some(),
             _ => false,
         }
     }

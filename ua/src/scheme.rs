@@ -88,7 +88,7 @@ fn listed(
     answer: Response,
     context: &Context,
 ) -> Result<Vec<NodeCertificate>, AgentError> {
-    let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+    let Response::LookedUp(list) = answer else { return Err(AgentError::BadAnswer) };
     let network = &context.network;
     Ok(verify_list(list, &key, network.k, network, context.now())?)
 }

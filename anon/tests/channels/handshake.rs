@@ -152,7 +152,7 @@ fn early_requests_never_change_state() {
 #[test]
 fn early_requests_are_well_formed_and_short() {
     let node = Node::new(1);
-    let too_many = wire::encode(&Request::Closest { key: KEY, count: 21 });
+    let too_many = wire::encode(&Request::Lookup { key: KEY, count: 21 });
     for early in [&b"no request"[..], &[7, 0], &too_many] {
         let refused = respond(&honest_create(&node, early), &node);
         assert_eq!(refused, Err(HandshakeError::BadEarlyRequest), "{early:?}");

@@ -55,8 +55,8 @@ fn a_message_fills_as_many_cells_as_it_needs() {
     {
         assert_eq!(line.respond(&Response::Object(vec![0; size]))[0].len(), cells, "{size}");
     }
-    let closest = Request::Closest { key: KEY, count: 20 };
-    for request in [Request::Certificate, Request::Fetch { key: KEY }, closest, store(1_000)] {
+    let lookup = Request::Lookup { key: KEY, count: 20 };
+    for request in [Request::Certificate, Request::Fetch { key: KEY }, lookup, store(1_000)] {
         assert_eq!(line.request(&request)[0].len(), 1);
     }
 }
@@ -84,9 +84,9 @@ fn a_message_beyond_the_limit_is_not_sent() {
 #[test]
 fn early_requests_arrive_with_the_handshake() {
     let (nodes, rng) = (nodes(3), &mut rng(1));
-    let closest = Request::Closest { key: KEY, count: 8 };
-    let mut line = Line::open(&nodes[0], Some(&closest), rng);
-    assert_eq!(line.early, Some(closest));
+    let lookup = Request::Lookup { key: KEY, count: 8 };
+    let mut line = Line::open(&nodes[0], Some(&lookup), rng);
+    assert_eq!(line.early, Some(lookup));
     let links = line.respond(&Response::NotFound);
     assert_eq!(line.receive_responses(&links[0]), Ok(vec![Response::NotFound]));
 

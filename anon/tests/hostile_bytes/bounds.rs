@@ -72,10 +72,10 @@ fn a_reading_has_bounds() {
 #[test]
 fn a_lookup_asks_for_one_to_twenty() {
     for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
-        assert_bound(&Request::Closest { key: key(), count }, good);
+        assert_bound(&Request::Lookup { key: key(), count }, good);
         assert_bound(&Request::Nearest { key: key(), count }, good);
         for targets in
-            [Targets::Closest { key: key(), count }, Targets::Nearest { key: key(), count }]
+            [Targets::LookedUp { key: key(), count }, Targets::Nearest { key: key(), count }]
         {
             let request = Box::new(Request::Certificate);
             assert_bound(&Request::Perform { targets, request }, good);
@@ -124,7 +124,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
         let (key, count) = (key(), 8);
-        for targets in [Targets::Closest { key, count }, Targets::Nearest { key, count }] {
+        for targets in [Targets::LookedUp { key, count }, Targets::Nearest { key, count }] {
             let request = Box::new(request.clone());
             assert_bound(&Request::Perform { targets, request }, reads);
         }
@@ -133,7 +133,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
 
 #[test]
 fn the_bounds_inside_a_proxied_request_are_the_same() {
-    let request = Box::new(Request::Closest { key: key(), count: 21 });
+    let request = Box::new(Request::Lookup { key: key(), count: 21 });
     let targets = Targets::Nodes(vec![NodeId([1; 32])]);
     assert_bound(&Request::PerformEach(vec![proxied((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
@@ -198,7 +198,7 @@ fn every_list_of_an_answer_has_a_bound() {
         let many = |most: usize| vec![node.clone(); most + more];
         for answer in [
             statement(MAX_K + more),
-            Response::Closest(many(MAX_K)),
+            Response::LookedUp(many(MAX_K)),
             Response::RosterEntries(many(MAX_CARRIED)),
             Response::Performed { nodes: many(MAX_K), answers: Vec::new() },
             Response::Performed { nodes: Vec::new(), answers: vec![answer(); MAX_K + more] },
@@ -230,7 +230,7 @@ fn what_a_certificate_may_not_hold_is_not_read_at_all() {
         let certificate = node.certify(|claims| claims.addresses = vec![address; count]);
         for answer in [
             Response::Certificate(Box::new(certificate.clone())),
-            Response::Closest(vec![certificate.clone()]),
+            Response::LookedUp(vec![certificate.clone()]),
             Response::RosterEntries(vec![certificate.clone()]),
         ] {
             assert_answer_bound(&answer, good);

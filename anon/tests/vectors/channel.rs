@@ -45,7 +45,7 @@ fn every_cell_on_every_link() {
     let members = Members::read();
     let messages = Messages::read();
     let stored = messages.cast();
-    let early = [Some(Request::Closest { key: key(), count: 3 }), None, Some(Request::Certificate)];
+    let early = [Some(Request::Lookup { key: key(), count: 3 }), None, Some(Request::Certificate)];
     let mut line: Option<Line> = None;
     for (number, (node, early)) in members.nodes.iter().zip(&early).enumerate() {
         let seed = |whose| all.bytes(&format!("/{whose}_seeds/{number}"));
@@ -93,7 +93,7 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let all = Vector(&file);
     let members = Members::read();
     let node = &members.nodes[0];
-    let early = Request::Closest { key: key(), count: 3 };
+    let early = Request::Lookup { key: key(), count: 3 };
     let sampled = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
     let mut tape = Tape::new(&[&sampled.concat()]);
     let (opening, create) = Opening::start(&node.verified(), Some(&early), &mut tape).unwrap();

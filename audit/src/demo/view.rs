@@ -111,13 +111,13 @@ impl Secrets {
             Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
             Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
             Request::Nearest { key, .. } => return self.guarded_role(at, key),
-            Request::Closest { key, .. } if self.bootstrap.contains(key) => {
+            Request::Lookup { key, .. } if self.bootstrap.contains(key) => {
                 "entrance (asked for X, Y)"
             }
-            Request::Closest { key, .. } if self.anonymizer.contains(key) && direct => "Y  witness",
-            Request::Closest { key, .. } if self.anonymizer.contains(key) => "X  go-between",
-            Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
-            Request::Closest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Lookup { key, .. } if self.anonymizer.contains(key) && direct => "Y  witness",
+            Request::Lookup { key, .. } if self.anonymizer.contains(key) => "X  go-between",
+            Request::Lookup { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Lookup { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
             Request::Perform { request, .. } => match &**request {
                 Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
                 Request::AppendInbox(_) => INBOX_ANONYMIZER,

@@ -166,7 +166,7 @@ fn requests(lines: &[&Record]) -> Vec<Request> {
 }
 
 fn asks(request: &Request, key: &Key) -> bool {
-    matches!(request, Request::Nearest { key: asked, .. } | Request::Closest { key: asked, .. } if asked == key)
+    matches!(request, Request::Nearest { key: asked, .. } | Request::Lookup { key: asked, .. } if asked == key)
 }
 
 /// The role of whoever got a request over a link of its own.
@@ -187,10 +187,10 @@ fn direct_role<'a, 'b>(
             let is_bob = bobs.contains(line.peer.as_str());
             Role::Member(if is_bob { "R" } else { "" }.to_owned())
         }
-        Request::Closest { key, .. } if bobs.contains(line.peer.as_str()) => {
+        Request::Lookup { key, .. } if bobs.contains(line.peer.as_str()) => {
             Role::Bootstrap(readers(mail.place(&key)?))
         }
-        Request::Closest { key, .. } | Request::Nearest { key, .. } => {
+        Request::Lookup { key, .. } | Request::Nearest { key, .. } => {
             let of = |pick: fn(&SampledKeys) -> Key| {
                 mail.sending.iter().find(|(_, _, keys)| pick(keys) == key)
             };

@@ -124,7 +124,7 @@ async fn a_node_that_enters_is_found_where_it_says_and_is_a_neighbour_until_it_g
     let third = Begun::new(8, &[(first.peer, first.address.clone())]).await;
     let (three, _three) = (third.dht.clone(), run(third.driver));
     let is_told = async || {
-        let found = three.closest(Key([7; 32]), 3).await.unwrap();
+        let found = three.lookup(Key([7; 32]), 3).await.unwrap();
         let (_, addresses) = found.into_iter().find(|(node, _)| *node == second.node)?;
         let plain: Vec<_> =
             addresses.iter().filter_map(|a| without_peer_id(a, &second.peer)).collect();

@@ -36,7 +36,7 @@ impl StandardService {
                 let answers = join_all(performed).await;
                 return Response::Performed { nodes: Vec::new(), answers };
             }
-            Targets::Closest { key, count } => {
+            Targets::LookedUp { key, count } => {
                 let Some(found) = self.looked_up_for(peer, key, usize::from(count)).await else {
                     return Response::Refused;
                 };
@@ -224,7 +224,7 @@ mod tests {
         let (one, other) = (peer(), peer());
         let all = service.limits.lookups_per_peer;
         let held = service.lookups.take(one.caller(), all).unwrap();
-        let targets = Targets::Closest { key, count: 1 };
+        let targets = Targets::LookedUp { key, count: 1 };
         let performed = async |peer: &Peer| service.perform(peer, targets.clone(), FETCH).await;
         assert_eq!(performed(&one).await, Response::Refused);
         assert!(matches!(performed(&other).await, Response::Performed { .. }));
@@ -237,7 +237,7 @@ mod tests {
         let (here, _here) = testing::node().await;
         let answer = Answer { node: here.id(), response: Some(Response::NotFound) };
         let key = Key([7; 32]);
-        for targets in [Targets::Nodes(vec![here.id()]), Targets::Closest { key, count: 1 }] {
+        for targets in [Targets::Nodes(vec![here.id()]), Targets::LookedUp { key, count: 1 }] {
             let performed = here.service().perform(&peer(), targets, FETCH).await;
             let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
             assert_eq!(answers, std::slice::from_ref(&answer));

@@ -62,7 +62,7 @@ impl Liar {
             (Request::Nearest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
                 self.name_another(peer, *key).await
             }
-            (Request::Closest { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
+            (Request::Lookup { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
                 self.hand_out_another(peer, via, *key).await
             }
             (Request::Nearest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
@@ -136,9 +136,9 @@ impl Liar {
         match accomplice.as_ref().and_then(certificate) {
             Some(certificate) => {
                 self.ledger.write(peer, Act::NamedAccomplice);
-                Response::Closest(vec![certificate.to_unverified()])
+                Response::LookedUp(vec![certificate.to_unverified()])
             }
-            None => self.standard.handle(peer, via, Request::Closest { key, count: 1 }).await,
+            None => self.standard.handle(peer, via, Request::Lookup { key, count: 1 }).await,
         }
     }
 

@@ -140,10 +140,10 @@ impl AnonymousClient {
 
     /// Opens Z and W and compares their lists, again with others until two agree.
     async fn find_replicas(&mut self) -> Result<ReplicaSet, AgentError> {
-        let closest = self.question();
+        let question = self.question();
         let mut attempt = 1;
         loop {
-            match self.compare_once(&closest).await {
+            match self.compare_once(&question).await {
                 Ok(set) => {
                     self.agreed(&set);
                     return Ok(set);
@@ -159,14 +159,14 @@ impl AnonymousClient {
         }
     }
 
-    async fn compare_once(&mut self, closest: &Request) -> Result<ReplicaSet, AgentError> {
+    async fn compare_once(&mut self, question: &Request) -> Result<ReplicaSet, AgentError> {
         let (z, w) = tokio::try_join!(
-            self.scheme.open(self.purpose, closest),
-            self.scheme.open(self.purpose.check(), closest),
+            self.scheme.open(self.purpose, question),
+            self.scheme.open(self.purpose.check(), question),
         )?;
         // "Another random node W" (4.2): in a small network the dice may fall on the same one.
         let w = if w.path.anonymizer == z.path.anonymizer {
-            self.another_verifier(closest, &z).await?
+            self.another_verifier(question, &z).await?
         } else {
             w
         };
@@ -179,11 +179,11 @@ impl AnonymousClient {
 
     async fn another_verifier(
         &self,
-        closest: &Request,
+        question: &Request,
         z: &OpenChannel,
     ) -> Result<OpenChannel, AgentError> {
         for _ in 0..ATTEMPTS * 4 {
-            let w = self.scheme.open(self.purpose.check(), closest).await?;
+            let w = self.scheme.open(self.purpose.check(), question).await?;
             if w.path.anonymizer != z.path.anonymizer {
                 return Ok(w);
             }

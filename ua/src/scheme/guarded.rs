@@ -167,9 +167,9 @@ impl GuardedScheme {
 const fn key_of(request: &Request) -> Option<&Key> {
     match request {
         Request::Nearest { key, .. }
-        | Request::Closest { key, .. }
+        | Request::Lookup { key, .. }
         | Request::Perform { targets: Targets::Nearest { key, .. }, .. }
-        | Request::Perform { targets: Targets::Closest { key, .. }, .. } => Some(key),
+        | Request::Perform { targets: Targets::LookedUp { key, .. }, .. } => Some(key),
         _ => None,
     }
 }
@@ -208,7 +208,7 @@ impl Scheme for GuardedScheme {
         if self.plan.complete {
             Request::Nearest { key, count: k }
         } else {
-            Request::Closest { key, count: k }
+            Request::Lookup { key, count: k }
         }
     }
 
@@ -261,7 +261,7 @@ impl Scheme for GuardedScheme {
         if self.plan.complete {
             Targets::Nearest { key, count }
         } else {
-            Targets::Closest { key, count }
+            Targets::LookedUp { key, count }
         }
     }
 }

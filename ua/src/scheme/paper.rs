@@ -87,8 +87,8 @@ impl PaperScheme {
         for _ in 0..RESAMPLES {
             let sample = SampledKeys::fresh(&mut rand::rng());
             let (x, y) = tokio::try_join!(
-                self.bootstrap.nearest(sample.go_between, purpose),
-                self.bootstrap.nearest(sample.witness, purpose),
+                self.bootstrap.lookup(sample.go_between, purpose),
+                self.bootstrap.lookup(sample.witness, purpose),
             )?;
             if x.certificate().node() != y.certificate().node() {
                 return Ok((sample, x, y));
@@ -107,7 +107,7 @@ impl PaperScheme {
     ) -> Result<(Channel, CrossVerified, Key), AgentError> {
         let via_x = async {
             let links = self.context().disposable()?;
-            let early = Request::Closest { key, count: 1 };
+            let early = Request::Lookup { key, count: 1 };
             let mut channel =
                 Channel::open(&links, go_between, Some(&early), HANDSHAKE_TIMEOUT).await?;
             let answer = channel.response(LOOKUP_TIMEOUT).await?;
@@ -124,7 +124,7 @@ impl PaperScheme {
                 return Ok((channel, anonymizer, key));
             }
             key = SampledKeys::fresh(&mut rand::rng()).anonymizer;
-            let again = Request::Closest { key, count: 1 };
+            let again = Request::Lookup { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
         }
@@ -138,12 +138,12 @@ impl PaperScheme {
         witness: &CrossVerified,
         key: Key,
     ) -> Result<Response, AgentError> {
-        let closest = Request::Closest { key, count: 1 };
-        Ok(ask(links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?)
+        let lookup = Request::Lookup { key, count: 1 };
+        Ok(ask(links, witness.certificate(), &lookup, LOOKUP_TIMEOUT).await?)
     }
 
     fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
-        let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+        let Response::LookedUp(list) = answer else { return Err(AgentError::BadAnswer) };
         let list = verify_list(list, &key, 1, &self.context().network, self.context().now())?;
         list.into_iter().next().ok_or(AgentError::Disagreement(Disagreement::BadList))
     }
@@ -175,7 +175,7 @@ impl Scheme for PaperScheme {
     }
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {
-        Request::Closest { key, count: k }
+        Request::Lookup { key, count: k }
     }
 
     fn compare_replicas(
@@ -192,6 +192,6 @@ impl Scheme for PaperScheme {
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
-        Targets::Closest { key, count }
+        Targets::LookedUp { key, count }
     }
 }

@@ -101,7 +101,7 @@ fn statement(by: u8, nearest: &[u8]) -> (NodeId, Response) {
 }
 
 fn found(seeds: &[u8]) -> Response {
-    Response::Closest(seeds.iter().map(|seed| certificate(*seed).to_unverified()).collect())
+    Response::LookedUp(seeds.iter().map(|seed| certificate(*seed).to_unverified()).collect())
 }
 
 fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Violation)> {
@@ -252,13 +252,13 @@ fn a_request_is_about_the_key_that_it_names_nodes_by() {
     let about = |request: &Request| key_of(request).copied();
     let (key, count) = (KEY, 1);
     assert_eq!(about(&Request::Nearest { key, count }), Some(KEY));
-    assert_eq!(about(&Request::Closest { key, count }), Some(KEY));
+    assert_eq!(about(&Request::Lookup { key, count }), Some(KEY));
     let perform = |targets| {
         let request = Box::new(Request::Fetch { key: Key([8; 32]) });
         about(&Request::Perform { targets, request })
     };
     assert_eq!(perform(Targets::Nearest { key, count }), Some(KEY));
-    assert_eq!(perform(Targets::Closest { key, count }), Some(KEY));
+    assert_eq!(perform(Targets::LookedUp { key, count }), Some(KEY));
     assert_eq!(perform(Targets::Nodes(vec![id(1)])), None);
     let proxied = ProxiedRequest { target: id(1), request: Request::Fetch { key } };
     assert_eq!(about(&Request::PerformEach(vec![proxied])), None);
