@@ -122,7 +122,7 @@ impl Agent {
     }
 }
 
-/// Waits until every node states, asked directly, the true nearest to some keys: statements name only nodes that
+/// Waits until every node states, asked directly, the true closest to some keys: statements name only nodes that
 /// have been known for an epoch, so by then all are.
 pub async fn rosters_are_full(cluster: &Cluster) {
     let name = NetworkFile::read(&cluster.network_file()).unwrap().name;
@@ -148,8 +148,8 @@ async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeI
     let peer = net::peer_id(&node.id).ok()?;
     let link = links.open_at(peer, vec![address], Carrier::Request).await.ok()?;
     let count = u8::try_from(MAX_K).ok()?;
-    match link.request(&Request::Nearest { key, count }, TIMEOUT).await.ok()? {
-        Response::Nearest(statement) => Some(statement.claims.nearest),
+    match link.request(&Request::Closest { key, count }, TIMEOUT).await.ok()? {
+        Response::Closest(statement) => Some(statement.claims.closest),
         _ => None,
     }
 }

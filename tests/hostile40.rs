@@ -248,8 +248,8 @@ fn judge(
             assert!(has(hostile, &item.node, behaviour), "{told}, which is not {behaviour}");
         };
         match item.violation {
-            Violation::FalseNearest | Violation::FalseList => {
-                behaves(if item.violation == Violation::FalseNearest {
+            Violation::FalseClosest | Violation::FalseList => {
+                behaves(if item.violation == Violation::FalseClosest {
                     "lying-go-between"
                 } else {
                     "lying-list"
@@ -267,7 +267,7 @@ fn judge(
             }
             Violation::Dropped => behaves("dropping"),
             // Honest nodes may differ by one that is next in line; theirs is the signature all the same.
-            Violation::OtherNearest => {
+            Violation::OtherClosest => {
                 let said: Statement = wire::decode(&item.proof, 1 << 12).unwrap();
                 said.verify(&network.id, item.node, said.claims.key, said.claims.epoch).unwrap();
             }
@@ -286,17 +286,17 @@ fn judge(
     let found = |violation| counts.get(&violation).copied().unwrap_or(0);
     let names_accomplice = |e: &&Evidence| {
         has(hostile, &e.node, "lying-go-between")
-            && matches!(e.violation, Violation::FalseNearest | Violation::OtherNearest)
+            && matches!(e.violation, Violation::FalseClosest | Violation::OtherClosest)
             && named(e).iter().all(|node| hostile.contains_key(node))
     };
     let accomplices: Vec<&Evidence> = run.evidence.iter().filter(names_accomplice).collect();
-    let reported = accomplices.iter().filter(|e| e.violation == Violation::FalseNearest).count();
+    let reported = accomplices.iter().filter(|e| e.violation == Violation::FalseClosest).count();
     let all = [
         // An accomplice that is next in line is what churn looks like, and passes; it is not used for that.
         ("accomplices", accomplices.len(), told(&run.acts, &[Act::NamedAccomplice])),
         (
             "strangers",
-            found(Violation::FalseNearest) - reported,
+            found(Violation::FalseClosest) - reported,
             told(&run.acts, &[Act::NamedStranger]),
         ),
         ("lists", found(Violation::FalseList), told(&run.acts, &[Act::ListedOthers])),
@@ -334,7 +334,7 @@ const FORGED: [Act; 4] =
 
 /// Whom a signed statement names.
 fn named(evidence: &Evidence) -> Vec<NodeId> {
-    wire::decode::<Statement>(&evidence.proof, 1 << 12).unwrap().claims.nearest
+    wire::decode::<Statement>(&evidence.proof, 1 << 12).unwrap().claims.closest
 }
 
 #[tokio::test(flavor = "multi_thread")]

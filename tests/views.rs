@@ -186,13 +186,13 @@ impl Mail<'_> {
             Request::Store(s) if s.key == self.key => Some(BodyAnonymizer),
             Request::AppendInbox(a) if a.inbox == inbox => Some(InboxAnonymizer),
             Request::Fetch { key } if *key == certificate => Some(CertificateAnonymizer),
-            Request::Nearest { key, .. } if *key == self.key => {
+            Request::Closest { key, .. } if *key == self.key => {
                 Some(self.last_hop(at, Purpose::Body, BodyAnonymizer, BodyVerifier))
             }
-            Request::Nearest { key, .. } if *key == inbox => {
+            Request::Closest { key, .. } if *key == inbox => {
                 Some(self.last_hop(at, Purpose::Inbox, InboxAnonymizer, InboxVerifier))
             }
-            Request::Nearest { key, .. } => {
+            Request::Closest { key, .. } => {
                 let middle = |path: &Path| path.middle.contains(&at);
                 let channel = self.channels.iter().find(|(_, _, keys)| keys.anonymizer == *key)?;
                 if middle(&channel.1) { Some(Middle) } else { self.witness(at, *key) }

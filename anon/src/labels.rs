@@ -69,7 +69,7 @@ pub const NOTIFICATION: Label = Label("cutout/1 notification");
 pub const MAIL_PARTS: Label = Label("cutout/1 mail parts");
 /// Key: the secrets of an address for answers, from its owner's seed and its number.
 pub const REPLY_ADDRESS: Label = Label("cutout/1 reply address");
-/// Signature: a node over what its roster says is nearest to a key.
+/// Signature: a node over what its roster says is closest to a key.
 pub const STATEMENT: Label = Label("cutout/1 nearest statement");
 
 #[cfg(test)]

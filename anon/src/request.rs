@@ -118,8 +118,8 @@ pub enum Targets {
         /// How many, at most [`MAX_K`].
         count: u8,
     },
-    /// At the `count` nearest by the anonymizer's roster, without a lookup; likewise.
-    Nearest {
+    /// At the `count` closest by the anonymizer's roster, without a lookup; likewise.
+    Closest {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -180,7 +180,7 @@ pub enum Request {
         create: Box<Create>,
     },
     /// State, from the roster and without any lookup, which `count` nodes are closest to `key`.
-    Nearest {
+    Closest {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -254,8 +254,8 @@ pub enum Response {
     Full,
     /// No; nobody is told why.
     Refused,
-    /// The nearest nodes by the answerer's roster, signed.
-    Nearest(Box<Statement>),
+    /// The closest nodes by the answerer's roster, signed.
+    Closest(Box<Statement>),
     /// How the rosters compare.
     Roster {
         /// A bit for each piece, set where the two are alike; 32 bytes.
@@ -294,13 +294,13 @@ impl Request {
                 let plain = request.is_plain();
                 let few = match targets {
                     Targets::Nodes(nodes) => nodes.len() <= MAX_K,
-                    Targets::LookedUp { count, .. } | Targets::Nearest { count, .. } => {
+                    Targets::LookedUp { count, .. } | Targets::Closest { count, .. } => {
                         (1..=MAX_K).contains(&usize::from(*count)) && !request.changes_state()
                     }
                 };
                 plain && few && request.is_in_bounds()
             }
-            Self::Nearest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Roster { pieces } => pieces.len() == PIECES,
             Self::RosterEntries { wanted } => wanted.len() <= MAX_CARRIED,
             Self::PerformEach(proxied_requests) => {
@@ -333,7 +333,7 @@ impl Request {
             | Self::Lookup { .. }
             | Self::Certificate
             | Self::Time
-            | Self::Nearest { .. }
+            | Self::Closest { .. }
             | Self::Roster { .. }
             | Self::RosterEntries { .. } => false,
             Self::Perform { request, .. } => request.changes_state(),
@@ -370,7 +370,7 @@ impl Response {
                 let good = |a: &Answer| a.response.as_ref().is_none_or(Self::is_in_bounds);
                 all(nodes, MAX_K) && answers.len() <= MAX_K && answers.iter().all(good)
             }
-            Self::Nearest(statement) => statement.claims.nearest.len() <= MAX_K,
+            Self::Closest(statement) => statement.claims.closest.len() <= MAX_K,
             Self::Roster { listed, .. } => listed.len() <= MAX_LISTED,
             Self::RosterEntries(entries) => all(entries, MAX_CARRIED),
             Self::Receipt(_)

@@ -167,9 +167,9 @@ impl Cast<'_> {
             ("time", Request::Time),
             ("perform_nodes", perform(Targets::Nodes(vec![a, b]))),
             ("perform_closest", perform(Targets::LookedUp { key, count: 8 })),
-            ("perform_nearest", perform(Targets::Nearest { key, count: 8 })),
+            ("perform_nearest", perform(Targets::Closest { key, count: 8 })),
             ("extend", Request::Extend { next: Box::new(next), create: Box::new(create()) }),
-            ("nearest", Request::Nearest { key, count: 5 }),
+            ("nearest", Request::Closest { key, count: 5 }),
             ("roster", Request::Roster { pieces }),
             ("roster_entries", Request::RosterEntries { wanted: vec![ShortDigest([5; 8])] }),
             ("perform_each", Request::PerformEach(each)),
@@ -188,7 +188,7 @@ impl Cast<'_> {
             node: a,
             epoch: self.network.epoch(self.now),
             key: key(),
-            nearest: vec![b, c],
+            closest: vec![b, c],
         };
         let [(first, _), ..] = self.nodes;
         let statement = Box::new(Statement::issue(first, claims));
@@ -210,7 +210,7 @@ impl Cast<'_> {
             ("not_found", Response::NotFound),
             ("full", Response::Full),
             ("refused", Response::Refused),
-            ("nearest", Response::Nearest(statement)),
+            ("nearest", Response::Closest(statement)),
             ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([6; 8])] }),
             ("roster_entries", Response::RosterEntries(vec![third])),
             ("time", Response::Time(self.now)),

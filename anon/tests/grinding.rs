@@ -1,4 +1,4 @@
-//! Grinding (attack 2): a hostile go-between mints the nearest possible node to keyZ after it has learnt keyZ.
+//! Grinding (attack 2): a hostile go-between mints the closest possible node to keyZ after it has learnt keyZ.
 //! Section 4 takes it every time, since an honest witness then finds it too; a sample over a roster of the last
 //! epoch never does.
 #![cfg(test)]
@@ -59,11 +59,11 @@ fn honest(rng: &mut StdRng) -> (Vec<NodeCertificate>, Roster, [Operator; 2]) {
 /// The hostile node that is nearer to the key than every node there is, found by trying.
 fn grind(key: &Key, nodes: &[NodeCertificate], rng: &mut StdRng) -> NodeCertificate {
     let target = key.position();
-    let nearest = nodes.iter().map(|n| n.node().position().distance(&target)).min().unwrap();
+    let closest = nodes.iter().map(|n| n.node().position().distance(&target)).min().unwrap();
     loop {
         let identity = mint(rng);
         let id = NodeId(identity.verify_key().0);
-        if id.position().distance(&target) < nearest {
+        if id.position().distance(&target) < closest {
             return certify(&identity, 250, rng);
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(into = "String", try_from = "String")]
 #[schemars(with = "String")]
 pub enum Role {
-    /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
+    /// Asked by the sender, over a link of its own, who is closest to keyX or keyY.
     Bootstrap(String),
     /// The sender, or with `R` the reader, compared its roster with it.
     Member(String),

@@ -42,6 +42,6 @@ pub trait Observer: Send + Sync + 'static {
     fn forwarded(&self, at: Edge<'_>, forward: bool);
     /// This node asked another one something, on a sender's behalf, and got an answer.
     fn answered(&self, node: &NodeId, request: &Request, response: &Response);
-    /// This node looked a key up in the DHT, and these are nearest: each of them was asked.
-    fn looked_up(&self, key: &Key, nearest: &[NodeId]);
+    /// This node looked a key up in the DHT, and these are closest: each of them was asked.
+    fn looked_up(&self, key: &Key, closest: &[NodeId]);
 }

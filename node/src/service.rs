@@ -115,7 +115,7 @@ impl Service for StandardService {
                 Request::PerformEach(proxied_requests) if via == Via::Channel => {
                     self.perform_each(proxied_requests).await
                 }
-                Request::Nearest { key, count } => self.nearest(key, usize::from(count)),
+                Request::Closest { key, count } => self.closest(key, usize::from(count)),
                 // Members compare openly, where each peer has its share.
                 Request::Roster { pieces } if via == Via::Direct => self.roster.compare(&pieces),
                 Request::RosterEntries { wanted } if via == Via::Direct => {

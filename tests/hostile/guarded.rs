@@ -1,4 +1,4 @@
-//! The guarded scheme with a fifth of the nodes lying about what is nearest: to a key, and to an inbox or a body.
+//! The guarded scheme with a fifth of the nodes lying about what is closest: to a key, and to an inbox or a body.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 8;
 
 type Hostile = Arc<OnceLock<BTreeSet<NodeId>>>;
 
-/// A hostile node states, signed, that nodes nobody has heard of are nearest, when it is asked for so many.
+/// A hostile node states, signed, that nodes nobody has heard of are closest, when it is asked for so many.
 fn false_statement(hostile: &Hostile, lies: &Arc<Lies>, counts: RangeInclusive<u8>) -> Lie {
     let (hostile, lies) = (Arc::clone(hostile), Arc::clone(lies));
     lie(move |asked| {
@@ -38,21 +38,21 @@ fn false_statement(hostile: &Hostile, lies: &Arc<Lies>, counts: RangeInclusive<u
             let identity = asked.node.identity().node();
             let is_hostile = hostile.get().is_some_and(|all| all.contains(&identity));
             let is_asked =
-                matches!(&asked.request, Request::Nearest { count, .. } if counts.contains(count));
+                matches!(&asked.request, Request::Closest { count, .. } if counts.contains(count));
             if !is_hostile || !is_asked {
                 return asked.honestly().await;
             }
             let node = Arc::clone(&asked.node);
-            let Response::Nearest(honest) = asked.honestly().await else { panic!("no statement") };
+            let Response::Closest(honest) = asked.honestly().await else { panic!("no statement") };
             if lies.tell().is_none() {
-                return Response::Nearest(honest);
+                return Response::Closest(honest);
             }
             let mut claims = honest.claims;
-            for nearest in &mut claims.nearest {
-                *nearest = NodeId(rand::random());
+            for closest in &mut claims.closest {
+                *closest = NodeId(rand::random());
             }
             let signed = Statement::issue(node.identity().secret(), claims);
-            Response::Nearest(Box::new(signed))
+            Response::Closest(Box::new(signed))
         }
     })
 }
@@ -103,13 +103,13 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
 
     let evidence = evidence::read(alice.vault()).unwrap();
     let lied = |e: &&evidence::Evidence| {
-        matches!(e.violation, Violation::FalseNearest | Violation::FalseList)
+        matches!(e.violation, Violation::FalseClosest | Violation::FalseList)
     };
     let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
     assert!(against.is_subset(&liars), "an honest node is reported");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
-    for lie in [Violation::FalseNearest, Violation::FalseList] {
+    for lie in [Violation::FalseClosest, Violation::FalseList] {
         assert!(
             evidence.iter().any(|e| e.violation == lie),
             "nobody is found to have {}",

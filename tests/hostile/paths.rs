@@ -69,15 +69,15 @@ async fn introduce(network: &Network) {
     }
 }
 
-fn nearest(key: u8) -> Request {
-    Request::Nearest { key: Key([key; 32]), count: 1 }
+fn closest(key: u8) -> Request {
+    Request::Closest { key: Key([key; 32]), count: 1 }
 }
 
 /// These nodes, each asked something else, the second one nothing.
 async fn path(network: &Network, nodes: &[usize]) -> Vec<(CrossVerified, Option<Request>)> {
     let mut path = Vec::new();
     for (place, node) in (0..).zip(nodes) {
-        let question = (place != 1).then(|| nearest(place));
+        let question = (place != 1).then(|| closest(place));
         path.push((network.cross_verified(*node).await, question));
     }
     path
@@ -98,7 +98,7 @@ async fn open(
 }
 
 fn states(answer: &Response, network: &Network, node: usize, key: u8) {
-    let Response::Nearest(statement) = answer else { panic!("{answer:?}") };
+    let Response::Closest(statement) = answer else { panic!("{answer:?}") };
     let (epoch, id) = (network.params().epoch(now()), network.nodes[node].id());
     statement.verify(&network.params().id, id, Key([key; 32]), epoch).unwrap();
 }

@@ -139,8 +139,8 @@ impl Bootstrap {
     /// [`AgentError`] if too few nodes answer, or they go on disagreeing.
     pub async fn lookup(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
         let agree = |first: Vec<NodeCertificate>, second: Vec<NodeCertificate>| {
-            let nearest = |list: Vec<NodeCertificate>| list.into_iter().next();
-            match (nearest(first), nearest(second)) {
+            let closest = |list: Vec<NodeCertificate>| list.into_iter().next();
+            match (closest(first), closest(second)) {
                 (Some(first), Some(second)) => cross_verify(first, second),
                 _ => Err(Disagreement::BadList),
             }

@@ -157,13 +157,13 @@ mod tests {
     fn a_liar_is_who_signed_three_lies() {
         let lie = |node: u8, proof: &[u8]| Evidence {
             node: NodeId([node; 32]),
-            violation: Violation::FalseNearest,
+            violation: Violation::FalseClosest,
             seen: Time(0),
             proof: proof.to_vec(),
         };
         let mut all = vec![lie(1, b"a"), lie(1, b"b"), lie(2, b""), lie(2, b""), lie(2, b"")];
         assert!(liars(&all).is_empty());
-        let other = Evidence { violation: Violation::OtherNearest, ..lie(1, b"d") };
+        let other = Evidence { violation: Violation::OtherClosest, ..lie(1, b"d") };
         all.push(other);
         assert!(liars(&all).is_empty(), "churn is no lie");
         all.push(lie(1, b"c"));
@@ -180,7 +180,7 @@ mod tests {
         let mut all: Vec<Evidence> =
             (0..3).map(|n| piece(1, Violation::FalseList, n, 100)).collect();
         // A loud one, and as many as may be that broke paths which an honest node was on.
-        all.extend((0..5_000).map(|n| piece(2, Violation::FalseNearest, 10 + n, MAX_PROOF)));
+        all.extend((0..5_000).map(|n| piece(2, Violation::FalseClosest, 10 + n, MAX_PROOF)));
         all.extend((0..900).map(|n| piece(n + 100, Violation::OnBrokenPath, 10_000, 0)));
         all.extend((0..900).map(|n| piece(n + 100, Violation::OnBrokenPath, 10_001, 0)));
         bound(&mut all);
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(all.iter().filter(|e| e.seen < Time(3)).count(), 1, "the loud lost fifteen");
         let mut few: Vec<Evidence> =
             (0..3).map(|n| piece(1, Violation::FalseList, n, 100)).collect();
-        few.extend((0..5_000).map(|n| piece(2, Violation::FalseNearest, 10 + n, MAX_PROOF)));
+        few.extend((0..5_000).map(|n| piece(2, Violation::FalseClosest, 10 + n, MAX_PROOF)));
         few.extend((0..100).map(|n| piece(1, Violation::OnBrokenPath, 9_000 + n, 0)));
         bound(&mut few);
         assert_eq!(few.len(), 2 * KEPT_EACH);
@@ -212,7 +212,7 @@ mod tests {
                 &vault,
                 vec![Evidence {
                     node,
-                    violation: Violation::FalseNearest,
+                    violation: Violation::FalseClosest,
                     seen: Time(seen),
                     proof,
                 }],
@@ -221,7 +221,7 @@ mod tests {
         }
         // Nothing is taken for lost, and so thrown away.
         assert_eq!(read(&vault).unwrap().len(), 5);
-        let most = (0..2_000).map(|n| piece(n, Violation::FalseNearest, 9, MAX_PROOF)).collect();
+        let most = (0..2_000).map(|n| piece(n, Violation::FalseClosest, 9, MAX_PROOF)).collect();
         add(&vault, most).unwrap();
         assert_eq!(read(&vault).unwrap().len(), KEPT);
     }

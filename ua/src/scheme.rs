@@ -82,7 +82,7 @@ pub trait Scheme: Send + Sync {
     fn near(&self, key: Key, count: u8) -> Targets;
 }
 
-/// The nodes nearest to a key that an anonymizer found in the DHT.
+/// The nodes closest to a key that an anonymizer found in the DHT.
 fn listed(
     key: Key,
     answer: Response,

@@ -10,8 +10,8 @@ pub const MAX_PROOF: usize = 1024;
 /// What a node did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Violation {
-    /// It named a node as nearest that nobody else knows.
-    FalseNearest,
+    /// It named a node as closest that nobody else knows.
+    FalseClosest,
     /// Its list of replicas differs from the roster by more than churn.
     FalseList,
     /// It brought, or as replica signed, a receipt that does not count.
@@ -20,9 +20,9 @@ pub enum Violation {
     Dropped,
     /// It was on a path that broke or fell silent: somebody there did it, or the network.
     OnBrokenPath,
-    /// It named another node as nearest than this agent's roster does, one that is next in line: what churn looks
+    /// It named another node as closest than this agent's roster does, one that is next in line: what churn looks
     /// like, and what a lie within its bounds does. Signed, and held against nobody by itself.
-    OtherNearest,
+    OtherClosest,
 }
 
 impl Violation {
@@ -30,12 +30,12 @@ impl Violation {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::FalseNearest => "named an unknown node as nearest",
+            Self::FalseClosest => "named an unknown node as closest",
             Self::FalseList => "listed other replicas",
             Self::BadReceipt => "gave a receipt that does not count",
             Self::Dropped => "did not carry out a request",
             Self::OnBrokenPath => "was on a path that broke",
-            Self::OtherNearest => "named another node as nearest, as after churn",
+            Self::OtherClosest => "named another node as closest, as after churn",
         }
     }
 }
@@ -66,6 +66,6 @@ impl Evidence {
 
     /// Whether the node itself signed what speaks against it.
     pub(crate) fn is_signed_lie(&self) -> bool {
-        !self.proof.is_empty() && self.violation != Violation::OtherNearest
+        !self.proof.is_empty() && self.violation != Violation::OtherClosest
     }
 }

@@ -26,13 +26,13 @@ const FILLER: usize = 177;
 const REFUSED: ChannelError = ChannelError::Handshake(HandshakeError::BadEarlyRequest);
 const NOT_CONFIRMED: ChannelError = ChannelError::Handshake(HandshakeError::NotConfirmed);
 
-fn nearest(key: u8) -> Request {
-    Request::Nearest { key: Key([key; 32]), count: 1 }
+fn closest(key: u8) -> Request {
+    Request::Closest { key: Key([key; 32]), count: 1 }
 }
 
 /// As many hops, each asked something else, the second one nothing.
 fn path(hops: u8) -> Path {
-    let question = |at: u8| (at != 1).then(|| nearest(at));
+    let question = |at: u8| (at != 1).then(|| closest(at));
     nodes(hops).iter().zip((0..hops).map(question)).collect()
 }
 
@@ -77,8 +77,8 @@ fn paths_of_one_to_five_hops_carry_requests_and_answers() {
 fn a_path_made_in_one_pass_can_be_extended() {
     let (mut rng, nodes) = (rng(1), nodes(3));
     let (line, _) = Pass::through(&path(2), &mut rng).finish(&Response::NotFound).unwrap();
-    let mut line = line.extend(&nodes[2], Some(&nearest(9)), &mut rng);
-    assert_eq!(line.early, Some(nearest(9)));
+    let mut line = line.extend(&nodes[2], Some(&closest(9)), &mut rng);
+    assert_eq!(line.early, Some(closest(9)));
     let links = line.request(&store(100));
     assert_eq!(links.len(), 3);
     assert_eq!(line.receive_requests(&links[2]), Ok(vec![store(100)]));
@@ -284,7 +284,7 @@ fn a_loop_that_a_sender_insists_on_is_two_handshakes_like_any_others() {
 #[test]
 fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
     let long = Request::Perform {
-        targets: Targets::Nearest { key: KEY, count: 1 },
+        targets: Targets::Closest { key: KEY, count: 1 },
         request: Box::new(Request::Fetch { key: KEY }),
     };
     let much = Request::Perform {
@@ -317,7 +317,7 @@ fn a_go_between_is_asked_nothing_that_changes_state_and_nothing_malformed() {
         take(node, &create, &mut rng(2)).map(|taken| taken.early)
     };
     let early = given(&|_| ()).unwrap();
-    assert_eq!(early.request, Some(nearest(0)));
+    assert_eq!(early.request, Some(closest(0)));
     assert_eq!(early.onward.unwrap().next, next.id());
     // Another form, a length beyond the question, padding that is not zero, and a request that is none.
     for (at, byte) in [(0, 2), (0, 255), (1, 61), (4, 1), (64, 1), (5, 200), (1, 33)] {

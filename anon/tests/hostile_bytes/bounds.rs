@@ -73,9 +73,9 @@ fn a_reading_has_bounds() {
 fn a_lookup_asks_for_one_to_twenty() {
     for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
         assert_bound(&Request::Lookup { key: key(), count }, good);
-        assert_bound(&Request::Nearest { key: key(), count }, good);
+        assert_bound(&Request::Closest { key: key(), count }, good);
         for targets in
-            [Targets::LookedUp { key: key(), count }, Targets::Nearest { key: key(), count }]
+            [Targets::LookedUp { key: key(), count }, Targets::Closest { key: key(), count }]
         {
             let request = Box::new(Request::Certificate);
             assert_bound(&Request::Perform { targets, request }, good);
@@ -124,7 +124,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
         let (key, count) = (key(), 8);
-        for targets in [Targets::LookedUp { key, count }, Targets::Nearest { key, count }] {
+        for targets in [Targets::LookedUp { key, count }, Targets::Closest { key, count }] {
             let request = Box::new(request.clone());
             assert_bound(&Request::Perform { targets, request }, reads);
         }
@@ -189,9 +189,9 @@ fn every_list_of_an_answer_has_a_bound() {
             node: node.claimed_node(),
             epoch: Epoch(1),
             key: key(),
-            nearest: vec![node.claimed_node(); count],
+            closest: vec![node.claimed_node(); count],
         };
-        Response::Nearest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))
+        Response::Closest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))
     };
     let answer = || Answer { node: NodeId([1; 32]), response: None };
     for (more, good) in [(0, true), (1, false)] {

@@ -108,9 +108,9 @@ impl Secrets {
             });
         }
         Some(match request {
-            Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
-            Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
-            Request::Nearest { key, .. } => return self.guarded_role(at, key),
+            Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Closest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Closest { key, .. } => return self.guarded_role(at, key),
             Request::Lookup { key, .. } if self.bootstrap.contains(key) => {
                 "entrance (asked for X, Y)"
             }

@@ -68,7 +68,7 @@ pub async fn run_acting(stage: &Stage, step: impl Fn(&str)) -> Result<ActingFind
     Ok(found)
 }
 
-/// Mails of which the two replicas nearest to each key misbehave when they are asked: the nearest one answers at length,
+/// Mails of which the two replicas closest to each key misbehave when they are asked: the closest one answers at length,
 /// the next one holds back what it has signed for. All others are honest, so that each key has an honest replica.
 async fn answering(
     stage: &Stage,

@@ -1,4 +1,4 @@
-//! X and Y together: half of the nodes name accomplices when they are asked who is nearest to a key. Whose word is
+//! X and Y together: half of the nodes name accomplices when they are asked who is closest to a key. Whose word is
 //! taken?
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ pub struct LiarFindings {
     pub channels: usize,
     /// Those in which both who were asked for the anonymizer lie.
     pub both_lie: usize,
-    /// Those whose anonymizer is an accomplice that is not nearest to the key sampled.
+    /// Those whose anonymizer is an accomplice that is not closest to the key sampled.
     pub taken: usize,
     /// Times the sender saw through a lie: statements that differ, evidence.
     pub seen_through: usize,
@@ -85,7 +85,7 @@ pub async fn run_liars(
             let asked = path.middle.last().copied().unwrap_or(path.go_between);
             let both = liars.contains(&asked) && liars.contains(&path.witness);
             found.both_lie += usize::from(both);
-            let truth = nearest(&all, &keys.anonymizer);
+            let truth = closest(&all, &keys.anonymizer);
             found.taken += usize::from(
                 truth != Some(path.anonymizer) && liars.contains(&path.anonymizer) && both,
             );
@@ -95,7 +95,7 @@ pub async fn run_liars(
     Ok(found)
 }
 
-fn nearest(all: &[NodeId], key: &Key) -> Option<NodeId> {
+fn closest(all: &[NodeId], key: &Key) -> Option<NodeId> {
     let mut all = all.to_vec();
     keep_closest(&mut all, key, 1, NodeId::position);
     all.first().copied()

@@ -266,7 +266,7 @@ impl Scheme for Weak {
             let open = self.inner.open(purpose, early).await?;
             let Some(keys) = self.heard.keys_of(&open.path) else { return Ok(open) };
             if self.weakness == Weakness::DirectWitness {
-                let question = Request::Nearest { key: keys.anonymizer, count: 1 };
+                let question = Request::Closest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;
             }
             if purpose == Purpose::Body {

@@ -88,12 +88,12 @@ impl MailRun<'_> {
     #[must_use]
     pub(super) fn places(&self, request: &Request) -> BTreeSet<&'static str> {
         match request {
-            Request::Nearest { key, .. } | Request::Lookup { key, .. } => {
+            Request::Closest { key, .. } | Request::Lookup { key, .. } => {
                 self.place(key).into_iter().collect()
             }
             Request::Perform { targets, request } => {
                 let mut places = self.places(request);
-                if let Targets::LookedUp { key, .. } | Targets::Nearest { key, .. } = targets {
+                if let Targets::LookedUp { key, .. } | Targets::Closest { key, .. } = targets {
                     places.extend(self.place(key));
                 }
                 places

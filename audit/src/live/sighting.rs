@@ -166,7 +166,7 @@ fn requests(lines: &[&Record]) -> Vec<Request> {
 }
 
 fn asks(request: &Request, key: &Key) -> bool {
-    matches!(request, Request::Nearest { key: asked, .. } | Request::Lookup { key: asked, .. } if asked == key)
+    matches!(request, Request::Closest { key: asked, .. } | Request::Lookup { key: asked, .. } if asked == key)
 }
 
 /// The role of whoever got a request over a link of its own.
@@ -190,7 +190,7 @@ fn direct_role<'a, 'b>(
         Request::Lookup { key, .. } if bobs.contains(line.peer.as_str()) => {
             Role::Bootstrap(readers(mail.place(&key)?))
         }
-        Request::Lookup { key, .. } | Request::Nearest { key, .. } => {
+        Request::Lookup { key, .. } | Request::Closest { key, .. } => {
             let of = |pick: fn(&SampledKeys) -> Key| {
                 mail.sending.iter().find(|(_, _, keys)| pick(keys) == key)
             };

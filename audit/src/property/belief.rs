@@ -139,10 +139,10 @@ impl Ground {
 
     /// A node that is closer to the key than every honest one, found by trying.
     fn grind(&self, key: &Key, rng: &mut StdRng) -> Option<Node> {
-        let nearest = distance(&self.closest(key)?, key);
+        let closest = distance(&self.closest(key)?, key);
         loop {
             let identity = IdentitySecret::generate(rng);
-            if distance(&NodeId(identity.verify_key().0), key) < nearest {
+            if distance(&NodeId(identity.verify_key().0), key) < closest {
                 return Node::of(identity, "", "/ip4/10.250.0.1/tcp/1", rng);
             }
         }

@@ -24,7 +24,7 @@ use super::{
 pub(crate) struct Grinding {
     /// The hostile share.
     pub share: f64,
-    /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.
+    /// Keys tried until one is the closest to a given key, the median: about N. There is no mean.
     pub tries: f64,
     /// Channels of the paper's scheme whose X has the anonymizer it likes, identifiers being costly.
     pub paper_costly: Estimate,

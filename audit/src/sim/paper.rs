@@ -156,7 +156,7 @@ impl PaperWorld<'_> {
         }
     }
 
-    /// Finds who is nearest to the key of a first node: from which mark on another may be named in its place, because
+    /// Finds who is closest to the key of a first node: from which mark on another may be named in its place, because
     /// both bootstrap nodes that are asked are hostile.
     fn find(
         &self,
@@ -185,19 +185,19 @@ impl PaperWorld<'_> {
 
     /// Samples until the keys name three nodes.
     fn nodes(&self, rng: &mut ChaCha8Rng) -> (SampledKeys, [Node; 3]) {
-        let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
+        let closest = |key: &Key| self.network.closest_one(key).unwrap_or(0);
         let mut sample = SampledKeys::fresh(rng);
         let mut nodes =
-            [sample.go_between, sample.witness, sample.anonymizer].map(|key| nearest(&key));
+            [sample.go_between, sample.witness, sample.anonymizer].map(|key| closest(&key));
         for _ in 0..RESAMPLES {
             let [x, y, z] = nodes;
             if x == y {
                 sample = SampledKeys::fresh(rng);
                 nodes =
-                    [sample.go_between, sample.witness, sample.anonymizer].map(|key| nearest(&key));
+                    [sample.go_between, sample.witness, sample.anonymizer].map(|key| closest(&key));
             } else if z == x || z == y {
                 sample.anonymizer = SampledKeys::fresh(rng).anonymizer;
-                nodes = [x, y, nearest(&sample.anonymizer)];
+                nodes = [x, y, closest(&sample.anonymizer)];
             } else {
                 break;
             }
@@ -230,9 +230,10 @@ fn least(sender: &PaperSender, nodes: &[Node]) -> f64 {
 /// How many positions must be tried to mint a node that is closer to a key than all others.
 pub(super) fn tries_to_mint(network: &Network, key: Key, rng: &mut ChaCha8Rng) -> f64 {
     let target = Network::place(&key);
-    let nearest = network.nearest(&key).map_or(u64::MAX, |node| network.position(node) ^ target);
+    let closest =
+        network.closest_one(&key).map_or(u64::MAX, |node| network.position(node) ^ target);
     let mut tries = 1.0;
-    while random_position(rng) ^ target >= nearest {
+    while random_position(rng) ^ target >= closest {
         tries += 1.0;
     }
     tries

@@ -30,8 +30,8 @@ impl StandardService {
         let found = self.dht.lookup(key, self.network.k.max(count) + SPARE).await;
         let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
         if let Some(observer) = &self.observer {
-            let nearest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
-            observer.looked_up(&key, &nearest);
+            let closest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
+            observer.looked_up(&key, &closest);
         }
         let own = self.identity.node();
         let certificates = found.into_iter().map(async |(node, addresses)| {
@@ -46,8 +46,8 @@ impl StandardService {
         Some(live)
     }
 
-    /// What this node's roster says is nearest to a key, signed; nothing is looked up.
-    pub(super) fn nearest(&self, key: Key, count: usize) -> Response {
+    /// What this node's roster says is closest to a key, signed; nothing is looked up.
+    pub(super) fn closest(&self, key: Key, count: usize) -> Response {
         let epoch = self.network.epoch(self.clock.now());
         let nodes = self.roster.with(|roster| roster.stated(&key, count, epoch));
         let claims = StatementClaims {
@@ -55,9 +55,9 @@ impl StandardService {
             node: self.identity.node(),
             epoch,
             key,
-            nearest: nodes.iter().map(NodeCertificate::node).collect(),
+            closest: nodes.iter().map(NodeCertificate::node).collect(),
         };
-        Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
+        Response::Closest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
     /// As [`Self::lookup_certificates`], for a peer, be it within a proxied request: a lookup makes many nodes work, and

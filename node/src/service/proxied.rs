@@ -42,7 +42,7 @@ impl StandardService {
                 };
                 found
             }
-            Targets::Nearest { key, count } => {
+            Targets::Closest { key, count } => {
                 let epoch = self.network.epoch(self.clock.now());
                 self.roster.with(|roster| roster.closest(&key, usize::from(count), epoch))
             }

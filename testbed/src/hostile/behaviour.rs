@@ -25,7 +25,7 @@ use crate::record::{Record, Recorder};
 pub enum Behaviour {
     /// None of it.
     Honest,
-    /// Asked which node is nearest to a key, states that it is an accomplice, or somebody nobody knows.
+    /// Asked which node is closest to a key, states that it is an accomplice, or somebody nobody knows.
     LyingGoBetween,
     /// Asked for the replicas of a key, states a list of accomplices and strangers.
     LyingList,
@@ -57,9 +57,9 @@ impl Behaviour {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
-    /// Stated, signed, that an accomplice is nearest to a key.
+    /// Stated, signed, that an accomplice is closest to a key.
     NamedAccomplice,
-    /// Stated, signed, that a node nobody knows is nearest to a key.
+    /// Stated, signed, that a node nobody knows is closest to a key.
     NamedStranger,
     /// Stated, signed, other replicas.
     ListedOthers,
@@ -171,7 +171,7 @@ impl Hostile {
         self.0.is_none() || self.lines().iter().any(|(listed, names)| listed == node && says(names))
     }
 
-    /// The others, those nearest to a key first.
+    /// The others, those closest to a key first.
     #[must_use]
     pub(crate) fn accomplices(&self, of: &NodeId, key: &Key) -> Vec<NodeId> {
         let mut others: Vec<NodeId> = self.nodes().into_iter().filter(|node| node != of).collect();

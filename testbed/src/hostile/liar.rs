@@ -59,13 +59,13 @@ impl Liar {
             self.behaviours.contains(&behaviour) && self.hostile.has(&self.id(), behaviour)
         };
         match (&request, via) {
-            (Request::Nearest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
+            (Request::Closest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
                 self.name_another(peer, *key).await
             }
             (Request::Lookup { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
                 self.hand_out_another(peer, via, *key).await
             }
-            (Request::Nearest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
+            (Request::Closest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
                 self.list_others(peer, *key, request).await
             }
             (Request::Perform { targets: Targets::Nodes(nodes), request: proxied }, _)
@@ -113,22 +113,22 @@ impl Liar {
 
     /// Names an accomplice, or where that would be the truth, or every other time, somebody nobody knows.
     async fn name_another(&self, peer: &Peer, key: Key) -> Response {
-        let request = Request::Nearest { key, count: 1 };
+        let request = Request::Closest { key, count: 1 };
         let honest = self.standard.handle(peer, Via::Channel, request).await;
-        let Response::Nearest(honest) = honest else { return honest };
+        let Response::Closest(honest) = honest else { return honest };
         let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
         let accomplice = accomplice.filter(|node| {
-            self.ledger.turn().is_multiple_of(2) && !honest.claims.nearest.contains(node)
+            self.ledger.turn().is_multiple_of(2) && !honest.claims.closest.contains(node)
         });
         let act = match accomplice {
             Some(_) => Act::NamedAccomplice,
             None => Act::NamedStranger,
         };
         self.ledger.write(peer, act);
-        self.state(*honest, |nearest| *nearest = vec![accomplice.unwrap_or_else(stranger)])
+        self.state(*honest, |closest| *closest = vec![accomplice.unwrap_or_else(stranger)])
     }
 
-    /// Hands out the certificate of the accomplice nearest to the key: all liars name the same one.
+    /// Hands out the certificate of the accomplice closest to the key: all liars name the same one.
     async fn hand_out_another(&self, peer: &Peer, via: Via, key: Key) -> Response {
         let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
         let certificate =
@@ -144,21 +144,21 @@ impl Liar {
 
     async fn list_others(&self, peer: &Peer, key: Key, request: Request) -> Response {
         let honest = self.standard.handle(peer, Via::Channel, request).await;
-        let Response::Nearest(honest) = honest else { return honest };
+        let Response::Closest(honest) = honest else { return honest };
         self.ledger.write(peer, Act::ListedOthers);
         let accomplices = self.hostile.accomplices(&self.id(), &key);
-        self.state(*honest, |nearest| {
-            let count = nearest.len();
-            *nearest = accomplices.into_iter().take(count).collect();
-            nearest.resize_with(count, stranger);
+        self.state(*honest, |closest| {
+            let count = closest.len();
+            *closest = accomplices.into_iter().take(count).collect();
+            closest.resize_with(count, stranger);
         })
     }
 
     /// Signs an honest statement anew, with other nodes in it.
     fn state(&self, honest: Statement, change: impl FnOnce(&mut Vec<NodeId>)) -> Response {
         let mut claims = honest.claims;
-        change(&mut claims.nearest);
-        Response::Nearest(Box::new(Statement::issue(self.standard.identity().secret(), claims)))
+        change(&mut claims.closest);
+        Response::Closest(Box::new(Statement::issue(self.standard.identity().secret(), claims)))
     }
 
     async fn drop_proxied(&self, peer: &Peer, targets: Vec<NodeId>) -> Response {

@@ -61,13 +61,13 @@ impl Note {
 /// Whose key a request to an anonymizer is about, if it is about one.
 pub(crate) fn key_of(request: &Request) -> Option<Key> {
     match request {
-        Request::Nearest { key, .. } | Request::Lookup { key, .. } | Request::Fetch { key } => {
+        Request::Closest { key, .. } | Request::Lookup { key, .. } | Request::Fetch { key } => {
             Some(*key)
         }
         Request::AppendInbox(append) => Some(append.inbox),
         Request::Store(store) => Some(store.key),
         Request::Perform { targets, request } => match targets {
-            Targets::LookedUp { key, .. } | Targets::Nearest { key, .. } => Some(*key),
+            Targets::LookedUp { key, .. } | Targets::Closest { key, .. } => Some(*key),
             Targets::Nodes(_) => key_of(request),
         },
         _ => None,

@@ -330,7 +330,7 @@ fn why(state: &State) -> &str {
 fn evidence(state: &State) -> String {
     let noted =
         |(node, violation): &(NodeId, Violation)| format!("{} {}", node.short(), violation.words());
-    let speaks = |m: Violation| !matches!(m, Violation::OnBrokenPath | Violation::OtherNearest);
+    let speaks = |m: Violation| !matches!(m, Violation::OnBrokenPath | Violation::OtherClosest);
     let told = state.evidence.iter().filter(|(_, violation)| speaks(*violation));
     let mut words: Vec<String> = told.map(noted).take(3).collect();
     let broken = state.evidence.iter().filter(|(_, m)| *m == Violation::OnBrokenPath).count();

@@ -203,7 +203,7 @@ impl<'r> Bodies<'r> {
         }
     }
 
-    /// One part over one way: from the nearest node; if that has none, from all others at once, of which those answer
+    /// One part over one way: from the closest node; if that has none, from all others at once, of which those answer
     /// whose copy fits a share of a message; and then one by one from those that did not. `None` if the way breaks.
     async fn ask_replicas(&self, way: &mut dyn Way, key: Key, part: &Part) -> Option<Fetched> {
         let all = way.nodes().to_vec();

@@ -47,7 +47,7 @@ pub trait Route: Send + Sync {
 
 /// An open way; dropping it closes it.
 pub trait Way: Send {
-    /// The nodes that may hold it, nearest first: rather one too many.
+    /// The nodes that may hold it, closest first: rather one too many.
     fn nodes(&self) -> &[NodeCertificate];
 
     /// Asks each node what is for it alone, all at once; the answers in order, `None` where none came.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! X   a guard, the same for months; one link to it carries all channels
-//! M   sampled over the roster of the last epoch; X is asked who is nearest to keyM
-//! Z   likewise; M is asked who is nearest to keyZ, and so is Y, through X and M, sealed
+//! M   sampled over the roster of the last epoch; X is asked who is closest to keyM
+//! Z   likewise; M is asked who is closest to keyZ, and so is Y, through X and M, sealed
 //! ```
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
 //! A node minted next to a key after the key was sampled is in nobody's roster of the last epoch, and never used.
@@ -102,7 +102,7 @@ impl GuardedScheme {
         self.context().epoch()
     }
 
-    /// The nodes nearest to a key, by the agent's own roster.
+    /// The nodes closest to a key, by the agent's own roster.
     fn closest(&self, key: &Key, count: usize) -> Vec<NodeCertificate> {
         let epoch = self.epoch();
         self.plan.roster.with(|roster| roster.closest(key, count, epoch))
@@ -166,9 +166,9 @@ impl GuardedScheme {
 /// The key that a request to an anonymizer is about.
 const fn key_of(request: &Request) -> Option<&Key> {
     match request {
-        Request::Nearest { key, .. }
+        Request::Closest { key, .. }
         | Request::Lookup { key, .. }
-        | Request::Perform { targets: Targets::Nearest { key, .. }, .. }
+        | Request::Perform { targets: Targets::Closest { key, .. }, .. }
         | Request::Perform { targets: Targets::LookedUp { key, .. }, .. } => Some(key),
         _ => None,
     }
@@ -206,7 +206,7 @@ impl Scheme for GuardedScheme {
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {
         if self.plan.complete {
-            Request::Nearest { key, count: k }
+            Request::Closest { key, count: k }
         } else {
             Request::Lookup { key, count: k }
         }
@@ -259,7 +259,7 @@ impl Scheme for GuardedScheme {
 
     fn near(&self, key: Key, count: u8) -> Targets {
         if self.plan.complete {
-            Targets::Nearest { key, count }
+            Targets::Closest { key, count }
         } else {
             Targets::LookedUp { key, count }
         }

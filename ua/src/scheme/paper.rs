@@ -118,7 +118,7 @@ impl PaperScheme {
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
         for _ in 0..RESAMPLES {
             let anonymizer =
-                cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
+                cross_verify(self.closest_of(from_x, key)?, self.closest_of(from_y, key)?)?;
             let node = anonymizer.certificate().node();
             if node != go_between.certificate().node() && node != witness.certificate().node() {
                 return Ok((channel, anonymizer, key));
@@ -142,7 +142,7 @@ impl PaperScheme {
         Ok(ask(links, witness.certificate(), &lookup, LOOKUP_TIMEOUT).await?)
     }
 
-    fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
+    fn closest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
         let Response::LookedUp(list) = answer else { return Err(AgentError::BadAnswer) };
         let list = verify_list(list, &key, 1, &self.context().network, self.context().now())?;
         list.into_iter().next().ok_or(AgentError::Disagreement(Disagreement::BadList))

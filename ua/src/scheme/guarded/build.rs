@@ -111,7 +111,7 @@ impl GuardedScheme {
         Ok(fresh)
     }
 
-    /// Makes a path through the guard to the anonymizer; each hop is asked who is nearest to the key that chose the
+    /// Makes a path through the guard to the anonymizer; each hop is asked who is closest to the key that chose the
     /// next one, and judged as its answer comes.
     async fn build(
         &self,
@@ -119,7 +119,7 @@ impl GuardedScheme {
         path: &GuardedPath,
         early: Option<&Request>,
     ) -> Result<(Channel, Option<Response>), AgentError> {
-        let questions = path.hops().map(|(key, _)| Some(nearest(*key))).chain([early.cloned()]);
+        let questions = path.hops().map(|(key, _)| Some(closest(*key))).chain([early.cloned()]);
         let nodes = [&path.guard].into_iter().chain(path.hops().map(|(_, node)| node));
         let hops = self.active(nodes.zip(questions))?;
         let judge =
@@ -143,7 +143,7 @@ impl GuardedScheme {
         let ((key, anonymizer), (_, witness)) = (&path.anonymizer, &path.witness);
         let go_betweens = [&path.guard].into_iter().chain(path.middle.iter().map(|(_, node)| node));
         let unasked = go_betweens.map(|node| (node, None));
-        let hops = self.active(unasked.chain([(witness, Some(nearest(*key)))]))?;
+        let hops = self.active(unasked.chain([(witness, Some(closest(*key)))]))?;
         let unasked = |_: usize, _: &Response| Err(AgentError::BadAnswer);
         let mut channel = path::make(links, &hops, unasked).await?;
         let statement = channel.response(ANSWER_TIMEOUT).await?;
@@ -167,8 +167,8 @@ impl GuardedScheme {
     }
 }
 
-const fn nearest(key: Key) -> Request {
-    Request::Nearest { key, count: 1 }
+const fn closest(key: Key) -> Request {
+    Request::Closest { key, count: 1 }
 }
 
 /// What the planner is told of an error.

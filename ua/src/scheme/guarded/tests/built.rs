@@ -49,7 +49,7 @@ async fn a_channel_that_was_built_ahead_serves_first_and_the_next_one_is_built_w
         }
     };
     tokio::time::timeout(TIMEOUT, built).await.expect("a channel is built");
-    let early = Request::Nearest { key, count: 1 };
+    let early = Request::Closest { key, count: 1 };
     let mut anonymizers = BTreeSet::new();
     for place in ["built ahead", "built now"] {
         let OpenChannel { answer, path, .. } = scheme.open(Purpose::Body, &early).await.unwrap();
