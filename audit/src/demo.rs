@@ -160,7 +160,7 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
         let (outcome, costs, marks) =
             send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
         // What a role saw of the send, not of the reading, is what is drawn.
-        let roles = view::draw(&cluster, &Secrets::of(&stage, &bob, &message), &marks)?;
+        let roles = view::draw(&cluster, Secrets::of(&stage, &bob, &message), &marks)?;
         talk("\nBob reads:");
         let had = bob.mails()?.len();
         bob.fetch(None).await?;

@@ -100,12 +100,7 @@ impl Secrets {
     fn role(&self, at: NodeId, what: What, request: &Request) -> Option<&'static str> {
         let direct = what == What::Direct;
         if what == What::Answered {
-            return Some(match request {
-                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
-                Request::AppendInbox(_) => INBOX_ANONYMIZER,
-                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
-                _ => return None,
-            });
+            return self.proxied_role(request);
         }
         Some(match request {
             Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
@@ -118,21 +113,24 @@ impl Secrets {
             Request::Lookup { key, .. } if self.anonymizer.contains(key) => "X  go-between",
             Request::Lookup { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
             Request::Lookup { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
-            Request::Perform { request, .. } => match &**request {
-                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
-                Request::AppendInbox(_) => INBOX_ANONYMIZER,
-                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
-                _ => return None,
-            },
+            Request::Perform { request, .. } => return self.proxied_role(request),
             Request::Store(store) if self.body_paths.contains(&store.key) => "body nodes",
             Request::AppendInbox(append) if append.inbox == self.inbox => "inbox nodes",
             Request::Fetch { key } if *key == self.certificate => "certificate nodes",
             _ => return None,
         })
     }
-}
 
-impl Secrets {
+    /// Who carries out this for somebody.
+    fn proxied_role(&self, request: &Request) -> Option<&'static str> {
+        match request {
+            Request::Store(store) if self.body_paths.contains(&store.key) => Some(BODY_ANONYMIZER),
+            Request::AppendInbox(_) => Some(INBOX_ANONYMIZER),
+            Request::Fetch { key } if *key == self.certificate => Some(CERTIFICATE_ANONYMIZER),
+            _ => None,
+        }
+    }
+
     /// The role of a node of a guarded path, by what it was asked.
     fn guarded_role(&self, at: NodeId, key: &Key) -> Option<&'static str> {
         self.channels.iter().find_map(|(path, keys)| {
@@ -185,10 +183,14 @@ fn read((at, record): &(NodeId, Record)) -> Read<'_> {
 ///
 /// # Errors
 /// [`Failure`] if a record cannot be read.
-pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Result<Views, Failure> {
+pub(super) fn draw(
+    cluster: &Cluster,
+    mut secrets: Secrets,
+    marks: &Marks,
+) -> Result<Views, Failure> {
     let records = records(cluster, marks)?;
     let requests: Vec<Read<'_>> = records.iter().map(read).collect();
-    let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
+    secrets.body_paths = stored_keys(&requests);
     let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
     secrets.needles.insert(1, ("Message-ID's key", keys));
 
@@ -216,19 +218,6 @@ pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Resul
         }
     }
     Ok(Views { roles, labels, messages })
-}
-
-fn clone_of(secrets: &Secrets) -> Secrets {
-    Secrets {
-        identities: secrets.identities.clone(),
-        needles: secrets.needles.clone(),
-        bootstrap: secrets.bootstrap.clone(),
-        anonymizer: secrets.anonymizer.clone(),
-        body_paths: BTreeSet::new(),
-        inbox: secrets.inbox,
-        certificate: secrets.certificate,
-        channels: secrets.channels.clone(),
-    }
 }
 
 /// The keys under which bodies were stored: the Message-IDs' keys.
