@@ -199,8 +199,8 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
 
     let mut nodes = Nodes::new(&set.cluster, &to.address, set.k);
     let mut scan = Scan::default();
-    scan.disk(Part::Sender, "sender, before", &sender.profile, &[], &canaries);
-    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.profile, &[], &canaries);
+    scan.disk("sender, before", &[Part::Sender].into(), &sender.profile, &[], &canaries);
+    scan.disk("recipient, before", &[Part::RecipientBefore].into(), &recipient.profile, &[], &canaries);
 
     step("the mail is sent");
     let address = to.address.to_string();
@@ -239,14 +239,14 @@ fn search_what_is_left(
     canaries: &Canaries,
 ) -> Findings {
     let directory = directory.path();
-    scan.disk(Part::Sender, "sender", &sender.profile, &[], canaries);
-    scan.disk(Part::Recipient, "recipient", &recipient.profile, &[], canaries);
+    scan.disk("sender", &[Part::Sender].into(), &sender.profile, &[], canaries);
+    scan.disk("recipient", &[Part::Recipient].into(), &recipient.profile, &[], canaries);
     for (index, parts, directory) in nodes.all() {
         scan.node_disk(index, parts, directory, canaries);
     }
-    scan.log(Part::Sender, "sender", &sender.log, canaries);
-    scan.log(Part::Recipient, "recipient", &recipient.log, canaries);
-    scan.log(Part::Audit, "audit", &directory.join("marker.log"), canaries);
+    scan.log("sender", &[Part::Sender].into(), &sender.log, canaries);
+    scan.log("recipient", &[Part::Recipient].into(), &recipient.log, canaries);
+    scan.log("audit", &[Part::Audit].into(), &directory.join("marker.log"), canaries);
     match capture {
         Ok(capture) => scan.wire(capture, canaries),
         Err(error) => scan.wire_not_run(&error),

@@ -192,18 +192,6 @@ impl Scan {
         }
     }
 
-    /// Searches a directory.
-    pub(super) fn disk(
-        &mut self,
-        part: Part,
-        of: &str,
-        directory: &Path,
-        except: &[&str],
-        canaries: &Canaries,
-    ) {
-        self.directory(of, &[part].into(), directory, except, canaries);
-    }
-
     /// Searches a node's directory, and its log.
     pub(super) fn node_disk(
         &mut self,
@@ -213,11 +201,12 @@ impl Scan {
         canaries: &Canaries,
     ) {
         let of = format!("node {index}");
-        self.directory(&of, parts, directory, &[LOG], canaries);
-        self.talk(&of, parts, &directory.join(LOG), canaries);
+        self.disk(&of, parts, directory, &[LOG], canaries);
+        self.log(&of, parts, &directory.join(LOG), canaries);
     }
 
-    fn directory(
+    /// Searches a directory.
+    pub(super) fn disk(
         &mut self,
         of: &str,
         parts: &BTreeSet<Part>,
@@ -233,11 +222,13 @@ impl Scan {
     }
 
     /// Searches a log.
-    pub(super) fn log(&mut self, part: Part, of: &str, path: &Path, canaries: &Canaries) {
-        self.talk(of, &[part].into(), path, canaries);
-    }
-
-    fn talk(&mut self, of: &str, parts: &BTreeSet<Part>, path: &Path, canaries: &Canaries) {
+    pub(super) fn log(
+        &mut self,
+        of: &str,
+        parts: &BTreeSet<Part>,
+        path: &Path,
+        canaries: &Canaries,
+    ) {
         let searched = canaries.needles().map_err(io::Error::other);
         let into = &mut self.all.logs;
         match searched.and_then(|needles| Ok((needles.search(&std::fs::read(path)?), path))) {
