@@ -16,7 +16,7 @@ use ua::{event::Event, session::SchemeChoice};
 use super::stage::{Stage, channels};
 
 /// What lies achieved under one scheme.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiarFindings {
     /// `paper` or `guarded`.
     pub scheme: String,
@@ -46,17 +46,8 @@ pub async fn run_liars(
 ) -> Result<LiarFindings, Failure> {
     let all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
     let liars: BTreeSet<NodeId> = all.iter().copied().step_by(2).collect();
-    let scheme = match choice {
-        SchemeChoice::Paper => "paper",
-        SchemeChoice::Guarded { .. } => "guarded",
-    };
-    let mut found = LiarFindings {
-        scheme: scheme.to_owned(),
-        channels: 0,
-        both_lie: 0,
-        taken: 0,
-        seen_through: 0,
-    };
+    let scheme = super::name_of(choice);
+    let mut found = LiarFindings { scheme: scheme.to_owned(), ..LiarFindings::default() };
     let lie = [Behaviour::LyingGoBetween];
     stage.make_hostile(&liars.iter().copied().collect::<Vec<_>>(), &lie)?;
     for number in 0..MOST_MAILS {
