@@ -224,7 +224,7 @@ async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Ag
     let mut guards: BTreeSet<NodeId> = BTreeSet::new();
     for sender in stage.senders.iter().take(SENDERS) {
         // The first scheme samples them.
-        sender.scheme(choice).await?;
+        sender.agent.scheme(choice).await?;
         guards.extend(Guards::read(sender.vault())?.all().iter().map(|guard| guard.node));
     }
     let mut found = Vec::new();

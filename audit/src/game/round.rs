@@ -101,12 +101,9 @@ async fn send(table: Table<'_>, letter: Letter, choice: SchemeChoice) -> Result<
     alice.forget_certificates()?;
     let _ = alice.take_events();
     let text = format!("Subject: game\r\n\r\n{}\r\n", "x".repeat(letter.bytes));
-    let id = alice.prepare(text.as_bytes(), "game", bob.address())?;
-    let parts = alice.outbox().parts(&id)?;
-    let part = parts.first().ok_or_else(nobody)?;
-    let key = part.part.message_id.key(&alice.network().name);
-    let object = part.object.clone();
-    let scheme = alice.scheme(choice).await?;
+    let id = alice.hand_in(text.as_bytes(), "game", bob.address(), false)?;
+    let (key, object) = alice.body(&id)?;
+    let scheme = alice.agent.scheme(choice).await?;
     if let Some(error) = alice.deliver(&id, scheme).await?.error {
         return Err(error.into());
     }
@@ -126,7 +123,7 @@ pub(super) async fn play(
     let stage = table.stage;
     // Whose roster is due for comparison has it compared before the round: how long ago it was tells nothing then.
     for sender in stage.senders.iter().take(SENDERS) {
-        sender.scheme(choice).await?;
+        sender.agent.scheme(choice).await?;
     }
     let marks = stage.mark();
     let sent = if at_once {

@@ -111,9 +111,9 @@ async fn mail_past_replicas(
         return Ok(false);
     };
     alice.forget_certificates()?;
-    let (sending, reading) = (alice.scheme(GUARDED).await?, bob.scheme(GUARDED).await?);
+    let (sending, reading) = (alice.agent.scheme(GUARDED).await?, bob.agent.scheme(GUARDED).await?);
     let mail = stage.mail_by((from, to), sending, Some(reading), marks, |alice, id| {
-        let parts = alice.outbox().parts(id)?;
+        let parts = alice.agent.outbox().parts(id)?;
         let network = &alice.network().name;
         let body = parts.iter().map(|part| part.part.message_id.key(network));
         let keys: Vec<Key> =

@@ -61,9 +61,9 @@ pub async fn run_liars(
         ) else {
             break;
         };
-        let id = alice.prepare(b"Subject: lies\r\n\r\n.\r\n", "lies", bob.address())?;
+        let id = alice.hand_in(b"Subject: lies\r\n\r\n.\r\n", "lies", bob.address(), false)?;
         let _ = alice.take_events();
-        if let Ok(scheme) = alice.scheme(choice).await {
+        if let Ok(scheme) = alice.agent.scheme(choice).await {
             let _ = alice.deliver(&id, scheme).await;
         }
         let events = alice.take_events();

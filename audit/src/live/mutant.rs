@@ -150,7 +150,7 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
         let marks = stage.begin(number, to)?;
         let scheme = Weak::over(alice, weakness).await?;
         let reading = match stage.recipients.get(to) {
-            Some(bob) => Some(bob.scheme(SchemeChoice::Guarded { middle: 1 }).await?),
+            Some(bob) => Some(bob.agent.scheme(SchemeChoice::Guarded { middle: 1 }).await?),
             None => None,
         };
         let mail = stage.mail_by((number, to), Arc::new(scheme), reading, &marks, |alice, id| {
@@ -169,7 +169,7 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
 
 /// Gives the notification the nonce of the body.
 fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
-    let outbox = alice.outbox();
+    let outbox = alice.agent.outbox();
     let (mut state, parts) = (outbox.state(id)?, outbox.parts(id)?);
     for recipient in &mut state.recipients {
         recipient.nonce = parts.first().map_or([0; 16], |part| part.nonce);
@@ -191,10 +191,10 @@ impl Weak {
     /// Prepares it as the agent prepares the honest one.
     async fn over(agent: &Agent, weakness: Weakness) -> Result<Self, Failure> {
         let middle = usize::from(weakness != Weakness::NoMiddle);
-        let plan = agent.agent().plan(middle).await?;
-        let (roster, context) = (Arc::clone(&plan.roster), agent.agent().context().clone());
+        let plan = agent.agent.plan(middle).await?;
+        let (roster, context) = (Arc::clone(&plan.roster), agent.agent.context().clone());
         let plan = GuardedPlan { complete: weakness != Weakness::Lookups, ..plan };
-        let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent().evidence()), plan));
+        let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent.evidence()), plan));
         let (heard, body) = (agent.heard(), Mutex::default());
         Ok(Self { inner, roster, context, heard, weakness, body })
     }
