@@ -31,6 +31,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
 use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ use self::{
     wire::Capture,
 };
 use crate::{
-    mutant::MutantOutcome,
+    mutant::{self, MutantOutcome},
     outcome::{Outcome, Verdict},
 };
 
@@ -63,11 +64,13 @@ const GROWN_UP: u32 = 3;
 const LOG: &str = "log";
 
 /// A fault that is put into the nodes, to see that the scan finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mutant {
-    /// They log names and addresses.
+    /// A node's log names addresses and identities.
+    #[value(name = "node-that-logs-names")]
     LogsNames,
-    /// They write down all they receive.
+    /// A node writes down on its disk all that it receives.
+    #[value(name = "node-that-records")]
     Records,
 }
 
@@ -200,7 +203,13 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     let mut nodes = Nodes::new(&set.cluster, &to.address, set.k);
     let mut scan = Scan::default();
     scan.disk("sender, before", &[Part::Sender].into(), &sender.profile, &[], &canaries);
-    scan.disk("recipient, before", &[Part::RecipientBefore].into(), &recipient.profile, &[], &canaries);
+    scan.disk(
+        "recipient, before",
+        &[Part::RecipientBefore].into(),
+        &recipient.profile,
+        &[],
+        &canaries,
+    );
 
     step("the mail is sent");
     let address = to.address.to_string();
@@ -309,31 +318,22 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
     ]
 }
 
-/// The faults, each with its name, a sentence and the attack.
-const MUTANTS: [(Mutant, &str, &str); 2] = [
-    (Mutant::LogsNames, "node-that-logs-names", "A node's log names addresses and identities."),
-    (Mutant::Records, "node-that-records", "A node writes down on its disk all that it receives."),
-];
-
 /// Scans networks whose nodes have a fault.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn mutants(step: impl Fn(&str)) -> Result<Vec<MutantOutcome>, Failure> {
     let mut all = Vec::new();
-    for (mutant, name, sentence) in MUTANTS {
-        step(&format!("mutant: {name}"));
-        let findings = run(&Options { mutant: Some(mutant), ..Options::quick() }, &step).await?;
+    for mutant in Mutant::value_variants() {
+        step(&format!("mutant: {}", mutant::name(mutant)));
+        let findings = run(&Options { mutant: Some(*mutant), ..Options::quick() }, &step).await?;
         let fallen: Vec<Outcome> =
             outcomes(&findings).into_iter().filter(|o| o.verdict == Verdict::Fell).collect();
         let says = |outcome: &Outcome| outcome.details.first().unwrap_or(&outcome.seen).clone();
-        all.push(MutantOutcome {
-            name: name.to_owned(),
-            weakness: sentence.to_owned(),
-            attack: "a node that is seized tells what it saw".to_owned(),
-            caught_by: fallen.iter().map(|outcome| outcome.check.clone()).collect(),
-            seen: fallen.first().map_or_else(|| "nothing out of place".to_owned(), says),
-        });
+        let caught_by = fallen.iter().map(|outcome| outcome.check.clone()).collect();
+        let seen = fallen.first().map_or_else(|| "nothing out of place".to_owned(), says);
+        let attack = "a node that is seized tells what it saw";
+        all.push(MutantOutcome::new(mutant, attack, caught_by, seen));
     }
     Ok(all)
 }

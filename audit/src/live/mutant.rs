@@ -11,6 +11,7 @@ use anon::{
     selection::SampledKeys,
     verification::{CrossVerified, ReplicaSet},
 };
+use clap::ValueEnum;
 use cutout::terminal::Failure;
 use futures::future::BoxFuture;
 use net::{Channel, RosterKeeper, ask};
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    mutant::MutantOutcome,
+    mutant::{self, MutantOutcome},
     outcome::{Outcome, Verdict},
 };
 
@@ -41,62 +42,38 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const MAILS: usize = 3;
 
 /// One thing done as it must not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Weakness {
-    /// None: production, which must not be caught.
-    None,
-    /// Y is asked by the sender itself.
+    /// The sender asks the witness itself, and so shows it its address.
+    #[value(name = "witness-asked-directly")]
     DirectWitness,
-    /// So are the nodes of the certificate.
+    /// The sender fetches the recipient's certificate itself, and so names both to one node.
+    #[value(name = "certificate-fetched-directly")]
     DirectCertificate,
-    /// Anonymizers look keys up in the DHT while the mail is sent.
+    /// Keys are looked up while the mail is sent, and those near them see who asks.
+    #[value(name = "lookups-at-sending-time")]
     Lookups,
-    /// The guard extends to the anonymizer.
+    /// Nobody stands between the guard and the anonymizer.
     NoMiddle,
-    /// Body and notification go through one anonymizer.
+    /// One node carries the body and the notification, and so ties the mail to the recipient.
+    #[value(name = "one-far-end-for-both-steps")]
     OneAnonymizer,
-    /// Body and notification carry one nonce.
+    /// Body and notification carry the same random number.
+    #[value(name = "one-nonce-for-both-steps")]
     OneNonce,
 }
 
-const ALL: [(Weakness, &str, &str, &str); 6] = [
-    (
-        Weakness::DirectWitness,
-        "witness-asked-directly",
-        "The sender asks the witness itself, and so shows it its address.",
-        "3, witness leak",
-    ),
-    (
-        Weakness::DirectCertificate,
-        "certificate-fetched-directly",
-        "The sender fetches the recipient's certificate itself, and so names both to one node.",
-        "8, direct certificate fetch",
-    ),
-    (
-        Weakness::Lookups,
-        "lookups-at-sending-time",
-        "Keys are looked up while the mail is sent, and those near them see who asks.",
-        "1, lookup leak",
-    ),
-    (
-        Weakness::NoMiddle,
-        "no-middle",
-        "Nobody stands between the guard and the anonymizer.",
-        "the paper's {X, Z}",
-    ),
-    (
-        Weakness::OneAnonymizer,
-        "one-far-end-for-both-steps",
-        "One node carries the body and the notification, and so ties the mail to the recipient.",
-        "9, body and headers through one anonymizer",
-    ),
-    (
-        Weakness::OneNonce,
-        "one-nonce-for-both-steps",
-        "Body and notification carry the same random number.",
-        "9, body and headers through one anonymizer",
-    ),
-];
+impl Weakness {
+    const fn attack(self) -> &'static str {
+        match self {
+            Self::DirectWitness => "3, witness leak",
+            Self::DirectCertificate => "8, direct certificate fetch",
+            Self::Lookups => "1, lookup leak",
+            Self::NoMiddle => "the paper's {X, Z}",
+            Self::OneAnonymizer | Self::OneNonce => "9, body and headers through one anonymizer",
+        }
+    }
+}
 
 /// Sends mails by each mutant and says which checks saw it. The same way of sending without a weakness is caught by
 /// nothing, or all are taken for survivors: who cries at everything catches nobody.
@@ -109,24 +86,20 @@ pub async fn mutants(
     step: impl Fn(&str),
 ) -> Result<Vec<MutantOutcome>, Failure> {
     let mut all = Vec::new();
-    let control = run(stage, claims, Weakness::None).await?;
-    for (weakness, name, sentence, attack) in ALL {
-        step(&format!("mutant: {name}"));
-        let fallen = run(stage, claims, weakness).await?;
-        all.push(MutantOutcome {
-            name: name.to_owned(),
-            weakness: sentence.to_owned(),
-            attack: attack.to_owned(),
-            caught_by: match control.first() {
-                None => fallen.iter().map(|outcome| outcome.check.clone()).collect(),
-                Some(_) => Vec::new(),
-            },
-            seen: match (control.first(), fallen.first()) {
-                (Some(control), _) => format!("production is caught too: {}", first_line(control)),
-                (None, Some(fallen)) => first_line(fallen),
-                (None, None) => "every check held".to_owned(),
-            },
-        });
+    let control = run(stage, claims, None).await?;
+    for weakness in Weakness::value_variants() {
+        step(&format!("mutant: {}", mutant::name(weakness)));
+        let fallen = run(stage, claims, Some(*weakness)).await?;
+        let (caught_by, seen) = match (control.first(), fallen.first()) {
+            (Some(control), _) => {
+                (Vec::new(), format!("production is caught too: {}", first_line(control)))
+            }
+            (None, Some(first)) => {
+                (fallen.iter().map(|outcome| outcome.check.clone()).collect(), first_line(first))
+            }
+            (None, None) => (Vec::new(), "every check held".to_owned()),
+        };
+        all.push(MutantOutcome::new(weakness, weakness.attack(), caught_by, seen));
     }
     Ok(all)
 }
@@ -140,7 +113,12 @@ fn is_too_much(line: &str) -> bool {
     !line.starts_with("not found") && !line.contains("was not told")
 }
 
-async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<Outcome>, Failure> {
+/// The checks that see this weakness; `None` is production, which must not be caught.
+async fn run(
+    stage: &Stage,
+    claims: &Claims,
+    weakness: Option<Weakness>,
+) -> Result<Vec<Outcome>, Failure> {
     let mut runs = Vec::new();
     for number in 0..MAILS.min(stage.senders.len()) {
         let Some(alice) = stage.senders.get(number) else { continue };
@@ -154,7 +132,7 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
             None => None,
         };
         let mail = stage.mail_by((number, to), Arc::new(scheme), reading, &marks, |alice, id| {
-            if weakness == Weakness::OneNonce { share_nonce(alice, id) } else { Ok(()) }
+            if weakness == Some(Weakness::OneNonce) { share_nonce(alice, id) } else { Ok(()) }
         });
         runs.push(mail.await?);
     }
@@ -183,17 +161,17 @@ struct Weak {
     roster: Arc<RosterKeeper>,
     context: Context,
     heard: Arc<Heard>,
-    weakness: Weakness,
+    weakness: Option<Weakness>,
     body: Mutex<Option<(Path, SampledKeys)>>,
 }
 
 impl Weak {
     /// Prepares it as the agent prepares the honest one.
-    async fn over(agent: &Agent, weakness: Weakness) -> Result<Self, Failure> {
-        let middle = usize::from(weakness != Weakness::NoMiddle);
+    async fn over(agent: &Agent, weakness: Option<Weakness>) -> Result<Self, Failure> {
+        let middle = usize::from(weakness != Some(Weakness::NoMiddle));
         let plan = agent.agent.plan(middle).await?;
         let (roster, context) = (Arc::clone(&plan.roster), agent.agent.context().clone());
-        let plan = GuardedPlan { complete: weakness != Weakness::Lookups, ..plan };
+        let plan = GuardedPlan { complete: weakness != Some(Weakness::Lookups), ..plan };
         let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent.evidence()), plan));
         let (heard, body) = (agent.heard(), Mutex::default());
         Ok(Self { inner, roster, context, heard, weakness, body })
@@ -243,7 +221,7 @@ impl Scheme for Weak {
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
         Box::pin(async move {
-            if self.weakness == Weakness::DirectCertificate
+            if self.weakness == Some(Weakness::DirectCertificate)
                 && purpose == Purpose::Certificate
                 && let Request::Perform { request, .. } = early
                 && let Request::Fetch { key } = &**request
@@ -254,7 +232,7 @@ impl Scheme for Weak {
                 }
             }
             // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
-            if self.weakness == Weakness::OneAnonymizer && purpose == Purpose::Inbox {
+            if self.weakness == Some(Weakness::OneAnonymizer) && purpose == Purpose::Inbox {
                 for _ in 0..200 {
                     let body = self.body.lock().clone();
                     if let Some(body) = body {
@@ -265,7 +243,7 @@ impl Scheme for Weak {
             }
             let open = self.inner.open(purpose, early).await?;
             let Some(keys) = self.heard.keys_of(&open.path) else { return Ok(open) };
-            if self.weakness == Weakness::DirectWitness {
+            if self.weakness == Some(Weakness::DirectWitness) {
                 let question = Request::Closest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;
             }

@@ -10,10 +10,11 @@ use anon::{
     position::{Distance, Key},
     roster::{Operator, Roster, Source},
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, nodes},
 };
 
@@ -51,13 +52,16 @@ impl Book for Roster {
 }
 
 /// What a member does not ask before it believes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Credulous {
-    /// Since when the node is known.
+    /// A node counts as soon as it is heard of, so that it can be made to fit a key that is already known.
+    #[value(name = "draw over what is known now")]
     Age,
-    /// Whether anybody else knows it.
+    /// One hostile member can fill a roster with nodes of its own.
+    #[value(name = "roster that believes one source")]
     OneSource,
-    /// Whether those who know it are one operator.
+    /// One operator under two names counts as two sources.
+    #[value(name = "roster that counts names")]
     OneOperator,
 }
 
@@ -217,38 +221,18 @@ fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen 
 }
 
 /// Rosters, and mutants of them.
-pub(super) fn family() -> Family<dyn Believing> {
-    let mutant = |name, weakness, attack, credulous: Credulous| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(credulous) as Box<dyn Believing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Believing, Credulous> {
         checks: vec![
             Check { name: "property.grinding", attack: grinding },
             Check { name: "property.two-sources", attack: two_sources },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "draw over what is known now",
-                "A node counts as soon as it is heard of, so that it can be made to fit a key that is already known.",
-                "2. Grinding",
-                Credulous::Age,
-            ),
-            mutant(
-                "roster that believes one source",
-                "One hostile member can fill a roster with nodes of its own.",
-                "14. Eclipse by Sybils",
-                Credulous::OneSource,
-            ),
-            mutant(
-                "roster that counts names",
-                "One operator under two names counts as two sources.",
-                "4. Two liars",
-                Credulous::OneOperator,
-            ),
-        ],
-    }
+        mutant: |credulous| Box::new(credulous),
+        attack: |credulous| match credulous {
+            Credulous::Age => "2. Grinding",
+            Credulous::OneSource => "14. Eclipse by Sybils",
+            Credulous::OneOperator => "4. Two liars",
+        },
+    })
 }

@@ -11,12 +11,13 @@ use anon::{
     time::{MAX_SKEW, Time},
     wire,
 };
+use clap::ValueEnum;
 use node::ReplayCache;
 use rand::{RngExt as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{NOW, Node, Owner, network},
 };
 
@@ -68,12 +69,22 @@ impl Door for RealDoor {
 }
 
 /// What a door does not look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Blind {
+    /// A proof that was made for one node opens the inbox at all of them, also for the node that was shown it.
+    #[value(name = "proof without the node")]
     Node,
+    /// A proof that was copied once opens the inbox for ever.
+    #[value(name = "proof without the time")]
     Time,
+    /// A proof that was copied on its way opens the inbox a second time.
+    #[value(name = "no memory of proofs")]
     Repetition,
+    /// Whoever has the owner's certificate, which is public, reads the inbox.
+    #[value(name = "proof without a signature")]
     Signature,
+    /// A permission to read is taken for one to delete.
+    #[value(name = "reading proof that deletes")]
     Operation,
 }
 
@@ -193,42 +204,11 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Doors, and mutants of them.
-pub(super) fn family() -> Family<dyn Guarding> {
-    let mutant = |name, weakness, blind: Blind| Mutant {
-        name,
-        weakness,
-        attack: "Bad inputs: inbox reads and deletes",
-        subject: Box::new(blind) as Box<dyn Guarding>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Guarding, Blind> {
         checks: vec![Check { name: "property.ownership", attack: ownership }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "proof without the node",
-                "A proof that was made for one node opens the inbox at all of them, also for the node that was shown it.",
-                Blind::Node,
-            ),
-            mutant(
-                "proof without the time",
-                "A proof that was copied once opens the inbox for ever.",
-                Blind::Time,
-            ),
-            mutant(
-                "no memory of proofs",
-                "A proof that was copied on its way opens the inbox a second time.",
-                Blind::Repetition,
-            ),
-            mutant(
-                "proof without a signature",
-                "Whoever has the owner's certificate, which is public, reads the inbox.",
-                Blind::Signature,
-            ),
-            mutant(
-                "reading proof that deletes",
-                "A permission to read is taken for one to delete.",
-                Blind::Operation,
-            ),
-        ],
-    }
+        mutant: |blind| Box::new(blind),
+        attack: |_| "Bad inputs: inbox reads and deletes",
+    })
 }

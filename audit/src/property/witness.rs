@@ -6,10 +6,11 @@ use anon::{
     position::Key,
     verification::{ReplicaSet, cross_verify},
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, nodes},
 };
 
@@ -52,11 +53,16 @@ impl Comparing for Real {
 }
 
 /// Whose word is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Trusting {
+    /// The go-between alone says who the anonymizer is, and names an accomplice.
+    #[value(name = "go-between believed without a witness")]
     GoBetween,
+    /// The anonymizer alone says where the mail is to be stored, and names accomplices.
+    #[value(name = "anonymizer believed without a verifier")]
     Anonymizer,
-    /// Nodes that either lists.
+    /// Nodes that only one of two lists are taken as well, so that either can bring in its own.
+    #[value(name = "both lists put together")]
     Union,
 }
 
@@ -148,38 +154,14 @@ fn pick<'a>(nodes: &'a [Node], rng: &mut StdRng) -> Option<&'a Node> {
 }
 
 /// Comparisons, and mutants of them.
-pub(super) fn family() -> Family<dyn Comparing> {
-    let mutant = |name, weakness, attack, trusting: Trusting| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(trusting) as Box<dyn Comparing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Comparing, Trusting> {
         checks: vec![
             Check { name: "property.witness", attack: witness },
             Check { name: "property.replica-lists", attack: replica_lists },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "go-between believed without a witness",
-                "The go-between alone says who the anonymizer is, and names an accomplice.",
-                "4. Two liars (one is enough)",
-                Trusting::GoBetween,
-            ),
-            mutant(
-                "anonymizer believed without a verifier",
-                "The anonymizer alone says where the mail is to be stored, and names accomplices.",
-                "4. Two liars (one is enough)",
-                Trusting::Anonymizer,
-            ),
-            mutant(
-                "both lists put together",
-                "Nodes that only one of two lists are taken as well, so that either can bring in its own.",
-                "4. Two liars (one is enough)",
-                Trusting::Union,
-            ),
-        ],
-    }
+        mutant: |trusting| Box::new(trusting),
+        attack: |_| "4. Two liars (one is enough)",
+    })
 }

@@ -11,7 +11,7 @@ use super::{
     grinding,
     guarded::{Acting, GuardedWorld, Production, Rules, Witness},
     mails::{self, Measure, Point, Setting},
-    mutant::FreshGuards,
+    mutant::Weak,
     network::Network,
     number::real,
     options::{Options, Scheme},
@@ -171,7 +171,7 @@ fn courses<'a>(
     if options.hops < MAX_HOPS {
         all.push((course("one guard", more, is_plain(1)), some));
     }
-    let fresh = GuardedWorld { rules: &FreshGuards, ..own };
+    let fresh = GuardedWorld { rules: &Weak::FreshGuards, ..own };
     all.push((course("a fresh guard for each mail", fresh, false), some));
     all
 }
