@@ -37,6 +37,7 @@ mod witness;
 mod world;
 
 use self::family::Tried;
+pub(crate) use self::world::Node;
 use crate::{mutant::MutantOutcome, outcome::Outcome};
 
 /// Attacks the project's own code: an outcome for each check of this family. The same seed gives the same attacks.

@@ -8,20 +8,18 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::{NodeCertificate, NodeClaims},
-    id::{NetworkId, NodeId},
-    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
-    network::{Epoch, Network, Revoked},
+    certificate::NodeCertificate,
+    id::NodeId,
+    keys::IdentitySecret,
+    network::Epoch,
     roster::{Operator, Roster, Source},
     selection::sample_guarded,
-    time::{Time, Validity},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use crate::outcome::Outcome;
+use crate::{outcome::Outcome, property::Node};
 
 const NAME: &str = "acting.subnets";
-const NOW: Time = Time(1_800_000_000);
 const TODAY: Epoch = Epoch(100);
 /// The subnets in which honest nodes live: as many as a certificate may name besides its own.
 const SUBNETS: usize = anon::certificate::MAX_ADDRESSES - 1;
@@ -35,31 +33,9 @@ struct Behind {
     hostile: usize,
 }
 
-fn network() -> Network {
-    Network {
-        id: NetworkId::derive("audit.alt", None),
-        name: "audit.alt".to_owned(),
-        authority: None,
-        admission_required: false,
-        k: 4,
-        quorum: 3,
-        epoch_seconds: 86_400,
-        revoked: Revoked::default(),
-    }
-}
-
 fn node(addresses: Vec<String>, rng: &mut StdRng) -> Option<NodeCertificate> {
-    let identity = IdentitySecret::generate(rng);
-    let claims = NodeClaims {
-        network: network().id,
-        identity: NodeId(identity.verify_key().0),
-        channel_key: ChannelSecret::generate(rng).agreement_key(),
-        addresses,
-        family: String::new(),
-        validity: Validity { not_before: NOW.before(43_200), not_after: NOW.after(43_200) },
-        admission: None,
-    };
-    NodeCertificate::issue(&identity, claims).verify(&network(), NOW).ok()
+    let node = Node::of(IdentitySecret::generate(rng), "", addresses, rng)?;
+    Some(node.certificate)
 }
 
 /// Paths behind a guard that names these addresses.

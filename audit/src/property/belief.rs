@@ -147,7 +147,7 @@ impl Ground {
         loop {
             let identity = IdentitySecret::generate(rng);
             if distance(&NodeId(identity.verify_key().0), key) < closest {
-                return Node::of(identity, "", "/ip4/10.250.0.1/tcp/1", rng);
+                return Node::of(identity, "", vec!["/ip4/10.250.0.1/tcp/1".to_owned()], rng);
             }
         }
     }
@@ -191,7 +191,7 @@ fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen 
     }
     ground.honest.push(honest);
     let masks = |family: &str, address: &str, rng: &mut StdRng| {
-        let mask = Node::of(IdentitySecret::generate(rng), family, address, rng)?;
+        let mask = Node::of(IdentitySecret::generate(rng), family, vec![address.to_owned()], rng)?;
         Some(Operator::of(&mask.certificate))
     };
     // One family in several networks, and several families in one network.
