@@ -14,9 +14,8 @@ use super::{
     paper::{Model, PaperWorld, tries_to_mint},
     parallel::Work,
     run::first_mails,
-    table::lookup,
-    tally::Tally,
-    view::{Party, View},
+    table, tally,
+    view::Party,
 };
 
 /// What came out, at one hostile share.
@@ -82,21 +81,20 @@ pub(super) fn channels(options: &Options) -> usize {
 
 /// How often a hostile X has a hostile Z.
 fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> Estimate {
-    let (model, k) = (Model::Letter, options.paper_k());
-    let lookup = lookup(options);
-    let world = PaperWorld { network, model, lookup, k, logs: false, free_identifiers: free };
+    let world = PaperWorld {
+        model: Model::Letter,
+        logs: false,
+        free_identifiers: free,
+        ..table::world(options, network)
+    };
     let shares = options.shares.as_slice();
     let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedAnonymizer);
     let name = format!("grinding, {free}");
-    let tally = work.run(&name, channels(options), real(channels(options)), |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let sender = world.sender(rng);
-            world.channel(&sender, rng, &mut view);
-            tally.trial(&view);
-            tally.from(0, shares, view.links_from(|event| ends(event.party), 0));
-        }
-        tally
+    let trials = (channels(options), real(channels(options)));
+    let tally = tally::count((&name, work), trials, shares, |tally, view, rng| {
+        let sender = world.sender(rng);
+        world.channel(&sender, rng, view);
+        tally.from(0, shares, view.links_from(|event| ends(event.party), 0));
     });
     tally.share(0, 0)
 }

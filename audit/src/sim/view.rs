@@ -75,29 +75,22 @@ impl Value {
     }
 }
 
-/// The middle go-betweens of all channels.
-pub(super) const MIDDLES: Values = {
+/// These values of the first channel, and the same ones of all others.
+const fn of_all_channels(values: Values) -> Values {
     let (mut all, mut channel) = (0, 0);
     while channel < CHANNELS {
-        let mut hop = 0;
-        while hop < 3 {
-            all |= Value::Middle(hop).of(channel);
-            hop += 1;
-        }
+        all |= values << (channel * PER_CHANNEL);
         channel += 1;
     }
     all
-};
+}
+
+/// The middle go-betweens of all channels.
+pub(super) const MIDDLES: Values =
+    of_all_channels(Value::Middle(0).of(0) | Value::Middle(1).of(0) | Value::Middle(2).of(0));
 
 /// What only the witness, and those who see it found or asking, see.
-pub(super) const WITNESSES: Values = {
-    let (mut all, mut channel) = (0, 0);
-    while channel < CHANNELS {
-        all |= Value::Y.of(channel) | Value::KeyY.of(channel);
-        channel += 1;
-    }
-    all
-};
+pub(super) const WITNESSES: Values = of_all_channels(Value::Y.of(0) | Value::KeyY.of(0));
 
 /// Who saw an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
