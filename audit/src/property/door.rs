@@ -23,48 +23,37 @@ use super::{
 
 /// How inboxes are guarded.
 pub(super) trait Guarding {
-    /// The door of a node of this network.
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door>;
+    /// Whose inbox is opened at a door. `None`: nobody's.
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key>;
 }
+
+/// What somebody wants, and when.
+type Attempt<'a> = (InboxOperation<'a>, Time);
 
 /// A node's door.
-pub(super) trait Door {
-    /// Whose inbox is opened for this operation at this time. `None`: nobody's.
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key>;
-}
-
-/// Proofs remembered.
-const MEMORY: usize = 1_024;
-
-/// The project's own: a proof is verified, and its nonce remembered.
-struct Real;
-
-struct RealDoor {
+pub(super) struct Door {
     network: Network,
     node: NodeId,
     nonces: ReplayCache<[u8; 16]>,
 }
 
-impl Guarding for Real {
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
-        Box::new(RealDoor { network, node, nonces: ReplayCache::new(MEMORY) })
+/// Proofs remembered.
+const MEMORY: usize = 1_024;
+
+impl Door {
+    fn of(node: NodeId) -> Self {
+        Self { network: network(), node, nonces: ReplayCache::new(MEMORY) }
     }
 }
 
-impl Door for RealDoor {
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key> {
-        let owner = proof.verify(&self.network, operation, self.node, now).ok()?;
-        self.nonces.insert(owner.nonce).then(|| owner.certificate.address().inbox())
+/// The project's own: a proof is verified, and its nonce remembered.
+struct Real;
+
+impl Guarding for Real {
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key> {
+        let (operation, now) = attempt;
+        let owner = proof.verify(&door.network, operation, door.node, now).ok()?;
+        door.nonces.insert(owner.nonce).then(|| owner.certificate.address().inbox())
     }
 }
 
@@ -88,11 +77,6 @@ enum Blind {
     Operation,
 }
 
-struct BlindDoor {
-    blind: Blind,
-    inner: RealDoor,
-}
-
 /// A proof as it travels.
 #[derive(Serialize, Deserialize)]
 struct BareProof {
@@ -104,38 +88,28 @@ struct BareProof {
 }
 
 impl Guarding for Blind {
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
-        let inner = RealDoor { network, node, nonces: ReplayCache::new(MEMORY) };
-        Box::new(BlindDoor { blind: *self, inner })
-    }
-}
-
-impl Door for BlindDoor {
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key> {
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key> {
+        let (operation, now) = attempt;
         let bare: BareProof = wire::decode(&wire::encode(proof), usize::MAX).ok()?;
-        match self.blind {
-            Blind::Node => {
-                self.inner.node = bare.node;
-                self.inner.opens(proof, operation, now)
+        match self {
+            Self::Node => {
+                door.node = bare.node;
+                Real.opens(door, proof, attempt)
             }
-            Blind::Time => self.inner.opens(proof, operation, bare.time),
-            Blind::Repetition => {
-                self.inner.nonces = ReplayCache::new(MEMORY);
-                self.inner.opens(proof, operation, now)
+            Self::Time => Real.opens(door, proof, (operation, bare.time)),
+            Self::Repetition => {
+                door.nonces = ReplayCache::new(MEMORY);
+                Real.opens(door, proof, attempt)
             }
-            Blind::Signature => {
-                let here = bare.node == self.inner.node && bare.time.is_close_to(now);
-                let certificate = bare.certificate.verify(&self.inner.network, now).ok()?;
-                let new = self.inner.nonces.insert(bare.nonce);
+            Self::Signature => {
+                let here = bare.node == door.node && bare.time.is_close_to(now);
+                let certificate = bare.certificate.verify(&door.network, now).ok()?;
+                let new = door.nonces.insert(bare.nonce);
                 (here && new).then(|| certificate.address().inbox())
             }
-            Blind::Operation => self.inner.opens(proof, operation, now).or_else(|| {
-                self.inner.opens(proof, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), now)
+            Self::Operation => Real.opens(door, proof, attempt).or_else(|| {
+                let reading = InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST);
+                Real.opens(door, proof, (reading, now))
             }),
         }
     }
@@ -152,9 +126,9 @@ struct Attempts<'a> {
 impl Attempts<'_> {
     /// Comes to a fresh door with a proof, and again with the same.
     fn comes(&mut self, proof: &InboxProof, operation: InboxOperation<'_>, at: Time) {
-        let mut door = self.guarding.door(network(), self.here);
+        let opened = self.guarding.opens(&mut Door::of(self.here), proof, (operation, at));
         self.tried += 1;
-        self.opened += usize::from(door.opens(proof, operation, at).is_some());
+        self.opened += usize::from(opened.is_some());
     }
 }
 
@@ -173,14 +147,15 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
         };
         for operation in [list, acknowledge] {
             let proof = sign(&bob, operation, here, NOW);
-            let mut door = guarding.door(network(), here);
-            if door.opens(&proof, operation, NOW) != Some(inbox) {
+            let mut door = Door::of(here);
+            if guarding.opens(&mut door, &proof, (operation, NOW)) != Some(inbox) {
                 return None;
             }
             // The same again: at once, and at the last moment at which it counts.
             for again in [NOW, NOW.after(MAX_SKEW)] {
                 attempts.tried += 1;
-                attempts.opened += usize::from(door.opens(&proof, operation, again).is_some());
+                let opened = guarding.opens(&mut door, &proof, (operation, again));
+                attempts.opened += usize::from(opened.is_some());
             }
             attempts.comes(&sign(&bob, operation, elsewhere, NOW), operation, NOW);
             for late in [NOW.after(MAX_SKEW + 1), NOW.before(MAX_SKEW + 1), NOW.after(3_600)] {

@@ -17,36 +17,22 @@ use super::{
 /// How two answers are compared.
 pub(super) trait Comparing {
     /// The anonymizer that a go-between and a witness name.
-    fn anonymizer(&self, go_between: &NodeCertificate, witness: &NodeCertificate)
-    -> Option<NodeId>;
+    fn anonymizer(&self, named: [&NodeCertificate; 2]) -> Option<NodeId>;
     /// The storage nodes that an anonymizer and a verifier list.
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>>;
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>>;
 }
 
 /// The project's own comparison.
 struct Real;
 
 impl Comparing for Real {
-    fn anonymizer(
-        &self,
-        go_between: &NodeCertificate,
-        witness: &NodeCertificate,
-    ) -> Option<NodeId> {
+    fn anonymizer(&self, [go_between, witness]: [&NodeCertificate; 2]) -> Option<NodeId> {
         let verified = cross_verify(go_between.clone(), witness.clone()).ok()?;
         Some(verified.certificate().node())
     }
 
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>> {
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>> {
+        let [anonymizer, verifier] = lists;
         let set = ReplicaSet::agree(key, anonymizer.to_vec(), verifier.to_vec()).ok()?;
         Some(set.nodes().iter().map(NodeCertificate::node).collect())
     }
@@ -67,29 +53,21 @@ enum Trusting {
 }
 
 impl Comparing for Trusting {
-    fn anonymizer(
-        &self,
-        go_between: &NodeCertificate,
-        witness: &NodeCertificate,
-    ) -> Option<NodeId> {
+    fn anonymizer(&self, [go_between, witness]: [&NodeCertificate; 2]) -> Option<NodeId> {
         match self {
             Self::GoBetween => Some(go_between.node()),
-            Self::Anonymizer | Self::Union => Real.anonymizer(go_between, witness),
+            Self::Anonymizer | Self::Union => Real.anonymizer([go_between, witness]),
         }
     }
 
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>> {
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>> {
+        let [anonymizer, verifier] = lists;
         let mut union = anonymizer.to_vec();
         union.extend(verifier.iter().filter(|n| !anonymizer.contains(n)).cloned());
         match self {
-            Self::GoBetween => Real.replicas(key, anonymizer, verifier),
-            Self::Anonymizer => Real.replicas(key, anonymizer, anonymizer),
-            Self::Union => Real.replicas(key, &union, &union),
+            Self::GoBetween => Real.replicas(key, lists),
+            Self::Anonymizer => Real.replicas(key, [anonymizer; 2]),
+            Self::Union => Real.replicas(key, [&union; 2]),
         }
     }
 }
@@ -102,12 +80,12 @@ fn witness(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> Seen {
     for _ in 0..TRIALS {
         let (true_one, accomplice) = (pick(&honest, rng)?, pick(&hostile, rng)?);
         let (true_one, accomplice) = (&true_one.certificate, &accomplice.certificate);
-        if comparing.anonymizer(true_one, true_one) != Some(true_one.node()) {
+        if comparing.anonymizer([true_one; 2]) != Some(true_one.node()) {
             return None;
         }
         for (go_between, witness) in [(accomplice, true_one), (true_one, accomplice)] {
             lies += 1;
-            let named = comparing.anonymizer(go_between, witness);
+            let named = comparing.anonymizer([go_between, witness]);
             believed += usize::from(named == Some(accomplice.node()));
         }
     }
@@ -124,7 +102,7 @@ fn replica_lists(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> See
     let (mut lies, mut believed) = (0, 0);
     for _ in 0..TRIALS {
         let key = Key(rng.random());
-        if comparing.replicas(key, &true_list, &true_list)?.len() != true_list.len() {
+        if comparing.replicas(key, [&true_list; 2])?.len() != true_list.len() {
             return None;
         }
         let cut = rng.random_range(0..true_list.len());
@@ -138,7 +116,7 @@ fn replica_lists(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> See
         for lie in &liars {
             for (anonymizer, verifier) in [(lie, &true_list), (&true_list, lie)] {
                 lies += 1;
-                let found = comparing.replicas(key, anonymizer, verifier);
+                let found = comparing.replicas(key, [anonymizer, verifier]);
                 believed += usize::from(found.is_some());
             }
         }

@@ -128,7 +128,7 @@ pub(super) fn transcript(scheme: &(dyn Scheme + 'static), rng: &mut StdRng) -> S
         let mut rng = StdRng::seed_from_u64(seed);
         let (waiting, mut first) = scheme.start(&node, &mut rng)?;
         flip(&mut first, of_first);
-        let (_, mut answer) = scheme.accept(network, &node.channel, &first, &mut rng)?;
+        let (_, mut answer) = scheme.accept((network, &node.channel), &first, &mut rng)?;
         flip(&mut answer, of_answer);
         waiting.finish(&answer)
     };

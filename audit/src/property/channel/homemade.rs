@@ -2,8 +2,7 @@
 
 use anon::{
     cell::CELL,
-    id::NetworkId,
-    keys::{ChannelSecret, EphemeralSecret},
+    keys::EphemeralSecret,
     secretbox::{self, TAG, counter_nonce},
 };
 use clap::ValueEnum;
@@ -11,7 +10,7 @@ use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
-use super::{End, Scheme, Waiting};
+use super::{Accepted, End, Place, Scheme, Waiting};
 use crate::property::world::Node;
 
 /// What is wrong with a channel.
@@ -95,13 +94,8 @@ impl Scheme for Homemade {
         Some((Box::new(started), filled(first)))
     }
 
-    fn accept(
-        &self,
-        network: &NetworkId,
-        secret: &ChannelSecret,
-        first: &[u8],
-        rng: &mut StdRng,
-    ) -> Option<(Box<dyn End>, Vec<u8>)> {
+    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
+        let (network, secret) = at;
         let [digest, e] = unfilled(first)?;
         let es = x25519(secret.expose_seed(), e);
         let ephemeral = EphemeralSecret::generate(rng);
