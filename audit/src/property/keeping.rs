@@ -85,8 +85,16 @@ impl Inbox for RealInbox {
     }
 
     fn read(&mut self) -> Option<Vec<Vec<u8>>> {
-        let page = self.runtime.block_on(self.store.read_inbox(INBOX, usize::MAX)).ok()?;
-        Some(page.entries.into_iter().map(|entry| entry.bytes).collect())
+        let read = async {
+            let digests = self.store.list_inbox(INBOX, 0, usize::MAX).await?.digests;
+            let mut notifications = Vec::new();
+            // One by one: together they are handed over in the order of their digests.
+            for digest in digests {
+                notifications.extend(self.store.hand_over(INBOX, &[digest]).await?);
+            }
+            Ok::<_, node::store::StoreError>(notifications)
+        };
+        self.runtime.block_on(read).ok()
     }
 
     fn acknowledge(&mut self, bytes: &[u8]) -> bool {
