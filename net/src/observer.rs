@@ -45,3 +45,13 @@ pub trait Observer: Send + Sync + 'static {
     /// This node looked a key up in the DHT, and these are closest: each of them was asked.
     fn looked_up(&self, key: &Key, closest: &[NodeId]);
 }
+
+/// Nobody looks.
+impl Observer for () {
+    fn received(&self, _: Edge<'_>, _: Via, _: &Request) {}
+    fn channel_opened(&self, _: Edge<'_>, _: &Create) {}
+    fn extended(&self, _: Edge<'_>, _: &NodeId, _: &Create) {}
+    fn forwarded(&self, _: Edge<'_>, _: bool) {}
+    fn answered(&self, _: &NodeId, _: &Request, _: &Response) {}
+    fn looked_up(&self, _: &Key, _: &[NodeId]) {}
+}

@@ -50,7 +50,7 @@ pub struct StandardService {
     pub(crate) links: Links,
     pub(crate) clock: Clock,
     pub(crate) collector: Collector,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
     pub(crate) limits: Limits,

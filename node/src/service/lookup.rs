@@ -29,10 +29,8 @@ impl StandardService {
     ) -> Option<Vec<NodeCertificate>> {
         let found = self.dht.lookup(key, self.network.k.max(count) + SPARE).await;
         let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
-        if let Some(observer) = &self.observer {
-            let closest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
-            observer.looked_up(&key, &closest);
-        }
+        let closest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
+        self.observer.looked_up(&key, &closest);
         let own = self.identity.node();
         let certificates = found.into_iter().map(async |(node, addresses)| {
             if node == own {

@@ -110,9 +110,7 @@ impl StandardService {
         let most = share.saturating_sub(ANSWER_OVERHEAD);
         match ask_within(&self.links, target, request, self.answer_timeout(), most).await {
             Ok(response) => {
-                if let Some(observer) = &self.observer {
-                    observer.answered(&target.node(), request, &response);
-                }
+                self.observer.answered(&target.node(), request, &response);
                 if self.is_acceptable(target, request, &response) {
                     return Some(response);
                 }
