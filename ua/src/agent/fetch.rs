@@ -1,9 +1,6 @@
 //! Fetching: the inboxes of all of a user's addresses, read into a Maildir.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::Agent;
 use crate::{
@@ -20,8 +17,11 @@ use crate::{
 const MAX_RUNS: usize = 64;
 
 /// What one reading did, which is added to what others did when it ends, also where it is cut off.
+#[derive(derive_more::Deref, derive_more::DerefMut)]
 struct Part<'a> {
     whole: &'a mut Fetched,
+    #[deref]
+    #[deref_mut]
     part: Fetched,
     add: fn(&mut Fetched, Fetched),
 }
@@ -29,20 +29,6 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn of(whole: &'a mut Fetched, add: fn(&mut Fetched, Fetched)) -> Self {
         Self { whole, part: Fetched::default(), add }
-    }
-}
-
-impl Deref for Part<'_> {
-    type Target = Fetched;
-
-    fn deref(&self) -> &Fetched {
-        &self.part
-    }
-}
-
-impl DerefMut for Part<'_> {
-    fn deref_mut(&mut self) -> &mut Fetched {
-        &mut self.part
     }
 }
 
