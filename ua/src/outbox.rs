@@ -391,10 +391,7 @@ impl<'a> Outbox<'a> {
 
     fn clear(&self, id: &str) -> Result<(), AgentError> {
         for name in [mail_name(id), state_name(id)] {
-            match self.vault.remove(&name) {
-                Ok(()) | Err(VaultError::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.vault.forget(&name)?;
         }
         Ok(())
     }

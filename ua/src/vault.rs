@@ -30,7 +30,6 @@ mod notice;
 mod seal;
 
 use std::{
-    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -63,6 +62,8 @@ const A_LOOK: Duration = Duration::from_millis(200);
 const VAULT_FILE: &str = "vault";
 
 /// An open vault: the directory and its unsealed master key.
+#[derive(derive_more::Debug)]
+#[debug("Vault([scrubbed])")]
 pub struct Vault {
     dir: PathBuf,
     master: MasterKey,
@@ -175,6 +176,17 @@ impl Vault {
         disk::remove(&self.dir, name).map_err(file_error("remove", name))
     }
 
+    /// As [`Self::remove`], where a file that is gone already is as good.
+    ///
+    /// # Errors
+    /// [`VaultError::InvalidName`], [`VaultError::Io`].
+    pub fn forget(&self, name: &str) -> Result<(), VaultError> {
+        match self.remove(name) {
+            Err(VaultError::NotFound) => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Lists the names of the sealed files that begin with `prefix`, in byte order; whatever else has
     /// such a name is listed too, so that it is noticed and not taken for a file that is gone.
     ///
@@ -255,12 +267,6 @@ fn lock_error(error: io::Error) -> VaultError {
         io::ErrorKind::WouldBlock => VaultError::InUse,
         io::ErrorKind::NotFound => VaultError::NotFound,
         _ => VaultError::io("lock", "a file in vault")(error),
-    }
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault([scrubbed])")
     }
 }
 
