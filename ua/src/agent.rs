@@ -24,9 +24,11 @@ use crate::{
     certificates,
     context::Context,
     error::AgentError,
+    event::Purpose,
     evidence::{self, EvidenceLog},
     outbox::Outbox,
     profile::{Profile, ProfileError},
+    replica_client::client,
     scheme::Scheme,
 };
 
@@ -95,15 +97,10 @@ impl Agent {
         scheme: Option<Arc<dyn Scheme>>,
     ) -> Result<usize, AgentError> {
         let (bootstrap, evidence) = (&self.bootstrap, &self.evidence);
+        let (key, purpose) = (certificate.address().certificate(), Purpose::Certificate);
         let publishing = async {
-            match scheme {
-                Some(scheme) => {
-                    let (scheme, bootstrap) = (scheme, &**bootstrap);
-                    certificates::publish_anonymously(scheme, bootstrap, evidence, certificate)
-                        .await
-                }
-                None => certificates::publish(bootstrap, evidence, certificate).await,
-            }
+            let mut client = client(scheme, bootstrap, evidence, key, purpose).await?;
+            certificates::publish(&mut *client, bootstrap, evidence, certificate).await
         };
         self.context.unless_lost(publishing).await
     }

@@ -12,7 +12,7 @@ use crate::{
     error::AgentError,
     event::{Event, Purpose},
     evidence::EvidenceLog,
-    replica_client::{AnonymousClient, DirectClient, ReplicaClient, deposit},
+    replica_client::{DirectClient, ReplicaClient, deposit},
     scheme::{OpenChannel, Scheme},
 };
 use anon::{
@@ -106,41 +106,12 @@ pub async fn fetch_directly(
     Ok(certificate)
 }
 
-/// Sees to it that all k replicas hold one's own certificate (paper, 2.4), directly: how many had lost theirs.
+/// Sees to it that all k replicas hold one's own certificate (paper, 2.4), by any client to them: how many had lost
+/// theirs.
 ///
 /// # Errors
 /// [`AgentError`] if not even a quorum could be brought to hold it.
-pub async fn publish(
-    bootstrap: &Arc<Bootstrap>,
-    evidence: &EvidenceLog,
-    certificate: &AddressCertificate,
-) -> Result<usize, AgentError> {
-    let key = certificate.address().certificate();
-    let mut client = DirectClient::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
-    publish_by(&mut client, bootstrap, evidence, certificate).await
-}
-
-/// As [`publish`], through channels: nobody learns whose address it is.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_anonymously(
-    scheme: Arc<dyn Scheme>,
-    bootstrap: &Bootstrap,
-    evidence: &Arc<EvidenceLog>,
-    certificate: &AddressCertificate,
-) -> Result<usize, AgentError> {
-    let key = certificate.address().certificate();
-    let (purpose, log) = (Purpose::Certificate, Arc::clone(evidence));
-    let mut client = AnonymousClient::open(scheme, log, key, purpose).await?;
-    publish_by(&mut client, bootstrap, evidence, certificate).await
-}
-
-/// As [`publish`], by any replica client to the certificate's replicas.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_by(
+pub(crate) async fn publish(
     client: &mut dyn ReplicaClient,
     bootstrap: &Bootstrap,
     evidence: &EvidenceLog,
@@ -218,7 +189,10 @@ mod tests {
     use super::*;
     use crate::{
         account::Account,
-        replica_client::made_up::{self, MadeUp, node, parts, receipt},
+        replica_client::{
+            client,
+            made_up::{self, MadeUp, node, parts, receipt},
+        },
         scheme::closed::Closed,
     };
 
@@ -310,7 +284,7 @@ mod tests {
                 _ => Response::Receipt(Box::new(receipt(seed, request, now().after(100)))),
             })
         });
-        let lacking = publish_by(&mut client, &bootstrap, &evidence, &certificate).await.unwrap();
+        let lacking = publish(&mut client, &bootstrap, &evidence, &certificate).await.unwrap();
         let is_store = |(request, _): &(Request, usize)| matches!(request, Request::Store(_));
         let stored = client.performed.into_iter().filter(is_store);
         (lacking, stored.map(|(_, replicas)| replicas).collect())
@@ -327,11 +301,16 @@ mod tests {
     async fn nothing_is_published_where_nobody_is_reached() {
         // The one node that it knows has no address.
         let ((bootstrap, evidence), (_, certificate)) = (parts(), account());
-        let directly = publish(&bootstrap, &evidence, &certificate).await;
+        let key = certificate.address().certificate();
+        let published = async |scheme| {
+            let client = client(scheme, &bootstrap, &evidence, key, Purpose::Certificate);
+            publish(&mut *client.await?, &bootstrap, &evidence, &certificate).await
+        };
+        let directly = published(None).await;
         assert!(matches!(directly, Err(AgentError::NoNode)), "{directly:?}");
         let scheme = Arc::new(Closed::default());
         let closed = Arc::<Closed>::clone(&scheme);
-        let anonymously = publish_anonymously(closed, &bootstrap, &evidence, &certificate).await;
+        let anonymously = published(Some(closed)).await;
         assert!(matches!(anonymously, Err(AgentError::NoGuard)), "{anonymously:?}");
         assert!(scheme.asked() > 0);
     }

@@ -18,13 +18,14 @@ use anon::{
     wire,
 };
 use futures::future::BoxFuture;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     bootstrap::Bootstrap,
     error::AgentError,
     event::{Event, Purpose},
     evidence::{EvidenceLog, Violation},
+    scheme::Scheme,
 };
 
 pub use anonymous::AnonymousClient;
@@ -60,9 +61,24 @@ pub trait ReplicaClient: Send {
 
     /// What it is used for.
     fn purpose(&self) -> Purpose;
+}
 
-    /// The key whose replicas it serves.
-    fn key(&self) -> Key;
+/// A client to the replicas of `key`: through channels of this scheme or, without one, directly.
+///
+/// # Errors
+/// [`AgentError`] if no channels come about, or this machine gives no randomness.
+pub(crate) async fn client(
+    scheme: Option<Arc<dyn Scheme>>,
+    bootstrap: &Arc<Bootstrap>,
+    evidence: &Arc<EvidenceLog>,
+    key: Key,
+    purpose: Purpose,
+) -> Result<Box<dyn ReplicaClient>, AgentError> {
+    let evidence = Arc::clone(evidence);
+    Ok(match scheme {
+        Some(scheme) => Box::new(AnonymousClient::open(scheme, evidence, key, purpose).await?),
+        None => Box::new(DirectClient::new(Arc::clone(bootstrap), key, purpose)?),
+    })
 }
 
 /// Stores or appends at the k replicas until all have given a valid receipt, with fresh nodes for those that

@@ -254,10 +254,6 @@ impl ReplicaClient for AnonymousClient {
     fn purpose(&self) -> Purpose {
         self.purpose
     }
-
-    fn key(&self) -> Key {
-        self.key
-    }
 }
 
 fn perform_at(targets: &[NodeCertificate], request: &Request) -> Request {

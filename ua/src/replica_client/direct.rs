@@ -65,8 +65,4 @@ impl ReplicaClient for DirectClient {
     fn purpose(&self) -> Purpose {
         self.purpose
     }
-
-    fn key(&self) -> Key {
-        self.key
-    }
 }

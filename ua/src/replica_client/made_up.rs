@@ -142,8 +142,4 @@ impl ReplicaClient for MadeUp {
     fn purpose(&self) -> Purpose {
         Purpose::Body
     }
-
-    fn key(&self) -> Key {
-        KEY
-    }
 }

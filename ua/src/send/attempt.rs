@@ -23,7 +23,7 @@ use crate::{
     error::AgentError,
     event::Purpose,
     outbox::{OutgoingPart, OutgoingRecipient, Progress, State},
-    replica_client::{AnonymousClient, DirectClient, ReplicaClient, deposit},
+    replica_client::{ReplicaClient, client, deposit},
     session::random_delay,
 };
 
@@ -219,13 +219,9 @@ impl<'a> Attempt<'a> {
         key: Key,
         purpose: Purpose,
     ) -> Result<Box<dyn ReplicaClient>, AgentError> {
-        if self.direct {
-            let bootstrap = Arc::clone(self.sender.bootstrap);
-            return Ok(Box::new(DirectClient::new(bootstrap, key, purpose)?));
-        }
-        let (scheme, evidence) =
-            (Arc::clone(&self.sender.scheme), Arc::clone(self.sender.evidence));
-        Ok(Box::new(AnonymousClient::open(scheme, evidence, key, purpose).await?))
+        let scheme = (!self.direct).then(|| Arc::clone(&self.sender.scheme));
+        let Sender { bootstrap, evidence, .. } = self.sender;
+        client(scheme, bootstrap, evidence, key, purpose).await
     }
 
     /// Has a request performed at the replicas until a quorum has given receipts: how many did.
