@@ -36,9 +36,7 @@ impl Purpose {
         match self {
             Self::Body | Self::BodyCheck => Self::BodyCheck,
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
-            Self::Certificate => Self::Certificate,
-            Self::Reading => Self::Reading,
-            Self::Ahead => Self::Ahead,
+            Self::Certificate | Self::Reading | Self::Ahead => self,
         }
     }
 

@@ -133,9 +133,8 @@ pub struct Profile {
     directory: PathBuf,
     network: NetworkFile,
     vault: Vault,
-    _present: VaultLock,
-    /// While a profile is being made, nobody else makes one there.
-    _begun: Option<Begun>,
+    /// That somebody works here; and while a profile is being made, that nobody else makes one there.
+    _held: (VaultLock, Option<Begun>),
 }
 
 impl Profile {
@@ -178,7 +177,7 @@ impl Profile {
                 (error, _) => error.into(),
             }
         })?;
-        let present = vault.enter()?;
+        let held = (vault.enter()?, Some(begun));
         let path = directory.join("network.toml");
         let io = |source| ProfileError::Io { path: path.clone(), source };
         match fs::read(&path) {
@@ -188,13 +187,7 @@ impl Profile {
             _ => {}
         }
         replace_file(&path, network_text.as_bytes()).map_err(io)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            network,
-            vault,
-            _present: present,
-            _begun: Some(begun),
-        })
+        Ok(Self { directory: directory.to_owned(), network, vault, _held: held })
     }
 
     /// Looks whether there is a user in `directory`, without unlocking anything.
@@ -224,14 +217,8 @@ impl Profile {
         Self::check(directory)?;
         let network = NetworkFile::read(&directory.join("network.toml"))?;
         let vault = Vault::open(&directory.join("vault"), passphrase)?;
-        let present = vault.enter()?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            network,
-            vault,
-            _present: present,
-            _begun: None,
-        })
+        let held = (vault.enter()?, None);
+        Ok(Self { directory: directory.to_owned(), network, vault, _held: held })
     }
 
     /// The network file.
