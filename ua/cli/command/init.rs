@@ -29,7 +29,7 @@ use crate::{
 /// Arguments of `cutout init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout init cutout:demo.alt,k=8,…                    with the line that you were given\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
+    after_help = "Examples:\n  cutout init cutout:demo.alt,k=8,…                    with the line that you were given\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and in every later command"
 )]
 pub struct InitArgs {
     /// The invitation, one line from whoever runs the network
@@ -55,8 +55,6 @@ pub struct InitArgs {
     direct: bool,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    transport: TransportArgs,
 }
 
 /// What an interrupted publishing leaves, and how to go on.
@@ -69,7 +67,7 @@ const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
 /// [`Failure`].
 pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let (profile, account) = match &args.certificate {
-        Some(path) => install(global, path, args.transport)?,
+        Some(path) => install(global, path, args.scheme.transport)?,
         None => create(global, &args)?,
     };
     say(account.address().to_string())?;
@@ -84,7 +82,7 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let interruption = Interruption::take_hold(ADVICE)?;
     let profile = Arc::new(profile);
-    let made = interruption.unless(agent(&profile, args.transport, &progress)).await;
+    let made = interruption.unless(agent(&profile, args.scheme.transport, &progress)).await;
     let agent = made.and_then(|made| made).map_err(|failure| {
         progress.finish();
         failure.of(UNPUBLISHED)
@@ -161,7 +159,7 @@ fn create(global: &Global, args: &InitArgs) -> Result<(Profile, Account), Failur
     let profile = Profile::create(&directory, &text, &passphrase, KdfCost::default())?;
     profile.vault().on_notice(|text| tell(format!("warning: {text}")));
     // The account is what makes a user: there is none without what it asks for.
-    if args.transport.tor {
+    if args.scheme.transport.tor {
         require_tor(&directory)?;
     }
     if let Some(path) = &args.request {
@@ -184,12 +182,8 @@ fn install(
     let profile = global.open_profile()?;
     let network = profile.network().network().map_err(ProfileError::from)?;
     let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
-        Failure::new(
-            65,
-            "this is no address certificate",
-            error,
-            "ask the authority for the file again",
-        )
+        let remedy = "ask the authority for the file again";
+        Failure::new(65, "this is no address certificate", error, remedy)
     })?;
     if transport.tor {
         require_tor(profile.directory())?;
