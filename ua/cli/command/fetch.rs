@@ -26,7 +26,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, tell},
-    transport::{TransportArgs, agent},
+    transport::agent,
 };
 
 /// How long another command's reading is waited for.
@@ -56,8 +56,6 @@ pub struct FetchArgs {
     watch: Option<u64>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -145,7 +143,7 @@ impl<'a> Session<'a> {
         let default = || Profile::default_maildir(profile.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let made = interruption.unless(agent(profile, args.transport, &progress)).await;
+        let made = interruption.unless(agent(profile, args.scheme.transport, &progress)).await;
         let agent = made.and_then(|made| made).map_err(|failure| {
             progress.finish();
             failure.of(UNREAD)

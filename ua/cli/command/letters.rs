@@ -92,15 +92,13 @@ impl Letters {
             (None, Some(profile)) => Maildir::open(&Profile::default_maildir(profile))?,
             (None, None) => return Err(ProfileError::NotInitialised(directory?).into()),
         };
-        let vault = match profile {
-            Some(profile) if wants_signers => {
-                match global.passphrase_for_signers(maildir.is_none())? {
-                    Some(passphrase) => Some(unlock(profile, &passphrase)?),
-                    None => None,
-                }
-            }
+        let passphrase = match profile {
+            Some(_) if wants_signers => global.passphrase_for_signers(maildir.is_none())?,
             _ => None,
         };
+        let unlocked = profile.zip(passphrase);
+        let vault =
+            unlocked.map(|(profile, passphrase)| unlock(profile, &passphrase)).transpose()?;
         Ok(Self { maildir: opened, vault, warned: Cell::new(false) })
     }
 
@@ -117,12 +115,8 @@ impl Letters {
         if !Profile::exists(&directory) {
             return Err(ProfileError::NotInitialised(directory).into());
         }
-        let maildir = match maildir {
-            Some(path) => existing(path)?,
-            None => Maildir::open(&Profile::default_maildir(&directory))?,
-        };
-        let vault = unlock(&directory, passphrase)?;
-        Ok(Self { maildir, vault: Some(vault), warned: Cell::new(false) })
+        let letters = Self::open(global, maildir, false)?;
+        Ok(Self { vault: Some(unlock(&directory, passphrase)?), ..letters })
     }
 
     /// Whether it can be told who signed.

@@ -130,15 +130,11 @@ impl From<NodeError> for Failure {
             NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
             NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
             NodeError::Identity(IdentityError::Exposed(path)) => {
-                return Self::new(
-                    78,
-                    "the node does not start",
-                    &error,
-                    &format!(
-                        "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
-                        path.display()
-                    ),
+                let remedy = format!(
+                    "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
+                    path.display()
                 );
+                return Self::new(78, "the node does not start", &error, &remedy);
             }
             NodeError::Identity(IdentityError::Damaged(_)) | NodeError::IdentityMissing(_) => (
                 78,
@@ -361,7 +357,6 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 fn private(dir: &Path) -> Result<String, String> {
-    #[cfg(unix)]
     for name in ["identity.key", "store.redb"] {
         use std::os::unix::fs::PermissionsExt as _;
         if let Ok(metadata) = std::fs::metadata(dir.join(name))

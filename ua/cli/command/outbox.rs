@@ -24,7 +24,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, table, tell},
-    transport::{TransportArgs, agent},
+    transport::agent,
 };
 
 /// The widest subject that is listed, columns.
@@ -46,8 +46,6 @@ pub struct OutboxArgs {
     drop: Option<String>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -232,7 +230,7 @@ impl Retry<'_> {
         let (profile, args) = (self.profile, self.args);
         let step = format!("delivering {}", self.id);
         let progress = Arc::new(Progress::start(&step, self.global.verbose > 0));
-        let made = self.interruption.unless(agent(profile, args.transport, &progress)).await;
+        let made = self.interruption.unless(agent(profile, args.scheme.transport, &progress)).await;
         let agent = match made.and_then(|made| made) {
             Ok(agent) => agent,
             Err(failure) => {

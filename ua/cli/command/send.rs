@@ -25,7 +25,7 @@ use super::interruption::Interruption;
 use crate::{
     command::{Global, scheme::SchemeArgs},
     terminal::{Failure, Progress, say_json, tell},
-    transport::{TransportArgs, agent},
+    transport::agent,
 };
 
 /// How to go on after an interruption.
@@ -57,8 +57,6 @@ pub struct SendArgs {
     reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -75,9 +73,9 @@ impl SendArgs {
         how: AnswerArgs,
         answered: Answered,
     ) -> Self {
-        let AnswerArgs { file, sign, reply_to, scheme, transport, json } = how;
+        let AnswerArgs { file, sign, reply_to, scheme, json } = how;
         let (to, subject) = (vec![to.to_string()], Some(subject));
-        Self { to, subject, file, sign, direct: false, reply_to, scheme, transport, json, answered }
+        Self { to, subject, file, sign, direct: false, reply_to, scheme, json, answered }
     }
 }
 
@@ -95,8 +93,6 @@ pub struct AnswerArgs {
     reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    transport: TransportArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -231,7 +227,7 @@ impl<'a> Sending<'a> {
 
     /// Makes the agent; for whoever is still typing it begins to build channels.
     async fn enter(&self, is_typed: bool) -> Entered {
-        let agent = agent(&self.profile, self.args.transport, &self.progress).await;
+        let agent = agent(&self.profile, self.args.scheme.transport, &self.progress).await;
         let ahead = match &agent {
             Ok(agent) if is_typed => self.build_ahead(agent).await,
             _ => None,

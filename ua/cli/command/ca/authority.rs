@@ -27,6 +27,9 @@ use crate::{
 /// The greatest length of the file that says whom it signed for, bytes.
 const MAX_ISSUED: usize = 32 << 20;
 
+/// What to do about a network file that is another network's.
+const MOVE_IT: &str = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
+
 /// Which key each address was certified for.
 pub(super) type Issued = BTreeMap<String, VerifyKey>;
 
@@ -58,12 +61,8 @@ impl Authority {
             seed.as_slice().try_into().map_err(|_| VaultError::OtherForm(KEY.to_owned()))?;
         let secret = AuthoritySecret::from_seed(&seed);
         if network.authority != Some(secret.verify_key()) {
-            return Err(Failure::new(
-                78,
-                "the network file names another authority",
-                path.display(),
-                "move it away, and it is made anew as `ca init` or `ca revoke` wrote it",
-            ));
+            let what = "the network file names another authority";
+            return Err(Failure::new(78, what, path.display(), MOVE_IT));
         }
         Ok(Self { secret, vault, network, file, path })
     }
@@ -208,9 +207,8 @@ fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Fa
         let own = own.network().map_err(bad)?;
         if own.id != network.id {
             let cause = format!("it is for another network than {}", own.name);
-            let remedy = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
             let what = "the authority's network.toml cannot be used";
-            return Err(Failure::new(78, what, cause, remedy));
+            return Err(Failure::new(78, what, cause, MOVE_IT));
         }
         vault.notice(
             "network.toml is not as `ca init` or `ca revoke` wrote it; was it you who changed it?",
