@@ -16,6 +16,7 @@
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
 //! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
 //! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
+//! | [`view`] | the signed view of an epoch: descriptors, quorum, tree, differences, sampling | beyond it |
 //! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
 //! | [`create`], [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
 //! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
@@ -63,4 +64,5 @@ pub mod selection;
 pub mod testing;
 pub mod time;
 pub mod verification;
+pub mod view;
 pub mod wire;
