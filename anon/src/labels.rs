@@ -83,6 +83,14 @@ pub const STATEMENT_DIGEST: Label = Label("cutout/1 node statement digest");
 pub const VIEW_ID: Label = Label("cutout/1 view id");
 /// Signature: a keeper over a view's id.
 pub const VIEW: Label = Label("cutout/1 view");
+/// Hash: a network's keepers, so that what one set of them signs counts for no other.
+pub const KEEPER_SET: Label = Label("cutout/1 keeper set");
+/// Hash: a keeper's vote, which is what keepers broadcast.
+pub const VOTE_DIGEST: Label = Label("cutout/1 keeper vote");
+/// Signature: a keeper over the digest of a vote, its own or one that it relays.
+pub const KEEPER_CHAIN: Label = Label("cutout/1 keeper chain");
+/// Signature: a keeper's word that it knows of no view.
+pub const NO_VIEW: Label = Label("cutout/1 no view");
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +134,10 @@ mod tests {
             STATEMENT_DIGEST,
             VIEW_ID,
             VIEW,
+            KEEPER_SET,
+            VOTE_DIGEST,
+            KEEPER_CHAIN,
+            NO_VIEW,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
         let terminated = |label: Label| [label.as_bytes(), &[0]].concat();

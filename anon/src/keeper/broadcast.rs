@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use thiserror::Error;
 
 use super::{
-    ballot::{Ballot, Seat},
-    chain::{self, Chain, ChainError, VoteDigest},
+    ballot::Ballot,
+    chain::{self, Chain, ChainError},
     equivocation::Equivocation,
     schedule::{Moment, Rounds},
-    vote::{Vote, VoteError},
+    vote::{Vote, VoteDigest, VoteError},
 };
 use crate::keys::{KeeperSecret, Signature};
 
@@ -41,12 +41,12 @@ pub enum BroadcastError {
         signatures: usize,
     },
     /// The last signer has already relayed [`MAX_DIGESTS`] digests of this origin.
-    #[error("keeper {} relays more than {MAX_DIGESTS} votes of keeper {}", .last.0, .origin.0)]
+    #[error("keeper {last} relays more than {MAX_DIGESTS} votes of keeper {origin}")]
     TooManyDigests {
         /// The last signer.
-        last: Seat,
+        last: u8,
         /// Whose votes they would be.
-        origin: Seat,
+        origin: u8,
     },
     /// A vote that nothing in time announced.
     #[error("a vote that nobody announced in time")]
@@ -65,7 +65,7 @@ pub enum Output {
     /// Send a chain to a keeper.
     Send {
         /// To whom.
-        to: Seat,
+        to: u8,
         /// An encoded [`Chain`].
         chain: Vec<u8>,
     },
@@ -73,7 +73,7 @@ pub enum Output {
     /// for it can be given up.
     Fetch {
         /// Whom to ask.
-        from: Seat,
+        from: u8,
         /// Which vote.
         digest: VoteDigest,
     },
@@ -82,28 +82,36 @@ pub enum Output {
 /// What is known of one digest of one origin.
 #[derive(Clone, Debug, Default)]
 struct Offer {
-    signatures: BTreeMap<Seat, Signature>,
-    asked: BTreeSet<Seat>,
+    signatures: BTreeMap<u8, Signature>,
+    asked: BTreeSet<u8>,
     is_accepted: bool,
+}
+
+/// What is known of one origin, by digest.
+type Offers = BTreeMap<VoteDigest, Offer>;
+
+/// Whether enough is accepted of an origin to know that it lies: nothing more need be known.
+fn is_settled(offers: &Offers) -> bool {
+    offers.values().filter(|offer| offer.is_accepted).count() >= MAX_DIGESTS
 }
 
 /// One keeper's part in the broadcast of all votes for the view of one epoch.
 #[derive(Debug)]
 pub struct Broadcast {
     ballot: Ballot,
-    me: Seat,
+    me: u8,
     rounds: Rounds,
     now: Moment,
-    origins: BTreeMap<Seat, BTreeMap<VoteDigest, Offer>>,
+    origins: BTreeMap<u8, Offers>,
     votes: BTreeMap<VoteDigest, Vote>,
     outputs: VecDeque<Output>,
 }
 
 impl Broadcast {
-    /// The part of the keeper at seat `me`. It is to be there when measuring ends, a round before the first round: the
+    /// The part of the keeper of number `me`. It is to be there when measuring ends, a round before the first round: the
     /// votes of quicker clocks come early.
     #[must_use]
-    pub fn new(ballot: Ballot, me: Seat, rounds: Rounds) -> Self {
+    pub fn new(ballot: Ballot, me: u8, rounds: Rounds) -> Self {
         Self {
             ballot,
             me,
@@ -167,11 +175,11 @@ impl Broadcast {
         }
         let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         let signatures = offer.signatures.len();
-        let is_asked = !offer.asked.insert(last);
         if now > self.rounds.deadline(signatures) {
             return Err(BroadcastError::Late { signatures });
         }
-        if !is_asked {
+        let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
+        if offer.asked.insert(last) {
             self.outputs.push_back(Output::Fetch { from: last, digest });
         }
         Ok(())
@@ -182,23 +190,21 @@ impl Broadcast {
     fn take_in(&mut self, chain: &Chain) -> Result<bool, BroadcastError> {
         let (origin, digest, last) = (chain.origin, chain.digest, chain.last());
         let offers = self.origins.entry(origin).or_default();
-        if let Some(offer) = offers.get(&digest) {
-            let accepted = offers.values().filter(|offer| offer.is_accepted).count();
-            if offer.is_accepted || accepted >= MAX_DIGESTS {
-                return Ok(false);
-            }
-        } else {
+        let known = offers.get(&digest);
+        if is_settled(offers) || known.is_some_and(|offer| offer.is_accepted) {
+            return Ok(false);
+        }
+        if known.is_none() {
             let relayed = offers.values().filter(|offer| offer.signatures.contains_key(&last));
             if relayed.count() >= MAX_DIGESTS {
                 return Err(BroadcastError::TooManyDigests { last, origin });
             }
         }
-        let known = offers.get(&digest);
         let mut fresh = Vec::new();
-        for (seat, signature) in chain.signatures() {
-            if !known.is_some_and(|offer| offer.signatures.contains_key(seat)) {
-                chain::verify_one(&self.ballot, *seat, origin, digest, signature)?;
-                fresh.push((*seat, *signature));
+        for (keeper, signature) in chain.signatures() {
+            if !known.is_some_and(|offer| offer.signatures.contains_key(keeper)) {
+                chain::verify_one(&self.ballot, *keeper, origin, digest, signature)?;
+                fresh.push((*keeper, *signature));
             }
         }
         offers.entry(digest).or_default().signatures.extend(fresh);
@@ -217,20 +223,17 @@ impl Broadcast {
     ) -> Result<(), BroadcastError> {
         let now = self.advance(now);
         let digest = VoteDigest::of(bytes);
-        let waits = |offer: &Offer| {
-            !offer.is_accepted && now <= self.rounds.deadline(offer.signatures.len())
+        let waits = |(origin, offers): (&u8, &Offers)| {
+            let offer = offers.get(&digest)?;
+            let is_timely = now <= self.rounds.deadline(offer.signatures.len());
+            (is_timely && !offer.is_accepted && !is_settled(offers)).then_some(*origin)
         };
-        let waiting: Vec<Seat> = self
-            .origins
-            .iter()
-            .filter(|(_, offers)| offers.get(&digest).is_some_and(waits))
-            .map(|(origin, _)| *origin)
-            .collect();
+        let waiting: Vec<u8> = self.origins.iter().filter_map(waits).collect();
         if waiting.is_empty() {
             self.forget_requests(digest);
             return Err(BroadcastError::NotWanted);
         }
-        let vote = Vote::decode(bytes)?;
+        let vote = Vote::decode(bytes, &self.ballot)?;
         self.votes.insert(digest, vote);
         for origin in waiting {
             self.accept(now, origin, digest, secret)?;
@@ -251,35 +254,35 @@ impl Broadcast {
     fn accept(
         &mut self,
         now: Moment,
-        origin: Seat,
+        origin: u8,
         digest: VoteDigest,
         secret: &KeeperSecret,
     ) -> Result<(), BroadcastError> {
-        let Some(offers) = self.origins.get_mut(&origin) else { return Ok(()) };
-        if offers.values().filter(|offer| offer.is_accepted).count() >= MAX_DIGESTS {
-            return Ok(());
-        }
-        let Some(offer) = offers.get_mut(&digest) else { return Ok(()) };
+        let me = self.me;
+        let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         let signatures = offer.signatures.len();
         if now > self.rounds.deadline(signatures) {
             return Err(BroadcastError::Late { signatures });
         }
+        let is_relayed = offer.signatures.contains_key(&me);
         offer.is_accepted = true;
-        if signatures < self.rounds.count() && !offer.signatures.contains_key(&self.me) {
+        if signatures < self.rounds.count() && !is_relayed {
             let signature = chain::sign(&self.ballot, secret, origin, digest);
-            offer.signatures.insert(self.me, signature);
+            if let Some(offer) = self.offer(origin, digest) {
+                offer.signatures.insert(me, signature);
+            }
             self.send_to_others(origin, digest);
         }
         Ok(())
     }
 
     /// Sends a digest with all its signatures to whoever is not known to have signed it.
-    fn send_to_others(&mut self, origin: Seat, digest: VoteDigest) {
+    fn send_to_others(&mut self, origin: u8, digest: VoteDigest) {
         let Some(offer) = self.origins.get(&origin).and_then(|offers| offers.get(&digest)) else {
             return;
         };
         let chain = Chain::of(&self.ballot, origin, digest, &offer.signatures, self.me).encode();
-        for to in self.ballot.seats().filter(|seat| !offer.signatures.contains_key(seat)) {
+        for to in self.ballot.numbers().filter(|keeper| !offer.signatures.contains_key(keeper)) {
             self.outputs.push_back(Output::Send { to, chain: chain.clone() });
         }
     }
@@ -295,9 +298,9 @@ impl Broadcast {
         self.votes.get(&digest).map(Vote::encode)
     }
 
-    /// The votes that count, by seat. `None` while the rounds last; afterwards it stays the same.
+    /// The votes that count, by the keeper's number. `None` while the rounds last; afterwards it stays the same.
     #[must_use]
-    pub fn poll_votes(&mut self, now: Moment) -> Option<BTreeMap<Seat, &Vote>> {
+    pub fn poll_votes(&mut self, now: Moment) -> Option<BTreeMap<u8, &Vote>> {
         if self.advance(now) <= self.rounds.until() {
             return None;
         }
@@ -315,7 +318,7 @@ impl Broadcast {
     /// Proof against every keeper that is known to have signed two votes of its own, to be kept and published.
     #[must_use]
     pub fn evidence(&self) -> Vec<Equivocation> {
-        let proof = |(origin, offers): (&Seat, &BTreeMap<VoteDigest, Offer>)| {
+        let proof = |(origin, offers): (&u8, &Offers)| {
             let mut signed = offers.iter().filter_map(|(digest, offer)| {
                 offer.signatures.get(origin).map(|signature| (*digest, *signature))
             });
@@ -324,7 +327,7 @@ impl Broadcast {
         self.origins.iter().filter_map(proof).collect()
     }
 
-    fn offer(&mut self, origin: Seat, digest: VoteDigest) -> Option<&mut Offer> {
+    fn offer(&mut self, origin: u8, digest: VoteDigest) -> Option<&mut Offer> {
         self.origins.get_mut(&origin)?.get_mut(&digest)
     }
 

@@ -1,7 +1,7 @@
 //! The message of the broadcast: the digest of a vote, with the signatures of its origin and of those who relay it.
 //!
 //! ```text
-//! version 1 │ epoch │ origin │ digest 32 │ count │ count × (seat │ signature 64)
+//! version 1 │ epoch │ origin │ digest 32 │ count │ count × (keeper 1 │ signature 64)
 //! ```
 //!
 //! Each signature covers the same: network, epoch, set of keepers, origin and digest. Whoever relays adds its own to those
@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::ballot::{Ballot, Seat};
+use super::{ballot::Ballot, vote::VoteDigest};
 use crate::{
     keys::{KeyError, KeeperSecret, Signature, SigningSecret as _},
     labels,
     network::Epoch,
-    view::MAX_KEEPERS,
+    view::quorum::MAX_KEEPERS,
     wire::{self, WireError},
 };
 
@@ -41,38 +41,36 @@ pub enum ChainError {
     #[error("for the view of epoch {}", .0.0)]
     WrongEpoch(Epoch),
     /// It names a keeper that there is not.
-    #[error("there is no keeper {}", .0.0)]
-    NoSuchKeeper(Seat),
+    #[error("there is no keeper {0}")]
+    NoSuchKeeper(u8),
     /// The first signature is not its origin's, or there is none.
     #[error("its origin did not sign first")]
     OriginNotFirst,
     /// One keeper signed twice.
-    #[error("keeper {} signed it twice", .0.0)]
-    SignedTwice(Seat),
+    #[error("keeper {0} signed it twice")]
+    SignedTwice(u8),
+    /// Two signatures over the same digest, which prove nothing.
+    #[error("both signatures are over the same vote")]
+    NoContradiction,
     /// More signatures than there are rounds.
     #[error("more than {0} signatures")]
     TooManySignatures(usize),
     /// A signature does not verify.
-    #[error("keeper {}: {source}", .seat.0)]
+    #[error("keeper {keeper}: {source}")]
     Signature {
         /// Whose it should be.
-        seat: Seat,
+        keeper: u8,
         /// What is wrong with it.
         source: KeyError,
     },
 }
-
-/// SHA-256 of an encoded vote, under a label of its own.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct VoteDigest(pub [u8; 32]);
-crate::hex::debug_as_short_hex!(VoteDigest);
 
 /// What each signature covers, after the label and the network.
 #[derive(Serialize)]
 struct Relayed {
     epoch: Epoch,
     keepers: [u8; 32],
-    origin: Seat,
+    origin: u8,
     digest: VoteDigest,
 }
 
@@ -82,17 +80,17 @@ pub struct Chain {
     version: u8,
     epoch: Epoch,
     /// Whose vote it says it is.
-    pub origin: Seat,
+    pub origin: u8,
     /// The vote's digest.
     pub digest: VoteDigest,
-    signatures: Vec<(Seat, Signature)>,
+    signatures: Vec<(u8, Signature)>,
 }
 
 /// Signs a digest as its origin, or to relay it.
 #[must_use]
-pub fn sign(ballot: &Ballot, secret: &KeeperSecret, origin: Seat, digest: VoteDigest) -> Signature {
-    let content = Relayed { epoch: ballot.epoch, keepers: ballot.keepers.digest(), origin, digest };
-    secret.sign(labels::KEEPER_CHAIN, &ballot.network, &content)
+pub fn sign(ballot: &Ballot, secret: &KeeperSecret, origin: u8, digest: VoteDigest) -> Signature {
+    let content = Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
+    secret.sign(labels::KEEPER_CHAIN, &ballot.network(), &content)
 }
 
 /// Checks one signature of a chain.
@@ -101,38 +99,38 @@ pub fn sign(ballot: &Ballot, secret: &KeeperSecret, origin: Seat, digest: VoteDi
 /// [`ChainError`] if there is no such keeper or it did not sign this.
 pub(super) fn verify_one(
     ballot: &Ballot,
-    seat: Seat,
-    origin: Seat,
+    keeper: u8,
+    origin: u8,
     digest: VoteDigest,
     signature: &Signature,
 ) -> Result<(), ChainError> {
-    let key = ballot.key(seat).ok_or(ChainError::NoSuchKeeper(seat))?;
-    let content = Relayed { epoch: ballot.epoch, keepers: ballot.keepers.digest(), origin, digest };
-    key.verify(labels::KEEPER_CHAIN, &ballot.network, &content, signature)
-        .map_err(|source| ChainError::Signature { seat, source })
+    let key = ballot.key(keeper).ok_or(ChainError::NoSuchKeeper(keeper))?;
+    let content = Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
+    key.verify(labels::KEEPER_CHAIN, &ballot.network(), &content, signature)
+        .map_err(|source| ChainError::Signature { keeper, source })
 }
 
 impl Chain {
     /// A chain of these signatures, the origin's first and `last` last.
     pub(super) fn of(
         ballot: &Ballot,
-        origin: Seat,
+        origin: u8,
         digest: VoteDigest,
-        known: &BTreeMap<Seat, Signature>,
-        last: Seat,
+        known: &BTreeMap<u8, Signature>,
+        last: u8,
     ) -> Self {
-        let mut signatures: Vec<(Seat, Signature)> = known.iter().map(|(s, g)| (*s, *g)).collect();
-        signatures.sort_by_key(|(seat, _)| (*seat == last && last != origin, *seat != origin));
-        Self { version: CHAIN_VERSION, epoch: ballot.epoch, origin, digest, signatures }
+        let mut signatures: Vec<(u8, Signature)> = known.iter().map(|(k, s)| (*k, *s)).collect();
+        signatures.sort_by_key(|(keeper, _)| (*keeper == last && last != origin, *keeper != origin));
+        Self { version: CHAIN_VERSION, epoch: ballot.epoch(), origin, digest, signatures }
     }
 
     /// A chain of any signatures, in this order: nothing is checked.
     #[must_use]
     pub const fn from_parts(
         epoch: Epoch,
-        origin: Seat,
+        origin: u8,
         digest: VoteDigest,
-        signatures: Vec<(Seat, Signature)>,
+        signatures: Vec<(u8, Signature)>,
     ) -> Self {
         Self { version: CHAIN_VERSION, epoch, origin, digest, signatures }
     }
@@ -143,7 +141,7 @@ impl Chain {
         wire::encode(self)
     }
 
-    /// Decodes one and checks its form for a ballot of `rounds` rounds: every seat exists and signs once, the origin first.
+    /// Decodes one and checks its form for a ballot of `rounds` rounds: every keeper exists and signs once, the origin first.
     /// No signature is checked.
     ///
     /// # Errors
@@ -155,40 +153,40 @@ impl Chain {
             None => return Err(WireError::Malformed.into()),
         }
         let chain: Self = wire::decode(bytes, MAX_CHAIN)?;
-        if chain.epoch != ballot.epoch {
+        if chain.epoch != ballot.epoch() {
             return Err(ChainError::WrongEpoch(chain.epoch));
         }
         if chain.signatures.len() > rounds {
             return Err(ChainError::TooManySignatures(rounds));
         }
-        if chain.signatures.first().map(|(seat, _)| *seat) != Some(chain.origin) {
+        if chain.signatures.first().map(|(keeper, _)| *keeper) != Some(chain.origin) {
             return Err(ChainError::OriginNotFirst);
         }
-        for (i, (seat, _)) in chain.signatures.iter().enumerate() {
-            if ballot.key(*seat).is_none() {
-                return Err(ChainError::NoSuchKeeper(*seat));
+        for (i, (keeper, _)) in chain.signatures.iter().enumerate() {
+            if ballot.key(*keeper).is_none() {
+                return Err(ChainError::NoSuchKeeper(*keeper));
             }
-            if chain.signatures.iter().take(i).any(|(earlier, _)| earlier == seat) {
-                return Err(ChainError::SignedTwice(*seat));
+            if chain.signatures.iter().take(i).any(|(earlier, _)| earlier == keeper) {
+                return Err(ChainError::SignedTwice(*keeper));
             }
         }
         Ok(chain)
     }
 
     /// Who signed it, the origin first, whoever sent it last.
-    pub fn signers(&self) -> impl Iterator<Item = Seat> {
-        self.signatures.iter().map(|(seat, _)| *seat)
+    pub fn signers(&self) -> impl Iterator<Item = u8> {
+        self.signatures.iter().map(|(keeper, _)| *keeper)
     }
 
     /// Who signed last, and so sends it and has the vote itself.
     #[must_use]
-    pub fn last(&self) -> Seat {
-        self.signatures.last().map_or(self.origin, |(seat, _)| *seat)
+    pub fn last(&self) -> u8 {
+        self.signatures.last().map_or(self.origin, |(keeper, _)| *keeper)
     }
 
     /// Its signatures.
     #[must_use]
-    pub fn signatures(&self) -> &[(Seat, Signature)] {
+    pub fn signatures(&self) -> &[(u8, Signature)] {
         &self.signatures
     }
 }

@@ -18,7 +18,7 @@ use crate::{network::Epoch, time::Time};
 
 /// The shortest round, milliseconds: a quarter of it is what a busy machine needs to answer.
 pub const MIN_ROUND: u64 = 40;
-/// The longest time that a keeper's word that there is no view is believed for, milliseconds.
+/// The longest time that a keeper's word that there is no view is believed for where rounds are short, milliseconds.
 pub const MAX_WORD_HOLDS: u64 = 600_000;
 
 /// A moment, milliseconds since 1970-01-01 UTC: epochs of a test are too short for seconds.
@@ -102,10 +102,10 @@ impl Schedule {
     }
 
     /// How long a keeper's word that there is no view is believed, milliseconds: a quarter of an epoch, at most
-    /// [`MAX_WORD_HOLDS`]. A keeper that stands by its word says it anew each round.
+    /// [`MAX_WORD_HOLDS`], at least two rounds. A keeper that stands by its word says it anew each round.
     #[must_use]
     pub fn word_holds(&self) -> u64 {
-        (self.epoch / 4).min(MAX_WORD_HOLDS)
+        (self.epoch / 4).min(MAX_WORD_HOLDS).max(self.round.saturating_mul(2))
     }
 
     /// The deadlines for the view of an epoch. `None` for epoch 0, which has no epoch before it, and past the end of time.
