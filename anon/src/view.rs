@@ -7,9 +7,20 @@
 //! | [`tree`] | the Merkle tree over descriptors, in chunks of 256 |
 //! | [`header`] | what keepers sign |
 //! | [`quorum`] | keepers, and a header that enough of them signed |
+//! | [`two_views`] | two views under quorums that cannot both be right |
+//! | [`list`], [`signed`] | the nodes in memory, and with their header |
+//! | [`whole`], [`difference`] | a view as bytes, alone or from the one before it |
+//! | [`error`] | why a view is refused |
 
 pub mod descriptor;
+pub mod difference;
+pub mod error;
 pub mod header;
+pub mod list;
 pub mod quorum;
+pub mod signed;
 pub mod statement;
+mod stream;
 pub mod tree;
+pub mod two_views;
+pub mod whole;
