@@ -173,12 +173,12 @@ impl Broadcast {
         if self.votes.contains_key(&digest) {
             return self.accept(now, origin, digest, secret);
         }
+        let rounds = self.rounds;
         let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         let signatures = offer.signatures.len();
-        if now > self.rounds.deadline(signatures) {
+        if now > rounds.deadline(signatures) {
             return Err(BroadcastError::Late { signatures });
         }
-        let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         if offer.asked.insert(last) {
             self.outputs.push_back(Output::Fetch { from: last, digest });
         }
@@ -258,19 +258,16 @@ impl Broadcast {
         digest: VoteDigest,
         secret: &KeeperSecret,
     ) -> Result<(), BroadcastError> {
-        let me = self.me;
+        let (me, rounds) = (self.me, self.rounds);
+        let own = chain::sign(&self.ballot, secret, origin, digest);
         let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         let signatures = offer.signatures.len();
-        if now > self.rounds.deadline(signatures) {
+        if now > rounds.deadline(signatures) {
             return Err(BroadcastError::Late { signatures });
         }
-        let is_relayed = offer.signatures.contains_key(&me);
         offer.is_accepted = true;
-        if signatures < self.rounds.count() && !is_relayed {
-            let signature = chain::sign(&self.ballot, secret, origin, digest);
-            if let Some(offer) = self.offer(origin, digest) {
-                offer.signatures.insert(me, signature);
-            }
+        if signatures < rounds.count() && !offer.signatures.contains_key(&me) {
+            offer.signatures.insert(me, own);
             self.send_to_others(origin, digest);
         }
         Ok(())

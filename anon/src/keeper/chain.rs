@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::{ballot::Ballot, vote::VoteDigest};
 use crate::{
-    keys::{KeyError, KeeperSecret, Signature, SigningSecret as _},
+    keys::{KeeperSecret, KeyError, Signature, SigningSecret as _},
     labels,
     network::Epoch,
     view::quorum::MAX_KEEPERS,
@@ -89,7 +89,8 @@ pub struct Chain {
 /// Signs a digest as its origin, or to relay it.
 #[must_use]
 pub fn sign(ballot: &Ballot, secret: &KeeperSecret, origin: u8, digest: VoteDigest) -> Signature {
-    let content = Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
+    let content =
+        Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
     secret.sign(labels::KEEPER_CHAIN, &ballot.network(), &content)
 }
 
@@ -105,7 +106,8 @@ pub(super) fn verify_one(
     signature: &Signature,
 ) -> Result<(), ChainError> {
     let key = ballot.key(keeper).ok_or(ChainError::NoSuchKeeper(keeper))?;
-    let content = Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
+    let content =
+        Relayed { epoch: ballot.epoch(), keepers: ballot.keepers_digest(), origin, digest };
     key.verify(labels::KEEPER_CHAIN, &ballot.network(), &content, signature)
         .map_err(|source| ChainError::Signature { keeper, source })
 }
@@ -120,7 +122,8 @@ impl Chain {
         last: u8,
     ) -> Self {
         let mut signatures: Vec<(u8, Signature)> = known.iter().map(|(k, s)| (*k, *s)).collect();
-        signatures.sort_by_key(|(keeper, _)| (*keeper == last && last != origin, *keeper != origin));
+        signatures
+            .sort_by_key(|(keeper, _)| (*keeper == last && last != origin, *keeper != origin));
         Self { version: CHAIN_VERSION, epoch: ballot.epoch(), origin, digest, signatures }
     }
 

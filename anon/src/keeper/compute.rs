@@ -21,7 +21,7 @@ use crate::{
     id::NodeId,
     keys::Signature,
     view::{
-        descriptor::{Addresses, Descriptor, DescriptorError},
+        descriptor::Descriptor,
         error::ViewError,
         header::ViewHeader,
         list::{NodeList, SignatureList},
@@ -45,9 +45,6 @@ pub enum ComputeError {
     /// No node is left: there is nothing to sign.
     #[error("no node was reached by more than half of the keepers")]
     NoNodes,
-    /// A descriptor that no statement could hold.
-    #[error(transparent)]
-    Descriptor(#[from] DescriptorError),
     /// The list cannot be made.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -78,7 +75,8 @@ pub struct Candidate {
 }
 
 /// A node that is in so far.
-struct Entry {
+struct Entry<'a> {
+    statement: &'a NodeStatement,
     descriptor: Descriptor,
     signature: Signature,
     before: Option<Descriptor>,
@@ -107,7 +105,7 @@ pub fn compute(
         }
     }
     if given.is_capped {
-        cap_places(&mut entries)?;
+        cap_places(&mut entries);
     }
     cap_size(&mut entries, ballot.max_nodes());
     if entries.is_empty() {
@@ -117,38 +115,21 @@ pub fn compute(
 }
 
 /// The elected node as the view would show it; `None` if its statement says nothing of where it was reached.
-fn entry(
+fn entry<'a>(
     ballot: &Ballot,
     node: NodeId,
     elected: &Elected,
-    given: Given<'_>,
-) -> Result<Option<Entry>, ComputeError> {
+    given: Given<'a>,
+) -> Result<Option<Entry<'a>>, ComputeError> {
     let missing = ComputeError::MissingStatement(elected.statement);
     let statement = given.statements.get(&elected.statement).ok_or(missing)?;
     let stated = statement.descriptor();
     if stated.node() != node || statement.epoch() != ballot.epoch() {
         return Ok(None);
     }
-    let Some(descriptor) = restricted(stated, elected.tcp, elected.onion)? else { return Ok(None) };
+    let restricted = statement.restricted(elected.tcp, elected.onion);
     let before = given.before.and_then(|before| before.find(&node));
-    Ok(Some(Entry { descriptor, signature: statement.signature(), before }))
-}
-
-/// The descriptor with those of its addresses that count.
-fn restricted(
-    stated: &Descriptor,
-    tcp: bool,
-    onion: bool,
-) -> Result<Option<Descriptor>, DescriptorError> {
-    let tcp = stated.addresses().tcp().filter(|_| tcp);
-    let onion = stated.addresses().onion().filter(|_| onion);
-    let addresses = match (tcp, onion) {
-        (Some(tcp), Some(onion)) => Addresses::Both(tcp, onion),
-        (Some(tcp), None) => Addresses::Tcp(tcp),
-        (None, Some(onion)) => Addresses::Onion(onion),
-        (None, None) => return Ok(None),
-    };
-    Descriptor::new(stated.node(), stated.channel_key(), addresses, stated.family()).map(Some)
+    Ok(restricted.map(|(descriptor, signature)| Entry { statement, descriptor, signature, before }))
 }
 
 /// What counts as one place: an IPv4 address, or an IPv6 address's first 64 bits.
@@ -164,7 +145,7 @@ fn place_of(descriptor: &Descriptor) -> Option<IpAddr> {
 }
 
 /// Takes the TCP address from all but the [`MAX_AT_PLACE`] longest-standing nodes of each place.
-fn cap_places(entries: &mut BTreeMap<NodeId, Entry>) -> Result<(), ComputeError> {
+fn cap_places(entries: &mut BTreeMap<NodeId, Entry<'_>>) {
     let mut places: BTreeMap<IpAddr, Vec<(bool, NodeId)>> = BTreeMap::new();
     for (node, entry) in &*entries {
         if let Some(place) = place_of(&entry.descriptor) {
@@ -176,17 +157,17 @@ fn cap_places(entries: &mut BTreeMap<NodeId, Entry>) -> Result<(), ComputeError>
         at_place.sort_unstable();
         for (_, node) in at_place.into_iter().skip(MAX_AT_PLACE) {
             let Some(entry) = entries.get_mut(&node) else { continue };
-            match restricted(&entry.descriptor, false, true)? {
-                Some(descriptor) => entry.descriptor = descriptor,
+            let has_onion = entry.descriptor.addresses().onion().is_some();
+            match entry.statement.restricted(false, has_onion) {
+                Some(left) => (entry.descriptor, entry.signature) = left,
                 None => drop(entries.remove(&node)),
             }
         }
     }
-    Ok(())
 }
 
 /// Leaves no more nodes than a view may have.
-fn cap_size(entries: &mut BTreeMap<NodeId, Entry>, max_nodes: u32) {
+fn cap_size(entries: &mut BTreeMap<NodeId, Entry<'_>>, max_nodes: u32) {
     let most = usize::try_from(max_nodes).unwrap_or(usize::MAX);
     if entries.len() > most {
         let mut order: Vec<(bool, NodeId)> =
@@ -201,7 +182,7 @@ fn cap_size(entries: &mut BTreeMap<NodeId, Entry>, max_nodes: u32) {
 fn finish(
     ballot: &Ballot,
     tally: &Tally,
-    entries: &BTreeMap<NodeId, Entry>,
+    entries: &BTreeMap<NodeId, Entry<'_>>,
 ) -> Result<Candidate, ComputeError> {
     let nodes = NodeList::new(entries.values().map(|entry| entry.descriptor))?;
     let signatures = SignatureList::new(entries.values().map(|entry| entry.signature));

@@ -32,11 +32,7 @@ pub struct Equivocation {
 }
 
 impl Equivocation {
-    pub(super) fn new(
-        ballot: &Ballot,
-        origin: u8,
-        signed: [(VoteDigest, Signature); 2],
-    ) -> Self {
+    pub(super) fn new(ballot: &Ballot, origin: u8, signed: [(VoteDigest, Signature); 2]) -> Self {
         Self { version: EQUIVOCATION_VERSION, epoch: ballot.epoch(), origin, signed }
     }
 

@@ -53,7 +53,9 @@ pub enum ScheduleError {
     #[error("a round of {0} ms is too short: the least is {MIN_ROUND} ms")]
     RoundTooShort(u64),
     /// Voting would take more than half of an epoch.
-    #[error("voting takes {needed} ms, more than half of an epoch of {epoch} ms: make rounds shorter or epochs longer")]
+    #[error(
+        "voting takes {needed} ms, more than half of an epoch of {epoch} ms: make rounds shorter or epochs longer"
+    )]
     EpochTooShort {
         /// `(f + 4)` rounds, milliseconds.
         needed: u64,

@@ -131,7 +131,9 @@ impl Promises {
         let (id, epoch) = (header.id(), header.epoch);
         let record = self.record_of(epoch)?;
         match record.view {
-            Some(signed) if signed != id => return Err(SigningError::AnotherView { epoch, signed }),
+            Some(signed) if signed != id => {
+                return Err(SigningError::AnotherView { epoch, signed });
+            }
             None if record.said_none => return Err(SigningError::SaidNone(epoch)),
             Some(_) | None => {}
         }

@@ -68,7 +68,9 @@ pub enum VoteError {
 }
 
 /// SHA-256 of an encoded vote, under a label of its own: what the broadcast is about.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct VoteDigest(pub [u8; 32]);
 crate::hex::debug_as_short_hex!(VoteDigest);
 
@@ -196,10 +198,7 @@ impl Vote {
     }
 }
 
-fn decode_before(
-    bytes: &[u8],
-    ballot: &Ballot,
-) -> Result<Option<UnverifiedSignedView>, VoteError> {
+fn decode_before(bytes: &[u8], ballot: &Ballot) -> Result<Option<UnverifiedSignedView>, VoteError> {
     if bytes.is_empty() {
         return Ok(None);
     }
