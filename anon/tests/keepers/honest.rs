@@ -40,6 +40,7 @@ pub(crate) struct Honest {
     statements: BTreeMap<StatementDigest, NodeStatement>,
     broadcast: Option<Broadcast>,
     pub(crate) votes: Option<BTreeMap<u8, VoteDigest>>,
+    kept: BTreeMap<u8, Vote>,
     pub(crate) tally: Option<Result<Tally, TallyError>>,
     pub(crate) candidate: Option<Candidate>,
     /// What is on its disk.
@@ -65,6 +66,7 @@ impl Honest {
             statements,
             broadcast: None,
             votes: None,
+            kept: BTreeMap::new(),
             tally: None,
             candidate: None,
             disk: None,
@@ -83,12 +85,22 @@ impl Honest {
         local.0.checked_add_signed(-self.offset).unwrap()
     }
 
-    /// Loses everything but what is on the disk, and votes anew.
-    pub(crate) fn restart(&mut self, town: &Town, own: Vote) {
-        let (disk, signed) = (self.disk.take(), std::mem::take(&mut self.signed));
-        let (refused, statements) =
-            (std::mem::take(&mut self.refused), std::mem::take(&mut self.statements));
-        *self = Self { disk, signed, refused, ..Self::new(town, self.me, self.offset, own, statements) };
+    /// Loses everything but what is on the disk, and votes anew. Of the votes that it had it still finds those of these
+    /// keepers, if they are enough to compute a view from.
+    pub(crate) fn restart(&mut self, town: &Town, own: Vote, found: &[u8]) -> Vec<(u8, Message)> {
+        let fresh = Self::new(town, self.me, self.offset, own, BTreeMap::new());
+        let old = std::mem::replace(self, fresh);
+        (self.disk, self.signed, self.refused) = (old.disk, old.signed, old.refused);
+        self.statements = old.statements;
+        let mut votes = old.kept;
+        votes.retain(|keeper, _| found.contains(keeper));
+        let shown = votes.iter().map(|(keeper, vote)| (*keeper, vote)).collect();
+        if let Ok(tally) = Tally::of(&town.ballot, &shown, |_| Some(town.ballot.keepers().clone()))
+        {
+            self.tally = Some(Ok(tally));
+            return self.try_to_sign(town);
+        }
+        Vec::new()
     }
 
     /// What its clock makes it do.
@@ -101,15 +113,18 @@ impl Honest {
         let Some(broadcast) = &mut self.broadcast else { return Vec::new() };
         if now >= d.rounds.from() {
             // A restarted keeper that comes late has no vote.
-            drop(broadcast.handle_own_vote(now, self.own.clone(), secret));
+            let _late = broadcast.handle_own_vote(now, self.own.clone(), secret);
         }
         let mut messages = outputs(broadcast);
         if self.tally.is_none()
             && let Some(votes) = broadcast.poll_votes(now)
         {
-            self.votes = Some(votes.iter().map(|(keeper, vote)| (*keeper, vote.digest())).collect());
+            self.votes =
+                Some(votes.iter().map(|(keeper, vote)| (*keeper, vote.digest())).collect());
+            self.kept = votes.iter().map(|(keeper, vote)| (*keeper, (*vote).clone())).collect();
             let tally = Tally::of(&town.ballot, &votes, |_| Some(town.ballot.keepers().clone()));
-            let asked = tally.as_ref().map(|tally| self.missing(tally, &votes)).unwrap_or_default();
+            let missing = |tally: &Tally| Self::missing(&self.statements, tally, &votes);
+            let asked = tally.as_ref().map(missing).unwrap_or_default();
             self.tally = Some(tally);
             messages.extend(asked);
             messages.extend(self.try_to_sign(town));
@@ -117,10 +132,14 @@ impl Honest {
         messages
     }
 
-    fn missing(&self, tally: &Tally, votes: &BTreeMap<u8, &Vote>) -> Vec<(u8, Message)> {
+    fn missing(
+        statements: &BTreeMap<StatementDigest, NodeStatement>,
+        tally: &Tally,
+        votes: &BTreeMap<u8, &Vote>,
+    ) -> Vec<(u8, Message)> {
         let mut asked = Vec::new();
         for (node, elected) in tally.elected() {
-            if self.statements.contains_key(&elected.statement) {
+            if statements.contains_key(&elected.statement) {
                 continue;
             }
             for (keeper, vote) in votes {
@@ -174,10 +193,15 @@ impl Honest {
         let now = self.local(global);
         let secret = &town.secrets[usize::from(self.me)];
         match message {
-            Message::Signed(signed) => drop(self.collector.handle_signatures(&signed)),
+            Message::Signed(signed) => {
+                let _junk = self.collector.handle_signatures(&signed);
+            }
             Message::AskStatement(digest) => {
                 let found = self.statements.get(&digest).cloned();
-                return found.map(|s| (from, Message::Statement(Box::new(s)))).into_iter().collect();
+                return found
+                    .map(|s| (from, Message::Statement(Box::new(s))))
+                    .into_iter()
+                    .collect();
             }
             Message::Statement(statement) => {
                 let statement = statement.to_unverified().verify(&NET, town.ballot.epoch());
@@ -190,8 +214,12 @@ impl Honest {
             Message::Chain(_) | Message::AskVote(_) | Message::Vote(_) => {
                 let Some(broadcast) = &mut self.broadcast else { return Vec::new() };
                 match message {
-                    Message::Chain(chain) => drop(broadcast.handle_chain(now, &chain, secret)),
-                    Message::Vote(vote) => drop(broadcast.handle_vote(now, &vote, secret)),
+                    Message::Chain(chain) => {
+                        let _junk = broadcast.handle_chain(now, &chain, secret);
+                    }
+                    Message::Vote(vote) => {
+                        let _junk = broadcast.handle_vote(now, &vote, secret);
+                    }
                     Message::AskVote(digest) => {
                         let vote = broadcast.vote(digest);
                         return vote.map(|v| (from, Message::Vote(v))).into_iter().collect();
