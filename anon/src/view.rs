@@ -10,14 +10,20 @@
 //! | [`two_views`] | two views under quorums that cannot both be right |
 //! | [`list`], [`signed`] | the nodes in memory, and with their header |
 //! | [`whole`], [`difference`] | a view as bytes, alone or from the one before it |
+//! | [`places`], [`sample`] | how many nodes count at one address, and sampling for paths |
+//! | [`closest`] | the k nodes closest to a key |
 //! | [`error`] | why a view is refused |
 
+pub mod closest;
 pub mod descriptor;
 pub mod difference;
 pub mod error;
 pub mod header;
 pub mod list;
+pub mod places;
 pub mod quorum;
+pub mod sample;
+mod shares;
 pub mod signed;
 pub mod statement;
 mod stream;

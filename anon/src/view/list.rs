@@ -175,9 +175,9 @@ impl NodeList {
         while low < high {
             let middle = low.midpoint(high);
             if chunk.entry(middle).and_then(id_of)? < *node {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         let found = chunk.entry(low).and_then(id_of)? == *node;

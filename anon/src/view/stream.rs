@@ -167,6 +167,12 @@ impl Front {
         self.lists.len() > 1
     }
 
+    /// For how many hashes it has room.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.lists.iter().map(|list| list.chunks.capacity()).sum()
+    }
+
     /// What was verified.
     pub(super) fn into_signed(self) -> Result<SignedView, ViewError> {
         self.signed.ok_or(ViewError::EndsEarly)

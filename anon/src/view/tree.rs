@@ -48,15 +48,13 @@ fn parent(left: &Hash, right: &Hash) -> Hash {
 #[must_use]
 pub fn fold(parts: impl IntoIterator<Item = Hash>) -> Hash {
     let mut complete: Vec<Hash> = Vec::new();
-    let mut count = 0_u64;
-    for mut part in parts {
+    for (count, mut part) in parts.into_iter().enumerate() {
         // As many subtrees are complete now as the count has ones at its end.
         for _ in 0..count.trailing_ones() {
             let Some(left) = complete.pop() else { break };
             part = parent(&left, &part);
         }
         complete.push(part);
-        count += 1;
     }
     let folded = complete.into_iter().rev().reduce(|right, left| parent(&left, &right));
     folded.unwrap_or_else(|| Hash(Sha256::digest([]).into()))

@@ -162,3 +162,43 @@ impl Steps for Reader {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::views::{Keepers, NETWORK, header, placeholders},
+        view::{descriptor::MAX_DESCRIPTOR, header::MAX_VIEW_NODES, tree::CHUNK},
+    };
+
+    /// A chunk, its signatures, and a piece of the stream.
+    const MOST: usize = CHUNK * (MAX_DESCRIPTOR + SIGNATURE) + (8 << 10);
+
+    #[test]
+    fn what_is_not_verified_is_a_chunk_at_most_however_it_comes() {
+        let keepers = Keepers::new(1);
+        let nodes = keepers.view_of(1, None, 0..2_000).nodes().clone();
+        let view = keepers.view(1, None, nodes, Some(placeholders(2_000)));
+        let bytes: Vec<u8> = view.whole().flatten().collect();
+        for piece in [100, bytes.len()] {
+            let mut decoder = WholeDecoder::new(NETWORK, keepers.set.clone());
+            for piece in bytes.chunks(piece) {
+                decoder.feed(piece).unwrap();
+                assert!(decoder.unverified() <= MOST, "{}", decoder.unverified());
+            }
+            assert_eq!(decoder.unverified(), 0);
+        }
+    }
+
+    #[test]
+    fn a_count_that_lies_allocates_nothing() {
+        let keepers = Keepers::new(1);
+        let mut header = header(1, None);
+        header.count = MAX_VIEW_NODES;
+        let front = [vec![1, 1], keepers.sign(&header, &[0]).encode(), vec![7; 32 * 5]].concat();
+        let mut decoder = WholeDecoder::new(NETWORK, keepers.set);
+        decoder.feed(&front).unwrap();
+        assert_eq!((decoder.unverified(), decoder.verified()), (0, 0));
+        assert!(decoder.reader.front.held() <= 8, "{}", decoder.reader.front.held());
+    }
+}
