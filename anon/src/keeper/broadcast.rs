@@ -170,16 +170,15 @@ impl Broadcast {
             return Ok(());
         }
         let (origin, digest, last) = (chain.origin, chain.digest, chain.last());
-        if self.votes.contains_key(&digest) {
-            return self.accept(now, origin, digest, secret);
-        }
         let rounds = self.rounds;
         let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
         let signatures = offer.signatures.len();
         if now > rounds.deadline(signatures) {
             return Err(BroadcastError::Late { signatures });
         }
-        if offer.asked.insert(last) {
+        if self.votes.contains_key(&digest) {
+            self.accept(origin, digest, secret);
+        } else if self.offer(origin, digest).is_some_and(|offer| offer.asked.insert(last)) {
             self.outputs.push_back(Output::Fetch { from: last, digest });
         }
         Ok(())
@@ -236,7 +235,7 @@ impl Broadcast {
         let vote = Vote::decode(bytes, &self.ballot)?;
         self.votes.insert(digest, vote);
         for origin in waiting {
-            self.accept(now, origin, digest, secret)?;
+            self.accept(origin, digest, secret);
         }
         Ok(())
     }
@@ -250,27 +249,16 @@ impl Broadcast {
         }
     }
 
-    /// Accepts a digest whose vote is here, if it is in time, and relays it where fewer than f + 1 have signed it.
-    fn accept(
-        &mut self,
-        now: Moment,
-        origin: u8,
-        digest: VoteDigest,
-        secret: &KeeperSecret,
-    ) -> Result<(), BroadcastError> {
+    /// Accepts a digest that is in time and whose vote is here, and relays it where fewer than f + 1 have signed it.
+    fn accept(&mut self, origin: u8, digest: VoteDigest, secret: &KeeperSecret) {
         let (me, rounds) = (self.me, self.rounds);
         let own = chain::sign(&self.ballot, secret, origin, digest);
-        let Some(offer) = self.offer(origin, digest) else { return Ok(()) };
-        let signatures = offer.signatures.len();
-        if now > rounds.deadline(signatures) {
-            return Err(BroadcastError::Late { signatures });
-        }
+        let Some(offer) = self.offer(origin, digest) else { return };
         offer.is_accepted = true;
-        if signatures < rounds.count() && !offer.signatures.contains_key(&me) {
+        if offer.signatures.len() < rounds.count() && !offer.signatures.contains_key(&me) {
             offer.signatures.insert(me, own);
             self.send_to_others(origin, digest);
         }
-        Ok(())
     }
 
     /// Sends a digest with all its signatures to whoever is not known to have signed it.

@@ -43,7 +43,7 @@ pub enum TallyError {
 /// Which statement of a node counts, and where it was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elected {
-    /// The statement that more than half of the keepers named.
+    /// The statement by which more than half of the keepers reached it at one and the same address.
     pub statement: StatementDigest,
     /// Whether more than half reached it over TCP.
     pub tcp: bool,
@@ -63,7 +63,6 @@ pub struct Tally {
 
 #[derive(Clone, Copy, Default)]
 struct Count {
-    keepers: usize,
     tcp: usize,
     onion: usize,
 }
@@ -172,18 +171,18 @@ fn elect(ballot: &Ballot, votes: &BTreeMap<u8, &Vote>) -> Election {
     let mut counts: BTreeMap<NodeId, BTreeMap<StatementDigest, Count>> = BTreeMap::new();
     for (node, (statement, reached)) in votes.values().flat_map(|vote| &vote.nodes) {
         let count = counts.entry(*node).or_default().entry(*statement).or_default();
-        count.keepers += 1;
         count.tcp += usize::from(reached.tcp());
         count.onion += usize::from(reached.onion());
     }
     let majority = ballot.keepers().majority();
     let (mut elected, mut disputed) = (BTreeMap::new(), BTreeMap::new());
     for (node, statements) in counts {
-        if let Some((statement, count)) = statements.iter().find(|(_, c)| c.keepers >= majority) {
+        let elect = |(statement, count): (&StatementDigest, &Count)| {
             let (tcp, onion) = (count.tcp >= majority, count.onion >= majority);
-            if tcp || onion {
-                elected.insert(node, Elected { statement: *statement, tcp, onion });
-            }
+            (tcp || onion).then_some(Elected { statement: *statement, tcp, onion })
+        };
+        if let Some(choice) = statements.iter().find_map(elect) {
+            elected.insert(node, choice);
         }
         if statements.len() > 1 {
             disputed.insert(node, statements.into_keys().collect());

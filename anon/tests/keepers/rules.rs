@@ -102,6 +102,17 @@ fn a_chain_counts_until_the_end_of_the_round_of_its_length() {
 }
 
 #[test]
+fn a_late_chain_does_not_count_although_its_vote_is_here() {
+    let (mut one, vote) = (One::of(7), numbered(1));
+    let now = one.deadline(1);
+    one.chain(now, &vote, &[1]).unwrap();
+    one.body(now, &vote).unwrap();
+    let late = Err(BroadcastError::Late { signatures: 1 });
+    assert_eq!(one.chain(now.after(1), &vote, &[2]), late);
+    assert_eq!(one.voters(), [1]);
+}
+
+#[test]
 fn a_chain_of_all_its_rounds_is_not_relayed() {
     let (mut one, vote) = (One::of(7), numbered(1));
     let now = one.deadline(3);
