@@ -61,23 +61,38 @@ impl View {
     ///
     /// # Errors
     /// [`ViewError::OtherBase`] if `base` is not the view before this one.
-    pub fn difference_from<'a>(
-        &'a self,
-        base: &'a Self,
-    ) -> Result<impl Iterator<Item = Vec<u8>> + 'a, ViewError> {
-        if self.header().before != Some(base.id()) {
-            return Err(ViewError::OtherBase);
-        }
+    pub fn difference_from<'a>(&'a self, base: &'a Self) -> Result<Difference<'a>, ViewError> {
+        follows(self.signed(), base)?;
         let front = stream::front(Kind::Difference, self.signed(), &[self.nodes().hashes()]);
-        let mut at = 0;
-        let pieces = self.nodes().chunks_of_entries().map(move |entries| {
-            let mut piece = Vec::new();
-            for entry in entries {
-                at = append(base.nodes(), at, entry, &mut piece);
-            }
-            piece
-        });
-        Ok(std::iter::once(front).chain(pieces))
+        let (base, nodes) = (base.nodes(), self.nodes());
+        Ok(Difference { front: Some(front), base, nodes, chunk: 0, done: 0 })
+    }
+}
+
+/// The pieces of a difference, made one at a time.
+#[derive(Debug)]
+pub struct Difference<'a> {
+    front: Option<Vec<u8>>,
+    base: &'a NodeList,
+    nodes: &'a NodeList,
+    /// Chunks of the new view, and nodes of the base, that are done.
+    chunk: usize,
+    done: u32,
+}
+
+impl Iterator for Difference<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if let Some(front) = self.front.take() {
+            return Some(front);
+        }
+        let mut piece = Vec::new();
+        for entry in self.nodes.chunk(self.chunk)?.entries() {
+            self.done = append(self.base, self.done, entry, &mut piece);
+        }
+        self.chunk += 1;
+        Some(piece)
     }
 }
 

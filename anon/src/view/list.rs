@@ -58,7 +58,8 @@ impl Chunk {
         self.bytes.get(before.map_or(0, |end| usize::from(*end))..end)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &[u8]> {
+    /// The encoded descriptors.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len()).filter_map(|at| self.entry(at))
     }
 
@@ -220,9 +221,9 @@ impl NodeList {
         self.chunks.iter().map(|chunk| &*chunk.bytes)
     }
 
-    /// The entries of each chunk.
-    pub(super) fn chunks_of_entries(&self) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
-        self.chunks.iter().map(Chunk::entries)
+    /// One chunk.
+    pub(super) fn chunk(&self, at: usize) -> Option<&Chunk> {
+        self.chunks.get(at)
     }
 
     /// The proof that the descriptor at a rank stands in the list.
