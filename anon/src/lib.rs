@@ -14,7 +14,7 @@
 //! | [`inbox`] | reading an inbox in two steps | 2.2 |
 //! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
-//! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
+//! | [`selection`] | sampling keyX, keyY, keyZ | 4.1 |
 //! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
 //! | [`view`] | the signed view of an epoch: descriptors, quorum, tree, differences, sampling | beyond it |
 //! | [`keeper`] | how keepers make the view: schedule, broadcast of votes, what follows from them, signing | beyond it |

@@ -199,17 +199,17 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
 
     let mut nodes = Nodes::new(&set.cluster, &to.address, set.k);
     let mut scan = Scan::default();
-    scan.disk(Part::Sender, "sender, before", &sender.home, &[], &canaries);
-    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.home, &[], &canaries);
+    scan.disk(Part::Sender, "sender, before", &sender.profile, &[], &canaries);
+    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.profile, &[], &canaries);
 
     step("the mail is sent");
     let address = to.address.to_string();
     let send = ["send", "--to", &address, "--delay", "0", "--json"];
     let mut held = sender.hold(&send, &mail.message).await?;
     nodes.called(&held.calls(), Part::CalledBySender, Label::SenderEndpoint, &mut canaries);
-    // Who was a far end must be known before anything is searched: one that was called too is found now.
-    nodes.far_ends(&sender.far_ends(&["certificate"]));
-    nodes.far_ends(&recipient.far_ends(&["certificate"]));
+    // Who was an anonymizer must be known before anything is searched: one that was called too is found now.
+    nodes.anonymizers(&sender.anonymizers(&["certificate"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate"]));
     step("searching the sender's memory, and that of the nodes it called");
     search(&mut scan, &held, Part::Sender, &nodes, &[Part::CalledBySender], &canaries);
     let _ = held.release(sender).await?;
@@ -217,7 +217,7 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     step("the mail is read");
     let mut held = recipient.hold(&["fetch", "--json"], b"").await?;
     nodes.called(&held.calls(), Part::CalledByRecipient, Label::RecipientEndpoint, &mut canaries);
-    nodes.far_ends(&recipient.far_ends(&["certificate", "reading"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate", "reading"]));
     step("searching the memory of all processes");
     search(&mut scan, &held, Part::Recipient, &nodes, &[Part::Node], &canaries);
     let given_up = sender.given_up(&["certificate"]);
@@ -239,8 +239,8 @@ fn search_what_is_left(
     canaries: &Canaries,
 ) -> Findings {
     let directory = directory.path();
-    scan.disk(Part::Sender, "sender", &sender.home, &[], canaries);
-    scan.disk(Part::Recipient, "recipient", &recipient.home, &[], canaries);
+    scan.disk(Part::Sender, "sender", &sender.profile, &[], canaries);
+    scan.disk(Part::Recipient, "recipient", &recipient.profile, &[], canaries);
     for (index, parts, directory) in nodes.all() {
         scan.node_disk(index, parts, directory, canaries);
     }

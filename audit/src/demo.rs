@@ -57,7 +57,7 @@ pub(crate) struct DemoArgs {
     /// Show one scheme only [default: both]
     #[arg(long, value_enum)]
     scheme: Option<SchemeName>,
-    /// Go-betweens between the guard and the far end, in the guarded scheme
+    /// Go-betweens between the guard and the anonymizer, in the guarded scheme
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
     hops: u8,
     /// Start a network that stays, with two users, and print what to type next

@@ -13,7 +13,7 @@ use anon::{
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::{Epoch, Network, Revoked},
     roster::{Operator, Roster, Source},
-    selection::draw_guarded,
+    selection::sample_guarded,
     time::{Time, Validity},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -31,7 +31,7 @@ const PATHS: usize = 200;
 
 /// How many of some paths behind a guard have nobody but accomplices on them.
 struct Behind {
-    drawn: usize,
+    sampled: usize,
     hostile: usize,
 }
 
@@ -81,11 +81,11 @@ fn behind(addresses: Vec<String>, rng: &mut StdRng) -> Option<Behind> {
         }
     }
     let bad: BTreeSet<NodeId> = hostile.iter().map(NodeCertificate::node).collect();
-    let mut found = Behind { drawn: 0, hostile: 0 };
+    let mut found = Behind { sampled: 0, hostile: 0 };
     for _ in 0..PATHS {
-        let path = draw_guarded(&(&roster, TODAY), &guard, 1, &BTreeSet::new(), rng);
+        let path = sample_guarded(&(&roster, TODAY), &guard, 1, &BTreeSet::new(), rng);
         let Some(path) = path else { continue };
-        found.drawn += 1;
+        found.sampled += 1;
         found.hostile += usize::from(path.hops().all(|(_, node)| bad.contains(&node.node())));
     }
     Some(found)
@@ -102,13 +102,13 @@ pub(crate) fn outcome(seed: u64) -> Outcome {
         return Outcome::not_run(NAME, "the network could not be made");
     };
     let seen = format!(
-        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as far end; behind \
+        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as anonymizer; behind \
          one that does not, {} of {}, in a network made for this",
-        greedy.hostile, greedy.drawn, modest.hostile, modest.drawn,
+        greedy.hostile, greedy.sampled, modest.hostile, modest.sampled,
     );
     // By chance a few more, or a few less, of some hundred.
     let holds = greedy.hostile <= 2 * modest.hostile + PATHS / 20;
-    Outcome::of_some(NAME, modest.drawn.min(greedy.drawn), holds, seen)
+    Outcome::of_some(NAME, modest.sampled.min(greedy.sampled), holds, seen)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Serving channels (paper, 4.1): as far end, then perhaps as go-between. A hop goes on when its sender asks it
+//! Serving channels (paper, 4.1): as last hop, then perhaps as go-between. A hop goes on when its sender asks it
 //! to, or from the beginning, when its handshake named the next node.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 use anon::{
     cell::Cell,
     certificate::UnverifiedNodeCertificate,
-    channel::{Accepted, FarEnd, GoBetween},
+    channel::{Accepted, GoBetween, LastHop},
     create::{Create, Created},
     handshake::{Early, Onward},
     id::NodeId,
@@ -73,25 +73,25 @@ pub(crate) async fn serve_channel(
     let first = tokio::time::timeout(HANDSHAKE_TIMEOUT, reader.read());
     let create = first.await.map_err(|_| LinkError::TimedOut)??.to_create();
     let create = create.map_err(anon::channel::ChannelError::Cell)?;
-    let Accepted { mut far_end, created, early } = accept(context, &create)?;
+    let Accepted { mut last_hop, created, early } = accept(context, &create)?;
     if let Some(observer) = &context.observer {
         observer.channel_opened(at, &create);
     }
     writer.write(&[Cell::created(&created)]).await?;
-    if let Some(next) = begin(context, at, &mut far_end, &mut writer, early).await? {
-        return go_between(context, at, far_end, (reader, writer), next).await;
+    if let Some(next) = begin(context, at, &mut last_hop, &mut writer, early).await? {
+        return go_between(context, at, last_hop, (reader, writer), next).await;
     }
     loop {
-        let (request, held) = next_request(context, at, &mut far_end, &mut reader).await?;
+        let (request, held) = next_request(context, at, &mut last_hop, &mut reader).await?;
         match request {
             Request::Extend { next, create } => match reach(context, &next, &create).await {
                 Some(next) => {
                     drop(held);
-                    return go_between(context, at, far_end, (reader, writer), next).await;
+                    return go_between(context, at, last_hop, (reader, writer), next).await;
                 }
-                None => send(&mut far_end, &mut writer, &Response::Refused).await?,
+                None => send(&mut last_hop, &mut writer, &Response::Refused).await?,
             },
-            request => answer(context, at, &mut far_end, &mut writer, request).await?,
+            request => answer(context, at, &mut last_hop, &mut writer, request).await?,
         }
         drop(held);
     }
@@ -100,7 +100,7 @@ pub(crate) async fn serve_channel(
 /// What is no handshake for this node is not remembered as one: else anybody could fill the memory of replays.
 fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkError> {
     let accepted = context.keys.with_key(&create.certificate(), |secret| {
-        FarEnd::accept(create, secret, &context.network.id, &mut rand::rng())
+        LastHop::accept(create, secret, &context.network.id, &mut rand::rng())
     });
     let accepted = accepted.unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey));
     let accepted = accepted.map_err(anon::channel::ChannelError::Handshake)?;
@@ -115,14 +115,14 @@ fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkErr
 async fn begin(
     context: &ChannelContext,
     at: Edge<'_>,
-    far_end: &mut FarEnd,
+    last_hop: &mut LastHop,
     writer: &mut CellWriter,
     early: Early,
 ) -> Result<Option<Next>, LinkError> {
     let Early { request, onward } = early;
     let answering = async {
         match request {
-            Some(request) => answer(context, at, far_end, writer, request).await,
+            Some(request) => answer(context, at, last_hop, writer, request).await,
             None => Ok(()),
         }
     };
@@ -130,7 +130,7 @@ async fn begin(
     let reaching = async { Ok(reach_known(context, &onward).await) };
     let ((), next) = tokio::try_join!(answering, reaching)?;
     if next.is_none() {
-        send(far_end, writer, &Response::Refused).await?;
+        send(last_hop, writer, &Response::Refused).await?;
     }
     Ok(next)
 }
@@ -140,22 +140,22 @@ async fn begin(
 async fn next_request(
     context: &ChannelContext,
     at: Edge<'_>,
-    far_end: &mut FarEnd,
+    last_hop: &mut LastHop,
     reader: &mut CellReader,
 ) -> Result<(Request, Vec<Held>), LinkError> {
     let caller = at.peer.caller();
     let mut held = Vec::new();
     let mut begun: Option<Instant> = None;
     loop {
-        let patience = patience(begun.map(|begun| begun.elapsed()), context.idle);
-        let cell = tokio::time::timeout(patience, reader.read());
+        let timeout = timeout(begun.map(|begun| begun.elapsed()), context.idle);
+        let cell = tokio::time::timeout(timeout, reader.read());
         let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
         let more = context.budget.wait(caller, CELL_UNITS, HANDSHAKE_TIMEOUT).await;
         held.push(more.ok_or(LinkError::Busy)?);
-        if let Some(request) = far_end.receive(cell)? {
+        if let Some(request) = last_hop.receive(cell)? {
             return Ok((request, held));
         }
-        if far_end.is_amid_request() {
+        if last_hop.is_amid_request() {
             begun.get_or_insert_with(Instant::now);
         } else {
             (held, begun) = (Vec::new(), None);
@@ -165,14 +165,14 @@ async fn next_request(
 
 /// How long the next cell may take: as long as a channel may be silent, and what is left to a request that began so
 /// long ago.
-fn patience(begun: Option<Duration>, idle: Duration) -> Duration {
+fn timeout(begun: Option<Duration>, idle: Duration) -> Duration {
     begun.map_or(idle, |ago| (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(ago).min(idle))
 }
 
 async fn answer(
     context: &ChannelContext,
     at: Edge<'_>,
-    far_end: &mut FarEnd,
+    last_hop: &mut LastHop,
     writer: &mut CellWriter,
     request: Request,
 ) -> Result<(), LinkError> {
@@ -180,15 +180,15 @@ async fn answer(
         observer.received(at, Via::Channel, &request);
     }
     let response = context.service.handle(at.peer, Via::Channel, request).await;
-    send(far_end, writer, &response).await
+    send(last_hop, writer, &response).await
 }
 
 async fn send(
-    far_end: &mut FarEnd,
+    last_hop: &mut LastHop,
     writer: &mut CellWriter,
     response: &Response,
 ) -> Result<(), LinkError> {
-    let cells = far_end.respond(response).map_err(anon::channel::ChannelError::Cell)?;
+    let cells = last_hop.respond(response).map_err(anon::channel::ChannelError::Cell)?;
     let written = tokio::time::timeout(ANSWER_TIMEOUT * CHANNEL_PACE, writer.write(&cells));
     written.await.map_err(|_| LinkError::TimedOut)?
 }
@@ -224,8 +224,8 @@ async fn reach(
             cells: (reader, writer),
         })
     };
-    let patience = context.links.patience(HANDSHAKE_TIMEOUT);
-    tokio::time::timeout(patience, reach).await.ok()?.ok()
+    let timeout = context.links.timeout(HANDSHAKE_TIMEOUT);
+    tokio::time::timeout(timeout, reach).await.ok()?.ok()
 }
 
 /// As [`reach`], to a node that this node's own roster has a certificate of.
@@ -238,7 +238,7 @@ async fn reach_known(context: &ChannelContext, onward: &Onward) -> Option<Next> 
 async fn go_between(
     context: &ChannelContext,
     at: Edge<'_>,
-    far_end: FarEnd,
+    last_hop: LastHop,
     (reader, mut writer): (CellReader, CellWriter),
     next: Next,
 ) -> Result<(), LinkError> {
@@ -246,7 +246,7 @@ async fn go_between(
         observer.extended(at, &next.node, &next.create);
     }
     let (go_between, cells) =
-        far_end.extended(next.created).map_err(anon::channel::ChannelError::Cell)?;
+        last_hop.extended(next.created).map_err(anon::channel::ChannelError::Cell)?;
     writer.write(&cells).await?;
     forward(context, at, go_between, (reader, writer), next.cells).await
 }
@@ -307,7 +307,7 @@ mod tests {
     fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()
      {
         let left = |begun: Option<u64>, idle| {
-            patience(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
+            timeout(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
         };
         assert_eq!([left(None, 120), left(None, 20)], [120, 20]);
         assert_eq!([0, 10, 59, 60, 99].map(|ago| left(Some(ago), 120)), [60, 50, 1, 0, 0]);

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     config::NodeConfig,
+    dht::Dht,
     error::NodeError,
     identity::{ChannelKeys, Identity},
     server::{Acceptor, Parts},
     service::{Service, StandardService},
-    substrate::Substrate,
 };
 
 mod certifier;
@@ -178,8 +178,8 @@ impl Running {
 
     /// Waits until the node has entered the network.
     pub async fn joined(&self) {
-        let mut substrate: Substrate = self.service.substrate.clone();
-        substrate.joined().await;
+        let mut dht: Dht = self.service.dht.clone();
+        dht.joined().await;
     }
 
     /// Stops serving and closes the store.

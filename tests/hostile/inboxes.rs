@@ -9,7 +9,7 @@ use anon::{
     id::NodeId,
     keys::{AddressSecret, Signature, SigningSecret as _},
     labels,
-    request::{Errand, InboxPage, InboxQuery, MAX_OBJECT, Request, Response, Targets},
+    request::{InboxPage, InboxQuery, MAX_OBJECT, ProxiedRequest, Request, Response, Targets},
     time::{MAX_SKEW, Time},
     wire,
 };
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     liars::{lie, lying},
-    network::{Network, PATIENCE, User, mail},
+    network::{Network, TIMEOUT, User, mail},
 };
 
 /// What is asked for.
@@ -219,7 +219,7 @@ async fn whoever_does_not_own_an_inbox_reads_nothing_and_deletes_nothing() {
 
 /// How long each answer is that an anonymizer brings; for a list, how many digests it has.
 async fn brought(channel: &mut Channel, request: &Request) -> Vec<Option<usize>> {
-    let performed = channel.request(request, PATIENCE).await.unwrap();
+    let performed = channel.request(request, TIMEOUT).await.unwrap();
     let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
     let length = |response| match response {
         Some(Response::Object(object)) => Some(object.len()),
@@ -251,19 +251,21 @@ async fn a_replica_that_answers_at_length_silences_no_other() {
 
     for key in [bob.address().inbox(), bob.address().certificate()] {
         let replicas = network.closest(&key, 3);
-        let far_end = network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
-        let far_end = network.cross_verified(far_end).await;
-        let mut channel = Channel::open(&network.links(), &far_end, None, PATIENCE).await.unwrap();
+        let anonymizer =
+            network.nodes.iter().position(|node| !replicas.contains(&node.id())).unwrap();
+        let anonymizer = network.cross_verified(anonymizer).await;
+        let mut channel =
+            Channel::open(&network.links(), &anonymizer, None, TIMEOUT).await.unwrap();
         for loud_one in [None, Some(0), Some(1), Some(2)] {
             *loud.lock().unwrap() = loud_one.map(|at| replicas[at]);
             let fetch = Request::Fetch { key };
-            let errand = |node: &NodeId| {
+            let proxied = |node: &NodeId| {
                 let node = network.node(node);
                 let proof = signed(&bob, InboxOperation::Read(&LIST), node, now());
-                Errand { target: node.id(), request: list(proof) }
+                ProxiedRequest { target: node.id(), request: list(proof) }
             };
             let request = if key == bob.address().inbox() {
-                Request::PerformEach(replicas.iter().map(errand).collect())
+                Request::PerformEach(replicas.iter().map(proxied).collect())
             } else {
                 let targets = Targets::Nodes(replicas.clone());
                 Request::Perform { targets, request: Box::new(fetch) }

@@ -25,8 +25,8 @@ use crate::{
     context::Context,
     error::AgentError,
     evidence::{self, EvidenceLog},
-    home::{Home, HomeError},
     outbox::Outbox,
+    profile::{Profile, ProfileError},
     scheme::Scheme,
 };
 
@@ -36,7 +36,7 @@ pub use status::Status;
 #[derive(derive_more::Debug)]
 #[debug("Agent(..)")]
 pub struct Agent {
-    profile: Arc<Home>,
+    profile: Arc<Profile>,
     context: Context,
     bootstrap: Arc<Bootstrap>,
     evidence: Arc<EvidenceLog>,
@@ -46,8 +46,8 @@ impl Agent {
     /// The agent of the user to whom this profile belongs.
     ///
     /// # Errors
-    /// [`HomeError`] if the network file names no nodes that can be read, or the vault cannot be read.
-    pub fn new(profile: impl Into<Arc<Home>>, context: Context) -> Result<Self, HomeError> {
+    /// [`ProfileError`] if the network file names no nodes that can be read, or the vault cannot be read.
+    pub fn new(profile: impl Into<Arc<Profile>>, context: Context) -> Result<Self, ProfileError> {
         let profile = profile.into();
         let bootstrap = Arc::new(Bootstrap::new(context.clone(), profile.bootstrap()?));
         let evidence = Arc::new(EvidenceLog::new(context.clone()));
@@ -56,7 +56,7 @@ impl Agent {
 
     /// What the user keeps.
     #[must_use]
-    pub const fn profile(&self) -> &Arc<Home> {
+    pub const fn profile(&self) -> &Arc<Profile> {
         &self.profile
     }
 
@@ -128,8 +128,8 @@ impl Agent {
         self.context.unless_lost(looking).await
     }
 
-    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said: what
-    /// was done before is done all the same.
+    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said:
+    /// what was done before is done all the same.
     pub fn remember(&self) {
         self.profile.remember(self.bootstrap.known());
         let vault = self.profile.vault();
@@ -142,7 +142,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use anon::time::Time;
-    use net::{Clock, Underlay};
+    use net::{Clock, Transport};
     use tempfile::TempDir;
 
     use super::*;
@@ -158,11 +158,11 @@ mod tests {
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let network = "name = 'agent.alt'";
-        let home = Home::create(directory.path(), network, &passphrase, cost).unwrap();
-        let context = home.context(clock, Arc::new(Silent), Underlay::Tcp).unwrap();
+        let profile = Profile::create(directory.path(), network, &passphrase, cost).unwrap();
+        let context = profile.context(clock, Arc::new(Silent), Transport::Tcp).unwrap();
         let account = Account::self_certifying(&context.network, context.now());
-        home.write_account(&account).unwrap();
-        (directory, Agent::new(home, context).unwrap())
+        profile.write_account(&account).unwrap();
+        (directory, Agent::new(profile, context).unwrap())
     }
 
     #[test]

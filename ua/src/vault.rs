@@ -54,7 +54,7 @@ pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_NAME_CHARS: usize = 80;
 
 /// How long one process waits while others write their changes, which take milliseconds each.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long somebody may hold a file who only looks whether it is held.
 const A_LOOK: Duration = Duration::from_millis(200);
@@ -207,17 +207,17 @@ impl Vault {
     }
 
     /// Takes the directory for one change that reads, thinks and writes, until the guard is dropped. Another process's
-    /// change is waited for, [`PATIENCE`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
+    /// change is waited for, [`TIMEOUT`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
     ///
     /// # Errors
     /// [`VaultError::InUse`] if it is not given up in time; [`VaultError::Io`].
     pub fn lock(&self) -> Result<VaultLock, VaultError> {
-        self.lock_within(PATIENCE)
+        self.lock_within(TIMEOUT)
     }
 
-    fn lock_within(&self, patience: Duration) -> Result<VaultLock, VaultError> {
+    fn lock_within(&self, timeout: Duration) -> Result<VaultLock, VaultError> {
         let file = disk::lock_file(&self.dir, ".lock");
-        let held = file.and_then(|file| disk::lock_within(file, patience));
+        let held = file.and_then(|file| disk::lock_within(file, timeout));
         held.map(|file| VaultLock { _file: file }).map_err(lock_error)
     }
 
@@ -241,8 +241,8 @@ impl Vault {
 }
 
 /// Locks a file unless somebody else has it for longer than that.
-fn try_lock(file: io::Result<File>, patience: Duration) -> Result<Option<VaultLock>, VaultError> {
-    let locked = file.and_then(|file| disk::lock_within(file, patience));
+fn try_lock(file: io::Result<File>, timeout: Duration) -> Result<Option<VaultLock>, VaultError> {
+    let locked = file.and_then(|file| disk::lock_within(file, timeout));
     match locked.map(|file| VaultLock { _file: file }).map_err(lock_error) {
         Ok(lock) => Ok(Some(lock)),
         Err(VaultError::InUse) => Ok(None),

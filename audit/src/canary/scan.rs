@@ -20,8 +20,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
-/// What allows it to a far end that did not serve in the end.
-const GIVEN_UP: &str = "who learns what: far ends, of an attempt that was given up";
+/// What allows it to an anonymizer that did not serve in the end.
+const GIVEN_UP: &str = "who learns what: anonymizers, of an attempt that was given up";
 /// What a node, and an agent, writes into its log when it logs all it can.
 const NODES_TALK: &[u8] = b"DEBUG";
 const AGENTS_TALK: &[u8] = b": channel through X ";
@@ -175,8 +175,8 @@ impl Scan {
         }
     }
 
-    /// Allows the recipient's address to so many nodes more: the far ends of attempts that were given up know it as those
-    /// do that served, but nobody says which nodes they were.
+    /// Allows the recipient's address to so many nodes more: the anonymizers of attempts that were given up know it as
+    /// those do that served, but nobody says which nodes they were.
     pub(super) fn forgive(&mut self, attempts: usize) {
         let hits = &mut self.all.memory.hits;
         let is_one = |hit: &Hit| {

@@ -10,7 +10,7 @@ use std::{
 use anon::{
     certificate::{Address, AddressCertificate},
     network::Network,
-    selection::Draw,
+    selection::SampledKeys,
 };
 use cutout::{command::read_file, terminal::Failure};
 use parking_lot::Mutex;
@@ -50,7 +50,7 @@ impl Listener for Heard {
 
 impl Heard {
     /// The keys that chose this path, if it is one of those that stood since [`Agent::take_events`].
-    pub(super) fn draw_of(&self, along: &ua::event::Path) -> Option<Draw> {
+    pub(super) fn keys_of(&self, along: &ua::event::Path) -> Option<SampledKeys> {
         let heard = self.0.lock();
         heard.iter().rev().find_map(|event| match event {
             Event::Channel { path, keys, .. } if path == along => Some(*keys),
@@ -64,10 +64,10 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
-    pub(crate) fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(network: &Path, profile: PathBuf) -> Result<Self, Failure> {
         let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
         let heard = Arc::new(Heard::default());
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _)?;
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _)?;
         Ok(Self { person, heard, identities: Mutex::default() })
     }
 

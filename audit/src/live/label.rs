@@ -88,7 +88,7 @@ impl Needles {
         for (_, _, keys) in &mail.sending {
             needles.push(("keyX", keys.go_between.0.to_vec()));
             needles.push(("keyY", keys.witness.0.to_vec()));
-            needles.push(("keyZ", keys.far_end.0.to_vec()));
+            needles.push(("keyZ", keys.anonymizer.0.to_vec()));
         }
         needles.sort();
         needles.dedup();

@@ -1,4 +1,4 @@
-//! X and Y together: half of the nodes name accomplices when they are asked who is nearest to a key. Whose word is
+//! X and Y together: half of the nodes name accomplices when they are asked who is closest to a key. Whose word is
 //! taken?
 
 use std::collections::BTreeSet;
@@ -22,9 +22,9 @@ pub struct LiarFindings {
     pub scheme: String,
     /// Channels that came about.
     pub channels: usize,
-    /// Those in which both who were asked for the far end lie.
+    /// Those in which both who were asked for the anonymizer lie.
     pub both_lie: usize,
-    /// Those whose far end is an accomplice that is not nearest to the key drawn.
+    /// Those whose anonymizer is an accomplice that is not closest to the key sampled.
     pub taken: usize,
     /// Times the sender saw through a lie: statements that differ, evidence.
     pub seen_through: usize,
@@ -85,16 +85,17 @@ pub async fn run_liars(
             let asked = path.middle.last().copied().unwrap_or(path.go_between);
             let both = liars.contains(&asked) && liars.contains(&path.witness);
             found.both_lie += usize::from(both);
-            let truth = nearest(&all, &keys.far_end);
-            found.taken +=
-                usize::from(truth != Some(path.far_end) && liars.contains(&path.far_end) && both);
+            let truth = closest(&all, &keys.anonymizer);
+            found.taken += usize::from(
+                truth != Some(path.anonymizer) && liars.contains(&path.anonymizer) && both,
+            );
         }
     }
     stage.make_hostile(&[], &[])?;
     Ok(found)
 }
 
-fn nearest(all: &[NodeId], key: &Key) -> Option<NodeId> {
+fn closest(all: &[NodeId], key: &Key) -> Option<NodeId> {
     let mut all = all.to_vec();
     keep_closest(&mut all, key, 1, NodeId::position);
     all.first().copied()

@@ -8,7 +8,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::Draw,
+    selection::SampledKeys,
     verification::{CrossVerified, ReplicaSet},
 };
 use cutout::terminal::Failure;
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long a node may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Mails of each mutant, by as many senders: what only one of them has is then told from what all have.
 const MAILS: usize = 3;
 
@@ -49,12 +49,12 @@ enum Weakness {
     DirectWitness,
     /// So are the nodes of the certificate.
     DirectCertificate,
-    /// Far ends look keys up in the DHT while the mail is sent.
+    /// Anonymizers look keys up in the DHT while the mail is sent.
     Lookups,
-    /// The guard extends to the far end.
+    /// The guard extends to the anonymizer.
     NoMiddle,
-    /// Body and notification go through one far end.
-    OneFarEnd,
+    /// Body and notification go through one anonymizer.
+    OneAnonymizer,
     /// Body and notification carry one nonce.
     OneNonce,
 }
@@ -81,11 +81,11 @@ const ALL: [(Weakness, &str, &str, &str); 6] = [
     (
         Weakness::NoMiddle,
         "no-middle",
-        "Nobody stands between the guard and the far end.",
+        "Nobody stands between the guard and the anonymizer.",
         "the paper's {X, Z}",
     ),
     (
-        Weakness::OneFarEnd,
+        Weakness::OneAnonymizer,
         "one-far-end-for-both-steps",
         "One node carries the body and the notification, and so ties the mail to the recipient.",
         "9, body and headers through one anonymizer",
@@ -184,7 +184,7 @@ struct Weak {
     context: Context,
     heard: Arc<Heard>,
     weakness: Weakness,
-    body: Mutex<Option<(Path, Draw)>>,
+    body: Mutex<Option<(Path, SampledKeys)>>,
 }
 
 impl Weak {
@@ -202,14 +202,14 @@ impl Weak {
     async fn ask_directly(&self, node: &NodeId, request: &Request) -> Result<(), AgentError> {
         let certificate = self.roster.with(|roster| roster.certificate(node).cloned());
         let certificate = certificate.ok_or(AgentError::BadAnswer)?;
-        ask(&self.context.disposable()?, &certificate, request, PATIENCE).await?;
+        ask(&self.context.disposable()?, &certificate, request, TIMEOUT).await?;
         Ok(())
     }
 
     /// A channel along the nodes that carried the body.
     async fn same_again(
         &self,
-        (path, keys): (Path, Draw),
+        (path, keys): (Path, SampledKeys),
         purpose: Purpose,
         early: &Request,
     ) -> Result<OpenChannel, AgentError> {
@@ -225,12 +225,12 @@ impl Weak {
             return Err(AgentError::RosterTooSmall);
         };
         let links = self.context.disposable()?;
-        let mut channel = Channel::open(&links, first, None, PATIENCE).await?;
+        let mut channel = Channel::open(&links, first, None, TIMEOUT).await?;
         for node in between {
-            channel = channel.extend(node, None, PATIENCE).await?;
+            channel = channel.extend(node, None, TIMEOUT).await?;
         }
-        let mut channel = channel.extend(last, Some(early), PATIENCE).await?;
-        let answer = channel.response(PATIENCE).await?;
+        let mut channel = channel.extend(last, Some(early), TIMEOUT).await?;
+        let answer = channel.response(TIMEOUT).await?;
         self.context.tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
@@ -254,7 +254,7 @@ impl Scheme for Weak {
                 }
             }
             // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
-            if self.weakness == Weakness::OneFarEnd && purpose == Purpose::Inbox {
+            if self.weakness == Weakness::OneAnonymizer && purpose == Purpose::Inbox {
                 for _ in 0..200 {
                     let body = self.body.lock().clone();
                     if let Some(body) = body {
@@ -264,9 +264,9 @@ impl Scheme for Weak {
                 }
             }
             let open = self.inner.open(purpose, early).await?;
-            let Some(keys) = self.heard.draw_of(&open.path) else { return Ok(open) };
+            let Some(keys) = self.heard.keys_of(&open.path) else { return Ok(open) };
             if self.weakness == Weakness::DirectWitness {
-                let question = Request::Nearest { key: keys.far_end, count: 1 };
+                let question = Request::Closest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;
             }
             if purpose == Purpose::Body {

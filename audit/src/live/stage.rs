@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anon::{id::NodeId, position::Key, selection::Draw};
+use anon::{id::NodeId, position::Key, selection::SampledKeys};
 use cutout::terminal::Failure;
 use tempfile::TempDir;
 use testbed::{
@@ -61,7 +61,7 @@ pub struct Stage {
 pub type Marks = Vec<u64>;
 
 /// One channel of a mail: what it was for, its nodes, and the keys that chose them.
-pub type ChannelTruth = (Purpose, Path, Draw);
+pub type ChannelTruth = (Purpose, Path, SampledKeys);
 
 /// One mail: who wrote to whom, by which channels, and what was written down meanwhile.
 #[derive(Debug)]
@@ -167,8 +167,8 @@ impl Stage {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn newcomer(&self) -> Result<Agent, Failure> {
-        let home = format!("newcomer{:016x}", rand::random::<u64>());
-        Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
+        let profile = format!("newcomer{:016x}", rand::random::<u64>());
+        Agent::new(&self.cluster.network_file(), self.directory.path().join(profile))
     }
 
     /// From now on these nodes do these things, and all others none.

@@ -105,7 +105,7 @@ fn distance(node: &NodeId, key: &Key) -> Distance {
     node.position().distance(&key.position())
 }
 
-/// When honest nodes became known, when keys are drawn, and the epoch after.
+/// When honest nodes became known, when keys are sampled, and the epoch after.
 const BEFORE: Epoch = Epoch(6);
 const TODAY: Epoch = Epoch(8);
 const AFTER: Epoch = Epoch(10);
@@ -139,17 +139,17 @@ impl Ground {
 
     /// A node that is closer to the key than every honest one, found by trying.
     fn grind(&self, key: &Key, rng: &mut StdRng) -> Option<Node> {
-        let nearest = distance(&self.closest(key)?, key);
+        let closest = distance(&self.closest(key)?, key);
         loop {
             let identity = IdentitySecret::generate(rng);
-            if distance(&NodeId(identity.verify_key().0), key) < nearest {
+            if distance(&NodeId(identity.verify_key().0), key) < closest {
                 return Node::of(identity, "", "/ip4/10.250.0.1/tcp/1", rng);
             }
         }
     }
 }
 
-/// Makes a node next to each key that was drawn, and lets everybody vouch for it.
+/// Makes a node next to each key that was sampled, and lets everybody vouch for it.
 fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
     let mut ground = Ground::new(believing, rng)?;
     let (mut minted, mut chosen) = (0, 0);
@@ -168,7 +168,7 @@ fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
         chosen += usize::from(ground.book.chosen(&key, TODAY) == Some(bogus.id()));
     }
     let seen = format!(
-        "{minted} nodes made next to a key that was drawn, all vouched for: {chosen} chosen"
+        "{minted} nodes made next to a key that was sampled, all vouched for: {chosen} chosen"
     );
     Some((chosen == 0, seen))
 }

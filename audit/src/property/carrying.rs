@@ -44,7 +44,7 @@ impl Carrying for Real {
                 go_betweens.next()?.forward.apply(&mut cell);
                 passed.push((entered, cell.as_bytes().to_vec()));
                 go_betweens.for_each(|hop| hop.forward.apply(&mut cell));
-                arrived = path.far_end.receive(cell).ok()?;
+                arrived = path.last_hop.receive(cell).ok()?;
             }
             let answered = path.answer(&Response::NotFound)?;
             if arrived != Some(request) || !answered {

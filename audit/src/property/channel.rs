@@ -7,7 +7,7 @@ mod theft;
 
 use anon::{
     cell::{CELL, Cell},
-    channel::{FarEnd, Opening, SenderChannel},
+    channel::{LastHop, Opening, SenderChannel},
     id::NetworkId,
     keys::ChannelSecret,
     position::Key,
@@ -110,9 +110,9 @@ impl Scheme for Real {
         rng: &mut StdRng,
     ) -> Option<(Box<dyn End>, Vec<u8>)> {
         let create = cell(first)?.to_create().ok()?;
-        let accepted = FarEnd::accept(&create, secret, network, rng).ok()?;
+        let accepted = LastHop::accept(&create, secret, network, rng).ok()?;
         let answer = Cell::created(&accepted.created).as_bytes().to_vec();
-        Some((Box::new(accepted.far_end), answer))
+        Some((Box::new(accepted.last_hop), answer))
     }
 }
 
@@ -138,7 +138,7 @@ impl End for SenderChannel {
     }
 }
 
-impl End for FarEnd {
+impl End for LastHop {
     fn seal(&mut self, message: &[u8]) -> Option<Vec<Vec<u8>>> {
         Some(bytes(self.respond(&Response::Object(message.to_vec())).ok()?))
     }

@@ -58,10 +58,10 @@ impl Onions for Real {
 
 /// What a go-between of the project's own takes off, bytes: a tag, a mark, a question, and three names.
 const SHIFT: usize = 16 + 1 + 64 + 3 * 32;
-/// The mark and the request in the far end's plaintext.
+/// The mark and the request in the last hop's plaintext.
 const REQUEST_ROOM: usize = 1 + 512;
 
-/// The project's own, but for what the far end finds behind its request: zeros up to the fillers, whose beginning then
+/// The project's own, but for what the last hop finds behind its request: zeros up to the fillers, whose beginning then
 /// tells how many hops there were.
 struct ZerosBeforeFillers;
 
@@ -215,7 +215,7 @@ fn first_message(onions: &(dyn Onions + 'static), rng: &mut StdRng) -> Seen {
     for (name, samples, places) in [
         ("go-betweens, hops before", between, MOST - 1),
         ("first hops, hops behind", first, MOST - 1),
-        ("far ends, hops before", last, MOST),
+        ("last hops, hops before", last, MOST),
     ] {
         // Every other path teaches: the samples of one path stay together.
         let samples: Vec<Sample> = interleaved(samples, places);
@@ -272,7 +272,7 @@ pub(super) fn family() -> Family<dyn Onions> {
             ),
             mutant(
                 "first message with zeros before the fillers",
-                "The far end finds zeros where random bytes should be, and where they end tells how many hops there were.",
+                "The last hop finds zeros where random bytes should be, and where they end tells how many hops there were.",
                 Box::new(ZerosBeforeFillers),
             ),
         ],

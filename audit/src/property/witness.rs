@@ -1,4 +1,4 @@
-//! Whether two answers are compared: nobody's word alone names the far end, or the storage nodes.
+//! Whether two answers are compared: nobody's word alone names the anonymizer, or the storage nodes.
 
 use anon::{
     certificate::NodeCertificate,
@@ -15,8 +15,9 @@ use super::{
 
 /// How two answers are compared.
 pub(super) trait Comparing {
-    /// The far end that a go-between and a witness name.
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId>;
+    /// The anonymizer that a go-between and a witness name.
+    fn anonymizer(&self, go_between: &NodeCertificate, witness: &NodeCertificate)
+    -> Option<NodeId>;
     /// The storage nodes that an anonymizer and a verifier list.
     fn replicas(
         &self,
@@ -30,7 +31,11 @@ pub(super) trait Comparing {
 struct Real;
 
 impl Comparing for Real {
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId> {
+    fn anonymizer(
+        &self,
+        go_between: &NodeCertificate,
+        witness: &NodeCertificate,
+    ) -> Option<NodeId> {
         let verified = cross_verify(go_between.clone(), witness.clone()).ok()?;
         Some(verified.certificate().node())
     }
@@ -56,10 +61,14 @@ enum Trusting {
 }
 
 impl Comparing for Trusting {
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId> {
+    fn anonymizer(
+        &self,
+        go_between: &NodeCertificate,
+        witness: &NodeCertificate,
+    ) -> Option<NodeId> {
         match self {
             Self::GoBetween => Some(go_between.node()),
-            Self::Anonymizer | Self::Union => Real.far_end(go_between, witness),
+            Self::Anonymizer | Self::Union => Real.anonymizer(go_between, witness),
         }
     }
 
@@ -87,17 +96,18 @@ fn witness(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> Seen {
     for _ in 0..TRIALS {
         let (true_one, accomplice) = (pick(&honest, rng)?, pick(&hostile, rng)?);
         let (true_one, accomplice) = (&true_one.certificate, &accomplice.certificate);
-        if comparing.far_end(true_one, true_one) != Some(true_one.node()) {
+        if comparing.anonymizer(true_one, true_one) != Some(true_one.node()) {
             return None;
         }
         for (go_between, witness) in [(accomplice, true_one), (true_one, accomplice)] {
             lies += 1;
-            let named = comparing.far_end(go_between, witness);
+            let named = comparing.anonymizer(go_between, witness);
             believed += usize::from(named == Some(accomplice.node()));
         }
     }
-    let seen =
-        format!("{lies} times one of two named an accomplice as the far end: {believed} believed");
+    let seen = format!(
+        "{lies} times one of two named an accomplice as the anonymizer: {believed} believed"
+    );
     Some((believed == 0, seen))
 }
 
@@ -154,7 +164,7 @@ pub(super) fn family() -> Family<dyn Comparing> {
         mutants: vec![
             mutant(
                 "go-between believed without a witness",
-                "The go-between alone says who is at the far end, and names an accomplice.",
+                "The go-between alone says who the anonymizer is, and names an accomplice.",
                 "4. Two liars (one is enough)",
                 Trusting::GoBetween,
             ),

@@ -24,15 +24,15 @@ use super::{
 pub(crate) struct Grinding {
     /// The hostile share.
     pub share: f64,
-    /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.
+    /// Keys tried until one is the closest to a given key, the median: about N. There is no mean.
     pub tries: f64,
-    /// Channels of the paper's scheme whose X has the far end it likes, identifiers being costly.
+    /// Channels of the paper's scheme whose X has the anonymizer it likes, identifiers being costly.
     pub paper_costly: Estimate,
     /// The same, identifiers being free: f, since one hostile X is enough.
     pub paper_free: Estimate,
     /// Mails of the guarded scheme that are linked, identifiers being costly.
     pub guarded_costly: Estimate,
-    /// The same, identifiers being free: no more, since nothing is drawn that appeared after the draw.
+    /// The same, identifiers being free: no more, since nothing is sampled that appeared after the sampling.
     pub guarded_free: Estimate,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn run(
     })
 }
 
-/// How many channels of the paper's scheme are drawn.
+/// How many channels of the paper's scheme are sampled.
 pub(super) fn channels(options: &Options) -> usize {
     options.draws.min(100_000)
 }
@@ -86,7 +86,7 @@ fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> E
     let lookup = lookup(options);
     let world = PaperWorld { network, model, lookup, k, logs: false, free_identifiers: free };
     let shares = options.shares.as_slice();
-    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedFarEnd);
+    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedAnonymizer);
     let name = format!("grinding, {free}");
     let tally = work.run(&name, channels(options), real(channels(options)), |trials, rng| {
         let (mut tally, mut view) = (Tally::new(shares.len()), View::default());

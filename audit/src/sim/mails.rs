@@ -23,7 +23,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
-    /// X and a far end of one channel, which is what the paper admits.
+    /// X and an anonymizer of one channel, which is what the paper admits.
     Claim,
     /// A chain of identifiers; the middle of a path is none, its ends are.
     Identifiers,
@@ -163,7 +163,7 @@ pub(super) fn guarded(
     let crowd = Crowd { network, mails: options.crowd };
     let name = setting.name();
     let (mut all, mut broken, mut asked) = (Vec::new(), Broken::default(), 0);
-    // What a declared operator gets depends on its size; else one draw serves for all sizes at once.
+    // What a declared operator gets depends on its size; else one sample serves for all sizes at once.
     let size = if options.declared { 1 } else { options.shares.len().max(1) };
     let parts = options.shares.chunks(size);
     let units = real(mails) * cost::GUARDED_MAIL / real(parts.len()).max(1.0);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::mutant::MutantOutcome;
 
-/// A guard drawn anew for every mail.
+/// A guard sampled anew for every mail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FreshGuards;
 
@@ -42,7 +42,7 @@ impl Rules for StorageCarries {
     }
 }
 
-/// A node is believed in that appeared after the key was drawn.
+/// A node is believed in that appeared after the key was sampled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MintedBelieved;
 
@@ -79,11 +79,11 @@ impl Rules for LooksUp {
     }
 }
 
-/// Far ends of one mail know nothing of each other.
+/// Anonymizers of one mail know nothing of each other.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FarEndTwice;
+pub(crate) struct AnonymizerTwice;
 
-impl Rules for FarEndTwice {
+impl Rules for AnonymizerTwice {
     fn path(
         &self,
         among: &Candidacy<'_>,
@@ -99,7 +99,7 @@ impl Rules for FarEndTwice {
 const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     (
         "fresh-guard",
-        "A guard is drawn anew for every mail.",
+        "A guard is sampled anew for every mail.",
         "10, fresh go-betweens meet every hostile node",
         &FreshGuards,
     ),
@@ -111,7 +111,7 @@ const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     ),
     (
         "minted-believed",
-        "A node is taken that appeared after the draw.",
+        "A node is taken that appeared after the sampling.",
         "2, grinding",
         &MintedBelieved,
     ),
@@ -124,9 +124,9 @@ const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
     ("looks-up", "Nodes are looked up while a mail is sent.", "1, lookup leak", &LooksUp),
     (
         "far-end-twice",
-        "A far end may serve twice in one mail.",
+        "An anonymizer may serve twice in one mail.",
         "9, body and headers through one anonymizer",
-        &FarEndTwice,
+        &AnonymizerTwice,
     ),
 ];
 
@@ -204,8 +204,8 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
         ),
         (
             "simulation.guarded: no far end serves twice in one mail",
-            broken.far_end_twice == 0,
-            format!("{} in {MAILS} mails", broken.far_end_twice),
+            broken.anonymizer_twice == 0,
+            format!("{} in {MAILS} mails", broken.anonymizer_twice),
         ),
         (
             "simulation.guarded: one node of an operator on a path",

@@ -166,7 +166,8 @@ fn paper(options: &Options, network: &Network, work: &Work<'_>) -> Tally {
                 tally.from(measure, shares, view.links_from(|e| parties.contains(&e.party), 0));
             }
             tally.from(3, shares, view.links_from(|_| true, 0));
-            let without_y = |e: &Event| e.values & WITNESSES == 0 && e.party != Party::NamedFarEnd;
+            let without_y =
+                |e: &Event| e.values & WITNESSES == 0 && e.party != Party::NamedAnonymizer;
             tally.from(4, shares, view.links_from(without_y, 0));
         }
         tally
@@ -176,7 +177,7 @@ fn paper(options: &Options, network: &Network, work: &Work<'_>) -> Tally {
 /// The first rows' coalitions.
 const COALITIONS: [&[Party]; 3] = [
     &[Party::X, Party::Z],
-    &[Party::X, Party::Y, Party::Z, Party::NamedFarEnd],
+    &[Party::X, Party::Y, Party::Z, Party::NamedAnonymizer],
     &[Party::X, Party::Z, Party::Storage],
 ];
 

@@ -103,7 +103,7 @@ pub(super) const WITNESSES: Values = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
     /// A known node that looks keyX or keyY up for A.
-    Entrance,
+    Bootstrap,
     /// Asked on a lookup for keyX or keyY.
     OnFirstLookup,
     /// A member that the roster is compared with.
@@ -116,15 +116,15 @@ pub(crate) enum Party {
     Y,
     /// Asked on a lookup for keyZ.
     OnFarLookup,
-    /// The far end.
+    /// The anonymizer.
     Z,
     /// Asked on a lookup for what the channel is for.
     OnTargetLookup,
     /// Where what the channel is for is kept.
     Storage,
-    /// A far end that X and Y agreed to name.
-    NamedFarEnd,
-    /// A go-between or witness that two entrances agreed to name, and what follows from it.
+    /// An anonymizer that X and Y agreed to name.
+    NamedAnonymizer,
+    /// A go-between or witness that two bootstrap nodes agreed to name, and what follows from it.
     NamedFirst,
 }
 
@@ -162,9 +162,10 @@ pub(crate) struct Broken {
     pub storage_carried: u64,
     /// Two nodes of one operator on a path.
     pub family_together: u64,
-    /// A far end served twice in one mail.
-    pub far_end_twice: u64,
-    /// No path could be drawn.
+    /// An anonymizer served twice in one mail.
+    #[serde(rename = "far_end_twice")]
+    pub anonymizer_twice: u64,
+    /// No path could be sampled.
     pub no_path: u64,
 }
 
@@ -173,7 +174,7 @@ impl Broken {
     pub(super) const fn add(&mut self, other: &Self) {
         self.storage_carried += other.storage_carried;
         self.family_together += other.family_together;
-        self.far_end_twice += other.far_end_twice;
+        self.anonymizer_twice += other.anonymizer_twice;
         self.no_path += other.no_path;
     }
 }

@@ -21,7 +21,7 @@ use anon::{
 use clap::{Args, Subcommand};
 use net::{InvitationError, NetworkFile, now};
 use ua::{
-    home::HomeError,
+    profile::ProfileError,
     vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
 };
 
@@ -158,7 +158,7 @@ fn network_path(dir: &Path) -> PathBuf {
 fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let path = network_path(&args.dir);
     let text = String::from_utf8_lossy(&read_file(&path)?).into_owned();
-    let line = NetworkFile::parse(&text).map_err(HomeError::from)?.invitation();
+    let line = NetworkFile::parse(&text).map_err(ProfileError::from)?.invitation();
     say(line.map_err(|error| {
         let what = format!("no invitation can be made from {}", path.display());
         let remedy = match error {

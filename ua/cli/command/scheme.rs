@@ -12,7 +12,7 @@ pub struct SchemeArgs {
     /// How the nodes of a channel are chosen
     #[arg(long, value_enum, default_value = "guarded", env = "CUTOUT_SCHEME")]
     pub scheme: SchemeName,
-    /// Go-betweens between the guard and the far end, in the guarded scheme
+    /// Go-betweens between the guard and the anonymizer, in the guarded scheme
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub hops: u8,
     /// The mean of the random delay between body and notification in the guarded scheme, seconds

@@ -82,9 +82,9 @@ impl Agent {
         lost
     }
 
-    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4), by the same
-    /// way: an address made for answers never directly, two addresses never through one channel. `all` gets what was read,
-    /// also where not everything was.
+    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4), by the
+    /// same way: an address made for answers never directly, two addresses never through one channel. `all` gets what was
+    /// read, also where not everything was.
     ///
     /// # Errors
     /// [`AgentError`].
@@ -124,8 +124,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with: through channels of this
-    /// scheme or, without one, directly.
+    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with: through channels of
+    /// this scheme or, without one, directly.
     ///
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.

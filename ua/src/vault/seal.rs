@@ -39,7 +39,7 @@ const FILE_KEY_LABEL: &[u8] = b"cutout/vault/file/v1:";
 pub(super) struct MasterKey([u8; KEY_BYTES]);
 
 impl MasterKey {
-    /// Draws a new key.
+    /// Samples a new key.
     pub(super) fn generate() -> Result<Self, VaultError> {
         let mut key = Self([0; KEY_BYTES]);
         fill_random(&mut key.0)?;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nonces_and_master_keys_are_drawn_afresh() {
+    fn nonces_and_master_keys_are_sampled_afresh() {
         let (one, two) = (key("a").seal(b"x").unwrap(), key("a").seal(b"x").unwrap());
         assert_ne!(one, two);
         let (one, two) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());

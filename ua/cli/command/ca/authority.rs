@@ -13,7 +13,7 @@ use anon::{
 };
 use net::{NetworkFile, NetworkFileError, now};
 use ua::{
-    home::HomeError,
+    profile::ProfileError,
     sealed,
     vault::{Vault, VaultError, VaultLock},
 };
@@ -150,7 +150,7 @@ impl Authority {
         let mut file = self.file.clone();
         file.set_revocations(&list);
         let text = to_text(&file)?;
-        NetworkFile::parse(&text).map_err(HomeError::from)?;
+        NetworkFile::parse(&text).map_err(ProfileError::from)?;
         self.vault.write(NETWORK, text.as_bytes())?;
         write_file(&self.path, text.as_bytes())?;
         Ok(Some(number))
@@ -159,12 +159,12 @@ impl Authority {
     /// All that was ever taken back, and the number of the last list. The plain file may be an older copy: nothing that
     /// was revoked is forgotten, and no number is used twice.
     fn taken_back(&self) -> Result<(Revoked, u64), Failure> {
-        let number = |file: &NetworkFile| -> Result<u64, HomeError> {
+        let number = |file: &NetworkFile| -> Result<u64, ProfileError> {
             Ok(file.revocation_list()?.map_or(0, |list| list.number()))
         };
         let (mut revoked, mut last) = (self.network.revoked.clone(), number(&self.file)?);
         if let Some((_, written)) = last_written(&self.vault)? {
-            let before = written.network().map_err(HomeError::from)?.revoked;
+            let before = written.network().map_err(ProfileError::from)?.revoked;
             revoked.nodes.extend(before.nodes);
             revoked.addresses.extend(before.addresses);
             last = last.max(number(&written)?);

@@ -1,4 +1,4 @@
-//! A courier to replicas that a test makes up, for tests of what an agent makes of their answers.
+//! A client to replicas that a test makes up, for tests of what an agent makes of their answers.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use anon::{
 use futures::future::BoxFuture;
 use net::{NetworkFile, now};
 
-use super::Courier;
+use super::ReplicaClient;
 use crate::{
     bootstrap::Bootstrap, context::Context, error::AgentError, event::Purpose,
     evidence::EvidenceLog,
@@ -27,7 +27,7 @@ pub(crate) const KEY: Key = Key([0; 32]);
 
 /// A network with five replicas of a key, of which three are a quorum.
 pub(crate) fn network() -> Network {
-    let network = NetworkFile::parse("name = 'courier.alt'").unwrap().network().unwrap();
+    let network = NetworkFile::parse("name = 'replicas.alt'").unwrap().network().unwrap();
     Network { k: 5, quorum: 3, ..network }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn receipt(seed: u8, request: &Request, expiry: Time) -> Receipt {
 /// What a replica answers, by its seed, in which round.
 type Answers = Box<dyn FnMut(u8, usize, &Request) -> Option<Response> + Send>;
 
-/// A courier to replicas with the seeds from one on.
+/// A client to replicas with the seeds from one on.
 pub(crate) struct MadeUp {
     replicas: u8,
     answers: Answers,
@@ -106,7 +106,7 @@ impl MadeUp {
     }
 }
 
-impl Courier for MadeUp {
+impl ReplicaClient for MadeUp {
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
         let nodes = self.certificates();
         let found = match self.rounds_left.checked_sub(1) {

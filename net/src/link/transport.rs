@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
-    Multiaddr, PeerId, Transport,
-    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    Multiaddr, PeerId, Transport as _,
+    core::{self, muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
     noise, yamux,
@@ -23,14 +23,14 @@ const MIXED_PACE: u32 = 2;
 
 /// Why what carries links is gone.
 #[cfg(feature = "tor")]
-pub type UnderlayLost = tor::TorError;
+pub type TransportLost = tor::TorError;
 /// Why what carries links is gone: TCP never is.
 #[cfg(not(feature = "tor"))]
-pub type UnderlayLost = std::convert::Infallible;
+pub type TransportLost = std::convert::Infallible;
 
 /// What carries the links of a user agent.
 #[derive(Clone, Debug, Default)]
-pub enum Underlay {
+pub enum Transport {
     /// TCP: whoever is connected to sees this machine's address.
     #[default]
     Tcp,
@@ -39,7 +39,7 @@ pub enum Underlay {
     Tor(tor::Tor),
 }
 
-impl Underlay {
+impl Transport {
     /// Whether links go over Tor.
     #[must_use]
     pub const fn is_tor(&self) -> bool {
@@ -47,7 +47,7 @@ impl Underlay {
     }
 
     /// Waits until what carries links is gone, and says why; over TCP for ever.
-    pub async fn lost(&self) -> UnderlayLost {
+    pub async fn lost(&self) -> TransportLost {
         match self {
             Self::Tcp => std::future::pending().await,
             #[cfg(feature = "tor")]
@@ -137,7 +137,10 @@ type Transporting = Boxed<(PeerId, StreamMuxerBox)>;
 /// Noise and Yamux over what carries bytes; `timeout` is for all of it together.
 fn upgraded<T>(carrier: T, keypair: &Keypair, timeout: Duration) -> Result<Transporting, LinkError>
 where
-    T: Transport<Error: Send + Sync, Dial: Send, ListenerUpgrade: Send> + Send + Unpin + 'static,
+    T: core::Transport<Error: Send + Sync, Dial: Send, ListenerUpgrade: Send>
+        + Send
+        + Unpin
+        + 'static,
     T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let noise = noise::Config::new(keypair).map_err(|_| LinkError::Unreachable)?;

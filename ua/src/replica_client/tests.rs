@@ -33,12 +33,12 @@ async fn deposited(
     giving: &'static [u8],
 ) -> (Result<Vec<NodeId>, AgentError>, Vec<usize>) {
     let ((bootstrap, evidence), later) = (parts(), now().after(100));
-    let mut courier = MadeUp::with_receipts(replicas, giving, later);
-    courier.rounds_left = giving.len();
+    let mut client = MadeUp::with_receipts(replicas, giving, later);
+    client.rounds_left = giving.len();
     let mut tally = tally(later);
-    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
+    let done = deposit(&mut client, &request(), &mut tally, &bootstrap, &evidence).await;
     let ids = |nodes: Vec<NodeCertificate>| nodes.iter().map(NodeCertificate::node).collect();
-    (done.map(ids), courier.performed.into_iter().map(|(_, asked)| asked).collect())
+    (done.map(ids), client.performed.into_iter().map(|(_, asked)| asked).collect())
 }
 
 fn replicas(count: u8) -> ReplicaSet {
@@ -90,15 +90,15 @@ async fn a_receipt_that_another_node_brings_does_not_count() {
 }
 
 /// Against whom a receipt from replica 1 is held that does not count, why, and whether its own words prove it.
-fn accused(
+fn reported(
     performer: Option<NodeId>,
     receipt: &Receipt,
     error: ReceiptError,
-) -> Vec<(NodeId, Misdeed, Vec<u8>)> {
-    let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
-    courier.performer = performer;
-    accuse_for_receipt(&courier, &evidence, node(1), receipt, error);
-    evidence.all().into_iter().map(|e| (e.node, e.misdeed, e.proof)).collect()
+) -> Vec<(NodeId, Violation, Vec<u8>)> {
+    let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
+    client.performer = performer;
+    report_for_receipt(&client, &evidence, node(1), receipt, error);
+    evidence.all().into_iter().map(|e| (e.node, e.violation, e.proof)).collect()
 }
 
 #[tokio::test]
@@ -107,15 +107,16 @@ async fn a_bad_receipt_is_held_against_its_bearer_and_its_time_against_its_signe
     let mut forged = signed.clone();
     forged.claims.expiry = Time(1);
     for performer in [None, Some(node(50))] {
-        let bearer = vec![(performer.unwrap_or_else(|| node(1)), Misdeed::BadReceipt, Vec::new())];
-        let signer = vec![(node(1), Misdeed::BadReceipt, wire::encode(&signed))];
+        let bearer =
+            vec![(performer.unwrap_or_else(|| node(1)), Violation::BadReceipt, Vec::new())];
+        let signer = vec![(node(1), Violation::BadReceipt, wire::encode(&signed))];
         let soon = ReceiptError::ExpiresTooSoon;
-        assert_eq!(accused(performer, &signed, soon), signer);
-        assert_eq!(accused(performer, &forged, soon), bearer);
-        assert_eq!(accused(performer, &signed, ReceiptError::OtherOperation), bearer);
-        assert_eq!(accused(performer, &signed, ReceiptError::NotAReplica), bearer);
+        assert_eq!(reported(performer, &signed, soon), signer);
+        assert_eq!(reported(performer, &forged, soon), bearer);
+        assert_eq!(reported(performer, &signed, ReceiptError::OtherOperation), bearer);
+        assert_eq!(reported(performer, &signed, ReceiptError::NotAReplica), bearer);
         // A replica that is asked twice gives the same receipt twice.
-        assert_eq!(accused(performer, &signed, ReceiptError::Duplicate), []);
+        assert_eq!(reported(performer, &signed, ReceiptError::Duplicate), []);
     }
 }
 
@@ -131,16 +132,16 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
         (2, 0, z, false),
         (5, 0, None, false),
     ] {
-        let ((_, evidence), mut courier) = (parts(), MadeUp::new(5, |_, _, _| None));
-        courier.performer = performer;
+        let ((_, evidence), mut client) = (parts(), MadeUp::new(5, |_, _, _| None));
+        client.performer = performer;
         let answer = |seed| Answer {
             node: node(seed),
             response: (seed <= answered).then_some(Response::Refused),
         };
         let answers: Vec<_> = (1..=asked).map(answer).collect();
-        accuse_idle(&courier, &evidence, 3, &answers);
-        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.misdeed)).collect();
-        let expected = if is_idle { vec![(node(50), Misdeed::Dropped)] } else { Vec::new() };
+        report_idle(&client, &evidence, 3, &answers);
+        let evidence: Vec<_> = evidence.all().into_iter().map(|e| (e.node, e.violation)).collect();
+        let expected = if is_idle { vec![(node(50), Violation::Dropped)] } else { Vec::new() };
         assert_eq!(evidence, expected, "{answered} of {asked}");
     }
 }
@@ -148,10 +149,10 @@ async fn an_anonymizer_is_idle_if_less_than_half_of_a_quorum_or_more_answered() 
 #[tokio::test]
 async fn an_idle_anonymizer_is_noted_in_a_deposit() {
     let (bootstrap, evidence) = parts();
-    let mut courier = MadeUp::new(5, |_, _, _| None);
-    (courier.performer, courier.rounds_left) = (Some(node(50)), 1);
+    let mut client = MadeUp::new(5, |_, _, _| None);
+    (client.performer, client.rounds_left) = (Some(node(50)), 1);
     let mut tally = tally(now());
-    let done = deposit(&mut courier, &request(), &mut tally, &bootstrap, &evidence).await;
+    let done = deposit(&mut client, &request(), &mut tally, &bootstrap, &evidence).await;
     assert!(done.is_err());
     assert_eq!(evidence.all().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The DHT substrate (paper, 2.1): libp2p's Kademlia behind one question, *which k nodes are closest?*
+//! The DHT (paper, 2.1): libp2p's Kademlia behind one question, *which k nodes are closest?*
 //!
 //! Kademlia finds nodes here and nothing else: it stores no records. Its settings are those under which silent
 //! or lying nodes cost a lookup 1.5 seconds each at most.
@@ -55,7 +55,7 @@ const DESCRIBED_EVERY: Duration = Duration::from_secs(30);
 /// Why a lookup gives nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum SubstrateError {
+pub enum DhtError {
     /// As many lookups as allowed are under way.
     #[error("too many lookups at once")]
     Busy,
@@ -72,19 +72,19 @@ pub(crate) type Seen = (Caller, Found);
 
 enum Command {
     Neighbours { reply: oneshot::Sender<Vec<(PeerId, Multiaddr)>> },
-    Closest { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
+    Lookup { key: Key, count: NonZeroUsize, reply: oneshot::Sender<Vec<Found>> },
 }
 
-/// What the substrate did since the node started.
+/// What the DHT did since the node started.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) kademlia_requests: AtomicU64,
     pub(crate) lookups: AtomicU64,
 }
 
-/// Asks the substrate.
+/// Asks the DHT.
 #[derive(Clone, Debug)]
-pub struct Substrate {
+pub struct Dht {
     commands: mpsc::Sender<Command>,
     local: NodeId,
     lookups: Arc<Semaphore>,
@@ -92,23 +92,19 @@ pub struct Substrate {
     joined: watch::Receiver<bool>,
 }
 
-impl Substrate {
+impl Dht {
     /// The `count` nodes closest to `key`, closest first, this node among them if it is.
     ///
     /// # Errors
-    /// [`SubstrateError`].
-    pub(crate) async fn closest(
-        &self,
-        key: Key,
-        count: usize,
-    ) -> Result<Vec<Found>, SubstrateError> {
+    /// [`DhtError`].
+    pub(crate) async fn lookup(&self, key: Key, count: usize) -> Result<Vec<Found>, DhtError> {
         let wanted = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
         let permit = tokio::time::timeout(QUEUE_TIMEOUT, self.lookups.acquire()).await;
-        let Ok(Ok(_permit)) = permit else { return Err(SubstrateError::Busy) };
+        let Ok(Ok(_permit)) = permit else { return Err(DhtError::Busy) };
         let (reply, answer) = oneshot::channel();
-        let command = Command::Closest { key, count: wanted, reply };
-        self.commands.send(command).await.map_err(|_| SubstrateError::Closed)?;
-        let mut found = answer.await.map_err(|_| SubstrateError::Closed)?;
+        let command = Command::Lookup { key, count: wanted, reply };
+        self.commands.send(command).await.map_err(|_| DhtError::Closed)?;
+        let mut found = answer.await.map_err(|_| DhtError::Closed)?;
         found.push((self.local, Vec::new()));
         keep_closest(&mut found, &key, count, |(node, _)| node.position());
         self.counters.lookups.fetch_add(1, Ordering::Relaxed);
@@ -151,8 +147,8 @@ struct Behaviour {
     identify: identify::Behaviour,
 }
 
-/// The swarm's side of [`Substrate`]: [`SubstrateLoop::run`] drives it for as long as the node lives.
-pub(crate) struct SubstrateLoop {
+/// The swarm's side of [`Dht`]: [`DhtLoop::run`] drives it for as long as the node lives.
+pub(crate) struct DhtLoop {
     swarm: Swarm<Behaviour>,
     commands: mpsc::Receiver<Command>,
     pending: HashMap<kad::QueryId, oneshot::Sender<Vec<Found>>>,
@@ -176,10 +172,10 @@ struct Neighbour {
 
 /// A new node's connections to the network, before it listens.
 pub(crate) struct Started {
-    pub(crate) substrate: Substrate,
+    pub(crate) dht: Dht,
     pub(crate) links: Links,
     pub(crate) inbound: Inbound,
-    pub(crate) driver: SubstrateLoop,
+    pub(crate) driver: DhtLoop,
 }
 
 pub(crate) fn start(
@@ -219,14 +215,14 @@ pub(crate) fn start(
     let bootstrap: Vec<_> = bootstrap.into_iter().filter(|(peer, _)| *peer != local).collect();
     let (joined, joined_receiver) = watch::channel(bootstrap.is_empty());
     let counters = Arc::new(Counters::default());
-    let substrate = Substrate {
+    let dht = Dht {
         commands: sender,
         local: identity.node(),
         lookups: Arc::new(Semaphore::new(limits.lookups)),
         counters: Arc::clone(&counters),
         joined: joined_receiver,
     };
-    let driver = SubstrateLoop {
+    let driver = DhtLoop {
         swarm,
         commands,
         pending: HashMap::new(),
@@ -238,10 +234,10 @@ pub(crate) fn start(
         answered: false,
         neighbours: HashMap::new(),
     };
-    Ok(Started { substrate, links, inbound, driver })
+    Ok(Started { dht, links, inbound, driver })
 }
 
-impl SubstrateLoop {
+impl DhtLoop {
     /// Listens at these addresses; the addresses that came of it.
     ///
     /// # Errors
@@ -257,7 +253,7 @@ impl SubstrateLoop {
         }
     }
 
-    /// Drives the swarm until the last [`Substrate`] is gone.
+    /// Drives the swarm until the last [`Dht`] is gone.
     pub(crate) async fn run(mut self) {
         self.enter();
         let mut reentry = tokio::time::interval(REENTRY);
@@ -293,7 +289,7 @@ impl SubstrateLoop {
                 let nodes = self.neighbours.iter().filter(described);
                 let _ = reply.send(nodes.map(|(peer, n)| (*peer, n.address.clone())).collect());
             }
-            Command::Closest { key, count, reply } => {
+            Command::Lookup { key, count, reply } => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
                 let query = kademlia.get_n_closest_peers(key.0.to_vec(), count);
                 self.pending.insert(query, reply);

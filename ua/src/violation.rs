@@ -9,33 +9,33 @@ pub const MAX_PROOF: usize = 1024;
 
 /// What a node did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Misdeed {
-    /// It named a node as nearest that nobody else knows.
-    FalseNearest,
+pub enum Violation {
+    /// It named a node as closest that nobody else knows.
+    FalseClosest,
     /// Its list of replicas differs from the roster by more than churn.
     FalseList,
     /// It brought, or as replica signed, a receipt that does not count.
     BadReceipt,
-    /// As far end it refused, or said of most replicas that they did not answer.
+    /// As anonymizer it refused, or said of most replicas that they did not answer.
     Dropped,
     /// It was on a path that broke or fell silent: somebody there did it, or the network.
     OnBrokenPath,
-    /// It named another node as nearest than this agent's roster does, one that is next in line: what churn looks
+    /// It named another node as closest than this agent's roster does, one that is next in line: what churn looks
     /// like, and what a lie within its bounds does. Signed, and held against nobody by itself.
-    OtherNearest,
+    OtherClosest,
 }
 
-impl Misdeed {
+impl Violation {
     /// A few words for people.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::FalseNearest => "named an unknown node as nearest",
+            Self::FalseClosest => "named an unknown node as closest",
             Self::FalseList => "listed other replicas",
             Self::BadReceipt => "gave a receipt that does not count",
-            Self::Dropped => "did not do its errand",
+            Self::Dropped => "did not carry out a request",
             Self::OnBrokenPath => "was on a path that broke",
-            Self::OtherNearest => "named another node as nearest, as after churn",
+            Self::OtherClosest => "named another node as closest, as after churn",
         }
     }
 }
@@ -46,7 +46,7 @@ pub struct Evidence {
     /// Who.
     pub node: NodeId,
     /// What.
-    pub misdeed: Misdeed,
+    pub violation: Violation,
     /// When it was seen.
     pub seen: Time,
     /// The node's own signed statement, encoded; empty where there is none.
@@ -57,15 +57,15 @@ pub struct Evidence {
 impl Evidence {
     /// What a node did, seen at `seen`; a proof that is longer than any honest statement is not kept.
     #[must_use]
-    pub fn new(node: NodeId, misdeed: Misdeed, seen: Time, mut proof: Vec<u8>) -> Self {
+    pub fn new(node: NodeId, violation: Violation, seen: Time, mut proof: Vec<u8>) -> Self {
         if proof.len() > MAX_PROOF {
             proof = Vec::new();
         }
-        Self { node, misdeed, seen, proof }
+        Self { node, violation, seen, proof }
     }
 
     /// Whether the node itself signed what speaks against it.
     pub(crate) fn is_signed_lie(&self) -> bool {
-        !self.proof.is_empty() && self.misdeed != Misdeed::OtherNearest
+        !self.proof.is_empty() && self.violation != Violation::OtherClosest
     }
 }

@@ -1,6 +1,6 @@
-//! Errands (paper, 4.2): an anonymizer performs a request at the k nodes and brings back what they answer.
+//! Proxied requests (paper, 4.2): an anonymizer performs a request at the k nodes and brings back what they answer.
 //!
-//! **Invariant:** however many nodes an errand names, what they answer takes no more memory than one message: each
+//! **Invariant:** however many nodes a proxied request names, what they answer takes no more memory than one message: each
 //! has its share of it, and no more than that is read of what it says.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use anon::{
     certificate::NodeCertificate,
     id::NodeId,
     receipt::Expected,
-    request::{ANSWER_OVERHEAD, Answer, Errand, Request, Response, Targets, answer_share},
+    request::{ANSWER_OVERHEAD, Answer, ProxiedRequest, Request, Response, Targets, answer_share},
     time::Time,
     wire,
 };
@@ -27,7 +27,7 @@ impl StandardService {
     ) -> Response {
         let found = match targets {
             Targets::Nodes(mut nodes) => {
-                // One node named many times is asked once: an errand is no amplifier.
+                // One node named many times is asked once: a proxied request is no amplifier.
                 let mut seen = BTreeSet::new();
                 nodes.retain(|node| seen.insert(*node));
                 let share = answer_share(nodes.len());
@@ -36,13 +36,13 @@ impl StandardService {
                 let answers = join_all(performed).await;
                 return Response::Performed { nodes: Vec::new(), answers };
             }
-            Targets::Closest { key, count } => {
+            Targets::LookedUp { key, count } => {
                 let Some(found) = self.looked_up_for(peer, key, usize::from(count)).await else {
                     return Response::Refused;
                 };
                 found
             }
-            Targets::Nearest { key, count } => {
+            Targets::Closest { key, count } => {
                 let epoch = self.network.epoch(self.clock.now());
                 self.roster.with(|roster| roster.closest(&key, usize::from(count), epoch))
             }
@@ -53,17 +53,18 @@ impl StandardService {
         Response::Performed { nodes, answers: join_all(performed).await }
     }
 
-    /// Performs each errand at its own node, all at once. A node that is named again is not asked again: an errand is
-    /// no amplifier.
-    pub(super) async fn perform_each(&self, errands: Vec<Errand>) -> Response {
+    /// Performs each proxied request at its own node, all at once. A node that is named again is not asked again: a proxied
+    /// request is no amplifier.
+    pub(super) async fn perform_each(&self, proxied_requests: Vec<ProxiedRequest>) -> Response {
         let mut seen = BTreeSet::new();
-        let fresh: Vec<bool> = errands.iter().map(|errand| seen.insert(errand.target)).collect();
-        let share = answer_share(errands.len());
-        let performed = errands.iter().zip(fresh).map(async |(errand, is_fresh)| {
+        let fresh: Vec<bool> =
+            proxied_requests.iter().map(|proxied| seen.insert(proxied.target)).collect();
+        let share = answer_share(proxied_requests.len());
+        let performed = proxied_requests.iter().zip(fresh).map(async |(proxied, is_fresh)| {
             if is_fresh {
-                self.perform_at_known(errand.target, &errand.request, share).await
+                self.perform_at_known(proxied.target, &proxied.request, share).await
             } else {
-                Answer { node: errand.target, response: None }
+                Answer { node: proxied.target, response: None }
             }
         });
         Response::Performed { nodes: Vec::new(), answers: join_all(performed).await }
@@ -217,13 +218,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_peer_has_its_share_of_lookups_within_errands_as_well() {
+    async fn a_peer_has_its_share_of_lookups_within_proxied_requests_as_well() {
         let (here, _here) = testing::node().await;
         let (service, key) = (here.service(), Key([7; 32]));
         let (one, other) = (peer(), peer());
         let all = service.limits.lookups_per_peer;
         let held = service.lookups.take(one.caller(), all).unwrap();
-        let targets = Targets::Closest { key, count: 1 };
+        let targets = Targets::LookedUp { key, count: 1 };
         let performed = async |peer: &Peer| service.perform(peer, targets.clone(), FETCH).await;
         assert_eq!(performed(&one).await, Response::Refused);
         assert!(matches!(performed(&other).await, Response::Performed { .. }));
@@ -236,7 +237,7 @@ mod tests {
         let (here, _here) = testing::node().await;
         let answer = Answer { node: here.id(), response: Some(Response::NotFound) };
         let key = Key([7; 32]);
-        for targets in [Targets::Nodes(vec![here.id()]), Targets::Closest { key, count: 1 }] {
+        for targets in [Targets::Nodes(vec![here.id()]), Targets::LookedUp { key, count: 1 }] {
             let performed = here.service().perform(&peer(), targets, FETCH).await;
             let Response::Performed { answers, .. } = performed else { panic!("{performed:?}") };
             assert_eq!(answers, std::slice::from_ref(&answer));
@@ -277,8 +278,8 @@ mod tests {
         let performed = here.service().perform(&peer(), twenty, FETCH).await;
         assert_eq!((answered(&performed), asked.swap(0, Ordering::SeqCst)), (1, 1));
 
-        let errand = Errand { target: there.id(), request: FETCH };
-        let performed = here.service().perform_each(vec![errand; MAX_K]).await;
+        let proxied = ProxiedRequest { target: there.id(), request: FETCH };
+        let performed = here.service().perform_each(vec![proxied; MAX_K]).await;
         assert_eq!((answered(&performed), asked.swap(0, Ordering::SeqCst)), (1, 1));
     }
 

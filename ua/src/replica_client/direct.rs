@@ -1,4 +1,4 @@
-//! The direct courier (paper, 3): the agent itself goes to the replicas, which see its address.
+//! The direct replica client (paper, 3): the agent itself goes to the replicas, which see its address.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use anon::{
 use futures::future::{BoxFuture, join_all};
 use net::{Links, ask};
 
-use super::Courier;
+use super::ReplicaClient;
 use crate::{bootstrap::Bootstrap, error::AgentError, event::Purpose};
 
 /// How long a replica may take for its answer.
@@ -20,15 +20,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Goes to the replicas itself.
 #[derive(Debug)]
-pub struct DirectCourier {
+pub struct DirectClient {
     bootstrap: Arc<Bootstrap>,
     links: Links,
     key: Key,
     purpose: Purpose,
 }
 
-impl DirectCourier {
-    /// A courier to the replicas of `key`.
+impl DirectClient {
+    /// A client to the replicas of `key`.
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
@@ -38,7 +38,7 @@ impl DirectCourier {
     }
 }
 
-impl Courier for DirectCourier {
+impl ReplicaClient for DirectClient {
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
         Box::pin(self.bootstrap.replicas(self.key, self.purpose))
     }

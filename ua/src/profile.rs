@@ -14,7 +14,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use net::{Clock, NetworkFile, NetworkFileError, Underlay};
+use net::{Clock, NetworkFile, NetworkFileError, Transport};
 use thiserror::Error;
 
 use crate::{
@@ -34,10 +34,10 @@ const NODES: &str = "nodes";
 /// Its greatest length, bytes.
 const MAX_NODES: usize = 1 << 17;
 
-/// Why the agent's home cannot be used.
+/// Why the agent's profile cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum HomeError {
+pub enum ProfileError {
     /// The directory was never initialised.
     #[error("there is no cutout user in {0}")]
     NotInitialised(PathBuf),
@@ -83,7 +83,7 @@ pub enum HomeError {
     },
 }
 
-impl HomeError {
+impl ProfileError {
     /// The exit code that tells of it.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
@@ -129,23 +129,23 @@ impl HomeError {
 /// A user agent's directory, unlocked. Several commands may have it open at once: each change of a file is one step, what
 /// one command does at a time has a lock of its own ([`Vault::alone`]), and so has each mail of the outbox.
 #[derive(Debug)]
-pub struct Home {
+pub struct Profile {
     directory: PathBuf,
     network: NetworkFile,
     vault: Vault,
     _present: VaultLock,
-    /// While a home is being made, nobody else makes one there.
+    /// While a profile is being made, nobody else makes one there.
     _begun: Option<Begun>,
 }
 
-impl Home {
+impl Profile {
     /// The directory when nobody names one: the platform's data directory and `cutout`.
     ///
     /// # Errors
-    /// [`HomeError::NoHome`].
-    pub fn default_directory() -> Result<PathBuf, HomeError> {
+    /// [`ProfileError::NoHome`].
+    pub fn default_directory() -> Result<PathBuf, ProfileError> {
         use etcetera::BaseStrategy as _;
-        let strategy = etcetera::choose_base_strategy().map_err(|_| HomeError::NoHome)?;
+        let strategy = etcetera::choose_base_strategy().map_err(|_| ProfileError::NoHome)?;
         Ok(strategy.data_dir().join("cutout"))
     }
 
@@ -156,30 +156,31 @@ impl Home {
         vault.join("vault").exists() && vault.join("account").exists()
     }
 
-    /// Makes a new home for a user of this network. A vault in which there never was an account is moved aside; a
+    /// Makes a new profile for a user of this network. A vault in which there never was an account is moved aside; a
     /// network file that says something else is, too.
     ///
     /// # Errors
-    /// [`HomeError`]: [`HomeError::AlreadyInitialised`] or [`HomeError::Lost`] if there is a vault that holds anything.
+    /// [`ProfileError`]: [`ProfileError::AlreadyInitialised`] or [`ProfileError::Lost`] if there is a vault that holds
+    /// anything.
     pub fn create(
         directory: &Path,
         network_text: &str,
         passphrase: &Passphrase,
         cost: KdfCost,
-    ) -> Result<Self, HomeError> {
+    ) -> Result<Self, ProfileError> {
         let network = NetworkFile::parse(network_text)?;
         let (vault, begun) = Vault::begin(directory, passphrase, cost).map_err(|error| {
             match (error, Self::check(directory)) {
                 (VaultError::AlreadyExists, Ok(())) => {
-                    HomeError::AlreadyInitialised(directory.to_owned())
+                    ProfileError::AlreadyInitialised(directory.to_owned())
                 }
-                (VaultError::AlreadyExists, Err(lost @ HomeError::Lost { .. })) => lost,
+                (VaultError::AlreadyExists, Err(lost @ ProfileError::Lost { .. })) => lost,
                 (error, _) => error.into(),
             }
         })?;
         let present = vault.enter()?;
         let path = directory.join("network.toml");
-        let io = |source| HomeError::Io { path: path.clone(), source };
+        let io = |source| ProfileError::Io { path: path.clone(), source };
         match fs::read(&path) {
             Ok(other) if other != network_text.as_bytes() => {
                 set_aside(&path, "before").map_err(io)?;
@@ -199,27 +200,27 @@ impl Home {
     /// Looks whether there is a user in `directory`, without unlocking anything.
     ///
     /// # Errors
-    /// [`HomeError::NotInitialised`] if there never was one, also where `init` was cut off; [`HomeError::Lost`] if a
+    /// [`ProfileError::NotInitialised`] if there never was one, also where `init` was cut off; [`ProfileError::Lost`] if a
     /// file is missing that every user has.
-    pub fn check(directory: &Path) -> Result<(), HomeError> {
+    pub fn check(directory: &Path) -> Result<(), ProfileError> {
         let vault = directory.join("vault");
         match vault::contents(&vault)? {
             Contents::Nothing | Contents::KeyOnly => {
-                Err(HomeError::NotInitialised(directory.to_owned()))
+                Err(ProfileError::NotInitialised(directory.to_owned()))
             }
-            Contents::NoKey => Err(HomeError::Lost { file: "vault/vault" }),
+            Contents::NoKey => Err(ProfileError::Lost { file: "vault/vault" }),
             Contents::Files if fs::symlink_metadata(vault.join(OWN)).is_err() => {
-                Err(HomeError::Lost { file: "vault/account" })
+                Err(ProfileError::Lost { file: "vault/account" })
             }
             Contents::Files => Ok(()),
         }
     }
 
-    /// Unlocks a home.
+    /// Unlocks a profile.
     ///
     /// # Errors
-    /// [`HomeError`].
-    pub fn open(directory: &Path, passphrase: &Passphrase) -> Result<Self, HomeError> {
+    /// [`ProfileError`].
+    pub fn open(directory: &Path, passphrase: &Passphrase) -> Result<Self, ProfileError> {
         Self::check(directory)?;
         let network = NetworkFile::read(&directory.join("network.toml"))?;
         let vault = Vault::open(&directory.join("vault"), passphrase)?;
@@ -270,21 +271,21 @@ impl Home {
     /// What is around an agent of this user, over this transport.
     ///
     /// # Errors
-    /// [`HomeError::Network`].
+    /// [`ProfileError::Network`].
     pub fn context(
         &self,
         clock: Clock,
         listener: SharedListener,
-        transport: Underlay,
-    ) -> Result<Context, HomeError> {
+        transport: Transport,
+    ) -> Result<Context, ProfileError> {
         Ok(Context { network: Arc::new(self.network.network()?), clock, listener, transport })
     }
 
     /// The nodes that lead into the network: those of its file, and those remembered from the last time.
     ///
     /// # Errors
-    /// [`HomeError::Network`], or [`HomeError::Vault`] if the vault cannot be read.
-    pub fn bootstrap(&self) -> Result<Vec<(PeerId, Multiaddr)>, HomeError> {
+    /// [`ProfileError::Network`], or [`ProfileError::Vault`] if the vault cannot be read.
+    pub fn bootstrap(&self) -> Result<Vec<(PeerId, Multiaddr)>, ProfileError> {
         let costs = "the network is entered by its bootstrap nodes";
         let nodes: Vec<(String, String)> =
             sealed::read_or_new(&self.vault, NODES, MAX_NODES, costs)?;

@@ -1,5 +1,5 @@
-//! Couriers carry a request to the k replicas of a key: directly (paper, 3), or through an anonymizer whose
-//! list a verifier has confirmed (paper, 4.2). What happens at the replicas is the same.
+//! A replica client brings a request to the k replicas of a key: directly (paper, 3), or through an anonymizer
+//! whose list of replicas a verifier has confirmed (paper, 4.2). What happens at the replicas is the same.
 
 mod anonymous;
 mod direct;
@@ -24,18 +24,18 @@ use crate::{
     bootstrap::Bootstrap,
     error::AgentError,
     event::{Event, Purpose},
-    evidence::{EvidenceLog, Misdeed},
+    evidence::{EvidenceLog, Violation},
 };
 
-pub use anonymous::AnonymousCourier;
-pub use direct::DirectCourier;
+pub use anonymous::AnonymousClient;
+pub use direct::DirectClient;
 
 /// Rounds of fresh nodes before a deposit is given up for now.
 const ROUNDS: u32 = 4;
 
 /// Carries requests to replicas.
-pub trait Courier: Send {
-    /// The replicas of the courier's key, found anew by two parties that agree.
+pub trait ReplicaClient: Send {
+    /// The replicas of this client's key, found anew by two parties that agree.
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>>;
 
     /// Performs a request at the replicas that the agent knows itself, and has them confirmed meanwhile; `None`
@@ -73,19 +73,19 @@ pub trait Courier: Send {
 /// # Errors
 /// [`AgentError::NotEnoughReceipts`], or what kept the replicas from being found.
 pub async fn deposit(
-    courier: &mut dyn Courier,
+    client: &mut dyn ReplicaClient,
     request: &Request,
     tally: &mut Tally,
     bootstrap: &Bootstrap,
     evidence: &EvidenceLog,
 ) -> Result<Vec<NodeCertificate>, AgentError> {
     let context = bootstrap.context();
-    let purpose = courier.purpose();
+    let purpose = client.purpose();
     let mut quorum = context.network.quorum;
     let mut full = false;
     let mut last = Vec::new();
     for round in 0..ROUNDS {
-        let (set, answers) = match visit(courier, request, tally).await {
+        let (set, answers) = match visit(client, request, tally).await {
             Ok(visited) => visited,
             Err(_) if tally.len() >= quorum => break,
             Err(error) => return Err(error),
@@ -95,13 +95,13 @@ pub async fn deposit(
         if last.len() < quorum {
             return Err(AgentError::TooFewReplicas { found: last.len(), wanted: quorum });
         }
-        accuse_idle(courier, evidence, quorum, &answers);
+        report_idle(client, evidence, quorum, &answers);
         for answer in answers {
             match answer.response {
                 Some(Response::Receipt(receipt)) => {
                     let counted = count(tally, &set, answer.node, &receipt);
                     if let Err(error) = counted {
-                        accuse_for_receipt(courier, evidence, answer.node, &receipt, error);
+                        report_for_receipt(client, evidence, answer.node, &receipt, error);
                         let reason = format!("a receipt does not count: {error}");
                         context.tell(&Event::Retry { purpose, reason });
                     }
@@ -129,17 +129,17 @@ pub async fn deposit(
 
 /// One round: the replicas, and what those answered that have given no receipt yet.
 async fn visit(
-    courier: &mut dyn Courier,
+    client: &mut dyn ReplicaClient,
     request: &Request,
     tally: &Tally,
 ) -> Result<(ReplicaSet, Vec<Answer>), AgentError> {
-    if let Some(visited) = courier.at_once(request).await {
+    if let Some(visited) = client.at_once(request).await {
         return Ok(visited);
     }
-    let set = courier.replicas().await?;
+    let set = client.replicas().await?;
     let missing = tally.missing(&set);
     let answers =
-        if missing.is_empty() { Vec::new() } else { courier.perform(&missing, request).await? };
+        if missing.is_empty() { Vec::new() } else { client.perform(&missing, request).await? };
     Ok((set, answers))
 }
 
@@ -157,8 +157,8 @@ fn count(
 
 /// Holds a receipt that does not count against its bearer: an anonymizer checks what it is given, and brings no
 /// other. How long it lasts is the replica's own word, with which that alone is charged.
-fn accuse_for_receipt(
-    courier: &dyn Courier,
+fn report_for_receipt(
+    client: &dyn ReplicaClient,
     evidence: &EvidenceLog,
     replica: NodeId,
     receipt: &Receipt,
@@ -168,23 +168,28 @@ fn accuse_for_receipt(
     match error {
         ReceiptError::Duplicate => {}
         ReceiptError::ExpiresTooSoon if signed => {
-            evidence.accuse(replica, Misdeed::BadReceipt, wire::encode(receipt));
+            evidence.report(replica, Violation::BadReceipt, wire::encode(receipt));
         }
         _ => {
-            let bearer = courier.performer().unwrap_or(replica);
-            evidence.accuse(bearer, Misdeed::BadReceipt, Vec::new());
+            let bearer = client.performer().unwrap_or(replica);
+            evidence.report(bearer, Violation::BadReceipt, Vec::new());
         }
     }
 }
 
-/// Holds it against the anonymizer if, of a quorum of replicas or more, it says that not even half answered: so
-/// many are not hostile or gone at once. A few that give no receipt are held against nobody.
-fn accuse_idle(courier: &dyn Courier, evidence: &EvidenceLog, quorum: usize, answers: &[Answer]) {
+/// Blames the anonymizer when it was given at least a quorum of replicas and says that fewer than half of them
+/// answered: that many are unlikely to fail together. If only a few give no receipt, nobody is blamed.
+fn report_idle(
+    client: &dyn ReplicaClient,
+    evidence: &EvidenceLog,
+    quorum: usize,
+    answers: &[Answer],
+) {
     let answered = answers.iter().filter(|answer| answer.response.is_some()).count();
     if answers.len() >= quorum
         && answered * 2 < answers.len()
-        && let Some(performer) = courier.performer()
+        && let Some(performer) = client.performer()
     {
-        evidence.accuse(performer, Misdeed::Dropped, Vec::new());
+        evidence.report(performer, Violation::Dropped, Vec::new());
     }
 }

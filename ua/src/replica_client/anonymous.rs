@@ -1,4 +1,4 @@
-//! The anonymous courier (paper, 4.2): the anonymizer Z performs, the verifier W confirms where.
+//! The anonymous replica client (paper, 4.2): the anonymizer Z performs, the verifier W confirms where.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,24 +12,24 @@ use anon::{
 use futures::{TryFutureExt as _, future::BoxFuture};
 use net::Channel;
 
-use super::Courier;
+use super::ReplicaClient;
 use crate::{
     context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    evidence::{EvidenceLog, Misdeed},
+    evidence::{EvidenceLog, Violation},
     scheme::{GuardedScheme, OpenChannel, ReadyChannel, Scheme},
 };
 
-/// How often a new pair of channels is tried before the courier gives up.
+/// How often a new pair of channels is tried before the replica client gives up.
 const ATTEMPTS: usize = 4;
 /// How long an anonymizer may take to perform a request at all targets and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Goes through an anonymizer, confirmed by a verifier.
 #[derive(derive_more::Debug)]
-#[debug("AnonymousCourier(..)")]
-pub struct AnonymousCourier {
+#[debug("AnonymousClient(..)")]
+pub struct AnonymousClient {
     scheme: Arc<dyn Scheme>,
     evidence: Arc<EvidenceLog>,
     key: Key,
@@ -40,8 +40,8 @@ pub struct AnonymousCourier {
     ready: Option<(ReadyChannel, ReadyChannel)>,
 }
 
-impl AnonymousCourier {
-    /// A courier to the replicas of `key`: over two channels that were built ahead, if there are, else over two new
+impl AnonymousClient {
+    /// A client to the replicas of `key`: over two channels that were built ahead, if there are, else over two new
     /// ones whose lists are compared now.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl AnonymousCourier {
         key: Key,
         purpose: Purpose,
     ) -> Result<Self, AgentError> {
-        let mut courier = Self {
+        let mut client = Self {
             scheme,
             evidence,
             key,
@@ -62,16 +62,16 @@ impl AnonymousCourier {
             fresh: None,
             ready: None,
         };
-        if let Some(guarded) = courier.guarded()
+        if let Some(guarded) = client.guarded()
             && guarded.own_replicas(&key).is_some()
             && let Some(z) = guarded.take_ready(purpose, &key)
         {
-            courier.ready = guarded.take_ready(purpose.check(), &key).map(|w| (z, w));
+            client.ready = guarded.take_ready(purpose.check(), &key).map(|w| (z, w));
         }
-        if courier.ready.is_none() {
-            courier.fresh = Some(courier.find_replicas().await?);
+        if client.ready.is_none() {
+            client.fresh = Some(client.find_replicas().await?);
         }
-        Ok(courier)
+        Ok(client)
     }
 
     fn guarded(&self) -> Option<Arc<GuardedScheme>> {
@@ -109,7 +109,7 @@ impl AnonymousCourier {
         let anonymizer = anonymizer.inspect_err(|_| self.evidence.path_broke(&z.path.along()));
         let verifier = verifier.inspect_err(|_| self.evidence.path_broke(&w.path.along()));
         let ((from_z, performed), from_w) = tokio::try_join!(anonymizer, verifier)?;
-        let (from_z, from_w) = ((z.path.far_end, from_z), (w.path.far_end, from_w));
+        let (from_z, from_w) = ((z.path.anonymizer, from_z), (w.path.anonymizer, from_w));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.agreed(&set);
         let answers = match performed {
@@ -122,11 +122,11 @@ impl AnonymousCourier {
         Ok((set, answers, along, z.path))
     }
 
-    /// Holds an errand that was not done against the far end if that said so, sealed; silence may be the doing of
-    /// anybody on the path.
+    /// Holds a proxied request that was not done against the anonymizer if that said so, sealed; silence may be the doing
+    /// of anybody on the path.
     fn failed(&self, path: &Path, answered: bool) {
         if answered {
-            self.evidence.accuse(path.far_end, Misdeed::Dropped, Vec::new());
+            self.evidence.report(path.anonymizer, Violation::Dropped, Vec::new());
         } else {
             self.evidence.path_broke(&path.along());
         }
@@ -140,10 +140,10 @@ impl AnonymousCourier {
 
     /// Opens Z and W and compares their lists, again with others until two agree.
     async fn find_replicas(&mut self) -> Result<ReplicaSet, AgentError> {
-        let closest = self.question();
+        let question = self.question();
         let mut attempt = 1;
         loop {
-            match self.compare_once(&closest).await {
+            match self.compare_once(&question).await {
                 Ok(set) => {
                     self.agreed(&set);
                     return Ok(set);
@@ -159,18 +159,18 @@ impl AnonymousCourier {
         }
     }
 
-    async fn compare_once(&mut self, closest: &Request) -> Result<ReplicaSet, AgentError> {
+    async fn compare_once(&mut self, question: &Request) -> Result<ReplicaSet, AgentError> {
         let (z, w) = tokio::try_join!(
-            self.scheme.open(self.purpose, closest),
-            self.scheme.open(self.purpose.check(), closest),
+            self.scheme.open(self.purpose, question),
+            self.scheme.open(self.purpose.check(), question),
         )?;
         // "Another random node W" (4.2): in a small network the dice may fall on the same one.
-        let w = if w.path.far_end == z.path.far_end {
-            self.another_verifier(closest, &z).await?
+        let w = if w.path.anonymizer == z.path.anonymizer {
+            self.another_verifier(question, &z).await?
         } else {
             w
         };
-        let (from_z, from_w) = ((z.path.far_end, z.answer), (w.path.far_end, w.answer));
+        let (from_z, from_w) = ((z.path.anonymizer, z.answer), (w.path.anonymizer, w.answer));
         let set = self.scheme.compare_replicas(self.key, from_z, from_w)?;
         self.path = Some(z.path);
         self.anonymizer = Some(z.channel);
@@ -179,12 +179,12 @@ impl AnonymousCourier {
 
     async fn another_verifier(
         &self,
-        closest: &Request,
+        question: &Request,
         z: &OpenChannel,
     ) -> Result<OpenChannel, AgentError> {
         for _ in 0..ATTEMPTS * 4 {
-            let w = self.scheme.open(self.purpose.check(), closest).await?;
-            if w.path.far_end != z.path.far_end {
+            let w = self.scheme.open(self.purpose.check(), question).await?;
+            if w.path.anonymizer != z.path.anonymizer {
                 return Ok(w);
             }
         }
@@ -192,7 +192,7 @@ impl AnonymousCourier {
     }
 }
 
-impl Courier for AnonymousCourier {
+impl ReplicaClient for AnonymousClient {
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>> {
         Box::pin(async move {
             match self.fresh.take() {
@@ -248,7 +248,7 @@ impl Courier for AnonymousCourier {
     }
 
     fn performer(&self) -> Option<NodeId> {
-        self.path.as_ref().map(|path| path.far_end)
+        self.path.as_ref().map(|path| path.anonymizer)
     }
 
     fn purpose(&self) -> Purpose {
@@ -271,8 +271,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        courier::made_up::{KEY, certificate, network, node},
         event::Listener,
+        replica_client::made_up::{KEY, certificate, network, node},
         scheme::closed::Closed,
     };
 
@@ -288,8 +288,8 @@ mod tests {
         }
     }
 
-    fn courier(listener: Arc<Agreed>) -> AnonymousCourier {
-        AnonymousCourier {
+    fn client(listener: Arc<Agreed>) -> AnonymousClient {
+        AnonymousClient {
             scheme: Arc::new(Closed::default()),
             evidence: Arc::new(EvidenceLog::new(Context { listener, ..Context::quiet(network()) })),
             key: KEY,
@@ -302,17 +302,21 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_answers_for_what_it_refuses_and_a_whole_path_for_silence() {
-        let path =
-            Path { go_between: node(1), middle: vec![node(2)], witness: node(3), far_end: node(4) };
+    fn an_anonymizer_answers_for_what_it_refuses_and_a_whole_path_for_silence() {
+        let path = Path {
+            go_between: node(1),
+            middle: vec![node(2)],
+            witness: node(3),
+            anonymizer: node(4),
+        };
         for (answered, expected) in [
-            (true, vec![(node(4), Misdeed::Dropped)]),
-            (false, [1, 2, 4].map(|seed| (node(seed), Misdeed::OnBrokenPath)).to_vec()),
+            (true, vec![(node(4), Violation::Dropped)]),
+            (false, [1, 2, 4].map(|seed| (node(seed), Violation::OnBrokenPath)).to_vec()),
         ] {
-            let courier = courier(Arc::default());
-            courier.failed(&path, answered);
+            let client = client(Arc::default());
+            client.failed(&path, answered);
             let evidence: Vec<_> =
-                courier.evidence.all().iter().map(|e| (e.node, e.misdeed)).collect();
+                client.evidence.all().iter().map(|e| (e.node, e.violation)).collect();
             assert_eq!(evidence, expected);
         }
     }
@@ -322,7 +326,7 @@ mod tests {
         let listener = Arc::new(Agreed::default());
         let nodes = vec![certificate(1), certificate(2)];
         let set = ReplicaSet::agree(KEY, nodes.clone(), nodes).unwrap();
-        courier(Arc::clone(&listener)).agreed(&set);
+        client(Arc::clone(&listener)).agreed(&set);
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();
         assert_eq!(*listener.0.lock().unwrap(), [(Purpose::Inbox, replicas)]);
     }

@@ -7,16 +7,16 @@
 //! A `[tor]` section has the same as `mode = "required"`, and arti's own settings: bridges, pluggable transports, another
 //! Tor network.
 //!
-//! **Invariant:** where Tor is wanted, [`Underlay::Tor`] or a failure is what comes of it. There is no third way.
+//! **Invariant:** where Tor is wanted, [`Transport::Tor`] or a failure is what comes of it. There is no third way.
 
 use std::{path::Path, sync::Arc};
 
 use clap::Args;
-use net::{Clock, Underlay};
+use net::{Clock, Transport};
 use serde::Deserialize;
 use ua::{
     agent::Agent,
-    home::Home,
+    profile::Profile,
     vault::{disk_remedy, replace_file},
 };
 
@@ -30,7 +30,7 @@ const STATE: &str = "tor";
 
 /// The option of every command that reaches out.
 #[derive(Clone, Copy, Debug, Default, Args)]
-pub struct UnderlayArgs {
+pub struct TransportArgs {
     /// Go over Tor, and not at all if that cannot be [default: what config.toml says; without one, no]
     #[arg(long)]
     pub tor: bool,
@@ -114,42 +114,42 @@ pub(crate) fn require_tor(directory: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`]: 69 if Tor is wanted and cannot be reached, 78 if the configuration is not as it should be.
-pub async fn underlay(
+pub async fn transport(
     directory: &Path,
-    args: UnderlayArgs,
+    args: TransportArgs,
     progress: &Progress,
-) -> Result<Underlay, Failure> {
+) -> Result<Transport, Failure> {
     let config = AgentConfig::read(directory)?;
     if !args.tor && !config.requires_tor() {
-        return Ok(Underlay::Tcp);
+        return Ok(Transport::Tcp);
     }
     over_tor(&config, directory, progress).await
 }
 
-/// The agent of the user in this home, over what its links are to go over. `progress` is told what happens.
+/// The agent of the user in this profile, over what its links are to go over. `progress` is told what happens.
 ///
 /// # Errors
-/// As [`underlay`], or if the network file cannot be used.
+/// As [`transport`], or if the network file cannot be used.
 pub async fn agent(
-    home: &Arc<Home>,
-    args: UnderlayArgs,
+    profile: &Arc<Profile>,
+    args: TransportArgs,
     progress: &Arc<Progress>,
 ) -> Result<Agent, Failure> {
-    let transport = underlay(home.directory(), args, progress).await?;
-    let context = home.context(Clock::default(), Arc::clone(progress) as _, transport)?;
-    Ok(Agent::new(Arc::clone(home), context)?)
+    let transport = transport(profile.directory(), args, progress).await?;
+    let context = profile.context(Clock::default(), Arc::clone(progress) as _, transport)?;
+    Ok(Agent::new(Arc::clone(profile), context)?)
 }
 
 #[cfg(not(feature = "tor"))]
-impl From<net::UnderlayLost> for Failure {
-    fn from(lost: net::UnderlayLost) -> Self {
+impl From<net::TransportLost> for Failure {
+    fn from(lost: net::TransportLost) -> Self {
         match lost {}
     }
 }
 
 #[cfg(not(feature = "tor"))]
 #[expect(clippy::unused_async, reason = "with Tor it waits for it")]
-async fn over_tor(_: &AgentConfig, _: &Path, _: &Progress) -> Result<Underlay, Failure> {
+async fn over_tor(_: &AgentConfig, _: &Path, _: &Progress) -> Result<Transport, Failure> {
     let remedy =
         "use a program built with the feature `tor`, which is there unless it was switched off";
     Err(Failure::new(69, "there is no Tor here", "this program was built without it", remedy))
@@ -160,13 +160,13 @@ async fn over_tor(
     config: &AgentConfig,
     directory: &Path,
     progress: &Progress,
-) -> Result<Underlay, Failure> {
+) -> Result<Transport, Failure> {
     /// One client a process: its circuits and its state directory are shared by all that the command does.
     static TOR: tokio::sync::OnceCell<tor::Tor> = tokio::sync::OnceCell::const_new();
     let start = || start(&config.tor, directory, progress);
     let tor = TOR.get_or_try_init(start).await?;
     progress.step("over Tor: looking for nodes");
-    Ok(Underlay::Tor(tor.clone()))
+    Ok(Transport::Tor(tor.clone()))
 }
 
 /// Starts Tor with its files in a user's or a node's directory.

@@ -1,19 +1,19 @@
-//! Tests of the substrate: two nodes on this machine that find each other, and lose each other.
+//! Tests of the DHT: two nodes on this machine that find each other, and lose each other.
 
 use tokio::task::JoinHandle;
 
 use super::*;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A node's substrate that listens on this machine.
+/// A node's DHT that listens on this machine.
 struct Begun {
     peer: PeerId,
     node: NodeId,
     address: Multiaddr,
-    substrate: Substrate,
-    driver: SubstrateLoop,
+    dht: Dht,
+    driver: DhtLoop,
     seen: mpsc::Receiver<Seen>,
     _links: (Links, Inbound),
 }
@@ -25,15 +25,15 @@ impl Begun {
         let limits = Limits::default();
         let bootstrap = bootstrap.to_vec();
         let started =
-            start(&identity, "substrate.alt", bootstrap, &limits, sender, Carriage::Tcp).unwrap();
-        let Started { substrate, links, inbound, mut driver } = started;
+            start(&identity, "dht.alt", bootstrap, &limits, sender, Carriage::Tcp).unwrap();
+        let Started { dht, links, inbound, mut driver } = started;
         let bound = driver.listen(&["/ip4/127.0.0.1/tcp/0".parse().unwrap()]).await.unwrap();
         driver.advertise(&bound);
         Self {
             peer: identity.keypair().public().to_peer_id(),
             node: identity.node(),
             address: bound[0].clone(),
-            substrate,
+            dht,
             driver,
             seen,
             _links: (links, inbound),
@@ -45,14 +45,14 @@ impl Begun {
     }
 
     /// Drives the swarm, event by event, until this holds.
-    async fn drive(&mut self, holds: impl Fn(&SubstrateLoop) -> bool) {
+    async fn drive(&mut self, holds: impl Fn(&DhtLoop) -> bool) {
         let driven = async {
             while !holds(&self.driver) {
                 let event = self.driver.swarm.select_next_some().await;
                 self.driver.on_event(event);
             }
         };
-        tokio::time::timeout(PATIENCE, driven).await.expect("it comes to hold");
+        tokio::time::timeout(TIMEOUT, driven).await.expect("it comes to hold");
     }
 
     /// Whether Kademlia would name this peer to others.
@@ -62,7 +62,7 @@ impl Begun {
     }
 }
 
-fn run(driver: SubstrateLoop) -> JoinHandle<()> {
+fn run(driver: DhtLoop) -> JoinHandle<()> {
     tokio::spawn(driver.run())
 }
 
@@ -75,7 +75,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.expect(what)
+    tokio::time::timeout(TIMEOUT, looking).await.expect(what)
 }
 
 /// A node's address at which nobody listens.
@@ -87,18 +87,16 @@ fn nobody() -> (PeerId, Multiaddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_has_joined_when_another_has_answered_it_and_no_earlier() {
     let mut first = Begun::new(1, &[]).await;
-    tokio::time::timeout(PATIENCE, first.substrate.joined())
-        .await
-        .expect("the first is in at once");
+    tokio::time::timeout(TIMEOUT, first.dht.joined()).await.expect("the first is in at once");
     let way_in = first.way_in();
     run(first.driver);
     let mut second = Begun::new(2, &[way_in]).await;
     run(second.driver);
-    tokio::time::timeout(PATIENCE, second.substrate.joined()).await.expect("the first answers");
+    tokio::time::timeout(TIMEOUT, second.dht.joined()).await.expect("the first answers");
 
     let mut lonely = Begun::new(3, &[nobody()]).await;
     run(lonely.driver);
-    let joined = tokio::time::timeout(Duration::from_secs(1), lonely.substrate.joined()).await;
+    let joined = tokio::time::timeout(Duration::from_secs(1), lonely.dht.joined()).await;
     assert!(joined.is_err(), "nobody has answered");
 }
 
@@ -106,12 +104,12 @@ async fn a_node_has_joined_when_another_has_answered_it_and_no_earlier() {
 async fn a_node_that_enters_is_found_where_it_says_and_is_a_neighbour_until_it_goes() {
     let mut first = Begun::new(4, &[]).await;
     let mut second = Begun::new(5, &[first.way_in()]).await;
-    let (one, _one) = (first.substrate.clone(), run(first.driver));
-    let (two, ended) = (second.substrate.clone(), run(second.driver));
+    let (one, _one) = (first.dht.clone(), run(first.driver));
+    let (two, ended) = (second.dht.clone(), run(second.driver));
 
     // Each is handed on, so that its certificate is asked for: the first where it was dialled, the second where it says.
     let next = async |seen: &mut mpsc::Receiver<Seen>| {
-        let (caller, found) = tokio::time::timeout(PATIENCE, seen.recv()).await.unwrap().unwrap();
+        let (caller, found) = tokio::time::timeout(TIMEOUT, seen.recv()).await.unwrap().unwrap();
         (caller.peer, found)
     };
     let (peer, (node, _)) = next(&mut second.seen).await;
@@ -124,9 +122,9 @@ async fn a_node_that_enters_is_found_where_it_says_and_is_a_neighbour_until_it_g
     until("it is a neighbour", async || is_neighbour().await.then_some(())).await;
 
     let third = Begun::new(8, &[(first.peer, first.address.clone())]).await;
-    let (three, _three) = (third.substrate.clone(), run(third.driver));
+    let (three, _three) = (third.dht.clone(), run(third.driver));
     let is_told = async || {
-        let found = three.closest(Key([7; 32]), 3).await.unwrap();
+        let found = three.lookup(Key([7; 32]), 3).await.unwrap();
         let (_, addresses) = found.into_iter().find(|(node, _)| *node == second.node)?;
         let plain: Vec<_> =
             addresses.iter().filter_map(|a| without_peer_id(a, &second.peer)).collect();
