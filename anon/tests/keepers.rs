@@ -6,6 +6,8 @@
 mod honest;
 #[path = "keepers/liars.rs"]
 mod liars;
+#[path = "keepers/promises.rs"]
+mod promises;
 #[path = "keepers/rules.rs"]
 mod rules;
 #[path = "keepers/sim.rs"]
@@ -111,6 +113,5 @@ fn no_schedule_gives_two_views_a_quorum() {
     }
     // The checks had something to look at: honest keepers that signed different views, second signatures refused after a
     // restart, and epochs without a view.
-    println!("{divided} divided, {refused} refused, {stuck} without a view");
     assert!(divided > 50 && refused > 20 && stuck > 50, "{divided}, {refused}, {stuck}");
 }

@@ -74,7 +74,7 @@ impl<'t> Sim<'t> {
         let mut sim = Self {
             town,
             network,
-            is_wild: seed % 2 == 0,
+            is_wild: seed.is_multiple_of(2),
             rng,
             queue: BTreeMap::new(),
             sequence: 0,
