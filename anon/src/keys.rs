@@ -176,7 +176,11 @@ signing_secrets!(
     /// The certificate authority's key.
     AuthoritySecret,
     /// The secret half of a one-time delete permission; travels to one recipient in a notification.
-    DeleteSecret
+    DeleteSecret,
+    /// A keeper's key: signs one view an epoch.
+    KeeperSecret,
+    /// The key that the nodes of one operator share: says which nodes are of the family.
+    FamilySecret
 );
 
 macro_rules! agreement_secrets {

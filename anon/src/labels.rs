@@ -71,6 +71,26 @@ pub const MAIL_PARTS: Label = Label("cutout/1 mail parts");
 pub const REPLY_ADDRESS: Label = Label("cutout/1 reply address");
 /// Signature: a node over what its roster says is closest to a key.
 pub const STATEMENT: Label = Label("cutout/1 nearest statement");
+/// Hash: the short name of a family in a descriptor, from its key.
+pub const FAMILY_TAG: Label = Label("cutout/1 family tag");
+/// Signature: a family over the id of a node of its own.
+pub const FAMILY_MEMBERSHIP: Label = Label("cutout/1 family membership");
+/// Signature: a node over its descriptor for the view of one epoch.
+pub const DESCRIPTOR: Label = Label("cutout/1 node descriptor");
+/// Hash: a node's whole statement, by which keepers vote for it.
+pub const STATEMENT_DIGEST: Label = Label("cutout/1 node statement digest");
+/// Hash: a view's id from its header.
+pub const VIEW_ID: Label = Label("cutout/1 view id");
+/// Signature: a keeper over a view's id.
+pub const VIEW: Label = Label("cutout/1 view");
+/// Hash: a network's keepers, so that what one set of them signs counts for no other.
+pub const KEEPER_SET: Label = Label("cutout/1 keeper set");
+/// Hash: a keeper's vote, which is what keepers broadcast.
+pub const VOTE_DIGEST: Label = Label("cutout/1 keeper vote");
+/// Signature: a keeper over the digest of a vote, its own or one that it relays.
+pub const KEEPER_CHAIN: Label = Label("cutout/1 keeper chain");
+/// Signature: a keeper's word that it knows of no view.
+pub const NO_VIEW: Label = Label("cutout/1 no view");
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +128,16 @@ mod tests {
             STATEMENT,
             MAIL_PARTS,
             REPLY_ADDRESS,
+            FAMILY_TAG,
+            FAMILY_MEMBERSHIP,
+            DESCRIPTOR,
+            STATEMENT_DIGEST,
+            VIEW_ID,
+            VIEW,
+            KEEPER_SET,
+            VOTE_DIGEST,
+            KEEPER_CHAIN,
+            NO_VIEW,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
         let terminated = |label: Label| [label.as_bytes(), &[0]].concat();

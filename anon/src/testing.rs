@@ -1,6 +1,8 @@
 //! One message of every kind, for whatever writes, reads or answers messages in a test or an audit. Nothing of this is
 //! in a program unless the feature `testing` is on.
 
+pub mod views;
+
 use serde_bytes::ByteBuf;
 
 use crate::{

@@ -23,3 +23,5 @@ mod messages;
 mod names;
 #[path = "vectors/primitives.rs"]
 mod primitives;
+#[path = "vectors/view.rs"]
+mod view;

@@ -7,6 +7,7 @@ mod channels;
 mod messages;
 mod protocol;
 mod standards;
+mod view;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -56,6 +57,7 @@ files! {
     "cutout-mail" => protocol::mail,
     "cutout-channel" => channels::channel,
     "cutout-onions" => channels::onions,
+    "cutout-view" => view::view,
 }
 
 /// Computes all known answers and compares.

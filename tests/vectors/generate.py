@@ -19,6 +19,7 @@ import sys
 
 from primitives import (NO_NONCE, base32, blob, counter_nonce, ed25519, hkdf, label, num, open_secretbox, option, pad, padme,
                         secretbox, seed, seq, sha, signed, span, text, x25519, xor, xsalsa20)
+from view import view
 
 # ---- the network, its members -----------------------------------------------------------------------------
 
@@ -310,7 +311,7 @@ def plain(value):
 
 def main():
     here, good = pathlib.Path(__file__).parent, True
-    for make in (names, encoding, storage, messages, channel, onions, mail):
+    for make in (names, encoding, storage, messages, channel, onions, mail, view):
         file = here / f"cutout-{make.__name__}.json"
         content = json.dumps(dict(source="tests/vectors/generate.py", **plain(make())), indent=1) + "\n"
         if "--check" not in sys.argv:
