@@ -47,6 +47,11 @@ mutants *ARGS:
     tests/mutants/run.py anon {{ARGS}}
     tests/mutants/run.py rest {{ARGS}}
 
+# Searches the symbolic models for attacks, and notes that these models were examined (needs verifpal)
+symbolic:
+    CUTOUT_REQUIRE_VERIFPAL=1 cargo test --locked --workspace --lib -- symbolic:: --nocapture
+    echo "$(audit/symbolic/digest) $(verifpal --version)" >audit/symbolic/examined
+
 # What takes too long for CI: a thousand mails beside one of 15.7 MiB, and 5,000 announced mails that never existed
 full:
     cargo test --locked --workspace --test scenarios -- reading::a_thousand --ignored --nocapture

@@ -33,7 +33,7 @@ use ua::{
 };
 
 /// How long a node may take for an honest answer, here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Somebody with an address, an outbox and a Maildir.
 pub struct Agent {
@@ -69,10 +69,10 @@ impl Heard {
 }
 
 impl Agent {
-    pub fn new(network: &Path, home: PathBuf) -> Self {
+    pub fn new(network: &Path, profile: PathBuf) -> Self {
         let text = std::fs::read_to_string(network).unwrap();
         let heard = Arc::new(Heard::default());
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _).unwrap();
         Self { person, heard, identities: Mutex::default() }
     }
 
@@ -122,7 +122,7 @@ impl Agent {
     }
 }
 
-/// Waits until every node states, asked directly, the true nearest to some keys: statements name only nodes that
+/// Waits until every node states, asked directly, the true closest to some keys: statements name only nodes that
 /// have been known for an epoch, so by then all are.
 pub async fn rosters_are_full(cluster: &Cluster) {
     let name = NetworkFile::read(&cluster.network_file()).unwrap().name;
@@ -140,7 +140,7 @@ pub async fn rosters_are_full(cluster: &Cluster) {
             }
         }
     };
-    tokio::time::timeout(PATIENCE * 4, full).await.expect("the rosters do not fill");
+    tokio::time::timeout(TIMEOUT * 4, full).await.expect("the rosters do not fill");
 }
 
 async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeId>> {
@@ -148,8 +148,8 @@ async fn stated(links: &Links, node: &ClusterNode, key: Key) -> Option<Vec<NodeI
     let peer = net::peer_id(&node.id).ok()?;
     let link = links.open_at(peer, vec![address], Carrier::Request).await.ok()?;
     let count = u8::try_from(MAX_K).ok()?;
-    match link.request(&Request::Nearest { key, count }, PATIENCE).await.ok()? {
-        Response::Nearest(statement) => Some(statement.claims.nearest),
+    match link.request(&Request::Closest { key, count }, TIMEOUT).await.ok()? {
+        Response::Closest(statement) => Some(statement.claims.closest),
         _ => None,
     }
 }

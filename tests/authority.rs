@@ -23,7 +23,7 @@ impl Authority {
     async fn found(name: &str, args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let user = User {
-            home: directory.path().join("nobody"),
+            profile: directory.path().join("nobody"),
             address: String::new(),
             scheme: None,
             host: Vec::new(),
@@ -70,7 +70,7 @@ impl Authority {
     /// A user with an address of its own choice who has asked for a certificate, in `NAME.request`.
     async fn applicant(&self, name: &str, address: &str, network: &Path) -> User {
         let user = User {
-            home: self.file(name),
+            profile: self.file(name),
             address: address.to_owned(),
             scheme: Some("paper"),
             host: Vec::new(),

@@ -55,13 +55,13 @@ pub async fn user_without_nodes(directory: &TempDir) -> User {
 }
 
 /// A user of a network that is entered by this address, its certificate not published.
-async fn user_of(directory: &TempDir, entrance: &str) -> User {
+async fn user_of(directory: &TempDir, bootstrap: &str) -> User {
     let peer = net::peer_id(&anon::id::NodeId([7; 32])).unwrap();
     let network = directory.path().join("network.toml");
-    let text_of = format!("name = 'demo.alt'\nbootstrap = ['{entrance}/p2p/{peer}']\n");
+    let text_of = format!("name = 'demo.alt'\nbootstrap = ['{bootstrap}/p2p/{peer}']\n");
     std::fs::write(&network, text_of).unwrap();
     let mut user = User {
-        home: directory.path().join("home"),
+        profile: directory.path().join("home"),
         address: String::new(),
         scheme: None,
         host: Vec::new(),

@@ -1,5 +1,5 @@
-//! Odd mails, each through what takes, lists, shows and saves mail: `tests/cases/*.eml` (small ones, as they were found) and
-//! those that are made here because they are large. Every case has its line in [`expectations`].
+//! Odd mails, each through what takes, lists, shows and saves mail: `tests/cases/*.eml` (small ones, as they were found)
+//! and those that are made here because they are large. Every case has its line in [`expectations`].
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use ua::compose::Message;
 use crate::support::{program, text};
 
 /// How long a command may take for the worst of them, in a debug build on a machine that has other work.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is expected of one case.
 struct Expected {
@@ -290,7 +290,7 @@ fn run(maildir: &Path, args: &[&str]) -> Output {
     let started = Instant::now();
     let output = command(maildir, args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {:?} {}", output.status, text(&output.stderr));
-    assert!(started.elapsed() < PATIENCE, "{args:?} took {:?}", started.elapsed());
+    assert!(started.elapsed() < TIMEOUT, "{args:?} took {:?}", started.elapsed());
     super::bad_input::outputs::assert_harmless(&output);
     output
 }

@@ -30,7 +30,7 @@ const EPOCHS: usize = 10;
 /// An epoch's length, seconds.
 const EPOCH: u64 = 8;
 /// The first nodes, which lead into the network, stay.
-const ENTRANCES: usize = 3;
+const BOOTSTRAP_NODES: usize = 3;
 /// Epochs that a node may take to become active everywhere.
 const GROWN_UP: u64 = 2;
 /// How often a reader tries to get what it has been told of: a path may lead over a node that just died.
@@ -44,8 +44,8 @@ struct Agent(Person);
 impl Agent {
     fn new(network: &Network, name: &str) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join(name);
-        Self(Person::new(&text, &home, Arc::new(Silent)).unwrap())
+        let profile = network.directory.path().join(name);
+        Self(Person::new(&text, &profile, Arc::new(Silent)).unwrap())
     }
 
     fn params(&self) -> &Arc<Params> {
@@ -232,7 +232,7 @@ async fn churn(network: &mut Network, lives: &Mutex<Lives>, watcher: &Agent, ove
         next_epoch().await;
         let epoch = watcher.epoch();
         let cluster = &mut network.cluster;
-        let running = cluster.nodes().iter().enumerate().skip(ENTRANCES);
+        let running = cluster.nodes().iter().enumerate().skip(BOOTSTRAP_NODES);
         let running = running.filter(|(_, node)| node.pid().is_some()).map(|(index, _)| index);
         for index in running.sample(&mut rand::rng(), CHURN) {
             cluster.kill(index).await.unwrap();

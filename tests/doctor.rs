@@ -1,4 +1,5 @@
-//! `cutout doctor` tells a wrong clock, a firewall and a dead network from each other, without Tor. Over Tor: `tor/doctor.rs`.
+//! `cutout doctor` tells a wrong clock, a firewall and a dead network from each other, without Tor. Over Tor:
+//! `tor/doctor.rs`.
 
 use tokio::net::TcpListener;
 
@@ -24,8 +25,8 @@ fn file_with(network: &Network, port: u16) -> String {
     let node = &network.cluster.nodes()[0];
     let peer = node.address.to_string().rsplit_once("/p2p/").unwrap().1.to_owned();
     let mut file: toml::Table = text.parse().unwrap();
-    let entrance = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}");
-    file.insert("bootstrap".to_owned(), vec![entrance].into());
+    let bootstrap = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}");
+    file.insert("bootstrap".to_owned(), vec![bootstrap].into());
     let path = network.directory.path().join(format!("network-{port}.toml"));
     std::fs::write(&path, file.to_string()).unwrap();
     path.to_str().unwrap().to_owned()

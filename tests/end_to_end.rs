@@ -129,7 +129,7 @@ async fn direct(cluster: &Cluster, alice: &User, bob: &User) {
 async fn into_a_new_maildir(alice: &User, bob: &User) {
     let mail = message("elsewhere", 1);
     alice.send(["--to", &bob.address], &mail).await;
-    let maildir = bob.home.join("not").join("there yet");
+    let maildir = bob.profile.join("not").join("there yet");
     let path = maildir.to_str().unwrap();
     let output = bob.run(["fetch", "--maildir", path]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));

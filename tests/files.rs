@@ -15,7 +15,7 @@ use damage::{Damage, FullDisk, copy, tree};
 use table::{Cell, Row, table};
 use tempfile::TempDir;
 use ua::{
-    home::Home,
+    profile::Profile,
     vault::{KdfCost, Passphrase, Vault},
 };
 
@@ -37,47 +37,47 @@ fn passphrase() -> Passphrase {
 }
 
 /// A user with two waiting mails and something in every file, whose vault opens quickly.
-struct Profile {
+struct Fixture {
     directory: TempDir,
     user: User,
 }
 
-impl Profile {
+impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut user = crate::bad_input::user_without_nodes(&directory).await;
         user.scheme = Some("paper");
-        cheapen(&user.home.join("vault"));
+        cheapen(&user.profile.join("vault"));
         for subject in ["one", "two"] {
             let mail = message(subject, 1);
             let sent = user.run_with_input(["send", "--to", &user.address], &mail).await;
             assert_eq!(sent.status.code(), Some(69));
         }
-        let home = Home::open(&user.home, &passphrase()).unwrap();
+        let profile = Profile::open(&user.profile, &passphrase()).unwrap();
         for (name, empty) in [("roster", &[0; 5][..]), ("evidence", &[0]), ("certificates", &[0])] {
-            home.vault().write(name, empty).unwrap();
+            profile.vault().write(name, empty).unwrap();
         }
-        drop(home);
-        fs::create_dir_all(user.home.join("mail")).unwrap();
+        drop(profile);
+        fs::create_dir_all(user.profile.join("mail")).unwrap();
         Self { directory, user }
     }
 
     /// The same user with a copy of all files.
     fn copy(&self, to: &Path) -> User {
-        copy_used(&self.user.home, to);
+        copy_used(&self.user.profile, to);
         self.at(to)
     }
 
-    fn at(&self, home: &Path) -> User {
+    fn at(&self, profile: &Path) -> User {
         let address = self.user.address.clone();
-        User { home: home.to_owned(), address, scheme: Some("paper"), host: Vec::new() }
+        User { profile: profile.to_owned(), address, scheme: Some("paper"), host: Vec::new() }
     }
 }
 
-/// Copies a home to where it was used before, so that nothing is said of that.
+/// Copies a profile to where it was used before, so that nothing is said of that.
 fn copy_used(from: &Path, to: &Path) {
     copy(from, to);
-    cutout::place::check(&Home::open(to, &passphrase()).unwrap()).unwrap();
+    cutout::place::check(&Profile::open(to, &passphrase()).unwrap()).unwrap();
 }
 
 /// Lets a vault open in no time.
@@ -114,23 +114,23 @@ fn remedy(damage: Damage, file: &str) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_damage_of_a_users_file_is_met_as_the_table_says() {
-    let profile = Profile::new().await;
+    let fixture = Fixture::new().await;
     let rows = table("## A user's directory");
     assert!(rows.len() > 12, "the table is there");
     for row in rows.iter().filter(|row| !WITH_NETWORK.contains(&row.file.as_str())) {
         for damage in Damage::ALL.into_iter().filter(|damage| *damage != Damage::DiskFull) {
-            try_cell(&profile, row, damage).await;
+            try_cell(&fixture, row, damage).await;
         }
     }
 }
 
-async fn try_cell(profile: &Profile, row: &Row, damage: Damage) {
+async fn try_cell(fixture: &Fixture, row: &Row, damage: Damage) {
     let cell = row.cell(damage);
     if cell == Cell::Never {
         return;
     }
-    let place = profile.directory.path().join("copy");
-    let user = profile.copy(&place);
+    let place = fixture.directory.path().join("copy");
+    let user = fixture.copy(&place);
     if row.file == "config.toml" {
         fs::write(place.join("config.toml"), "tor = \"required\"\n").unwrap();
         assert!(user.run(["status"]).await.status.success());
@@ -148,7 +148,7 @@ async fn try_cell(profile: &Profile, row: &Row, damage: Damage) {
     if let Cell::GoesOn(_) = cell {
         // The other mail is listed, or tried.
         let all = told + &text(&output.stdout);
-        let ids = damage::ids(&profile.user.home);
+        let ids = damage::ids(&fixture.user.profile);
         assert!(
             ids.iter().all(|id| all.contains(id.as_str())) || row.file.ends_with(".mail"),
             "{context}"
@@ -159,11 +159,11 @@ async fn try_cell(profile: &Profile, row: &Row, damage: Damage) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_network_in_the_network_file_is_noticed() {
-    let profile = Profile::new().await;
-    let path = profile.user.home.join("network.toml");
+    let fixture = Fixture::new().await;
+    let path = fixture.user.profile.join("network.toml");
     let other = fs::read_to_string(&path).unwrap().replace("demo.alt", "demo.blt");
     fs::write(&path, other).unwrap();
-    let output = profile.user.run(["status"]).await;
+    let output = fixture.user.run(["status"]).await;
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{told}");
     assert!(told.contains("network demo.blt") && told.contains("demo.alt"), "{told}");
@@ -172,18 +172,18 @@ async fn another_network_in_the_network_file_is_noticed() {
 /// Nobody is told to do what deletes three waiting mails.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_follows_the_advice_for_a_lost_account_keeps_the_waiting_mails() {
-    let profile = Profile::new().await;
-    let user = &profile.user;
+    let fixture = Fixture::new().await;
+    let user = &fixture.user;
     let sent = user.run_with_input(["send", "--to", &user.address], &message("three", 1)).await;
     assert_eq!(sent.status.code(), Some(69));
-    let account = user.home.join("vault/account");
+    let account = user.profile.join("vault/account");
     let backup = fs::read(&account).unwrap();
-    let network = profile.directory.path().join("network.toml");
+    let network = fixture.directory.path().join("network.toml");
     let init = ["init", "--offline", "--network", network.to_str().unwrap()];
     for lost in ["vault/account", "vault/vault"] {
-        let kept = fs::read(user.home.join(lost)).unwrap();
-        fs::remove_file(user.home.join(lost)).unwrap();
-        let before = tree(&user.home);
+        let kept = fs::read(user.profile.join(lost)).unwrap();
+        fs::remove_file(user.profile.join(lost)).unwrap();
+        let before = tree(&user.profile);
         for command in [&["outbox"][..], &["fetch"], &["status"], &init] {
             let output = user.run(command.iter().copied()).await;
             let told = text(&output.stderr);
@@ -192,14 +192,14 @@ async fn whoever_follows_the_advice_for_a_lost_account_keeps_the_waiting_mails()
             assert!(told.contains("try:   restore that file from your backup"), "{told}");
         }
         let after: Vec<_> =
-            tree(&user.home).into_iter().filter(|(name, _)| !name.ends_with(".begin")).collect();
+            tree(&user.profile).into_iter().filter(|(name, _)| !name.ends_with(".begin")).collect();
         let before: Vec<_> =
             before.into_iter().filter(|(name, _)| !name.ends_with(".begin")).collect();
         assert_eq!(after, before, "nothing was touched");
         // The other half of the advice, for whoever has no backup.
-        let elsewhere = profile.at(&profile.directory.path().join(lost.replace('/', "-")));
+        let elsewhere = fixture.at(&fixture.directory.path().join(lost.replace('/', "-")));
         assert!(elsewhere.run(init).await.status.success());
-        fs::write(user.home.join(lost), kept).unwrap();
+        fs::write(user.profile.join(lost), kept).unwrap();
     }
     fs::write(&account, backup).unwrap();
     assert_eq!(user.outbox().await.len(), 3);
@@ -209,49 +209,49 @@ async fn whoever_follows_the_advice_for_a_lost_account_keeps_the_waiting_mails()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unfinished_vault_is_moved_aside() {
     let directory = tempfile::tempdir().unwrap();
-    let home = directory.path().join("home");
-    fs::create_dir_all(&home).unwrap();
+    let profile = directory.path().join("home");
+    fs::create_dir_all(&profile).unwrap();
     let cost = KdfCost::new(8, 1).unwrap();
-    drop(Vault::create(&home.join("vault"), &passphrase(), cost).unwrap());
-    let first = fs::read(home.join("vault/vault")).unwrap();
+    drop(Vault::create(&profile.join("vault"), &passphrase(), cost).unwrap());
+    let first = fs::read(profile.join("vault/vault")).unwrap();
     let user = crate::bad_input::user_without_nodes(&directory).await;
     assert!(!user.address.is_empty());
-    assert_eq!(fs::read(home.join("vault.unfinished-1/vault")).unwrap(), first);
+    assert_eq!(fs::read(profile.join("vault.unfinished-1/vault")).unwrap(), first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named_and_nothing_half_written_stays() {
-    let profile = Profile::new().await;
+    let fixture = Fixture::new().await;
     let Some(disk) = FullDisk::mount() else { return };
-    let home = disk.path().join("home");
-    let user = profile.copy(&home);
+    let profile = disk.path().join("home");
+    let user = fixture.copy(&profile);
     disk.fill();
-    let network = profile.directory.path().join("network.toml");
+    let network = fixture.directory.path().join("network.toml");
     for row in table("## A user's directory") {
         let cell = row.cell(Damage::DiskFull);
-        let before = tree(&home);
+        let before = tree(&profile);
         let (user, args): (User, &[&str]) = match row.file.as_str() {
             "network.toml" | "config.toml" | "vault/" | "vault/vault" | "vault/account"
             | "vault/guards" => (
-                profile.at(&disk.path().join("new")),
+                fixture.at(&disk.path().join("new")),
                 &["init", "--offline", "--network", network.to_str().unwrap()],
             ),
             "vault/reply-*" => (
-                profile.at(&home),
+                fixture.at(&profile),
                 &["send", "--reply-to", "new", "-s", "x", "--to", &user.address],
             ),
             "vault/outbox-*.state" | "vault/outbox-*.mail" => {
-                (profile.at(&home), &["send", "-s", "x", "--to", &user.address])
+                (fixture.at(&profile), &["send", "-s", "x", "--to", &user.address])
             }
             "vault/settings" => {
-                damage::flip_port(&home.join("network.toml"));
-                (profile.at(&home), &["status"])
+                damage::flip_port(&profile.join("network.toml"));
+                (fixture.at(&profile), &["status"])
             }
-            "vault/nodes" => (profile.at(&home), &["outbox"]),
+            "vault/nodes" => (fixture.at(&profile), &["outbox"]),
             "vault/place" => {
-                fs::remove_file(home.join("vault/place")).unwrap();
+                fs::remove_file(profile.join("vault/place")).unwrap();
                 disk.fill();
-                (profile.at(&home), &["status"])
+                (fixture.at(&profile), &["status"])
             }
             // Nothing reaches these over a full disk without a network: ua's tests of `sealed` have them, and
             // `files/network.rs` those that stop.
@@ -270,7 +270,7 @@ async fn a_full_disk_is_named_and_nothing_half_written_stays() {
             "{context}"
         );
         if let Cell::Stops(_) = cell {
-            assert_eq!(tree(&home), before, "{context}");
+            assert_eq!(tree(&profile), before, "{context}");
             assert!(!disk.path().join("new/vault/account").exists());
         }
     }

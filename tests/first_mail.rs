@@ -10,7 +10,7 @@ const TITLE: &str = "## A first mail in five minutes";
 /// How many nodes a kept network has, unless it is told otherwise.
 const NODES: usize = 24;
 /// How long all of it may take on a machine that has other work; on an idle one it takes half a minute.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The commands that README has under this title: one block of them, for a shell.
 fn commands() -> Vec<String> {
@@ -33,7 +33,7 @@ async fn shell(directory: &Path, script: &str) -> (bool, String, String) {
     {
         shell.env_remove(variable);
     }
-    let output = tokio::time::timeout(PATIENCE, shell.output()).await.expect("it ends").unwrap();
+    let output = tokio::time::timeout(TIMEOUT, shell.output()).await.expect("it ends").unwrap();
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 

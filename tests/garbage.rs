@@ -132,15 +132,15 @@ async fn a_store_that_needs_room_collects_what_is_not_the_nodes_to_keep() {
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
     let node = &all[0];
-    let nearest = |key: &Key| {
+    let closest = |key: &Key| {
         let mut closest = all.clone();
         keep_closest(&mut closest, key, 1, |n| n.node().position());
         closest[0].node()
     };
     let mut random = std::iter::repeat_with(|| Key(rand::random()));
     let foreign: Vec<Key> =
-        random.by_ref().filter(|key| nearest(key) != node.node()).take(4).collect();
-    let own: Vec<Key> = random.filter(|key| nearest(key) == node.node()).take(5).collect();
+        random.by_ref().filter(|key| closest(key) != node.node()).take(4).collect();
+    let own: Vec<Key> = random.filter(|key| closest(key) == node.node()).take(5).collect();
     for key in &foreign {
         assert!(matches!(store(&links, node, *key, 5_000).await, Response::Receipt(_)));
     }
@@ -169,14 +169,14 @@ async fn what_was_the_nodes_own_in_the_last_epoch_stays_whoever_is_closer_now() 
     let links = Links::disposable("gc.alt").unwrap();
     let all = nodes.certificates(&links).await;
     let (node, running) = (&all[0], &nodes.running[0]);
-    let nearest = |key: &Key| {
+    let closest = |key: &Key| {
         let mut closest = all.clone();
         keep_closest(&mut closest, key, 1, |n| n.node().position());
         closest[0].node()
     };
     let mut random = std::iter::repeat_with(|| Key(rand::random()));
-    let others = random.by_ref().find(|key| nearest(key) != node.node()).unwrap();
-    let own = random.find(|key| nearest(key) == node.node()).unwrap();
+    let others = random.by_ref().find(|key| closest(key) != node.node()).unwrap();
+    let own = random.find(|key| closest(key) == node.node()).unwrap();
     // A lookup finds all four. By the roster this node alone was there in the last epoch.
     let epoch = running.network().epoch(net::now());
     let earlier = Epoch(epoch.0 - 2);

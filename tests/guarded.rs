@@ -197,7 +197,7 @@ async fn where_the_roster_is_incomplete_the_dht_is_asked_through_channels_and_th
         let before = Holdings::of(&network.cluster).await.bodies();
         let (told, is_sent) = send().await;
         if !is_sent {
-            // While nodes come in, two far ends may list different nodes for a moment: the mail waits.
+            // While nodes come in, two anonymizers may list different nodes for a moment: the mail waits.
             assert!(told.contains("the network is changing"), "{told}");
             alice.deliver().await;
             continue;

@@ -18,7 +18,7 @@ pub struct Held {
     /// The object's kind and how many permissions to delete it are left, if there is one.
     pub object: Option<(ObjectKind, usize)>,
     /// Notifications in the inbox.
-    pub entries: u32,
+    pub entries: usize,
 }
 
 /// What every node of a cluster holds, by its index.
@@ -49,7 +49,7 @@ impl Holdings {
     }
 
     /// The nodes that hold a notification in each inbox, and how many.
-    pub fn inboxes(&self) -> BTreeMap<StoreKey, Vec<(usize, u32)>> {
+    pub fn inboxes(&self) -> BTreeMap<StoreKey, Vec<(usize, usize)>> {
         self.by_key(|held| (held.entries > 0).then_some(held.entries))
     }
 
@@ -97,7 +97,7 @@ async fn on_disk(node: &ClusterNode) -> Vec<Held> {
     for usage in store.keys(None, node::store::Direction::Ascending, 10_000).await.unwrap() {
         let key = usage.key;
         let object = store.fetch(key).await.unwrap().map(|o| (o.kind, o.deleters.len()));
-        let entries = store.inbox_usage(key).await.unwrap().entries;
+        let entries = store.list_inbox(key, 0, usize::MAX).await.unwrap().digests.len();
         all.push(Held { key, object, entries });
     }
     store.close().await.unwrap();

@@ -2,7 +2,7 @@
 //! mails under the guarded scheme: each is delivered or reported, none twice, and what was done to the senders
 //! speaks against those who did it.
 //!
-//! What a hostile node says is signed, or sealed by it as far end: that is held against it alone. Silence is not
+//! What a hostile node says is signed, or sealed by it as anonymizer: that is held against it alone. Silence is not
 //! signed: it is held against a path, that is, against nobody in particular. A receipt is checked by the
 //! anonymizer before it is brought, so that a bad one speaks against whoever brings it; a replica that forges is,
 //! to the sender, a replica that gave none.
@@ -21,7 +21,7 @@ use testbed::{
 };
 use ua::{
     event::Event,
-    evidence::{Evidence, Misdeed},
+    evidence::{Evidence, Violation},
     guard::Guards,
     session::SchemeChoice,
 };
@@ -40,7 +40,7 @@ const MAILS: usize = 100;
 /// Mails under way at once: some wait for somebody's silence to end.
 const AT_ONCE: usize = 24;
 /// How long a sender waits before stopping and trying again: one silence.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a mail is taken from the outbox.
 const ATTEMPTS: usize = 3;
 const GUARDED: SchemeChoice = SchemeChoice::Guarded { middle: 1 };
@@ -166,7 +166,7 @@ struct Run {
 async fn attempt(stage: &Stage, letter: &mut Letter) {
     let sender = &stage.senders[letter.from];
     let attempt = async { sender.deliver(&letter.id, sender.scheme(GUARDED).await).await };
-    let outcome = tokio::time::timeout(PATIENCE, attempt).await;
+    let outcome = tokio::time::timeout(TIMEOUT, attempt).await;
     letter.attempts += 1;
     sender.agent.remember();
     // Whoever has no more patience stops the program; the mail is in the outbox as it was.
@@ -240,16 +240,16 @@ fn judge(
     hostile: &BTreeMap<NodeId, &'static str>,
     network: &anon::network::Network,
 ) -> Account {
-    let mut counts: BTreeMap<Misdeed, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<Violation, usize> = BTreeMap::new();
     for item in &run.evidence {
-        *counts.entry(item.misdeed).or_default() += 1;
+        *counts.entry(item.violation).or_default() += 1;
         let behaves = |behaviour| {
-            let told = format!("{:?} is held against {}", item.misdeed, item.node.short());
+            let told = format!("{:?} is held against {}", item.violation, item.node.short());
             assert!(has(hostile, &item.node, behaviour), "{told}, which is not {behaviour}");
         };
-        match item.misdeed {
-            Misdeed::FalseNearest | Misdeed::FalseList => {
-                behaves(if item.misdeed == Misdeed::FalseNearest {
+        match item.violation {
+            Violation::FalseClosest | Violation::FalseList => {
+                behaves(if item.violation == Violation::FalseClosest {
                     "lying-go-between"
                 } else {
                     "lying-list"
@@ -258,24 +258,24 @@ fn judge(
                 let epoch = said.claims.epoch;
                 said.verify(&network.id, item.node, said.claims.key, epoch).unwrap();
             }
-            Misdeed::BadReceipt => {
+            Violation::BadReceipt => {
                 behaves("forging");
                 if !item.proof.is_empty() {
                     let signed: Receipt = wire::decode(&item.proof, 1 << 12).unwrap();
                     assert_eq!(signed.claims.node, item.node);
                 }
             }
-            Misdeed::Dropped => behaves("dropping"),
+            Violation::Dropped => behaves("dropping"),
             // Honest nodes may differ by one that is next in line; theirs is the signature all the same.
-            Misdeed::OtherNearest => {
+            Violation::OtherClosest => {
                 let said: Statement = wire::decode(&item.proof, 1 << 12).unwrap();
                 said.verify(&network.id, item.node, said.claims.key, said.claims.epoch).unwrap();
             }
-            Misdeed::OnBrokenPath => {}
+            Violation::OnBrokenPath => {}
         }
     }
-    // A path is three nodes. None of them is accused, but whoever breaks paths is on each of those.
-    let broken = run.evidence.iter().filter(|e| e.misdeed == Misdeed::OnBrokenPath);
+    // A path is three nodes. None of them is reported, but whoever breaks paths is on each of those.
+    let broken = run.evidence.iter().filter(|e| e.violation == Violation::OnBrokenPath);
     let breaks = |e: &&Evidence| {
         ["dropping-go-between", "dropping"].iter().any(|one| has(hostile, &e.node, one))
     };
@@ -283,27 +283,27 @@ fn judge(
     let paths = named_there / 3;
     assert!(breakers >= paths * 9 / 10, "{breakers} breakers on {paths} broken paths");
     println!("  acts {:?}\n  evidence {counts:?}", run.acts);
-    let found = |misdeed| counts.get(&misdeed).copied().unwrap_or(0);
+    let found = |violation| counts.get(&violation).copied().unwrap_or(0);
     let names_accomplice = |e: &&Evidence| {
         has(hostile, &e.node, "lying-go-between")
-            && matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::OtherNearest)
+            && matches!(e.violation, Violation::FalseClosest | Violation::OtherClosest)
             && named(e).iter().all(|node| hostile.contains_key(node))
     };
     let accomplices: Vec<&Evidence> = run.evidence.iter().filter(names_accomplice).collect();
-    let accused = accomplices.iter().filter(|e| e.misdeed == Misdeed::FalseNearest).count();
+    let reported = accomplices.iter().filter(|e| e.violation == Violation::FalseClosest).count();
     let all = [
         // An accomplice that is next in line is what churn looks like, and passes; it is not used for that.
         ("accomplices", accomplices.len(), told(&run.acts, &[Act::NamedAccomplice])),
         (
             "strangers",
-            found(Misdeed::FalseNearest) - accused,
+            found(Violation::FalseClosest) - reported,
             told(&run.acts, &[Act::NamedStranger]),
         ),
-        ("lists", found(Misdeed::FalseList), told(&run.acts, &[Act::ListedOthers])),
+        ("lists", found(Violation::FalseList), told(&run.acts, &[Act::ListedOthers])),
         (
             "drops",
-            found(Misdeed::Dropped),
-            told(&run.acts, &[Act::RefusedErrand, Act::ClaimedSilence]),
+            found(Violation::Dropped),
+            told(&run.acts, &[Act::RefusedProxied, Act::ClaimedSilence]),
         ),
         (
             "broken paths",
@@ -311,7 +311,7 @@ fn judge(
             told(&run.acts, &[Act::ClosedChannel, Act::StoppedForwarding, Act::StayedSilent]),
         ),
     ];
-    let proven = run.evidence.iter().filter(|e| e.misdeed == Misdeed::BadReceipt);
+    let proven = run.evidence.iter().filter(|e| e.violation == Violation::BadReceipt);
     let (proven, brought): (Vec<_>, Vec<_>) = proven.partition(|e| !e.proof.is_empty());
     let forged = told(&run.acts, &FORGED);
     println!("  found of those told: {all:?}");
@@ -328,13 +328,13 @@ fn judge(
     account
 }
 
-/// Forgeries by far ends.
+/// Forgeries by anonymizers.
 const FORGED: [Act; 4] =
     [Act::ForgedDigest, Act::ForgedSignature, Act::OwnReceipts, Act::ReplayedReceipts];
 
 /// Whom a signed statement names.
 fn named(evidence: &Evidence) -> Vec<NodeId> {
-    wire::decode::<Statement>(&evidence.proof, 1 << 12).unwrap().claims.nearest
+    wire::decode::<Statement>(&evidence.proof, 1 << 12).unwrap().claims.closest
 }
 
 #[tokio::test(flavor = "multi_thread")]

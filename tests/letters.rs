@@ -56,17 +56,17 @@ async fn a_forged_sender_looks_like_none_and_an_answer_goes_to_who_signed() {
 
     // Another mail program moves and renames the file; a byte more, and nobody signed it.
     let mut files: Vec<_> =
-        std::fs::read_dir(bob.home.join("mail/cur")).unwrap().map(|f| f.unwrap()).collect();
+        std::fs::read_dir(bob.profile.join("mail/cur")).unwrap().map(|f| f.unwrap()).collect();
     files.sort_by_key(|file| file.file_name().as_bytes().to_vec());
     for (number, file) in files.iter().enumerate() {
-        std::fs::rename(file.path(), bob.home.join(format!("mail/cur/{number}.moved:2,FS")))
+        std::fs::rename(file.path(), bob.profile.join(format!("mail/cur/{number}.moved:2,FS")))
             .unwrap();
     }
     assert_eq!(listed(&bob, "genuine").await["signature"], "verified");
     let changed = [genuine.as_bytes(), b"!"].concat();
-    std::fs::write(bob.home.join("mail/new/9.changed"), changed).unwrap();
+    std::fs::write(bob.profile.join("mail/new/9.changed"), changed).unwrap();
     std::fs::remove_file(
-        bob.home.join(format!("mail/cur/{}.moved:2,FS", position(&bob, "genuine"))),
+        bob.profile.join(format!("mail/cur/{}.moved:2,FS", position(&bob, "genuine"))),
     )
     .unwrap();
     assert_eq!(listed(&bob, "genuine").await["signature"], "unknown");
@@ -82,7 +82,7 @@ async fn a_forged_sender_looks_like_none_and_an_answer_goes_to_who_signed() {
 /// The number that the test gave to the moved file of this subject.
 fn position(user: &User, subject: &str) -> usize {
     let find = |number: &usize| {
-        let path = user.home.join(format!("mail/cur/{number}.moved:2,FS"));
+        let path = user.profile.join(format!("mail/cur/{number}.moved:2,FS"));
         std::fs::read(path).is_ok_and(|mail| text(&mail).contains(subject))
     };
     (0..9).find(find).unwrap()

@@ -1,4 +1,4 @@
-//! The substrate finds the true k closest nodes (paper, 2.1), counted over a network of 64.
+//! The DHT finds the true k closest nodes (paper, 2.1), counted over a network of 64.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn of_64_nodes_the_8_closest_are_found_in_99_of_100_lookups() {
     let lookups = (0..LOOKUPS).map(async |number| {
         let asked = &cluster.nodes()[number % NODES];
         let key = Key(rand::random());
-        (key, closest(asked, key).await)
+        (key, lookup(asked, key).await)
     });
     let answers: Vec<_> = stream::iter(lookups).buffer_unordered(4).collect().await;
     let right = answers.iter().filter(|(key, found)| *found == truth(cluster, key)).count();
@@ -42,7 +42,7 @@ fn truth(cluster: &Cluster, key: &Key) -> Vec<NodeId> {
 }
 
 /// What a node answers, to somebody it has never seen before; nothing if it does not.
-async fn closest(asked: &ClusterNode, key: Key) -> Vec<NodeId> {
+async fn lookup(asked: &ClusterNode, key: Key) -> Vec<NodeId> {
     let mut address = asked.address.clone();
     let Some(Protocol::P2p(peer)) = address.pop() else { panic!("{address} names no peer") };
     let links = Links::disposable("demo.alt").unwrap();
@@ -50,8 +50,8 @@ async fn closest(asked: &ClusterNode, key: Key) -> Vec<NodeId> {
         return Vec::new();
     };
     let count = u8::try_from(K).unwrap();
-    match link.request(&Request::Closest { key, count }, Duration::from_secs(30)).await {
-        Ok(Response::Closest(list)) => list.iter().map(|node| node.claimed_node()).collect(),
+    match link.request(&Request::Lookup { key, count }, Duration::from_secs(30)).await {
+        Ok(Response::LookedUp(list)) => list.iter().map(|node| node.claimed_node()).collect(),
         _ => Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The scenarios: the built binary driven as a person would, over networks of real processes.
 //!
-//! One test binary, one module a scenario. Each takes room for the nodes that it starts ([`support::room`]), and what counts
-//! time or bytes takes all of it.
+//! One test binary, one module a scenario. Each takes room for the nodes that it starts ([`support::room`]), and what
+//! counts time or bytes takes all of it.
 
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no readers from outside")]
 #![allow(

@@ -33,8 +33,8 @@ pub struct Flood {
 impl Flood {
     pub async fn new(network: &Network, bob: &User) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join("flood");
-        let agent = Person::new(&text, &home, Arc::new(Silent)).unwrap().agent;
+        let profile = network.directory.path().join("flood");
+        let agent = Person::new(&text, &profile, Arc::new(Silent)).unwrap().agent;
         let mut nodes: Vec<NodeCertificate> = Vec::new();
         while nodes.len() < network.cluster.nodes().len() {
             for node in agent.bootstrap().all_candidates(Key(rand::random())).await.unwrap() {
@@ -49,11 +49,11 @@ impl Flood {
         Self { links: Links::disposable(&name).unwrap(), nodes, name, bob }
     }
 
-    /// Asks the k nodes nearest to a key.
+    /// Asks the k nodes closest to a key.
     async fn ask(&self, key: Key, request: &Request) {
-        let mut nearest = self.nodes.clone();
-        keep_closest(&mut nearest, &key, K, |node| node.node().position());
-        for node in nearest {
+        let mut closest = self.nodes.clone();
+        keep_closest(&mut closest, &key, K, |node| node.node().position());
+        for node in closest {
             let answer = ask(&self.links, &node, request, Duration::from_secs(30)).await.unwrap();
             assert!(matches!(answer, Response::Receipt(_)), "{answer:?}");
         }

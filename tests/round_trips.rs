@@ -63,8 +63,8 @@ async fn rounds_of_a_lookup(network: &Network) -> f64 {
         };
         ask(Request::Certificate).await;
         let start = Instant::now();
-        let answer = ask(Request::Closest { key: Key(rand::random()), count: 8 }).await;
-        assert!(matches!(answer, Response::Closest(list) if list.len() == 8));
+        let answer = ask(Request::Lookup { key: Key(rand::random()), count: 8 }).await;
+        assert!(matches!(answer, Response::LookedUp(list) if list.len() == 8));
         most = most.max(round_trips(start.elapsed()).floor() - 1.0);
     }
     most
@@ -76,8 +76,8 @@ struct Writer(Person);
 impl Writer {
     async fn new(network: &Network) -> Self {
         let text = std::fs::read_to_string(network.cluster.network_file()).unwrap();
-        let home = network.directory.path().join("a");
-        let person = Person::new(&text, &home, Arc::new(Silent)).unwrap();
+        let profile = network.directory.path().join("a");
+        let person = Person::new(&text, &profile, Arc::new(Silent)).unwrap();
         person.publish().await.unwrap();
         Self(person)
     }
@@ -92,7 +92,7 @@ impl Writer {
         network.cluster.set_delay(Duration::ZERO);
         let timeline =
             Arc::new(Timeline { start: Mutex::new(Instant::now()), lines: Mutex::default() });
-        let own = self.0.anew(Arc::clone(&timeline) as _, net::Underlay::Tcp).unwrap();
+        let own = self.0.anew(Arc::clone(&timeline) as _, net::Transport::Tcp).unwrap();
         let id = own.hand_in(&message("count", 7), "count", own.address(), false).unwrap();
         let (body, _) = own.body(&id).unwrap();
         let keys = vec![body, own.address().inbox(), own.address().certificate()];
@@ -121,7 +121,8 @@ async fn a_cold_send_takes_at_most_3l_plus_14_round_trips() {
     let rounds = rounds_of_a_lookup(&network).await;
     let bound = 3.0 * rounds + 14.0;
     let mut fewest = f64::INFINITY;
-    // A random key may name a node that has to be drawn again, and the machine may be busy: that only ever adds to a count.
+    // A random key may name a node that has to be sampled again, and the machine may be busy: that only ever adds to a
+    // count.
     for _ in 0..CHANCES {
         let count = writer.count(&network, SchemeChoice::Paper, async |_, _| ()).await;
         fewest = fewest.min(count);

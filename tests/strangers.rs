@@ -22,7 +22,7 @@ use tokio::{
 use crate::support::{Network, program, text};
 
 /// How long anything may take that does happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A node's process, and what it prints.
 struct Process {
@@ -43,12 +43,12 @@ impl Process {
     }
 
     async fn line(&mut self) -> Option<String> {
-        tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("a line").unwrap()
+        tokio::time::timeout(TIMEOUT, self.lines.next_line()).await.expect("a line").unwrap()
     }
 
     /// Its exit code, and what it said on the way.
     async fn end(self) -> (Option<i32>, String) {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
+        let ended = tokio::time::timeout(TIMEOUT, self.child.wait_with_output()).await;
         let output = ended.expect("it runs, and should not").unwrap();
         (output.status.code(), text(&output.stderr))
     }
@@ -162,7 +162,7 @@ async fn a_node_is_alone_at_its_port_and_has_joined_when_another_has_answered() 
     let file = network.cluster.network_file();
     let place = |name: &str| network.directory.path().join(name);
     let mut address = network.cluster.nodes()[0].address.clone();
-    let entrance = address.to_string();
+    let bootstrap = address.to_string();
     address.pop();
     let second = Process::start(&[], &file, &place("second"), &address.to_string());
     let (code, said) = second.end().await;
@@ -172,7 +172,7 @@ async fn a_node_is_alone_at_its_port_and_has_joined_when_another_has_answered() 
 
     // A way in that leads nowhere, and one that leads into another network.
     let stranger = place("stranger.toml");
-    std::fs::write(&stranger, format!("name = 'other.alt'\nk = 1\nbootstrap = ['{entrance}']\n"))
+    std::fs::write(&stranger, format!("name = 'other.alt'\nk = 1\nbootstrap = ['{bootstrap}']\n"))
         .unwrap();
     let mut elsewhere =
         Process::start(&[], &stranger, &place("elsewhere"), "/ip4/127.78.0.1/tcp/0");
@@ -219,7 +219,7 @@ async fn a_node_with_a_wrong_clock_serves_nobody_until_it_is_set_right() {
             }
         };
         let (status, behind, said) =
-            tokio::time::timeout(PATIENCE, noticed).await.expect("it notices");
+            tokio::time::timeout(TIMEOUT, noticed).await.expect("it notices");
         assert!(behind.abs_diff(seconds) <= 10, "{behind}");
         assert!(status["state"] == "running" && status["serves"] == false, "{status}");
         assert!(said.contains("the node serves nobody"), "{said}");
@@ -237,7 +237,7 @@ async fn a_node_with_a_wrong_clock_serves_nobody_until_it_is_set_right() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        let own = tokio::time::timeout(PATIENCE, serves).await.expect("it serves again");
+        let own = tokio::time::timeout(TIMEOUT, serves).await.expect("it serves again");
         let Response::Certificate(own) = own else { panic!("{own:?}") };
         let own = own.verify(&params, net::now());
         assert!(own.is_ok(), "{offset}: {own:?}");

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How many nodes there are at once; a larger network is alone.
-const ROOM: u32 = 48;
+const ROOM: u32 = 96;
 static FREE: Semaphore = Semaphore::const_new(ROOM as usize);
 
 pub fn program() -> PathBuf {
@@ -81,17 +81,17 @@ impl Network {
 
     /// A new user with a self-certifying address, its certificate published.
     pub async fn user(&self, name: &str) -> User {
-        let home = self.directory.path().join(name);
+        let profile = self.directory.path().join(name);
         let (address, scheme, host) = (String::new(), self.scheme, Vec::new());
-        self.made(User { home, address, scheme, host }).await
+        self.made(User { profile, address, scheme, host }).await
     }
 
     /// The same, on another host (what goes before a command), with this configuration file.
     pub async fn user_at(&self, name: &str, host: Vec<String>, config: &str) -> User {
-        let home = self.directory.path().join(name);
-        std::fs::create_dir_all(&home).unwrap();
-        std::fs::write(home.join("config.toml"), config).unwrap();
-        self.made(User { home, address: String::new(), scheme: self.scheme, host }).await
+        let profile = self.directory.path().join(name);
+        std::fs::create_dir_all(&profile).unwrap();
+        std::fs::write(profile.join("config.toml"), config).unwrap();
+        self.made(User { profile, address: String::new(), scheme: self.scheme, host }).await
     }
 
     async fn made(&self, mut user: User) -> User {
@@ -103,9 +103,9 @@ impl Network {
     }
 }
 
-/// Somebody with a home of their own, who types commands.
+/// Somebody with a profile of their own, who types commands.
 pub struct User {
-    pub home: PathBuf,
+    pub profile: PathBuf,
     pub address: String,
     /// What the environment says of schemes.
     pub scheme: Option<&'static str>,
@@ -114,11 +114,11 @@ pub struct User {
 }
 
 impl User {
-    /// A copy of this user, whose home is a copy in that directory.
-    pub fn copied_to(&self, home: PathBuf) -> Self {
-        copy(&self.home, &home);
+    /// A copy of this user, whose profile is a copy in that directory.
+    pub fn copied_to(&self, profile: PathBuf) -> Self {
+        copy(&self.profile, &profile);
         let (address, host) = (self.address.clone(), self.host.clone());
-        Self { home, address, scheme: self.scheme, host }
+        Self { profile, address, scheme: self.scheme, host }
     }
 
     pub async fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Output {
@@ -176,7 +176,12 @@ impl User {
     /// The same user, with these words before each command.
     pub fn within(&self, words: impl IntoIterator<Item = String>) -> Self {
         let host = self.host.iter().cloned().chain(words).collect();
-        Self { home: self.home.clone(), address: self.address.clone(), scheme: self.scheme, host }
+        Self {
+            profile: self.profile.clone(),
+            address: self.address.clone(),
+            scheme: self.scheme,
+            host,
+        }
     }
 
     /// A command that is not run yet, for those who want more than its output.
@@ -186,7 +191,7 @@ impl User {
         command
             .args(words)
             .args(args)
-            .env("CUTOUT_HOME", &self.home)
+            .env("CUTOUT_HOME", &self.profile)
             .env("CUTOUT_PASSPHRASE", "correct horse")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -207,7 +212,7 @@ impl User {
 
     /// The mails in the user's own Maildir, byte for byte, oldest first.
     pub fn mails(&self) -> Vec<Vec<u8>> {
-        let maildir = ua::maildir::Maildir::open(&self.home.join("mail")).unwrap();
+        let maildir = ua::maildir::Maildir::open(&self.profile.join("mail")).unwrap();
         maildir.list().unwrap().iter().map(|entry| maildir.read(entry).unwrap()).collect()
     }
 }

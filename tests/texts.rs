@@ -1,5 +1,5 @@
-//! What commands say: every help, and the errors that need no network, as files under `tests/texts`. A text that changes shows
-//! in the difference. `TRYCMD=overwrite cargo test --test scenarios texts` writes the files anew.
+//! What commands say: every help, and the errors that need no network, as files under `tests/texts`. A text that changes
+//! shows in the difference. `TRYCMD=overwrite cargo test --test scenarios texts` writes the files anew.
 
 use crate::support::program;
 

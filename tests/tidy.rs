@@ -57,7 +57,8 @@ fn nothing_tells_where_it_was_made() {
     }
 }
 
-/// What costs anonymity is an option that one looks up, never a remedy: it stands where options are explained, and nowhere else.
+/// What costs anonymity is an option that one looks up, never a remedy: it stands where options are explained, and nowhere
+/// else.
 #[test]
 fn no_advice_costs_anonymity() {
     let explained = [

@@ -8,7 +8,7 @@ mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use search::{Needles, holds, person, raw, values};
 use testbed::{
     process::COMMAND,
@@ -49,7 +49,7 @@ enum Role {
 
 use Role::*;
 
-const FAR_ENDS: [Role; 5] =
+const LAST_HOPS: [Role; 5] =
     [BodyAnonymizer, BodyVerifier, InboxAnonymizer, InboxVerifier, CertificateAnonymizer];
 
 struct Stage {
@@ -141,7 +141,7 @@ struct Mail<'a> {
     key: Key,
     object: Vec<u8>,
     identities: BTreeSet<String>,
-    channels: Vec<(Purpose, Path, Draw)>,
+    channels: Vec<(Purpose, Path, SampledKeys)>,
     lines: Vec<(NodeId, Record)>,
 }
 
@@ -165,7 +165,7 @@ impl Mail<'_> {
             return Some(GoBetween);
         }
         if let (What::Extended, Some(next)) = (record.what, record.node()) {
-            let here = |path: &Path| path.middle.contains(&at) && path.far_end == next;
+            let here = |path: &Path| path.middle.contains(&at) && path.anonymizer == next;
             return self.channels.iter().any(|(_, path, _)| here(path)).then_some(Middle);
         }
         let request = record.decoded()?;
@@ -174,7 +174,7 @@ impl Mail<'_> {
                 Request::Store(s) if s.key == self.key => Some(BodyNode),
                 Request::AppendInbox(a) if a.inbox == inbox => Some(InboxNode),
                 Request::Fetch { key } if key == certificate => Some(CertificateNode),
-                Request::Closest { key, .. } => self.witness(at, key),
+                Request::Lookup { key, .. } => self.witness(at, key),
                 _ => None,
             };
         }
@@ -186,15 +186,15 @@ impl Mail<'_> {
             Request::Store(s) if s.key == self.key => Some(BodyAnonymizer),
             Request::AppendInbox(a) if a.inbox == inbox => Some(InboxAnonymizer),
             Request::Fetch { key } if *key == certificate => Some(CertificateAnonymizer),
-            Request::Nearest { key, .. } if *key == self.key => {
-                Some(self.far_end(at, Purpose::Body, BodyAnonymizer, BodyVerifier))
+            Request::Closest { key, .. } if *key == self.key => {
+                Some(self.last_hop(at, Purpose::Body, BodyAnonymizer, BodyVerifier))
             }
-            Request::Nearest { key, .. } if *key == inbox => {
-                Some(self.far_end(at, Purpose::Inbox, InboxAnonymizer, InboxVerifier))
+            Request::Closest { key, .. } if *key == inbox => {
+                Some(self.last_hop(at, Purpose::Inbox, InboxAnonymizer, InboxVerifier))
             }
-            Request::Nearest { key, .. } => {
+            Request::Closest { key, .. } => {
                 let middle = |path: &Path| path.middle.contains(&at);
-                let channel = self.channels.iter().find(|(_, _, keys)| keys.far_end == *key)?;
+                let channel = self.channels.iter().find(|(_, _, keys)| keys.anonymizer == *key)?;
                 if middle(&channel.1) { Some(Middle) } else { self.witness(at, *key) }
             }
             _ => None,
@@ -202,13 +202,15 @@ impl Mail<'_> {
     }
 
     fn witness(&self, at: NodeId, asked: Key) -> Option<Role> {
-        let confirms =
-            |(_, path, keys): &(Purpose, Path, Draw)| keys.far_end == asked && path.witness == at;
+        let confirms = |(_, path, keys): &(Purpose, Path, SampledKeys)| {
+            keys.anonymizer == asked && path.witness == at
+        };
         self.channels.iter().any(confirms).then_some(Witness)
     }
 
-    fn far_end(&self, at: NodeId, purpose: Purpose, anonymizer: Role, verifier: Role) -> Role {
-        let performs = |(p, path, _): &(Purpose, Path, Draw)| *p == purpose && path.far_end == at;
+    fn last_hop(&self, at: NodeId, purpose: Purpose, anonymizer: Role, verifier: Role) -> Role {
+        let performs =
+            |(p, path, _): &(Purpose, Path, SampledKeys)| *p == purpose && path.anonymizer == at;
         if self.channels.iter().any(performs) { anonymizer } else { verifier }
     }
 
@@ -245,8 +247,8 @@ impl Mail<'_> {
         ]
     }
 
-    fn far_end_keys(&self) -> Needles {
-        self.channels.iter().map(|(_, _, keys)| ("keyZ", keys.far_end.0.to_vec())).collect()
+    fn anonymizer_keys(&self) -> Needles {
+        self.channels.iter().map(|(_, _, keys)| ("keyZ", keys.anonymizer.0.to_vec())).collect()
     }
 
     fn message_key(&self) -> Needles {
@@ -277,7 +279,7 @@ fn tells_apart(mail: &Mail<'_>, (a, b): (Role, Role), all: &[Senders]) -> BTreeS
     rare.map(|(_, label)| label.clone()).collect()
 }
 
-/// The values that the far ends of one sender's mails received.
+/// The values that the anonymizers of one sender's mails received.
 type Senders = BTreeSet<Vec<u8>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +307,7 @@ async fn no_role_receives_what_it_must_not_know() {
 
     let paper = stage.mail(0, 0, SchemeChoice::Paper, false).await;
     assert!(!paper.found(Witness, &paper.of_alice()).is_empty(), "Y knows A in the paper's scheme");
-    assert!(!paper.found(GoBetween, &paper.far_end_keys()).is_empty(), "and X knows keyZ");
+    assert!(!paper.found(GoBetween, &paper.anonymizer_keys()).is_empty(), "and X knows keyZ");
     let direct = stage.mail(0, 0, SchemeChoice::Paper, true).await;
     assert!(!direct.found(BodyNode, &direct.of_bob()).is_empty(), "a direct send names Bob");
 }
@@ -334,7 +336,7 @@ fn nothing_too_much(mail: &Mail<'_>) {
         let found = alice.iter().find(|(_, needle)| holds(&bytes, needle));
         assert!(found.is_none(), "{} is no guard and received {:?}", at.short(), found.unwrap().0);
     }
-    for role in FAR_ENDS.into_iter().chain([Middle, Witness]) {
+    for role in LAST_HOPS.into_iter().chain([Middle, Witness]) {
         mail.assert_nothing(role, &alice);
     }
     for role in [GoBetween, Middle, Witness, BodyAnonymizer, BodyVerifier, BodyNode] {
@@ -347,11 +349,11 @@ fn nothing_too_much(mail: &Mail<'_>) {
     {
         mail.assert_nothing(role, &mail.message_key());
     }
-    mail.assert_nothing(GoBetween, &mail.far_end_keys());
+    mail.assert_nothing(GoBetween, &mail.anonymizer_keys());
     // The guard's next hop is M of each channel, and it is told of no other node.
     let next: BTreeSet<NodeId> =
         mail.channels.iter().flat_map(|(_, path, _)| path.middle.iter().copied()).collect();
-    let behind = mail.channels.iter().flat_map(|(_, path, _)| [path.far_end, path.witness]);
+    let behind = mail.channels.iter().flat_map(|(_, path, _)| [path.anonymizer, path.witness]);
     let strange = behind.filter(|node| !next.contains(node));
     mail.assert_nothing(GoBetween, &strange.map(|node| ("Z or Y", node.0.to_vec())).collect());
     let extended = mail.lines(GoBetween).into_iter().filter_map(|(_, line)| line.node());
@@ -362,7 +364,7 @@ fn nothing_too_much(mail: &Mail<'_>) {
 fn what_the_roles_do_know(mail: &Mail<'_>) {
     let finds = |role, needles: &Needles| !mail.found(role, needles).is_empty();
     assert!(finds(GoBetween, &mail.of_alice()));
-    assert!(finds(Middle, &mail.far_end_keys()) && finds(Witness, &mail.far_end_keys()));
+    assert!(finds(Middle, &mail.anonymizer_keys()) && finds(Witness, &mail.anonymizer_keys()));
     for role in [BodyAnonymizer, BodyVerifier, BodyNode] {
         assert!(finds(role, &mail.message_key()), "{role:?}");
     }
@@ -374,7 +376,7 @@ fn what_the_roles_do_know(mail: &Mail<'_>) {
 fn nothing_links_body_and_notification(mails: &[Mail<'_>]) {
     let mut senders: Vec<Senders> = vec![BTreeSet::new(); SENDERS];
     for mail in mails {
-        for role in FAR_ENDS {
+        for role in LAST_HOPS {
             senders[mail.from].extend(mail.values(role).into_keys());
         }
     }

@@ -51,8 +51,8 @@ impl Blocks {
 impl Walk {
     /// A user of the walk, for commands that are not the page's.
     fn user(&self, name: &str, address: &str) -> User {
-        let home = self.directory.path().join(name);
-        User { home, address: address.to_owned(), scheme: None, host: Vec::new() }
+        let profile = self.directory.path().join(name);
+        User { profile, address: address.to_owned(), scheme: None, host: Vec::new() }
     }
 
     /// A new user, whose certificate is published unless `how` says otherwise.

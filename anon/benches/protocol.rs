@@ -9,7 +9,7 @@ use std::{hint::black_box, time::Duration};
 
 use anon::{
     cell::{CELL, Cell},
-    channel::{Extension, FarEnd, GoBetween, Opening, SenderChannel},
+    channel::{Extension, GoBetween, LastHop, Opening, SenderChannel},
     create::MAX_HOPS,
     handshake::{Initiator, respond},
     id::NetworkId,
@@ -41,7 +41,7 @@ fn main() {
 
 /// A lookup as it rides along with every first message.
 fn early() -> Request {
-    Request::Closest { key: Key([9; 32]), count: 8 }
+    Request::Lookup { key: Key([9; 32]), count: 8 }
 }
 
 fn handshakes(criterion: &mut Criterion) {
@@ -94,32 +94,32 @@ fn answered(
 }
 
 /// The sender's end of a channel to one node, and the node's end.
-fn one_hop(node: &Node, rng: &mut StdRng) -> (SenderChannel, FarEnd) {
+fn one_hop(node: &Node, rng: &mut StdRng) -> (SenderChannel, LastHop) {
     let (opening, cell) = Opening::start(&node.verified(), None, rng).expect("starts");
-    let (far_end, created) = accept(&cell, &node.channel, rng);
-    (opening.finish(&created).expect("confirmed"), far_end)
+    let (last_hop, created) = accept(&cell, &node.channel, rng);
+    (opening.finish(&created).expect("confirmed"), last_hop)
 }
 
-fn accept(cell: &Cell, secret: &ChannelSecret, rng: &mut StdRng) -> (FarEnd, Cell) {
+fn accept(cell: &Cell, secret: &ChannelSecret, rng: &mut StdRng) -> (LastHop, Cell) {
     let create = cell.to_create().expect("a first cell");
-    let accepted = FarEnd::accept(&create, secret, &network().id, rng).expect("answers");
-    (accepted.far_end, Cell::created(&accepted.created))
+    let accepted = LastHop::accept(&create, secret, &network().id, rng).expect("answers");
+    (accepted.last_hop, Cell::created(&accepted.created))
 }
 
 /// A channel through one go-between: its three ends.
-fn two_hops(rng: &mut StdRng) -> (SenderChannel, GoBetween, FarEnd) {
+fn two_hops(rng: &mut StdRng) -> (SenderChannel, GoBetween, LastHop) {
     let (first, second) = (Node::new(2), Node::new(3));
     let (channel, mut hop) = one_hop(&first, rng);
     let (mut extending, cells) = channel.extend(&second.verified(), None, rng).expect("extends");
     let request = cells.into_iter().find_map(|cell| hop.receive(cell).expect("opens"));
     let Some(Request::Extend { create, .. }) = request else { unreachable_here() };
-    let (far_end, created) = accept(&Cell::create(&create), &second.channel, rng);
+    let (last_hop, created) = accept(&Cell::create(&create), &second.channel, rng);
     let (go_between, cells) =
         hop.extended(created.to_created().expect("an answer")).expect("answers");
     for cell in cells {
         match extending.receive(cell).expect("opens") {
             Extension::Waiting(waiting) => extending = *waiting,
-            Extension::Extended(channel) => return (*channel, go_between, far_end),
+            Extension::Extended(channel) => return (*channel, go_between, last_hop),
         }
     }
     unreachable_here()
@@ -147,22 +147,22 @@ fn cells(criterion: &mut Criterion) {
     let bytes = Throughput::Bytes(u64::try_from(MAX_OBJECT).expect("1 MiB"));
     let mut group = criterion.benchmark_group("cells");
     group.throughput(bytes);
-    let (mut sender, mut far_end) = one_hop(&Node::new(1), &mut rng);
+    let (mut sender, mut last_hop) = one_hop(&Node::new(1), &mut rng);
     group.bench_function("sender: encode and seal 1 MiB", |b| {
         let (mut sender, _) = one_hop(&Node::new(1), &mut rng);
         b.iter(|| sender.request(&request).expect("fits"));
     });
-    group.bench_function("far end: open and decode 1 MiB", |b| {
+    group.bench_function("last hop: open and decode 1 MiB", |b| {
         b.iter_batched(
             || sender.request(&request).expect("fits"),
             |cells| {
-                let opened = cells.into_iter().map(|cell| far_end.receive(cell).expect("opens"));
+                let opened = cells.into_iter().map(|cell| last_hop.receive(cell).expect("opens"));
                 opened.last().flatten().expect("complete")
             },
             BatchSize::PerIteration,
         );
     });
-    let (mut sender, mut go_between, _far_end) = two_hops(&mut rng);
+    let (mut sender, mut go_between, _last_hop) = two_hops(&mut rng);
     group.bench_function("sender: encode, seal and one layer, 1 MiB", |b| {
         b.iter(|| sender.request(&request).expect("fits"));
     });

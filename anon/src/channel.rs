@@ -3,10 +3,10 @@
 //! ```text
 //! sender     Opening ──created──► SenderChannel ──extend──► Extending ──extended──► SenderChannel …
 //!            OpeningPath ──created──► Underway ──answer──► ──extended──► Underway … SenderChannel
-//! hop        FarEnd ──extended──► GoBetween (a layer each way, nothing else, until the end)
+//! hop        LastHop ──extended──► GoBetween (a layer each way, nothing else, until the end)
 //! ```
 //! A path can grow hop by hop, or be made in one pass: then each hop finds in its handshake where to go on.
-//! A hop serves requests while it is the far end. Once it has extended it can only forward: there is no cell
+//! A hop serves requests while it is the last one. Once it has extended it can only forward: there is no cell
 //! that it could take for its own, and none that tells it which place of the path it has.
 
 mod path;
@@ -37,8 +37,8 @@ pub enum ChannelError {
     /// A cell was changed, lost, repeated or out of order.
     #[error(transparent)]
     Cell(#[from] CellError),
-    /// The far end sent something that is no message.
-    #[error("the far end sent a message that is {0}")]
+    /// The last hop sent something that is no message.
+    #[error("the last hop sent a message that is {0}")]
     Wire(#[from] WireError),
     /// The go-between could not, or would not, reach the next node.
     #[error("the go-between did not reach the next node")]
@@ -49,7 +49,7 @@ pub enum ChannelError {
 #[derive(Debug)]
 pub struct Opening(Initiator);
 
-/// A channel to its far end, seen by the sender.
+/// A channel to its last hop, seen by the sender.
 #[derive(Debug)]
 pub struct SenderChannel {
     layers: Vec<(Layer, Layer)>,
@@ -70,7 +70,7 @@ pub struct Extending {
 pub enum Extension {
     /// Nothing yet.
     Waiting(Box<Extending>),
-    /// The next node is the far end now; the answer to the early request follows.
+    /// The next node is the last hop now; the answer to the early request follows.
     Extended(Box<SenderChannel>),
 }
 
@@ -114,7 +114,7 @@ impl SenderChannel {
         self.layers.len() + 1
     }
 
-    /// The cells that carry a request to the far end.
+    /// The cells that carry a request to the last hop.
     ///
     /// # Errors
     /// [`CellError`] if it is longer than a message may be.
@@ -128,7 +128,7 @@ impl SenderChannel {
         Ok(cells)
     }
 
-    /// Takes the next cell that comes back; the far end's response, if it is complete.
+    /// Takes the next cell that comes back; the last hop's response, if it is complete.
     ///
     /// # Errors
     /// [`ChannelError`]; the channel has ended.
@@ -142,7 +142,7 @@ impl SenderChannel {
         }
     }
 
-    /// The channel with one more hop, whose answer the far end so far has reported.
+    /// The channel with one more hop, whose answer the last hop so far has reported.
     fn extended(self, response: &Response, initiator: Initiator) -> Result<Self, ChannelError> {
         let Response::Extended(created) = response else { return Err(ChannelError::NotExtended) };
         let keys = initiator.finish(created)?;
@@ -151,7 +151,7 @@ impl SenderChannel {
         Ok(Self::over(layers, keys))
     }
 
-    /// Asks the far end to become a go-between to `to`, which becomes the far end.
+    /// Asks the last hop to become a go-between to `to`, which becomes the last hop.
     ///
     /// # Errors
     /// [`ChannelError`].
@@ -182,9 +182,9 @@ impl Extending {
     }
 }
 
-/// A channel at its far end.
+/// A channel at its last hop: an anonymizer, a verifier, or a node that becomes a go-between next.
 #[derive(Debug)]
-pub struct FarEnd {
+pub struct LastHop {
     sealer: Sealer,
     opener: Opener,
     spare: (Layer, Layer),
@@ -203,14 +203,14 @@ pub struct GoBetween {
 #[derive(Debug)]
 pub struct Accepted {
     /// The channel.
-    pub far_end: FarEnd,
+    pub last_hop: LastHop,
     /// The cell to answer with.
     pub created: Created,
     /// What rode along: a request to answer, and where to go on.
     pub early: Early,
 }
 
-impl FarEnd {
+impl LastHop {
     /// Accepts a channel; see [`handshake::respond`] for what the caller has checked.
     ///
     /// # Errors
@@ -222,12 +222,12 @@ impl FarEnd {
         rng: &mut R,
     ) -> Result<Accepted, HandshakeError> {
         let (keys, created, early) = handshake::respond(create, secret, network, rng)?;
-        let far_end = Self {
+        let last_hop = Self {
             sealer: Sealer::new(keys.cell_backward),
             opener: Opener::new(keys.cell_forward),
             spare: (Layer::new(keys.layer_forward), Layer::new(keys.layer_backward)),
         };
-        Ok(Accepted { far_end, created, early })
+        Ok(Accepted { last_hop, created, early })
     }
 
     /// Takes the next cell; the sender's request, if it is complete.

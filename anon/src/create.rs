@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{keys::AgreementKey, secretbox::TAG};
 
-/// The room for the far end's early request, bytes, padding included.
+/// The room for the last hop's early request, bytes, padding included.
 pub const EARLY: usize = 512;
 /// The room for a go-between's question, bytes, padding included.
 pub const QUESTION: usize = 64;
-/// The most nodes on a path that is made in one pass: a guard, three more go-betweens, a far end.
+/// The most nodes on a path that is made in one pass: a guard, three more go-betweens, a last hop.
 pub const MAX_HOPS: usize = 5;
 
 /// The length of what is sealed in a [`Create`], tag included.

@@ -10,7 +10,7 @@
 //! ee     X25519(e, e')         confirmation and the four keys of a hop = HKDF(salt chain, ee, context h1)
 //! ←      e' ‖ confirmation                                                                  64 bytes
 //! ```
-//! The body holds an early request for the far end, or a question for a go-between and the next hop's handshake
+//! The body holds an early request for the last hop, or a question for a go-between and the next hop's handshake
 //! (`onion`): a path of up to five hops is made by one message that passes through all of them, each taking off
 //! its layer, and all such messages are of one size and form. The answer binds the whole body, so a hop that
 //! was given another one than the sender made does not pass.
@@ -64,7 +64,7 @@ pub enum HandshakeError {
     NotConfirmed,
 }
 
-/// The keys that a sender shares with one hop: cells for it as far end, layers for it as go-between.
+/// The keys that a sender shares with one hop: cells for it as last hop, layers for it as go-between.
 pub struct HopKeys {
     pub(crate) cell_forward: DerivedKey,
     pub(crate) cell_backward: DerivedKey,

@@ -55,9 +55,9 @@ pub const HANDSHAKE_FILLER: Label = Label("cutout/1 handshake onion filler");
 pub const HANDSHAKE_CHAIN: Label = Label("cutout/1 handshake chain");
 /// Key: the responder's confirmation.
 pub const HANDSHAKE_CONFIRM: Label = Label("cutout/1 handshake confirmation");
-/// Key: cells from the sender to the far end.
+/// Key: cells from the sender to the last hop.
 pub const CELL_FORWARD: Label = Label("cutout/1 cell forward");
-/// Key: cells from the far end to the sender.
+/// Key: cells from the last hop to the sender.
 pub const CELL_BACKWARD: Label = Label("cutout/1 cell backward");
 /// Key: the layer a go-between strips from cells going forward.
 pub const LAYER_FORWARD: Label = Label("cutout/1 layer forward");
@@ -69,7 +69,7 @@ pub const NOTIFICATION: Label = Label("cutout/1 notification");
 pub const MAIL_PARTS: Label = Label("cutout/1 mail parts");
 /// Key: the secrets of an address for answers, from its owner's seed and its number.
 pub const REPLY_ADDRESS: Label = Label("cutout/1 reply address");
-/// Signature: a node over what its roster says is nearest to a key.
+/// Signature: a node over what its roster says is closest to a key.
 pub const STATEMENT: Label = Label("cutout/1 nearest statement");
 /// Hash: the short name of a family in a descriptor, from its key.
 pub const FAMILY_TAG: Label = Label("cutout/1 family tag");
@@ -83,6 +83,14 @@ pub const STATEMENT_DIGEST: Label = Label("cutout/1 node statement digest");
 pub const VIEW_ID: Label = Label("cutout/1 view id");
 /// Signature: a keeper over a view's id.
 pub const VIEW: Label = Label("cutout/1 view");
+/// Hash: a network's keepers, so that what one set of them signs counts for no other.
+pub const KEEPER_SET: Label = Label("cutout/1 keeper set");
+/// Hash: a keeper's vote, which is what keepers broadcast.
+pub const VOTE_DIGEST: Label = Label("cutout/1 keeper vote");
+/// Signature: a keeper over the digest of a vote, its own or one that it relays.
+pub const KEEPER_CHAIN: Label = Label("cutout/1 keeper chain");
+/// Signature: a keeper's word that it knows of no view.
+pub const NO_VIEW: Label = Label("cutout/1 no view");
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +134,10 @@ mod tests {
             STATEMENT_DIGEST,
             VIEW_ID,
             VIEW,
+            KEEPER_SET,
+            VOTE_DIGEST,
+            KEEPER_CHAIN,
+            NO_VIEW,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());
         let terminated = |label: Label| [label.as_bytes(), &[0]].concat();

@@ -14,9 +14,10 @@
 //! | [`inbox`] | reading an inbox in two steps | 2.2 |
 //! | [`authorization`] | who may delete, who may read an inbox | 2.2 |
 //! | [`receipt`] | signed proofs of storage, and counting them | 4.2 |
-//! | [`selection`] | drawing keyX, keyY, keyZ | 4.1 |
+//! | [`selection`] | sampling keyX, keyY, keyZ | 4.1 |
 //! | [`roster`] | the nodes a member knows, so that nothing need be looked up | beyond it |
 //! | [`view`] | the signed view of an epoch: descriptors, quorum, tree, differences, sampling | beyond it |
+//! | [`keeper`] | how keepers make the view: schedule, broadcast of votes, what follows from them, signing | beyond it |
 //! | [`verification`] | X against Y, Z against W | 4.1, 4.2 |
 //! | [`create`], [`handshake`] | session keys with a node that must not learn who we are | 4.1 |
 //! | [`cell`], [`channel`] | fixed cells, layers, and channels as typed states | 4.1 |
@@ -48,6 +49,7 @@ pub mod handshake;
 mod hex;
 pub mod id;
 pub mod inbox;
+pub mod keeper;
 pub mod keys;
 pub mod labels;
 pub mod limits;

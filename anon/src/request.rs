@@ -1,5 +1,5 @@
-//! What one asks of a node: the paper's five primitives (2.2), its lookup service (2.1), and the anonymizer's
-//! errand (4.2), as one enum pair. The same request travels directly or through a channel.
+//! What one asks of a node: the paper's five primitives (2.2), its lookup service (2.1), and the request
+//! that an anonymizer carries out (4.2), as one enum pair. The same request travels directly or through a channel.
 //!
 //! Identifiers travel hashed: an inbox node learns an address only when its owner reads. Whatever a field
 //! here tells somebody is a row of `THREATMODEL.md`.
@@ -105,21 +105,21 @@ fn digest<T: Serialize>(label: Label, content: &T) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// At which nodes an errand is to be performed.
+/// At which nodes an anonymizer is to carry out a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Targets {
     /// At these, at most [`MAX_K`]: the cross-verified replica set. By name only: which certificates of them a sender
     /// has tells when it last compared its roster, and so two of its anonymizers that they serve the same one.
     Nodes(Vec<NodeId>),
     /// At the `count` closest to `key`, which the anonymizer looks up; for requests that change nothing.
-    Closest {
+    LookedUp {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
         count: u8,
     },
-    /// At the `count` nearest by the anonymizer's roster, without a lookup; likewise.
-    Nearest {
+    /// At the `count` closest by the anonymizer's roster, without a lookup; likewise.
+    Closest {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -155,8 +155,8 @@ pub enum Request {
         /// SHA-256 of each notification, at most [`MAX_ACKNOWLEDGED`].
         digests: Vec<[u8; 32]>,
     },
-    /// List the certificates of the `count` nodes closest to `key`.
-    Closest {
+    /// Look up the `count` nodes closest to `key` in the DHT, and list their certificates.
+    Lookup {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -180,7 +180,7 @@ pub enum Request {
         create: Box<Create>,
     },
     /// State, from the roster and without any lookup, which `count` nodes are closest to `key`.
-    Nearest {
+    Closest {
         /// The key.
         key: Key,
         /// How many, at most [`MAX_K`].
@@ -197,22 +197,22 @@ pub enum Request {
         wanted: Vec<ShortDigest>,
     },
     /// Carry several requests out, each at a node of its own, and bring back the answers in order.
-    PerformEach(Vec<Errand>),
+    PerformEach(Vec<ProxiedRequest>),
     /// Tell the time, over a link of one's own: nodes compare their clocks.
     Time,
 }
 
 /// One request for one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct ProxiedRequest {
     /// Where; by name, as in [`Targets::Nodes`].
     pub target: NodeId,
-    /// What; no errand inside.
+    /// What; no proxied request inside.
     #[serde(deserialize_with = "wire::innermost")]
     pub request: Request,
 }
 
-/// One node's answer to an errand.
+/// One node's answer to a proxied request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The node.
@@ -235,13 +235,13 @@ pub enum Response {
     Inbox(InboxPage),
     /// That many notifications were deleted.
     Acknowledged(u32),
-    /// The closest nodes, closest first.
-    Closest(Vec<UnverifiedNodeCertificate>),
+    /// The nodes that were looked up, closest first.
+    LookedUp(Vec<UnverifiedNodeCertificate>),
     /// The node's certificate.
     Certificate(Box<UnverifiedNodeCertificate>),
     /// What the targets answered.
     Performed {
-        /// The nodes that [`Targets::Closest`] turned out to be; empty for [`Targets::Nodes`].
+        /// The nodes that [`Targets::LookedUp`] turned out to be; empty for [`Targets::Nodes`].
         nodes: Vec<UnverifiedNodeCertificate>,
         /// One answer a target.
         answers: Vec<Answer>,
@@ -254,8 +254,8 @@ pub enum Response {
     Full,
     /// No; nobody is told why.
     Refused,
-    /// The nearest nodes by the answerer's roster, signed.
-    Nearest(Box<Statement>),
+    /// The closest nodes by the answerer's roster, signed.
+    Closest(Box<Statement>),
     /// How the rosters compare.
     Roster {
         /// A bit for each piece, set where the two are alike; 32 bytes.
@@ -279,7 +279,7 @@ impl Request {
         if request.is_in_bounds() { Ok(request) } else { Err(WireError::Malformed) }
     }
 
-    /// Whether all counts are within their bounds and no errand is inside an errand.
+    /// Whether all counts are within their bounds and no proxied request is inside a proxied request.
     #[must_use]
     pub fn is_in_bounds(&self) -> bool {
         match self {
@@ -289,30 +289,30 @@ impl Request {
             Self::AppendInbox(append) => append.notification.len() == NOTIFICATION,
             Self::ReadInbox { query, .. } => query.is_in_bounds(),
             Self::Acknowledge { digests, .. } => digests.len() <= MAX_ACKNOWLEDGED,
-            Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Lookup { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Perform { targets, request } => {
                 let plain = request.is_plain();
                 let few = match targets {
                     Targets::Nodes(nodes) => nodes.len() <= MAX_K,
-                    Targets::Closest { count, .. } | Targets::Nearest { count, .. } => {
+                    Targets::LookedUp { count, .. } | Targets::Closest { count, .. } => {
                         (1..=MAX_K).contains(&usize::from(*count)) && !request.changes_state()
                     }
                 };
                 plain && few && request.is_in_bounds()
             }
-            Self::Nearest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
+            Self::Closest { count, .. } => (1..=MAX_K).contains(&usize::from(*count)),
             Self::Roster { pieces } => pieces.len() == PIECES,
             Self::RosterEntries { wanted } => wanted.len() <= MAX_CARRIED,
-            Self::PerformEach(errands) => {
-                let good = |e: &Errand| e.request.is_plain() && e.request.is_in_bounds();
-                errands.len() <= MAX_K && errands.iter().all(good)
+            Self::PerformEach(proxied_requests) => {
+                let good = |e: &ProxiedRequest| e.request.is_plain() && e.request.is_in_bounds();
+                proxied_requests.len() <= MAX_K && proxied_requests.iter().all(good)
             }
             Self::Fetch { .. } | Self::Delete(_) | Self::Certificate | Self::Time => true,
             Self::Extend { next, .. } => next.is_in_bounds(),
         }
     }
 
-    /// Whether it is no errand and no extension, so that it may be inside an errand.
+    /// Whether it is no proxied request and no extension, so that it may be inside a proxied request.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         !matches!(self, Self::Perform { .. } | Self::PerformEach(_) | Self::Extend { .. })
@@ -330,14 +330,16 @@ impl Request {
             | Self::Acknowledge { .. }
             | Self::Extend { .. } => true,
             Self::Fetch { .. }
-            | Self::Closest { .. }
+            | Self::Lookup { .. }
             | Self::Certificate
             | Self::Time
-            | Self::Nearest { .. }
+            | Self::Closest { .. }
             | Self::Roster { .. }
             | Self::RosterEntries { .. } => false,
             Self::Perform { request, .. } => request.changes_state(),
-            Self::PerformEach(errands) => errands.iter().any(|e| e.request.changes_state()),
+            Self::PerformEach(proxied_requests) => {
+                proxied_requests.iter().any(|e| e.request.changes_state())
+            }
         }
     }
 }
@@ -362,13 +364,13 @@ impl Response {
         match self {
             Self::Object(object) => object.len() <= MAX_OBJECT,
             Self::Inbox(page) => page.is_in_bounds(),
-            Self::Closest(nodes) => all(nodes, MAX_K),
+            Self::LookedUp(nodes) => all(nodes, MAX_K),
             Self::Certificate(certificate) => certificate.is_in_bounds(),
             Self::Performed { nodes, answers } => {
                 let good = |a: &Answer| a.response.as_ref().is_none_or(Self::is_in_bounds);
                 all(nodes, MAX_K) && answers.len() <= MAX_K && answers.iter().all(good)
             }
-            Self::Nearest(statement) => statement.claims.nearest.len() <= MAX_K,
+            Self::Closest(statement) => statement.claims.closest.len() <= MAX_K,
             Self::Roster { listed, .. } => listed.len() <= MAX_LISTED,
             Self::RosterEntries(entries) => all(entries, MAX_CARRIED),
             Self::Receipt(_)

@@ -2,10 +2,10 @@
 //! computation and nothing need be looked up when a mail is sent.
 //!
 //! A node becomes *active* once sources of two different operators vouch for it and this member itself has
-//! known it for an epoch: nobody can mint a node next to a key after the key was drawn, whoever vouches for it.
+//! known it for an epoch: nobody can mint a node next to a key after the key was sampled, whoever vouches for it.
 //! The one exception is the epoch in which an empty roster is first filled by other members: what they tell
 //! then counts as known since before, so that a new user can send at once. It rests on their word, and on
-//! that no key is drawn before the roster is filled.
+//! that no key is sampled before the roster is filled.
 //!
 //! **Alive** is who says so: a node signs its certificate anew several times an epoch
 //! ([`renewal_seconds`]), and whose newest certificate is older than [`alive_seconds`] is *silent*, neither

@@ -1,4 +1,4 @@
-//! Which nodes carry a channel: the keys that are drawn for it (paper, 4.1), and in the guarded scheme the whole path.
+//! Which nodes carry a channel: the keys that are sampled for it (paper, 4.1), and in the guarded scheme the whole path.
 //!
 //! Everything here is a pure value: an agent that sends mail and a simulation of many thousands of agents run this very
 //! code, each with its own nodes and its own randomness.
@@ -18,20 +18,20 @@ pub use planner::{ATTEMPTS, Failure, Planner, Wanted};
 
 /// The random keys of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub struct SampledKeys {
     /// keyX: the node closest to it becomes the go-between.
     pub go_between: Key,
     /// keyY: the node closest to it becomes the witness.
     pub witness: Key,
-    /// keyZ: the node closest to it becomes the far end.
-    pub far_end: Key,
+    /// keyZ: the node closest to it becomes the anonymizer.
+    pub anonymizer: Key,
 }
 
-impl Draw {
+impl SampledKeys {
     /// Section 4.1 to the letter: three fresh, independent, uniform keys for every channel.
     #[must_use]
     pub fn fresh<R: CryptoRng>(rng: &mut R) -> Self {
-        Self { go_between: fresh_key(rng), witness: fresh_key(rng), far_end: fresh_key(rng) }
+        Self { go_between: fresh_key(rng), witness: fresh_key(rng), anonymizer: fresh_key(rng) }
     }
 }
 
@@ -46,36 +46,40 @@ fn fresh_key<R: CryptoRng>(rng: &mut R) -> Key {
 pub struct GuardedPath<N = NodeCertificate> {
     /// The guard.
     pub guard: N,
-    /// The go-betweens between the guard and the far end.
+    /// The go-betweens between the guard and the anonymizer.
     pub middle: Vec<(Key, N)>,
-    /// The far end.
-    pub far_end: (Key, N),
-    /// The witness of the far end.
+    /// The anonymizer.
+    pub anonymizer: (Key, N),
+    /// The witness of the anonymizer.
     pub witness: (Key, N),
 }
 
 impl<N> GuardedPath<N> {
-    /// The nodes that cells pass behind the guard, the far end last, and the keys that chose them.
+    /// The nodes that cells pass behind the guard, the anonymizer last, and the keys that chose them.
     pub fn hops(&self) -> impl Iterator<Item = &(Key, N)> {
-        self.middle.iter().chain([&self.far_end])
+        self.middle.iter().chain([&self.anonymizer])
     }
 
-    /// The keys of the first node behind the guard, the witness and the far end.
+    /// The keys of the first node behind the guard, the witness and the anonymizer.
     #[must_use]
-    pub fn keys(&self) -> Draw {
-        let (go_between, _) = self.middle.first().unwrap_or(&self.far_end);
-        Draw { go_between: *go_between, witness: self.witness.0, far_end: self.far_end.0 }
+    pub fn keys(&self) -> SampledKeys {
+        let (go_between, _) = self.middle.first().unwrap_or(&self.anonymizer);
+        SampledKeys {
+            go_between: *go_between,
+            witness: self.witness.0,
+            anonymizer: self.anonymizer.0,
+        }
     }
 }
 
-/// How often a key is drawn again because its node cannot serve.
-const REDRAWS: usize = 200;
+/// How often a key is sampled again because its node cannot serve.
+const RESAMPLES: usize = 200;
 
-/// Draws a path: `middle` go-betweens, a far end and a witness, no two of which, the guard included, could have
-/// one operator, and none of which is in `excluded`. Nothing is looked up, and no node minted after the draw can
+/// Samples a path: `middle` go-betweens, an anonymizer and a witness, no two of which, the guard included, could have
+/// one operator, and none of which is in `excluded`. Nothing is looked up, and no node minted after the sampling can
 /// be chosen. `None` if the candidates are too few for that.
 #[must_use]
-pub fn draw_guarded<C: Candidates, R: CryptoRng>(
+pub fn sample_guarded<C: Candidates, R: CryptoRng>(
     candidates: &C,
     guard: &C::Node,
     middle: usize,
@@ -83,8 +87,8 @@ pub fn draw_guarded<C: Candidates, R: CryptoRng>(
     rng: &mut R,
 ) -> Option<GuardedPath<C::Node>> {
     let mut operators = vec![candidates.operator(guard)];
-    let mut draw = || {
-        for _ in 0..REDRAWS {
+    let mut sample = || {
+        for _ in 0..RESAMPLES {
             let key = fresh_key(rng);
             let node = candidates.closest(&key)?;
             let operator = candidates.operator(&node);
@@ -97,15 +101,15 @@ pub fn draw_guarded<C: Candidates, R: CryptoRng>(
         }
         None
     };
-    let middle = (0..middle).map(|_| draw()).collect::<Option<Vec<_>>>()?;
-    let (far_end, witness) = (draw()?, draw()?);
-    Some(GuardedPath { guard: guard.clone(), middle, far_end, witness })
+    let middle = (0..middle).map(|_| sample()).collect::<Option<Vec<_>>>()?;
+    let (anonymizer, witness) = (sample()?, sample()?);
+    Some(GuardedPath { guard: guard.clone(), middle, anonymizer, witness })
 }
 
-/// Draws a guard: uniformly over the candidates that are not excluded, weighted by nothing that a node could say
+/// Samples a guard: uniformly over the candidates that are not excluded, weighted by nothing that a node could say
 /// of itself.
 #[must_use]
-pub fn draw_guard<C: Candidates, R: CryptoRng>(
+pub fn sample_guard<C: Candidates, R: CryptoRng>(
     candidates: &C,
     excluded: &BTreeSet<C::Id>,
     rng: &mut R,
@@ -116,11 +120,11 @@ pub fn draw_guard<C: Candidates, R: CryptoRng>(
     let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
     // Rejection sampling: no remainder favours the first ones.
     let limit = u64::MAX - u64::MAX % count;
-    let mut draw = rng.next_u64();
-    while draw >= limit {
-        draw = rng.next_u64();
+    let mut sample = rng.next_u64();
+    while sample >= limit {
+        sample = rng.next_u64();
     }
-    let mut rank = usize::try_from(draw % count).ok()?;
+    let mut rank = usize::try_from(sample % count).ok()?;
     for skipped in left_out {
         if skipped <= rank {
             rank += 1;
@@ -135,11 +139,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_channel_draws_three_keys_of_its_own() {
+    fn every_channel_samples_three_keys_of_its_own() {
         let mut keys = BTreeSet::new();
         for _ in 0..100 {
-            let Draw { go_between, witness, far_end } = Draw::fresh(&mut rand::rng());
-            keys.extend([go_between, witness, far_end]);
+            let SampledKeys { go_between, witness, anonymizer } =
+                SampledKeys::fresh(&mut rand::rng());
+            keys.extend([go_between, witness, anonymizer]);
         }
         assert_eq!(keys.len(), 300);
     }

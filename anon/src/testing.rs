@@ -16,8 +16,8 @@ use crate::{
     position::Key,
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
-        Answer, Append, DeletePermission, Errand, InboxPage, InboxQuery, ObjectKind, Request,
-        Response, Store, Targets,
+        Answer, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, ProxiedRequest,
+        Request, Response, Store, Targets,
     },
     roster::ShortDigest,
     time::Time,
@@ -152,9 +152,9 @@ impl Cast<'_> {
         let (key, [a, b, _], [.., next]) = (key(), self.ids(), self.certificates());
         let fetch = || Box::new(Request::Fetch { key });
         let perform = |targets| Request::Perform { targets, request: fetch() };
-        let errand = |target, request| Errand { target, request };
+        let proxied = |target, request| ProxiedRequest { target, request };
         let pieces = (0..=255).map(|piece| ShortDigest([piece; 8])).collect();
-        let each = vec![errand(a, *fetch()), errand(b, Request::Certificate)];
+        let each = vec![proxied(a, *fetch()), proxied(b, Request::Certificate)];
         let (proof, digests) = (self.acknowledgement(), DIGESTS.to_vec());
         vec![
             ("store", Request::Store(self.store())),
@@ -164,14 +164,14 @@ impl Cast<'_> {
             ("list", self.read(LIST)),
             ("hand_over", self.read(InboxQuery::HandOver(DIGESTS.to_vec()))),
             ("acknowledge", Request::Acknowledge { proof, digests }),
-            ("closest", Request::Closest { key, count: 20 }),
+            ("closest", Request::Lookup { key, count: 20 }),
             ("certificate", Request::Certificate),
             ("time", Request::Time),
             ("perform_nodes", perform(Targets::Nodes(vec![a, b]))),
-            ("perform_closest", perform(Targets::Closest { key, count: 8 })),
-            ("perform_nearest", perform(Targets::Nearest { key, count: 8 })),
+            ("perform_closest", perform(Targets::LookedUp { key, count: 8 })),
+            ("perform_nearest", perform(Targets::Closest { key, count: 8 })),
             ("extend", Request::Extend { next: Box::new(next), create: Box::new(create()) }),
-            ("nearest", Request::Nearest { key, count: 5 }),
+            ("nearest", Request::Closest { key, count: 5 }),
             ("roster", Request::Roster { pieces }),
             ("roster_entries", Request::RosterEntries { wanted: vec![ShortDigest([5; 8])] }),
             ("perform_each", Request::PerformEach(each)),
@@ -190,7 +190,7 @@ impl Cast<'_> {
             node: a,
             epoch: self.network.epoch(self.now),
             key: key(),
-            nearest: vec![b, c],
+            closest: vec![b, c],
         };
         let [(first, _), ..] = self.nodes;
         let statement = Box::new(Statement::issue(first, claims));
@@ -205,14 +205,14 @@ impl Cast<'_> {
             ("listed_to_the_end", listed(Vec::new(), None)),
             ("handed_over", Response::Inbox(InboxPage::HandedOver(notifications))),
             ("acknowledged", Response::Acknowledged(300)),
-            ("closest", Response::Closest(vec![third.clone()])),
+            ("closest", Response::LookedUp(vec![third.clone()])),
             ("certificate", Response::Certificate(Box::new(third.clone()))),
             ("performed", Response::Performed { nodes: vec![second], answers }),
             ("extended", Response::Extended(Box::new(created))),
             ("not_found", Response::NotFound),
             ("full", Response::Full),
             ("refused", Response::Refused),
-            ("nearest", Response::Nearest(statement)),
+            ("nearest", Response::Closest(statement)),
             ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([6; 8])] }),
             ("roster_entries", Response::RosterEntries(vec![third])),
             ("time", Response::Time(self.now)),

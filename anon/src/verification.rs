@@ -111,11 +111,11 @@ pub fn cross_verify(
     }
 }
 
-/// Whether a list of the nodes nearest to a key differs from one's own by what honest members' rosters differ: at
+/// Whether a list of the nodes closest to a key differs from one's own by what honest members' rosters differ: at
 /// most a quarter of the nodes (at least one) are others, and each of them is known and next in line: among the
-/// nearest, by three times as many places more. A node that nobody has told us of, closer than all we know, is
+/// closest, by three times as many places more. A node that nobody has told us of, closer than all we know, is
 /// not churn: that is what a node minted for the key looks like. Nor is one from far away, which only somebody
-/// who knows none of those between could take for nearest: that is what an accomplice looks like.
+/// who knows none of those between could take for closest: that is what an accomplice looks like.
 #[must_use]
 pub fn differs_by_churn(
     key: &Key,
@@ -235,13 +235,13 @@ pub struct StatementClaims {
     pub node: NodeId,
     /// In which epoch.
     pub epoch: Epoch,
-    /// Nearest to which key.
+    /// Closest to which key.
     pub key: Key,
-    /// The nodes, nearest first.
-    pub nearest: Vec<NodeId>,
+    /// The nodes, closest first.
+    pub closest: Vec<NodeId>,
 }
 
-/// A node's signed answer to [`crate::request::Request::Nearest`]: proof of what it said.
+/// A node's signed answer to [`crate::request::Request::Closest`]: proof of what it said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// What it says.

@@ -61,7 +61,7 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
 }
 
 /// Reads a field that could hold another of its kind, and refuses one inside another: bincode knows no
-/// depth, so that a frame of nested errands would run through the stack and end the process.
+/// depth, so that a frame of nested proxied requests would run through the stack and end the process.
 ///
 /// # Errors
 /// The deserializer's, also if this field is inside another one that is read so.

@@ -1,5 +1,5 @@
-//! Grinding (attack 2): a hostile go-between mints the nearest possible node to keyZ after it has learnt keyZ.
-//! Section 4 takes it every time, since an honest witness then finds it too; a draw over a roster of the last
+//! Grinding (attack 2): a hostile go-between mints the closest possible node to keyZ after it has learnt keyZ.
+//! Section 4 takes it every time, since an honest witness then finds it too; a sample over a roster of the last
 //! epoch never does.
 #![cfg(test)]
 
@@ -15,7 +15,7 @@ use anon::{
     network::Epoch,
     position::{Key, keep_closest},
     roster::{Operator, Roster, Source},
-    selection::{Draw, Planner, Wanted, draw_guard, draw_guarded},
+    selection::{Planner, SampledKeys, Wanted, sample_guard, sample_guarded},
     verification::{CrossVerified, cross_verify, differs_by_churn},
 };
 use rand::rngs::StdRng;
@@ -59,11 +59,11 @@ fn honest(rng: &mut StdRng) -> (Vec<NodeCertificate>, Roster, [Operator; 2]) {
 /// The hostile node that is nearer to the key than every node there is, found by trying.
 fn grind(key: &Key, nodes: &[NodeCertificate], rng: &mut StdRng) -> NodeCertificate {
     let target = key.position();
-    let nearest = nodes.iter().map(|n| n.node().position().distance(&target)).min().unwrap();
+    let closest = nodes.iter().map(|n| n.node().position().distance(&target)).min().unwrap();
     loop {
         let identity = mint(rng);
         let id = NodeId(identity.verify_key().0);
-        if id.position().distance(&target) < nearest {
+        if id.position().distance(&target) < closest {
             return certify(&identity, 250, rng);
         }
     }
@@ -74,7 +74,7 @@ fn section_4_takes_the_minted_node_every_time() {
     let mut rng = rng(1);
     let (nodes, ..) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { far_end: key, .. } = Draw::fresh(&mut rng);
+        let SampledKeys { anonymizer: key, .. } = SampledKeys::fresh(&mut rng);
         let minted = grind(&key, &nodes, &mut rng);
         // X names it; it has joined the DHT, so an honest Y finds the same.
         let mut found = nodes.clone();
@@ -86,25 +86,25 @@ fn section_4_takes_the_minted_node_every_time() {
 }
 
 #[test]
-fn the_guarded_draw_never_takes_a_minted_node() {
+fn the_guarded_sample_never_takes_a_minted_node() {
     let mut rng = rng(2);
     let (nodes, mut roster, members) = honest(&mut rng);
-    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+    let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     let mut minted: BTreeSet<NodeId> = BTreeSet::new();
     for trial in 0..TRIALS {
-        let path = draw_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
+        let path = sample_guarded(&(&roster, THIS), &guard, 1, &minted, &mut rng);
         let path = path.expect("honest nodes enough for a path");
-        let (key, far_end) = &path.far_end;
+        let (key, anonymizer) = &path.anonymizer;
         // X has learnt the key, mints, names the minted node, and sees to it that the sender hears of it from
         // whoever it can: from the node itself, and from one member.
         let bogus = grind(key, &nodes, &mut rng);
         minted.insert(bogus.node());
-        let own = std::slice::from_ref(far_end);
+        let own = std::slice::from_ref(anonymizer);
         assert!(!differs_by_churn(key, &[bogus.node()], own, &roster));
         roster.learn(bogus.clone(), Source::Contact, THIS);
         roster.learn(bogus.clone(), Source::Member(members[trial % 2].clone()), THIS);
         assert!(CrossVerified::active(&roster, &bogus.node(), THIS).is_none());
-        assert_ne!(far_end.node(), bogus.node());
+        assert_ne!(anonymizer.node(), bogus.node());
         assert_ne!(roster.closest(key, 1, THIS)[0].node(), bogus.node());
         assert!(path.hops().all(|(_, node)| !minted.contains(&node.node())));
         roster.forget(&bogus.node());
@@ -116,7 +116,7 @@ fn only_the_next_in_line_can_be_churn() {
     let mut rng = rng(4);
     let (_, roster, _) = honest(&mut rng);
     for _ in 0..TRIALS {
-        let Draw { far_end: key, .. } = Draw::fresh(&mut rng);
+        let SampledKeys { anonymizer: key, .. } = SampledKeys::fresh(&mut rng);
         let mut all: Vec<_> = roster.known().cloned().collect();
         keep_closest(&mut all, &key, usize::MAX, |n| n.node().position());
         let churn = |place: usize| differs_by_churn(&key, &[all[place].node()], &all[..1], &roster);
@@ -151,9 +151,9 @@ fn no_two_nodes_of_a_path_have_one_operator() {
             roster.learn(node.clone(), Source::Member(Operator::of(&member)), THIS);
         }
     }
-    let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+    let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
     for _ in 0..200 {
-        let path = draw_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
+        let path = sample_guarded(&(&roster, THIS), &guard, 3, &BTreeSet::new(), &mut rng).unwrap();
         let mut operators = vec![Operator::of(&guard), Operator::of(&path.witness.1)];
         operators.extend(path.hops().map(|(_, node)| Operator::of(node)));
         for (index, one) in operators.iter().enumerate() {
@@ -168,7 +168,7 @@ fn every_active_node_is_as_likely_a_guard() {
     let (nodes, roster, _) = honest(&mut rng);
     let mut counts = vec![0_u32; nodes.len()];
     for _ in 0..2_400 {
-        let guard = draw_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
+        let guard = sample_guard(&(&roster, THIS), &BTreeSet::new(), &mut rng).unwrap();
         counts[nodes.iter().position(|n| n.node() == guard.node()).unwrap()] += 1;
     }
     // 100 each are expected; six standard deviations are 60.
@@ -176,7 +176,7 @@ fn every_active_node_is_as_likely_a_guard() {
 }
 
 /// The least network in which a mail is sent: k = 3 replicas, guard, middle, witness, anonymizer and verifier. Nobody there
-/// carries what it keeps; far ends serve again, and not before all others have.
+/// carries what it keeps; anonymizers serve again, and not before all others have.
 #[test]
 fn eight_nodes_carry_a_mail_of_many_paths_and_nobody_serves_twice_before_all_have() {
     let mut rng = rng(5);
@@ -192,15 +192,15 @@ fn eight_nodes_carry_a_mail_of_many_paths_and_nobody_serves_twice_before_all_hav
     let (candidates, guard) = ((&small, THIS), &nodes[3]);
     let mut planner = Planner::new(vec![guard.clone()], 1);
     let wanted = Wanted { is_reading: false, near: &avoid, attempt: 0 };
-    let mut far_ends = Vec::new();
+    let mut anonymizers = Vec::new();
     for _ in 0..16 {
         let path = planner.next_path(&candidates, wanted, &mut rng, Vec::new);
-        let far_end = path.expect("there is a path").far_end.1.node();
-        assert!(!avoid.contains(&far_end) && far_end != guard.node());
-        far_ends.push(far_end);
+        let anonymizer = path.expect("there is a path").anonymizer.1.node();
+        assert!(!avoid.contains(&anonymizer) && anonymizer != guard.node());
+        anonymizers.push(anonymizer);
     }
-    // Four nodes are left for three places: two paths are possible before a far end must serve again.
-    for pair in far_ends.chunks(2) {
-        assert_ne!(pair[0], pair[1], "a far end served twice where there were others");
+    // Four nodes are left for three places: two paths are possible before an anonymizer must serve again.
+    for pair in anonymizers.chunks(2) {
+        assert_ne!(pair[0], pair[1], "an anonymizer served twice where there were others");
     }
 }

@@ -212,7 +212,7 @@ fn statement(node: &Node) -> StatementClaims {
         node: node.id(),
         epoch: Epoch(100),
         key: KEY,
-        nearest: vec![Node::new(2).id()],
+        closest: vec![Node::new(2).id()],
     }
 }
 
@@ -239,7 +239,7 @@ fn a_changed_statement_is_refused() {
     let by_another = Statement::issue(&other.identity, statement(&node));
     let in_anothers_name = Statement::issue(&node.identity, statement(&other));
     let mut longer = good.clone();
-    longer.claims.nearest.push(other.id());
+    longer.claims.closest.push(other.id());
     let mut later = good.clone();
     later.claims.epoch = Epoch(101);
     let mut foreign = statement(&node);

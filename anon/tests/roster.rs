@@ -20,7 +20,7 @@ use anon::{
         Compared, Comparison, Completeness, Operator, PIECES, Reason, Roster, ShortDigest, Source,
         alive_seconds, renewal_seconds,
     },
-    selection::draw_guard,
+    selection::sample_guard,
     verification::CrossVerified,
 };
 
@@ -203,17 +203,17 @@ fn a_guard_is_any_active_node_that_is_not_excluded_and_each_as_likely() {
         let left = 10 - excluded.len();
         // Whoever is no candidate takes nobody's place.
         excluded.insert(inactive.id());
-        let mut drawn: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let mut sampled: BTreeMap<NodeId, usize> = BTreeMap::new();
         for _ in 0..1_000 * left {
-            let guard = draw_guard(&candidates, &excluded, &mut rng).unwrap();
-            *drawn.entry(guard.node()).or_default() += 1;
+            let guard = sample_guard(&candidates, &excluded, &mut rng).unwrap();
+            *sampled.entry(guard.node()).or_default() += 1;
         }
-        assert_eq!(drawn.len(), left);
-        assert!(drawn.keys().all(|node| !excluded.contains(node)));
+        assert_eq!(sampled.len(), left);
+        assert!(sampled.keys().all(|node| !excluded.contains(node)));
         // Six standard deviations.
-        assert!(drawn.values().all(|count| (810..=1_190).contains(count)), "{drawn:?}");
+        assert!(sampled.values().all(|count| (810..=1_190).contains(count)), "{sampled:?}");
     }
-    assert!(draw_guard(&candidates, &ids(0..10).collect(), &mut rng).is_none());
+    assert!(sample_guard(&candidates, &ids(0..10).collect(), &mut rng).is_none());
 }
 
 #[test]

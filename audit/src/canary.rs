@@ -31,6 +31,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
 use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ use self::{
     wire::Capture,
 };
 use crate::{
-    mutant::MutantOutcome,
+    mutant::{self, MutantOutcome},
     outcome::{Outcome, Verdict},
 };
 
@@ -63,11 +64,13 @@ const GROWN_UP: u32 = 3;
 const LOG: &str = "log";
 
 /// A fault that is put into the nodes, to see that the scan finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mutant {
-    /// They log names and addresses.
+    /// A node's log names addresses and identities.
+    #[value(name = "node-that-logs-names")]
     LogsNames,
-    /// They write down all they receive.
+    /// A node writes down on its disk all that it receives.
+    #[value(name = "node-that-records")]
     Records,
 }
 
@@ -199,17 +202,23 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
 
     let mut nodes = Nodes::new(&set.cluster, &to.address, set.k);
     let mut scan = Scan::default();
-    scan.disk(Part::Sender, "sender, before", &sender.home, &[], &canaries);
-    scan.disk(Part::RecipientBefore, "recipient, before", &recipient.home, &[], &canaries);
+    scan.disk("sender, before", &[Part::Sender].into(), &sender.profile, &[], &canaries);
+    scan.disk(
+        "recipient, before",
+        &[Part::RecipientBefore].into(),
+        &recipient.profile,
+        &[],
+        &canaries,
+    );
 
     step("the mail is sent");
     let address = to.address.to_string();
     let send = ["send", "--to", &address, "--delay", "0", "--json"];
     let mut held = sender.hold(&send, &mail.message).await?;
     nodes.called(&held.calls(), Part::CalledBySender, Label::SenderEndpoint, &mut canaries);
-    // Who was a far end must be known before anything is searched: one that was called too is found now.
-    nodes.far_ends(&sender.far_ends(&["certificate"]));
-    nodes.far_ends(&recipient.far_ends(&["certificate"]));
+    // Who was an anonymizer must be known before anything is searched: one that was called too is found now.
+    nodes.anonymizers(&sender.anonymizers(&["certificate"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate"]));
     step("searching the sender's memory, and that of the nodes it called");
     search(&mut scan, &held, Part::Sender, &nodes, &[Part::CalledBySender], &canaries);
     let _ = held.release(sender).await?;
@@ -217,7 +226,7 @@ pub async fn run(options: &Options, step: impl Fn(&str)) -> Result<Findings, Fai
     step("the mail is read");
     let mut held = recipient.hold(&["fetch", "--json"], b"").await?;
     nodes.called(&held.calls(), Part::CalledByRecipient, Label::RecipientEndpoint, &mut canaries);
-    nodes.far_ends(&recipient.far_ends(&["certificate", "reading"]));
+    nodes.anonymizers(&recipient.anonymizers(&["certificate", "reading"]));
     step("searching the memory of all processes");
     search(&mut scan, &held, Part::Recipient, &nodes, &[Part::Node], &canaries);
     let given_up = sender.given_up(&["certificate"]);
@@ -239,14 +248,14 @@ fn search_what_is_left(
     canaries: &Canaries,
 ) -> Findings {
     let directory = directory.path();
-    scan.disk(Part::Sender, "sender", &sender.home, &[], canaries);
-    scan.disk(Part::Recipient, "recipient", &recipient.home, &[], canaries);
+    scan.disk("sender", &[Part::Sender].into(), &sender.profile, &[], canaries);
+    scan.disk("recipient", &[Part::Recipient].into(), &recipient.profile, &[], canaries);
     for (index, parts, directory) in nodes.all() {
         scan.node_disk(index, parts, directory, canaries);
     }
-    scan.log(Part::Sender, "sender", &sender.log, canaries);
-    scan.log(Part::Recipient, "recipient", &recipient.log, canaries);
-    scan.log(Part::Audit, "audit", &directory.join("marker.log"), canaries);
+    scan.log("sender", &[Part::Sender].into(), &sender.log, canaries);
+    scan.log("recipient", &[Part::Recipient].into(), &recipient.log, canaries);
+    scan.log("audit", &[Part::Audit].into(), &directory.join("marker.log"), canaries);
     match capture {
         Ok(capture) => scan.wire(capture, canaries),
         Err(error) => scan.wire_not_run(&error),
@@ -309,31 +318,22 @@ pub fn outcomes(findings: &Findings) -> Vec<Outcome> {
     ]
 }
 
-/// The faults, each with its name, a sentence and the attack.
-const MUTANTS: [(Mutant, &str, &str); 2] = [
-    (Mutant::LogsNames, "node-that-logs-names", "A node's log names addresses and identities."),
-    (Mutant::Records, "node-that-records", "A node writes down on its disk all that it receives."),
-];
-
 /// Scans networks whose nodes have a fault.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn mutants(step: impl Fn(&str)) -> Result<Vec<MutantOutcome>, Failure> {
     let mut all = Vec::new();
-    for (mutant, name, sentence) in MUTANTS {
-        step(&format!("mutant: {name}"));
-        let findings = run(&Options { mutant: Some(mutant), ..Options::quick() }, &step).await?;
+    for mutant in Mutant::value_variants() {
+        step(&format!("mutant: {}", mutant::name(mutant)));
+        let findings = run(&Options { mutant: Some(*mutant), ..Options::quick() }, &step).await?;
         let fallen: Vec<Outcome> =
             outcomes(&findings).into_iter().filter(|o| o.verdict == Verdict::Fell).collect();
         let says = |outcome: &Outcome| outcome.details.first().unwrap_or(&outcome.seen).clone();
-        all.push(MutantOutcome {
-            name: name.to_owned(),
-            weakness: sentence.to_owned(),
-            attack: "a node that is seized tells what it saw".to_owned(),
-            caught_by: fallen.iter().map(|outcome| outcome.check.clone()).collect(),
-            seen: fallen.first().map_or_else(|| "nothing out of place".to_owned(), says),
-        });
+        let caught_by = fallen.iter().map(|outcome| outcome.check.clone()).collect();
+        let seen = fallen.first().map_or_else(|| "nothing out of place".to_owned(), says);
+        let attack = "a node that is seized tells what it saw";
+        all.push(MutantOutcome::new(mutant, attack, caught_by, seen));
     }
     Ok(all)
 }

@@ -1,5 +1,6 @@
 //! The machine-readable twin of THREATMODEL.md: every claim and every limit with its checks, what each role may
-//! learn, and which coalitions are known to link. The checks read it; its tests keep it, page and checks from drifting apart.
+//! learn, and which coalitions are known to link. The checks read it; its tests keep it, page and checks from drifting
+//! apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 

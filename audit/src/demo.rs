@@ -57,7 +57,7 @@ pub(crate) struct DemoArgs {
     /// Show one scheme only [default: both]
     #[arg(long, value_enum)]
     scheme: Option<SchemeName>,
-    /// Go-betweens between the guard and the far end, in the guarded scheme
+    /// Go-betweens between the guard and the anonymizer, in the guarded scheme
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
     hops: u8,
     /// Start a network that stays, with two users, and print what to type next
@@ -160,7 +160,7 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
         let (outcome, costs, marks) =
             send(&mut cluster, &alice, &bob, &message, args.choice(scheme)).await?;
         // What a role saw of the send, not of the reading, is what is drawn.
-        let roles = view::draw(&cluster, &Secrets::of(&stage, &bob, &message), &marks)?;
+        let roles = view::draw(&cluster, Secrets::of(&stage, &bob, &message), &marks)?;
         talk("\nBob reads:");
         let had = bob.mails()?.len();
         bob.fetch(None).await?;

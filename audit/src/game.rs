@@ -8,7 +8,7 @@
 //! ends               as single roles                           who sees both ends: must win, or the game is blind
 //! ```
 //! A round has both coins: where A is idle E writes in its stead, to whom the other coin says; F writes in C's as often, so
-//! that nobody is known by how often they write. Who is first is drawn for each round, apart from the coins. Rosters that
+//! that nobody is known by how often they write. Who is first is sampled for each round, apart from the coins. Rosters that
 //! are due are compared before the round (L-39 says what members see). The recipients are such that no guard is near what
 //! it carries: in a small network most would be, and L-31 says so.
 //! Each mail fetches its recipient's certificate, so that all
@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use ua::{guard::Guards, session::SchemeChoice};
 
 use self::{
-    round::{Errand, Table, play},
+    round::{Letter, Table, play},
     view::{Anchor, Round, of_ends, of_role},
 };
 use crate::{
@@ -59,7 +59,7 @@ const LONG_TEXT: usize = 60_000;
 /// Rounds after which the recipients read, so that no inbox fills up.
 const READ_EVERY: usize = 900;
 /// Rounds that may fail in a row.
-const PATIENCE: usize = 3;
+const MAX_FAILURES: usize = 3;
 /// A, C, E and F.
 const SENDERS: usize = 4;
 /// How many are asked whether their keys are far from all guards.
@@ -125,14 +125,14 @@ pub struct Findings {
 }
 
 /// The mails of a round: by both coins, and with texts of one length or of a length for each recipient.
-fn errands(world: bool, is_a: bool, is_c: bool, lengths: [usize; 2]) -> Vec<Errand> {
-    let errand = |from, to, is_first| {
+fn letters(world: bool, is_a: bool, is_c: bool, lengths: [usize; 2]) -> Vec<Letter> {
+    let letter = |from, to, is_first| {
         let bytes = if to == 0 { lengths[0] } else { lengths[1] };
-        Errand { from, to, bytes, is_first }
+        Letter { from, to, bytes, is_first }
     };
     let (first, second) = (if is_a { 0 } else { 2 }, if is_c { 1 } else { 3 });
     let to = usize::from(world);
-    vec![errand(first, to, true), errand(second, 1 - to, false)]
+    vec![letter(first, to, true), letter(second, 1 - to, false)]
 }
 
 /// Whoever plays, and how far they are.
@@ -156,14 +156,14 @@ impl<S: Fn(&str)> Player<'_, S> {
         while rounds.len() < count && Instant::now() < self.until {
             (self.step)(&format!("the game: round {} of {count}", rounds.len() + 1));
             let (world, is_a) = (self.rng.random(), self.rng.random());
-            let mut errands = errands(world, is_a, self.rng.random(), lengths);
-            errands.shuffle(&mut self.rng);
-            match play(self.table, &errands, at_once, choice).await {
+            let mut letters = letters(world, is_a, self.rng.random(), lengths);
+            letters.shuffle(&mut self.rng);
+            match play(self.table, &letters, at_once, choice).await {
                 Ok(mails) => {
                     rounds.push(Round { world, is_a, mails });
                     (self.rounds.0, failed) = (self.rounds.0 + 1, 0);
                 }
-                Err(error) if failed == PATIENCE => return Err(error),
+                Err(error) if failed == MAX_FAILURES => return Err(error),
                 // It is lost whatever the coin was.
                 Err(_) => (self.rounds.1, failed) = (self.rounds.1 + 1, failed + 1),
             }
@@ -194,7 +194,7 @@ pub async fn run(
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut player = Player { table, rng, rounds: (0, 0), step, until };
     for from in 0..SENDERS {
-        let first = Errand { from, to: from % 2, bytes: TEXT, is_first: true };
+        let first = Letter { from, to: from % 2, bytes: TEXT, is_first: true };
         play(table, &[first], false, guarded).await?;
     }
     let (same, two) = ([TEXT; 2], [TEXT, LONG_TEXT]);
@@ -223,8 +223,8 @@ pub async fn run(
 async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Agent>>, Failure> {
     let mut guards: BTreeSet<NodeId> = BTreeSet::new();
     for sender in stage.senders.iter().take(SENDERS) {
-        // The first scheme draws them.
-        sender.scheme(choice).await?;
+        // The first scheme samples them.
+        sender.agent.scheme(choice).await?;
         guards.extend(Guards::read(sender.vault())?.all().iter().map(|guard| guard.node));
     }
     let mut found = Vec::new();

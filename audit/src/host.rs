@@ -147,7 +147,7 @@ impl Findings {
 #[derive(Debug)]
 pub(crate) struct Scope {
     /// The agent's directory.
-    pub home: PathBuf,
+    pub profile: PathBuf,
     /// Its passphrase, if it was given: what is sealed is reported as sealed without.
     pub passphrase: Option<Passphrase>,
     /// Directories of nodes, beside those of running ones.

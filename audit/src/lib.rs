@@ -1,5 +1,5 @@
-//! What checks the promises: the program `cutout-lab`, which `cutout audit` and `cutout demo` start. Everything here is made
-//! from the public interfaces of the other crates; production code has no switch for any of it.
+//! What checks the promises: the program `cutout-lab`, which `cutout audit` and `cutout demo` start. Everything here is
+//! made from the public interfaces of the other crates; production code has no switch for any of it.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -87,6 +87,14 @@ pub struct Findings {
     pub acting: ActingFindings,
 }
 
+/// What a scheme is called.
+const fn name_of(choice: SchemeChoice) -> &'static str {
+    match choice {
+        SchemeChoice::Paper => "paper",
+        SchemeChoice::Guarded { .. } => "guarded",
+    }
+}
+
 /// Sends mails by a scheme, one after the other, and analyses them.
 ///
 /// # Errors
@@ -97,10 +105,7 @@ pub(crate) async fn run_scheme(
     each: usize,
     step: impl Fn(&str),
 ) -> Result<(SchemeFindings, usize), Failure> {
-    let scheme = match choice {
-        SchemeChoice::Paper => "paper",
-        SchemeChoice::Guarded { .. } => "guarded",
-    };
+    let scheme = name_of(choice);
     let all = each * stage.senders.len();
     let mut runs = Vec::new();
     for number in 0..all {

@@ -52,15 +52,13 @@ impl Outcome {
     /// The outcome of a check that ran.
     #[must_use]
     pub(crate) fn of(check: &str, holds: bool, seen: impl Into<String>) -> Self {
-        let verdict = if holds { Verdict::Holds } else { Verdict::Fell };
-        Self { check: check.to_owned(), verdict, seen: seen.into(), details: Vec::new() }
+        Self::ended(check, if holds { Verdict::Holds } else { Verdict::Fell }, seen)
     }
 
     /// The outcome of a check that could not run.
     #[must_use]
     pub(crate) fn not_run(check: &str, why: impl Into<String>) -> Self {
-        let (check, seen) = (check.to_owned(), why.into());
-        Self { check, verdict: Verdict::NotRun, seen, details: Vec::new() }
+        Self::ended(check, Verdict::NotRun, why)
     }
 
     /// The outcome of a check that ran, if it looked at anything; of one that looked at nothing it is "not shown".
@@ -77,8 +75,11 @@ impl Outcome {
     /// The outcome of a check that ran and looked at too little to show anything.
     #[must_use]
     pub(crate) fn not_shown(check: &str, why: impl Into<String>) -> Self {
-        let (check, seen) = (check.to_owned(), why.into());
-        Self { check, verdict: Verdict::NotShown, seen, details: Vec::new() }
+        Self::ended(check, Verdict::NotShown, why)
+    }
+
+    fn ended(check: &str, verdict: Verdict, seen: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), verdict, seen: seen.into(), details: Vec::new() }
     }
 
     /// The outcome of a check that is known to fail, as this limit says. One that holds all the same is a failure: either

@@ -36,51 +36,41 @@ mod sealing;
 mod witness;
 mod world;
 
+use self::family::Tried;
+pub(crate) use self::world::Node;
 use crate::{mutant::MutantOutcome, outcome::Outcome};
 
 /// Attacks the project's own code: an outcome for each check of this family. The same seed gives the same attacks.
 #[must_use]
 pub(crate) fn checks(seed: u64) -> Vec<Outcome> {
-    [
-        channel::family().checks(seed),
-        carrying::family().checks(seed),
-        onion::family().checks(seed),
-        sealing::family().checks(seed),
-        counting::family().checks(seed),
-        keys::family().checks(seed),
-        door::family().checks(seed),
-        apart(|| keeping::family().checks(seed)),
-        belief::family().checks(seed),
-        witness::family().checks(seed),
-        decoding::family().checks(seed),
-        printing::family().checks(seed),
-    ]
-    .concat()
+    of_each(|family| family.checks(seed))
 }
 
 /// Attacks the mutants with the same checks.
 #[must_use]
 pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
-    [
-        channel::family().mutants(seed),
-        carrying::family().mutants(seed),
-        onion::family().mutants(seed),
-        sealing::family().mutants(seed),
-        counting::family().mutants(seed),
-        keys::family().mutants(seed),
-        door::family().mutants(seed),
-        apart(|| keeping::family().mutants(seed)),
-        belief::family().mutants(seed),
-        witness::family().mutants(seed),
-        decoding::family().mutants(seed),
-        printing::family().mutants(seed),
-    ]
-    .concat()
+    of_each(|family| family.mutants(seed))
 }
 
-/// Does work that waits for a runtime of its own, wherever this is called from.
-fn apart<T: Default + Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_default()
+/// Asks every family, in a thread apart: stores wait for a runtime of their own, wherever this is called from.
+fn of_each<T: Send>(ask: impl Fn(&dyn Tried) -> Vec<T> + Sync) -> Vec<T> {
+    let families = [
+        channel::family,
+        carrying::family,
+        onion::family,
+        sealing::family,
+        counting::family,
+        keys::family,
+        door::family,
+        keeping::family,
+        belief::family,
+        witness::family,
+        decoding::family,
+        printing::family,
+    ];
+    let all = || families.into_iter().flat_map(|family| ask(&*family())).collect();
+    let asked = std::thread::scope(|scope| scope.spawn(all).join());
+    asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     canary,
+    checks::STATED,
     claims::{Claims, Statement},
     game, live,
     mutant::MutantOutcome,
@@ -188,21 +189,17 @@ fn row(statement: &Statement, outcomes: &BTreeMap<&str, &Outcome>) -> Row {
         })
         .collect();
     let verdicts: Vec<Verdict> = evidence.iter().filter_map(|evidence| evidence.verdict).collect();
-    let standing = if verdicts.contains(&Verdict::Fell) {
-        Standing::Fell
-    } else if verdicts.contains(&Verdict::Known) {
-        Standing::Known
-    } else if verdicts.contains(&Verdict::NotShown) {
-        Standing::NotShown
-    } else if verdicts.contains(&Verdict::Holds) {
-        Standing::Holds
-    } else if !verdicts.is_empty() {
-        Standing::NotRun
-    } else if statement.checks.iter().any(|check| is_test(check)) {
-        Standing::ByTests
-    } else {
-        Standing::Stated
-    };
+    let by_verdict = [
+        (Verdict::Fell, Standing::Fell),
+        (Verdict::Known, Standing::Known),
+        (Verdict::NotShown, Standing::NotShown),
+        (Verdict::Holds, Standing::Holds),
+        (Verdict::NotRun, Standing::NotRun),
+    ];
+    let is_tested = statement.checks.iter().any(|check| is_test(check));
+    let otherwise = if is_tested { Standing::ByTests } else { Standing::Stated };
+    let found = by_verdict.into_iter().find(|(verdict, _)| verdicts.contains(verdict));
+    let standing = found.map_or(otherwise, |(_, standing)| standing);
     Row {
         id: statement.id.clone(),
         line: statement.line.clone(),
@@ -212,9 +209,6 @@ fn row(statement: &Statement, outcomes: &BTreeMap<&str, &Outcome>) -> Row {
         evidence,
     }
 }
-
-/// What a limit names as its check that nothing shows.
-pub(crate) const STATED: &str = "stated";
 
 /// Whether a check is a file of tests.
 #[must_use]

@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, fmt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A place in one mail. The string is the far end of the channel that it belongs to: `Z1`, `W1`, `Z2`, `W2`, `Z3`;
+/// A place in one mail. The string is the anonymizer of the channel that it belongs to: `Z1`, `W1`, `Z2`, `W2`, `Z3`;
 /// `R1` and `R2` for the recipient's own, to bodies and to the inbox.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 #[schemars(with = "String")]
 pub enum Role {
-    /// Asked by the sender, over a link of its own, who is nearest to keyX or keyY.
-    Entrance(String),
+    /// Asked by the sender, over a link of its own, who is closest to keyX or keyY.
+    Bootstrap(String),
     /// The sender, or with `R` the reader, compared its roster with it.
     Member(String),
     /// X.
@@ -23,8 +23,8 @@ pub enum Role {
     Middle(String),
     /// Y.
     Witness(String),
-    /// Z, W: the far end itself.
-    FarEnd(String),
+    /// Z, W: the anonymizer or the verifier itself.
+    Anonymizer(String),
     /// The k nodes of the body, the inbox or the certificate.
     Replicas(String),
     /// Nodes asked on a lookup: of which key, for which channel.
@@ -41,14 +41,14 @@ pub(crate) const CERTIFICATE: &str = "certificate";
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Entrance(end) => write!(f, "entrance({end})"),
+            Self::Bootstrap(end) => write!(f, "entrance({end})"),
             Self::Member(end) if end.is_empty() => f.write_str("member"),
             Self::Member(_) => f.write_str("Bob's member"),
             Self::GoBetween(end) => write!(f, "X({end})"),
             Self::Guard => f.write_str("X"),
             Self::Middle(end) => write!(f, "M({end})"),
             Self::Witness(end) => write!(f, "Y({end})"),
-            Self::FarEnd(end) => f.write_str(end),
+            Self::Anonymizer(end) => f.write_str(end),
             Self::Replicas(of) => write!(f, "{of} nodes"),
             Self::PathNodes(key, end) => write!(f, "path {key}({end})"),
         }
@@ -76,12 +76,12 @@ impl TryFrom<String> for Role {
             _ => {}
         }
         let Some((name, end)) = text.split_once('(') else {
-            return if is_far_end(&text) { Ok(Self::FarEnd(text)) } else { Err(unknown()) };
+            return if is_anonymizer(&text) { Ok(Self::Anonymizer(text)) } else { Err(unknown()) };
         };
-        let end = end.strip_suffix(')').filter(|end| is_far_end(end)).ok_or_else(unknown)?;
+        let end = end.strip_suffix(')').filter(|end| is_anonymizer(end)).ok_or_else(unknown)?;
         let end = end.to_owned();
         match name {
-            "entrance" => Ok(Self::Entrance(end)),
+            "entrance" => Ok(Self::Bootstrap(end)),
             "X" => Ok(Self::GoBetween(end)),
             "M" => Ok(Self::Middle(end)),
             "Y" => Ok(Self::Witness(end)),
@@ -103,18 +103,20 @@ impl Role {
             if end.starts_with('R') { format!("Bob's {name}") } else { name.to_owned() }
         };
         match self {
-            Self::Entrance(end) => whose(end, "entrance"),
+            Self::Bootstrap(end) => whose(end, "entrance"),
             Self::GoBetween(end) => whose(end, "X"),
             Self::Middle(end) => whose(end, "M"),
             Self::Witness(end) => whose(end, "Y"),
             Self::PathNodes(key, end) => whose(end, &format!("path {key}")),
-            Self::FarEnd(end) if end.starts_with('R') => format!("Bob's {}", end.replace('R', "Z")),
+            Self::Anonymizer(end) if end.starts_with('R') => {
+                format!("Bob's {}", end.replace('R', "Z"))
+            }
             other => other.to_string(),
         }
     }
 }
 
-fn is_far_end(text: &str) -> bool {
+fn is_anonymizer(text: &str) -> bool {
     ["Z1", "W1", "Z2", "W2", "Z3", "R1", "R2"].contains(&text)
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`options`], [`mod@run`], [`findings`], [`check`] | what is simulated, all of it, what came out, whether it is as claimed |
 //! | [`network`], [`lookup`] | positions and hostile nodes; Kademlia lookups |
-//! | [`paper`], [`guarded`] | who sees what of a mail, drawn by [`anon::selection`] |
+//! | [`paper`], [`guarded`] | who sees what of a mail, sampled by [`anon::selection`] |
 //! | [`view`], [`posterior`] | what the operator makes of it |
 //! | [`table`], [`mails`], [`ever`], [`grinding`] | the experiments |
 //! | [`closed`], [`estimate`] | formulas beside them, and standard errors |

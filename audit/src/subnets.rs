@@ -8,20 +8,18 @@
 use std::collections::BTreeSet;
 
 use anon::{
-    certificate::{NodeCertificate, NodeClaims},
-    id::{NetworkId, NodeId},
-    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
-    network::{Epoch, Network, Revoked},
+    certificate::NodeCertificate,
+    id::NodeId,
+    keys::IdentitySecret,
+    network::Epoch,
     roster::{Operator, Roster, Source},
-    selection::draw_guarded,
-    time::{Time, Validity},
+    selection::sample_guarded,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use crate::outcome::Outcome;
+use crate::{outcome::Outcome, property::Node};
 
 const NAME: &str = "acting.subnets";
-const NOW: Time = Time(1_800_000_000);
 const TODAY: Epoch = Epoch(100);
 /// The subnets in which honest nodes live: as many as a certificate may name besides its own.
 const SUBNETS: usize = anon::certificate::MAX_ADDRESSES - 1;
@@ -31,35 +29,13 @@ const PATHS: usize = 200;
 
 /// How many of some paths behind a guard have nobody but accomplices on them.
 struct Behind {
-    drawn: usize,
+    sampled: usize,
     hostile: usize,
 }
 
-fn network() -> Network {
-    Network {
-        id: NetworkId::derive("audit.alt", None),
-        name: "audit.alt".to_owned(),
-        authority: None,
-        admission_required: false,
-        k: 4,
-        quorum: 3,
-        epoch_seconds: 86_400,
-        revoked: Revoked::default(),
-    }
-}
-
 fn node(addresses: Vec<String>, rng: &mut StdRng) -> Option<NodeCertificate> {
-    let identity = IdentitySecret::generate(rng);
-    let claims = NodeClaims {
-        network: network().id,
-        identity: NodeId(identity.verify_key().0),
-        channel_key: ChannelSecret::generate(rng).agreement_key(),
-        addresses,
-        family: String::new(),
-        validity: Validity { not_before: NOW.before(43_200), not_after: NOW.after(43_200) },
-        admission: None,
-    };
-    NodeCertificate::issue(&identity, claims).verify(&network(), NOW).ok()
+    let node = Node::of(IdentitySecret::generate(rng), "", addresses, rng)?;
+    Some(node.certificate)
 }
 
 /// Paths behind a guard that names these addresses.
@@ -81,11 +57,11 @@ fn behind(addresses: Vec<String>, rng: &mut StdRng) -> Option<Behind> {
         }
     }
     let bad: BTreeSet<NodeId> = hostile.iter().map(NodeCertificate::node).collect();
-    let mut found = Behind { drawn: 0, hostile: 0 };
+    let mut found = Behind { sampled: 0, hostile: 0 };
     for _ in 0..PATHS {
-        let path = draw_guarded(&(&roster, TODAY), &guard, 1, &BTreeSet::new(), rng);
+        let path = sample_guarded(&(&roster, TODAY), &guard, 1, &BTreeSet::new(), rng);
         let Some(path) = path else { continue };
-        found.drawn += 1;
+        found.sampled += 1;
         found.hostile += usize::from(path.hops().all(|(_, node)| bad.contains(&node.node())));
     }
     Some(found)
@@ -102,13 +78,13 @@ pub(crate) fn outcome(seed: u64) -> Outcome {
         return Outcome::not_run(NAME, "the network could not be made");
     };
     let seen = format!(
-        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as far end; behind \
+        "behind a guard that names {SUBNETS} /16s of others, {} of {} paths have an accomplice as middle and as anonymizer; behind \
          one that does not, {} of {}, in a network made for this",
-        greedy.hostile, greedy.drawn, modest.hostile, modest.drawn,
+        greedy.hostile, greedy.sampled, modest.hostile, modest.sampled,
     );
     // By chance a few more, or a few less, of some hundred.
     let holds = greedy.hostile <= 2 * modest.hostile + PATHS / 20;
-    Outcome::of_some(NAME, modest.drawn.min(greedy.drawn), holds, seen)
+    Outcome::of_some(NAME, modest.sampled.min(greedy.sampled), holds, seen)
 }
 
 #[cfg(test)]

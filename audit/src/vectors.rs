@@ -9,10 +9,11 @@ mod protocol;
 mod standards;
 mod view;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// What came of one file of known answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FileOutcome {
     /// The file's name, without `.json`.
     pub file: &'static str,

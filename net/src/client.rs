@@ -1,5 +1,5 @@
 //! Asking nodes: one request over a link, or a channel driven over one (paper, 4.1). All timeouts are those for links
-//! over TCP; over Tor everything may take longer ([`Links::patience`]).
+//! over TCP; over Tor everything may take longer ([`Links::timeout`]).
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl Channel {
         let link = links.open(to.certificate(), Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
-        let created = timely(links.patience(timeout), reader.read()).await?;
+        let created = timely(links.timeout(timeout), reader.read()).await?;
         Ok(Self { state: opening.finish(&created)?, reader, writer, links: links.clone() })
     }
 
@@ -81,7 +81,7 @@ impl Channel {
         let (mut extending, cells) = self.state.extend(to, early, &mut rand::rng())?;
         self.writer.write(&cells).await?;
         loop {
-            let cell = timely(self.links.patience(timeout), self.reader.read()).await?;
+            let cell = timely(self.links.timeout(timeout), self.reader.read()).await?;
             match extending.receive(cell)? {
                 Extension::Waiting(waiting) => extending = *waiting,
                 Extension::Extended(state) => return Ok(Self { state: *state, ..self }),
@@ -114,7 +114,7 @@ impl Channel {
                     path
                 }
             };
-            let cell = timely(links.patience(timeout), reader.read()).await?;
+            let cell = timely(links.timeout(timeout), reader.read()).await?;
             passage = path.receive(cell).map_err(LinkError::from)?;
         }
     }
@@ -131,16 +131,16 @@ impl Channel {
         let link = links.open(first.certificate(), Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
-        let created = timely(links.patience(timeout), reader.read()).await?;
+        let created = timely(links.timeout(timeout), reader.read()).await?;
         Ok((opening.finish(&created)?, reader, writer))
     }
 
-    /// Awaits the far end's next response.
+    /// Awaits the last hop's next response.
     ///
     /// # Errors
     /// [`LinkError`]; the channel is of no use then.
     pub async fn response(&mut self, timeout: Duration) -> Result<Response, LinkError> {
-        timely(self.links.patience(timeout), async {
+        timely(self.links.timeout(timeout), async {
             loop {
                 let cell = self.reader.read().await?;
                 if let Some(response) = self.state.receive(cell)? {
@@ -151,7 +151,7 @@ impl Channel {
         .await
     }
 
-    /// Sends a request to the far end; its answer is a later [`Self::response`]. Several may be on their way, and
+    /// Sends a request to the last hop; its answer is a later [`Self::response`]. Several may be on their way, and
     /// are answered in their order.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Channel {
         self.writer.write(&cells).await
     }
 
-    /// Sends a request to the far end and awaits its response.
+    /// Sends a request to the last hop and awaits its response.
     ///
     /// # Errors
     /// [`LinkError`]; the channel is of no use then.

@@ -98,17 +98,8 @@ impl NetworkFile {
         let summed = line.rsplit_once(",sum=").filter(|(before, told)| sum(before) == *told);
         summed.ok_or(InvitationError::Damaged)?;
         let mut words = content.split(',');
-        let mut file = Self {
-            name: words.next().unwrap_or_default().to_owned(),
-            authority: None,
-            admission_required: false,
-            k: 0,
-            quorum: None,
-            epoch_seconds: 0,
-            delay_seconds: 0,
-            bootstrap: Vec::new(),
-            revocations: None,
-        };
+        let name = words.next().unwrap_or_default().to_owned();
+        let mut file = Self { name, ..Self::default() };
         let mut said = Vec::new();
         for word in words {
             let unknown = || InvitationError::Unknown(word.to_owned());

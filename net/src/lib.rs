@@ -40,7 +40,7 @@ pub use client::{Channel, ask};
 pub use clock::{Clock, now};
 pub use invitation::InvitationError;
 pub use link::{
-    Carrier, CellReader, CellWriter, Link, LinkError, Links, Underlay, UnderlayLost,
+    Carrier, CellReader, CellWriter, Link, LinkError, Links, Transport, TransportLost,
     certified_addresses, is_onion, peer_id,
 };
 pub use network_file::{NetworkFile, NetworkFileError};

@@ -1,6 +1,6 @@
 //! Links: authenticated, encrypted streams between two ends, over libp2p (TCP, Noise, Yamux).
 //!
-//! A node opens links through the swarm of its substrate; a user agent through a disposable one
+//! A node opens links through the swarm of its DHT; a user agent through a disposable one
 //! ([`Links::disposable`]) with a fresh key pair that runs no Kademlia, no identify and no listener. The first
 //! byte of a stream says what it carries: one request and its answer, or the cells of one channel.
 
@@ -9,7 +9,7 @@ mod callers;
 mod door;
 mod framing;
 mod handler;
-mod underlay;
+mod transport;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,8 +33,8 @@ pub use door::{Door, Strangers, only_listener};
 pub use framing::{ANSWER_TIMEOUT, REQUEST_TIMEOUT};
 pub use framing::{CellReader, CellWriter, Link};
 pub use handler::Handler;
-pub use underlay::{Carriage, is_dialable, is_plain_tcp};
-pub use underlay::{Underlay, UnderlayLost, is_onion};
+pub use transport::{Carriage, is_dialable, is_plain_tcp};
+pub use transport::{Transport, TransportLost, is_onion};
 
 /// How long one link may take to come about over TCP: connection, encryption and stream.
 pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,18 +138,18 @@ impl Links {
     /// # Errors
     /// [`LinkError::Unreachable`] if no swarm can be made, which means a broken random source.
     pub fn disposable(network_name: &str) -> Result<Self, LinkError> {
-        Self::disposable_over(network_name, &Underlay::Tcp)
+        Self::disposable_over(network_name, &Transport::Tcp)
     }
 
     /// As [`Self::disposable`], over whatever carries links; over Tor by circuits that carry nothing else.
     ///
     /// # Errors
     /// As [`Self::disposable`].
-    pub fn disposable_over(network_name: &str, underlay: &Underlay) -> Result<Self, LinkError> {
+    pub fn disposable_over(network_name: &str, transport: &Transport) -> Result<Self, LinkError> {
         let keypair = Keypair::generate_ed25519();
         let local = keypair.public().to_peer_id();
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let carriage = underlay.carriage();
+        let carriage = transport.carriage();
         let (pace, opening) = (carriage.pace(), carriage.opening());
         let streams = Streams::new(stream_protocol(network_name), receiver, None, pace);
         let idle = Duration::from_secs(30);
@@ -176,7 +176,7 @@ impl Links {
 
     /// How long a wait may be, of which one knows how long it may be over TCP.
     #[must_use]
-    pub fn patience(&self, over_tcp: Duration) -> Duration {
+    pub fn timeout(&self, over_tcp: Duration) -> Duration {
         over_tcp * self.pace
     }
 

@@ -17,7 +17,7 @@ use thiserror::Error;
 const MAX_REVOCATIONS: usize = 1 << 20;
 
 /// A network's shared parameters, as written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkFile {
     /// The domain of its addresses: one that cannot exist in DNS, such as `demo.alt`.

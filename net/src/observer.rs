@@ -38,10 +38,20 @@ pub trait Observer: Send + Sync + 'static {
     fn channel_opened(&self, at: Edge<'_>, create: &Create);
     /// This node extended a channel to `next`, with this handshake, and is its go-between now.
     fn extended(&self, at: Edge<'_>, next: &NodeId, create: &Create);
-    /// This node forwarded a cell on a channel; towards the far end or back.
+    /// This node forwarded a cell on a channel; towards the last hop or back.
     fn forwarded(&self, at: Edge<'_>, forward: bool);
-    /// This node asked another one something, on an errand, and got an answer.
+    /// This node asked another one something, on a sender's behalf, and got an answer.
     fn answered(&self, node: &NodeId, request: &Request, response: &Response);
-    /// This node looked a key up in the DHT, and these are nearest: each of them was asked.
-    fn looked_up(&self, key: &Key, nearest: &[NodeId]);
+    /// This node looked a key up in the DHT, and these are closest: each of them was asked.
+    fn looked_up(&self, key: &Key, closest: &[NodeId]);
+}
+
+/// Nobody looks.
+impl Observer for () {
+    fn received(&self, _: Edge<'_>, _: Via, _: &Request) {}
+    fn channel_opened(&self, _: Edge<'_>, _: &Create) {}
+    fn extended(&self, _: Edge<'_>, _: &NodeId, _: &Create) {}
+    fn forwarded(&self, _: Edge<'_>, _: bool) {}
+    fn answered(&self, _: &NodeId, _: &Request, _: &Response) {}
+    fn looked_up(&self, _: &Key, _: &[NodeId]) {}
 }

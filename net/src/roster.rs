@@ -1,4 +1,4 @@
-//! The roster's upkeep: filled by the nodes that the substrate meets, compared with other members' every now
+//! The roster's upkeep: filled by the nodes that the DHT meets, compared with other members' every now
 //! and then, kept on disk. It happens whether or not anybody sends mail.
 
 use std::{
@@ -106,8 +106,8 @@ impl RosterKeeper {
         member: &NodeCertificate,
     ) -> Result<Exchanged, LinkError> {
         let exchange = self.exchange_all(links, member);
-        let patience = links.patience(EXCHANGE_TIMEOUT);
-        tokio::time::timeout(patience, exchange).await.map_err(|_| LinkError::TimedOut)?
+        let timeout = links.timeout(EXCHANGE_TIMEOUT);
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| LinkError::TimedOut)?
     }
 
     async fn exchange_all(

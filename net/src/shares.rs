@@ -170,8 +170,8 @@ impl Shares {
         self.held(taken(), peer, range)
     }
 
-    /// Takes `count` when it is this one's turn; `None` if that takes longer than `patience`.
-    pub async fn wait(&self, caller: Caller, count: usize, patience: Duration) -> Option<Held> {
+    /// Takes `count` when it is this one's turn; `None` if that takes longer than `timeout`.
+    pub async fn wait(&self, caller: Caller, count: usize, timeout: Duration) -> Option<Held> {
         let (peer, range) = (self.peers.trace(caller.peer), self.ranges.trace(caller.range));
         let [of_peer, of_range] = self.parts(caller);
         let count = self.at_most(caller, count);
@@ -182,7 +182,7 @@ impl Shares {
                 Arc::clone(&self.whole).acquire_many_owned(count).await.ok()?,
             ])
         };
-        let taken = tokio::time::timeout(patience, taken).await.ok().flatten();
+        let taken = tokio::time::timeout(timeout, taken).await.ok().flatten();
         self.held(taken, peer, range)
     }
 

@@ -1,5 +1,5 @@
 //! What a go-between costs: requests of 1 MiB and of one cell over loopback links, directly, through a channel
-//! to the far end itself, and through one go-between, each in turn. Sender and nodes are in this one process,
+//! to the last hop itself, and through one go-between, each in turn. Sender and nodes are in this one process,
 //! so its CPU time is that of all ends together.
 
 #![allow(
@@ -37,13 +37,13 @@ const SMALL: usize = 40;
 const COLD: usize = 4;
 const KINDS: [&str; 3] = ["directly", "channel, no go-between", "channel, one go-between"];
 
-/// A far end that neither stores nor looks anything up: what is left is the way there.
+/// A last hop that neither stores nor looks anything up: what is left is the way there.
 struct Mute(Arc<dyn Service>);
 
 impl Service for Mute {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response> {
         match request {
-            Request::Store(_) | Request::Closest { .. } => {
+            Request::Store(_) | Request::Lookup { .. } => {
                 Box::pin(std::future::ready(Response::NotFound))
             }
             Request::Fetch { .. } => {
@@ -71,7 +71,7 @@ async fn run() {
     let (x, z) = (certificate(x).await, certificate(z).await);
     let mut ways = Ways::open(x, z).await;
     println!(
-        "\nOver loopback, {TURNS} turns, medians; CPU of sender, go-between and far end together"
+        "\nOver loopback, {TURNS} turns, medians; CPU of sender, go-between and last hop together"
     );
     let head = ["", "store 1 MiB", "", "", "fetch 1 MiB", "", ""];
     println!("\n{:24} {:>30} {:>30}", head[0], head[1], head[4]);
@@ -120,7 +120,7 @@ fn verified(certificate: &NodeCertificate) -> CrossVerified {
     cross_verify(certificate.clone(), certificate.clone()).unwrap()
 }
 
-/// The three ways to the far end.
+/// The three ways to the last hop.
 struct Ways {
     x: NodeCertificate,
     z: NodeCertificate,
@@ -255,7 +255,7 @@ async fn print_large(ways: &mut Ways) {
 }
 
 async fn print_small(ways: &mut Ways) {
-    let request = Request::Closest { key: Key([1; 32]), count: 1 };
+    let request = Request::Lookup { key: Key([1; 32]), count: 1 };
     let mut series: [[Series; 3]; 2] = Default::default();
     let [warm, cold] = &mut series;
     for turn in 0..=TURNS {

@@ -1,4 +1,4 @@
-//! Serving channels (paper, 4.1): as far end, then perhaps as go-between. A hop goes on when its sender asks it
+//! Serving channels (paper, 4.1): as last hop, then perhaps as go-between. A hop goes on when its sender asks it
 //! to, or from the beginning, when its handshake named the next node.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 use anon::{
     cell::Cell,
     certificate::UnverifiedNodeCertificate,
-    channel::{Accepted, FarEnd, GoBetween},
+    channel::{Accepted, ChannelError, GoBetween, LastHop},
     create::{Create, Created},
     handshake::{Early, Onward},
     id::NodeId,
@@ -45,7 +45,7 @@ pub(crate) struct ChannelContext {
     pub(crate) links: Links,
     pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) service: Arc<dyn Service>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) replays: ReplayCache<[u8; 32]>,
     pub(crate) budget: Arc<Shares>,
     pub(crate) clock: Clock,
@@ -72,26 +72,25 @@ pub(crate) async fn serve_channel(
 ) -> Result<(), LinkError> {
     let first = tokio::time::timeout(HANDSHAKE_TIMEOUT, reader.read());
     let create = first.await.map_err(|_| LinkError::TimedOut)??.to_create();
-    let create = create.map_err(anon::channel::ChannelError::Cell)?;
-    let Accepted { mut far_end, created, early } = accept(context, &create)?;
-    if let Some(observer) = &context.observer {
-        observer.channel_opened(at, &create);
-    }
+    let create = create.map_err(ChannelError::Cell)?;
+    let Accepted { last_hop, created, early } = accept(context, &create)?;
+    context.observer.channel_opened(at, &create);
     writer.write(&[Cell::created(&created)]).await?;
-    if let Some(next) = begin(context, at, &mut far_end, &mut writer, early).await? {
-        return go_between(context, at, far_end, (reader, writer), next).await;
+    let mut served = Served { context, at, last_hop, reader, writer };
+    if let Some(next) = served.begin(early).await? {
+        return served.go_between(next).await;
     }
     loop {
-        let (request, held) = next_request(context, at, &mut far_end, &mut reader).await?;
+        let (request, held) = served.next_request().await?;
         match request {
             Request::Extend { next, create } => match reach(context, &next, &create).await {
                 Some(next) => {
                     drop(held);
-                    return go_between(context, at, far_end, (reader, writer), next).await;
+                    return served.go_between(next).await;
                 }
-                None => send(&mut far_end, &mut writer, &Response::Refused).await?,
+                None => served.send(&Response::Refused).await?,
             },
-            request => answer(context, at, &mut far_end, &mut writer, request).await?,
+            request => served.answer(request).await?,
         }
         drop(held);
     }
@@ -100,97 +99,96 @@ pub(crate) async fn serve_channel(
 /// What is no handshake for this node is not remembered as one: else anybody could fill the memory of replays.
 fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkError> {
     let accepted = context.keys.with_key(&create.certificate(), |secret| {
-        FarEnd::accept(create, secret, &context.network.id, &mut rand::rng())
+        LastHop::accept(create, secret, &context.network.id, &mut rand::rng())
     });
     let accepted = accepted.unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey));
-    let accepted = accepted.map_err(anon::channel::ChannelError::Handshake)?;
+    let accepted = accepted.map_err(ChannelError::Handshake)?;
     if !context.replays.insert(create.replay_tag()) {
         return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
     }
     Ok(accepted)
 }
 
-/// Does what the handshake brought along: reaches the next node, if it names one, and answers meanwhile. The
-/// answer goes back first. A next node that cannot be reached is a refusal, as it is for `Extend`.
-async fn begin(
-    context: &ChannelContext,
-    at: Edge<'_>,
-    far_end: &mut FarEnd,
-    writer: &mut CellWriter,
-    early: Early,
-) -> Result<Option<Next>, LinkError> {
-    let Early { request, onward } = early;
-    let answering = async {
-        match request {
-            Some(request) => answer(context, at, far_end, writer, request).await,
-            None => Ok(()),
-        }
-    };
-    let Some(onward) = onward else { return answering.await.map(|()| None) };
-    let reaching = async { Ok(reach_known(context, &onward).await) };
-    let ((), next) = tokio::try_join!(answering, reaching)?;
-    if next.is_none() {
-        send(far_end, writer, &Response::Refused).await?;
-    }
-    Ok(next)
-}
-
-/// The sender's next request, and the memory it holds. Between two requests a channel may be silent; a request that
-/// has begun must come.
-async fn next_request(
-    context: &ChannelContext,
-    at: Edge<'_>,
-    far_end: &mut FarEnd,
-    reader: &mut CellReader,
-) -> Result<(Request, Vec<Held>), LinkError> {
-    let caller = at.peer.caller();
-    let mut held = Vec::new();
-    let mut begun: Option<Instant> = None;
-    loop {
-        let patience = patience(begun.map(|begun| begun.elapsed()), context.idle);
-        let cell = tokio::time::timeout(patience, reader.read());
-        let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
-        let more = context.budget.wait(caller, CELL_UNITS, HANDSHAKE_TIMEOUT).await;
-        held.push(more.ok_or(LinkError::Busy)?);
-        if let Some(request) = far_end.receive(cell)? {
-            return Ok((request, held));
-        }
-        if far_end.is_amid_request() {
-            begun.get_or_insert_with(Instant::now);
-        } else {
-            (held, begun) = (Vec::new(), None);
-        }
-    }
-}
-
 /// How long the next cell may take: as long as a channel may be silent, and what is left to a request that began so
 /// long ago.
-fn patience(begun: Option<Duration>, idle: Duration) -> Duration {
+fn timeout(begun: Option<Duration>, idle: Duration) -> Duration {
     begun.map_or(idle, |ago| (REQUEST_TIMEOUT * CHANNEL_PACE).saturating_sub(ago).min(idle))
 }
 
-async fn answer(
-    context: &ChannelContext,
-    at: Edge<'_>,
-    far_end: &mut FarEnd,
-    writer: &mut CellWriter,
-    request: Request,
-) -> Result<(), LinkError> {
-    if let Some(observer) = &context.observer {
-        observer.received(at, Via::Channel, &request);
-    }
-    let response = context.service.handle(at.peer, Via::Channel, request).await;
-    send(far_end, writer, &response).await
+/// A channel of which this node is the last hop.
+struct Served<'a> {
+    context: &'a ChannelContext,
+    at: Edge<'a>,
+    last_hop: LastHop,
+    reader: CellReader,
+    writer: CellWriter,
 }
 
-async fn send(
-    far_end: &mut FarEnd,
-    writer: &mut CellWriter,
-    response: &Response,
-) -> Result<(), LinkError> {
-    let cells = far_end.respond(response).map_err(anon::channel::ChannelError::Cell)?;
-    let written = tokio::time::timeout(ANSWER_TIMEOUT * CHANNEL_PACE, writer.write(&cells));
-    written.await.map_err(|_| LinkError::TimedOut)?
+impl Served<'_> {
+    /// Does what the handshake brought along: reaches the next node, if it names one, and answers meanwhile. The
+    /// answer goes back first. A next node that cannot be reached is a refusal, as it is for `Extend`.
+    async fn begin(&mut self, early: Early) -> Result<Option<Next>, LinkError> {
+        let (context, Early { request, onward }) = (self.context, early);
+        let answering = async {
+            match request {
+                Some(request) => self.answer(request).await,
+                None => Ok(()),
+            }
+        };
+        let Some(onward) = onward else { return answering.await.map(|()| None) };
+        let reaching = async { Ok(reach_known(context, &onward).await) };
+        let ((), next) = tokio::try_join!(answering, reaching)?;
+        if next.is_none() {
+            self.send(&Response::Refused).await?;
+        }
+        Ok(next)
+    }
+
+    /// The sender's next request, and the memory it holds. Between two requests a channel may be silent; a request that
+    /// has begun must come.
+    async fn next_request(&mut self) -> Result<(Request, Vec<Held>), LinkError> {
+        let Self { context, at, last_hop, reader, .. } = self;
+        let mut held = Vec::new();
+        let mut begun: Option<Instant> = None;
+        loop {
+            let timeout = timeout(begun.map(|begun| begun.elapsed()), context.idle);
+            let cell = tokio::time::timeout(timeout, reader.read());
+            let cell = cell.await.map_err(|_| LinkError::TimedOut)??;
+            let more = context.budget.wait(at.peer.caller(), CELL_UNITS, HANDSHAKE_TIMEOUT).await;
+            held.push(more.ok_or(LinkError::Busy)?);
+            if let Some(request) = last_hop.receive(cell)? {
+                return Ok((request, held));
+            }
+            if last_hop.is_amid_request() {
+                begun.get_or_insert_with(Instant::now);
+            } else {
+                (held, begun) = (Vec::new(), None);
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), LinkError> {
+        let Self { context, at, .. } = *self;
+        context.observer.received(at, Via::Channel, &request);
+        let response = context.service.handle(at.peer, Via::Channel, request).await;
+        self.send(&response).await
+    }
+
+    async fn send(&mut self, response: &Response) -> Result<(), LinkError> {
+        let cells = self.last_hop.respond(response).map_err(ChannelError::Cell)?;
+        let written = self.writer.write(&cells);
+        let written = tokio::time::timeout(ANSWER_TIMEOUT * CHANNEL_PACE, written);
+        written.await.map_err(|_| LinkError::TimedOut)?
+    }
+
+    /// Reports the next node's answer, and from then on only forwards.
+    async fn go_between(self, next: Next) -> Result<(), LinkError> {
+        let Self { context, at, last_hop, reader, mut writer } = self;
+        context.observer.extended(at, &next.node, &next.create);
+        let (go_between, cells) = last_hop.extended(next.created).map_err(ChannelError::Cell)?;
+        writer.write(&cells).await?;
+        forward(context, at, go_between, (reader, writer), next.cells).await
+    }
 }
 
 /// The next piece of a channel.
@@ -216,7 +214,7 @@ async fn reach(
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[Cell::create(create)]).await?;
         let created = reader.read().await?.to_created();
-        let created = created.map_err(anon::channel::ChannelError::Cell)?;
+        let created = created.map_err(ChannelError::Cell)?;
         Ok::<_, LinkError>(Next {
             node: next.node(),
             create: create.clone(),
@@ -224,31 +222,14 @@ async fn reach(
             cells: (reader, writer),
         })
     };
-    let patience = context.links.patience(HANDSHAKE_TIMEOUT);
-    tokio::time::timeout(patience, reach).await.ok()?.ok()
+    let timeout = context.links.timeout(HANDSHAKE_TIMEOUT);
+    tokio::time::timeout(timeout, reach).await.ok()?.ok()
 }
 
 /// As [`reach`], to a node that this node's own roster has a certificate of.
 async fn reach_known(context: &ChannelContext, onward: &Onward) -> Option<Next> {
     let known = context.roster.with(|roster| roster.certificate(&onward.next).cloned())?;
     reach(context, &known.to_unverified(), &onward.create).await
-}
-
-/// Reports the next node's answer, and from then on only forwards.
-async fn go_between(
-    context: &ChannelContext,
-    at: Edge<'_>,
-    far_end: FarEnd,
-    (reader, mut writer): (CellReader, CellWriter),
-    next: Next,
-) -> Result<(), LinkError> {
-    if let Some(observer) = &context.observer {
-        observer.extended(at, &next.node, &next.create);
-    }
-    let (go_between, cells) =
-        far_end.extended(next.created).map_err(anon::channel::ChannelError::Cell)?;
-    writer.write(&cells).await?;
-    forward(context, at, go_between, (reader, writer), next.cells).await
 }
 
 /// Forwards cells both ways, one layer off or on, until either side ends or both are silent.
@@ -260,15 +241,10 @@ async fn forward(
     (mut from_next, mut to_next): (CellReader, CellWriter),
 ) -> Result<(), LinkError> {
     let GoBetween { forward: mut strip, backward: mut wrap } = go_between;
-    let tell = |forward| {
-        if let Some(observer) = &context.observer {
-            observer.forwarded(at, forward);
-        }
-    };
     let forward = async {
         loop {
             let mut cell = from_sender.read().await?;
-            tell(true);
+            context.observer.forwarded(at, true);
             strip.apply(&mut cell);
             pass(&from_sender, &mut to_next, &cell).await?;
         }
@@ -277,7 +253,7 @@ async fn forward(
         loop {
             let cell = tokio::time::timeout(context.idle, from_next.read());
             let mut cell = cell.await.map_err(|_| LinkError::TimedOut)??;
-            tell(false);
+            context.observer.forwarded(at, false);
             wrap.apply(&mut cell);
             pass(&from_next, &mut to_sender, &cell).await?;
         }
@@ -307,7 +283,7 @@ mod tests {
     fn a_request_through_a_channel_has_a_minute_and_is_never_silent_for_longer_than_the_channel_may()
      {
         let left = |begun: Option<u64>, idle| {
-            patience(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
+            timeout(begun.map(Duration::from_secs), Duration::from_secs(idle)).as_secs()
         };
         assert_eq!([left(None, 120), left(None, 20)], [120, 20]);
         assert_eq!([0, 10, 59, 60, 99].map(|ago| left(Some(ago), 120)), [60, 50, 1, 0, 0]);

@@ -2,7 +2,7 @@
 //! and deletes what it should keep. So nodes ask each other the time, over links of their own, and a node that
 //! differs from most of the others says so and serves nobody until it agrees again.
 //!
-//! The others are drawn from those that this node is connected to, one of each operator, as far as the address at
+//! The others are sampled from those that this node is connected to, one of each operator, as far as the address at
 //! which it was *reached* tells: what a node says of itself counts for nothing. At least three of them, and more than
 //! half of all that answer, must find the clock wrong in the same direction. One or two liars change nothing; whoever
 //! is most of what a node is connected to can silence it, as it could by not answering. It cannot make a node with a
@@ -30,7 +30,7 @@ use net::{
 use parking_lot::Mutex;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 
-use crate::substrate::Substrate;
+use crate::dht::Dht;
 
 /// How many others are asked in a round.
 const ASKED: usize = 7;
@@ -93,9 +93,9 @@ impl ClockCheck {
     }
 
     /// Asks others the time; what they say holds until the next round.
-    pub(crate) async fn ask(&self, substrate: &Substrate, links: &Links) {
-        let neighbours = substrate.neighbours().await;
-        let asked = drawn(neighbours).into_iter().map(|peer| self.offset(links, peer));
+    pub(crate) async fn ask(&self, dht: &Dht, links: &Links) {
+        let neighbours = dht.neighbours().await;
+        let asked = sampled(neighbours).into_iter().map(|peer| self.offset(links, peer));
         let offsets = join_all(asked).await.into_iter().flatten().collect();
         let verdict = judge(offsets);
         if self.take(verdict) {
@@ -124,14 +124,14 @@ impl ClockCheck {
     /// comes of it.
     pub(crate) async fn keep_up(
         self: Arc<Self>,
-        substrate: Substrate,
+        dht: Dht,
         links: Links,
         mut changed: impl FnMut(&Self),
     ) {
-        let mut joined = substrate.clone();
+        let mut joined = dht.clone();
         joined.joined().await;
         loop {
-            self.ask(&substrate, &links).await;
+            self.ask(&dht, &links).await;
             changed(&self);
             let (asked, clock) = (Instant::now(), self.clock.now());
             let is_sure = self.is_right() && self.is_known.load(Ordering::Relaxed);
@@ -160,7 +160,7 @@ pub fn said(behind: i64) -> String {
 
 /// One neighbour of each operator, at most [`ASKED`]. Those that came over Tor are one operator as long as there are
 /// enough others: their addresses cost nothing.
-fn drawn(neighbours: Vec<(PeerId, Multiaddr)>) -> Vec<PeerId> {
+fn sampled(neighbours: Vec<(PeerId, Multiaddr)>) -> Vec<PeerId> {
     let mut rng = rand::rng();
     let mut subnets: BTreeMap<Vec<u8>, Vec<PeerId>> = BTreeMap::new();
     let mut onions = Vec::new();
@@ -183,10 +183,10 @@ fn drawn(neighbours: Vec<(PeerId, Multiaddr)>) -> Vec<PeerId> {
     }
     onions.shuffle(&mut rng);
     let each = subnets.values().filter_map(|all| all.iter().choose(&mut rand::rng()).copied());
-    let mut drawn: Vec<PeerId> = each.sample(&mut rng, ASKED);
-    let room = if drawn.len() < LEAST { ASKED - drawn.len() } else { 1 };
-    drawn.extend(onions.into_iter().take(room));
-    drawn
+    let mut sampled: Vec<PeerId> = each.sample(&mut rng, ASKED);
+    let room = if sampled.len() < LEAST { ASKED - sampled.len() } else { 1 };
+    sampled.extend(onions.into_iter().take(room));
+    sampled
 }
 
 /// What these offsets say, seconds by which this clock is behind.
@@ -237,13 +237,13 @@ mod tests {
             texts.iter().map(|t| (PeerId::random(), t.parse().unwrap())).collect::<Vec<_>>()
         };
         let of_one: Vec<String> = (0..50).map(|n| format!("/ip4/192.0.2.{n}/tcp/1")).collect();
-        assert_eq!(drawn(peers(&of_one)).len(), 1);
+        assert_eq!(sampled(peers(&of_one)).len(), 1);
         let of_many: Vec<String> = (0..50).map(|n| format!("/ip4/10.{n}.2.1/tcp/1")).collect();
-        assert_eq!(drawn(peers(&of_many)).len(), ASKED);
+        assert_eq!(sampled(peers(&of_many)).len(), ASKED);
         let onions: Vec<String> = (0..50).map(|_| "/tcp/1".to_owned()).collect();
-        assert_eq!(drawn(peers(&onions)).len(), ASKED, "nothing else is there");
+        assert_eq!(sampled(peers(&onions)).len(), ASKED, "nothing else is there");
         let mixed: Vec<String> = onions.iter().chain(&of_many[..4]).cloned().collect();
-        assert_eq!(drawn(peers(&mixed)).len(), 5);
+        assert_eq!(sampled(peers(&mixed)).len(), 5);
     }
 
     #[test]

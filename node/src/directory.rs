@@ -20,7 +20,7 @@ use net::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::substrate::Seen;
+use crate::dht::Seen;
 
 /// How long a node may take to hand out its certificate.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,7 +29,7 @@ const REFRESHES: usize = 32;
 /// Nodes that wait to be asked.
 const WAITING: usize = 1_024;
 /// How long each of them waits.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Certificates of other nodes, at most a fixed number of them.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Directory {
         self.known.lock().remove(node);
     }
 
-    /// Asks every node that the substrate connects to for its certificate, until there are no more. Who does not
+    /// Asks every node that the DHT connects to for its certificate, until there are no more. Who does not
     /// answer holds up others of its address range alone.
     pub(crate) async fn fill(self: Arc<Self>, mut seen: mpsc::Receiver<Seen>, share: RangeShare) {
         let waiting = Shares::new("nodes that wait to be asked", WAITING, 1, share);
@@ -141,7 +141,7 @@ impl Directory {
             let Some(place) = waiting.take(caller, 1) else { continue };
             let (directory, asking) = (Arc::clone(&self), Arc::clone(&asking));
             tokio::spawn(async move {
-                let Some(_turn) = asking.wait(caller, 1, REFRESH_PATIENCE).await else { return };
+                let Some(_turn) = asking.wait(caller, 1, REFRESH_TIMEOUT).await else { return };
                 if directory.refresh(node, addresses).await.is_err() {
                     tracing::debug!("a neighbour did not hand out a certificate");
                 }

@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::{
     config::Limits,
+    dht::Dht,
     store::{Direction, Store, StoreError},
-    substrate::Substrate,
 };
 
 mod ageing;
@@ -52,7 +52,7 @@ pub(crate) struct Collected {
 #[derive(Debug)]
 pub(crate) struct Collector {
     store: Store,
-    substrate: Substrate,
+    dht: Dht,
     network: Arc<Network>,
     roster: Arc<RosterKeeper>,
     local: NodeId,
@@ -105,7 +105,7 @@ enum Verdict {
 impl Collector {
     pub(crate) fn new(
         store: Store,
-        substrate: Substrate,
+        dht: Dht,
         network: Arc<Network>,
         roster: Arc<RosterKeeper>,
         local: NodeId,
@@ -115,7 +115,7 @@ impl Collector {
         let running = Mutex::new(State::default());
         let longest = Duration::from_secs(limits.garbage_seconds);
         let keys = limits.garbage_keys;
-        Self { store, substrate, network, roster, local, clock, keys, longest, running }
+        Self { store, dht, network, roster, local, clock, keys, longest, running }
     }
 
     /// Tries to free at least `bytes`, as they count in the store; callers that come meanwhile wait for their
@@ -220,7 +220,7 @@ impl Collector {
         if stated.iter().any(|n| n.node() == self.local) {
             return Verdict::Ours;
         }
-        match self.substrate.closest(key, k).await {
+        match self.dht.lookup(key, k).await {
             Ok(closest) if closest.len() >= k && !closest.iter().any(|(n, _)| *n == self.local) => {
                 Verdict::Garbage
             }

@@ -104,7 +104,6 @@ impl Identity {
             fs::create_dir_all(directory)?;
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
-            #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&path)?;
             file.write_all(&seed)?;
@@ -158,16 +157,10 @@ fn checked(bytes: &[u8]) -> Option<[u8; SEED]> {
 }
 
 /// Whether other users of this machine may read or change this file; a directory is no such file.
-#[cfg(unix)]
 fn exposed(file: &fs::File) -> std::io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
     let metadata = file.metadata()?;
     Ok(metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn exposed(_: &fs::File) -> std::io::Result<bool> {
-    Ok(false)
 }
 
 /// Certificates of one channel key that are honoured; older ones name a key that cannot be asked for any more.

@@ -3,9 +3,9 @@
 //! One process is storage node, go-between, witness, anonymizer and verifier at once (paper, 2.2, 2.3, 4).
 //!
 //! ```text
-//! substrate   Kademlia: the k closest        ─► server    accepts links (net)
-//! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, errands
-//! store       redb, fsynced before an answer ◄─ channel   far end and go-between of channels
+//! dht         Kademlia: the k closest        ─► server    accepts links (net)
+//! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, proxied requests
+//! store       redb, fsynced before an answer ◄─ channel   last hop and go-between of channels
 //! garbage     the paper's collection from either end
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`net::Observer`] and [`net::Links`] by tests and
@@ -35,6 +35,7 @@
 mod channel;
 mod clock_check;
 mod config;
+mod dht;
 mod directory;
 #[cfg(test)]
 mod durability;
@@ -48,12 +49,12 @@ mod running;
 mod server;
 mod service;
 pub mod store;
-mod substrate;
 #[cfg(test)]
 mod testing;
 
 pub use clock_check::said as clock_fault;
 pub use config::{ConfigError, Limits, NodeConfig, Onion};
+pub use dht::{Dht, DhtError};
 pub use error::NodeError;
 pub use identity::{ChannelKeys, Identity, IdentityError};
 pub use node::{Node, Running};
@@ -63,4 +64,3 @@ pub use running::RunningStatus;
 pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};
 pub use store::{Checked, Repaired, Store, StoreError, StoreLimits};
-pub use substrate::{Substrate, SubstrateError};

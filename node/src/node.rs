@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     config::NodeConfig,
+    dht::Dht,
     error::NodeError,
     identity::{ChannelKeys, Identity},
     server::{Acceptor, Parts},
     service::{Service, StandardService},
-    substrate::Substrate,
 };
 
 mod certifier;
@@ -35,7 +35,7 @@ pub struct Node {
     clock: Clock,
     #[cfg(feature = "tor")]
     tor: Option<tor::Tor>,
-    observer: Option<Arc<dyn Observer>>,
+    observer: Arc<dyn Observer>,
     wrap_service: WrapService,
     wrap_acceptor: WrapAcceptor,
 }
@@ -59,7 +59,7 @@ impl Node {
             clock: Clock::default(),
             #[cfg(feature = "tor")]
             tor: None,
-            observer: None,
+            observer: Arc::new(()),
             wrap_service: Box::new(|standard| standard),
             wrap_acceptor: Box::new(|standard, _| standard),
         }
@@ -89,7 +89,7 @@ impl Node {
     /// Installs an observer at the protocol's edge.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+        self.observer = observer;
         self
     }
 
@@ -178,8 +178,8 @@ impl Running {
 
     /// Waits until the node has entered the network.
     pub async fn joined(&self) {
-        let mut substrate: Substrate = self.service.substrate.clone();
-        substrate.joined().await;
+        let mut dht: Dht = self.service.dht.clone();
+        dht.joined().await;
     }
 
     /// Stops serving and closes the store.

@@ -85,9 +85,7 @@ impl Server {
         let roster = if is_long { Some(turn(&self.rosters, 1).await?) } else { None };
         // Only a request that is all here takes a place: whoever stalls holds nobody up.
         let place = turn(&self.requests, 1).await?;
-        if let Some(observer) = &context.observer {
-            observer.received(link.edge(), Via::Direct, &request);
-        }
+        context.observer.received(link.edge(), Via::Direct, &request);
         let response = context.service.handle(&peer, Via::Direct, request).await;
         drop(held);
         let answer = wire::encode(&response);

@@ -1,7 +1,7 @@
 //! What a node answers. [`StandardService`] is the honest one; tests and audits wrap it to lie.
 
-mod errand;
 mod lookup;
+mod proxied;
 mod storage;
 
 use std::{sync::Arc, time::Duration};
@@ -22,12 +22,12 @@ use net::{
 
 use crate::{
     config::Limits,
+    dht::Dht,
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity},
     replay::ReplayCache,
     store::Store,
-    substrate::Substrate,
 };
 
 /// Answers requests, however they came.
@@ -36,7 +36,7 @@ pub trait Service: Send + Sync + 'static {
     fn handle<'a>(&'a self, peer: &'a Peer, via: Via, request: Request) -> BoxFuture<'a, Response>;
 }
 
-/// An honest node's service: storage, lookup and errands (paper, 2.2, 2.3, 4.2).
+/// An honest node's service: storage, lookup and proxied requests (paper, 2.2, 2.3, 4.2).
 #[derive(derive_more::Debug)]
 #[debug("StandardService(..)")]
 pub struct StandardService {
@@ -44,13 +44,13 @@ pub struct StandardService {
     pub(crate) identity: Arc<Identity>,
     pub(crate) keys: Arc<ChannelKeys>,
     pub(crate) store: Store,
-    pub(crate) substrate: Substrate,
+    pub(crate) dht: Dht,
     pub(crate) directory: Arc<Directory>,
     pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) links: Links,
     pub(crate) clock: Clock,
     pub(crate) collector: Collector,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
     pub(crate) limits: Limits,
@@ -63,10 +63,10 @@ impl StandardService {
         &self.store
     }
 
-    /// The substrate behind this node.
+    /// The DHT behind this node.
     #[must_use]
-    pub const fn substrate(&self) -> &Substrate {
-        &self.substrate
+    pub const fn dht(&self) -> &Dht {
+        &self.dht
     }
 
     /// The roster behind this node.
@@ -102,22 +102,20 @@ impl Service for StandardService {
                 Request::AppendInbox(append) => self.append_inbox(append).await,
                 Request::ReadInbox { proof, query } => self.read_inbox(&proof, &query).await,
                 Request::Acknowledge { proof, digests } => self.acknowledge(&proof, &digests).await,
-                Request::Closest { key, count } => {
-                    self.closest(peer, key, usize::from(count)).await
-                }
+                Request::Lookup { key, count } => self.lookup(peer, key, usize::from(count)).await,
                 Request::Time if via == Via::Direct => Response::Time(self.clock.now()),
                 Request::Certificate => match self.keys.certificate() {
                     Some(own) => Response::Certificate(Box::new(own.to_unverified())),
                     None => Response::Refused,
                 },
-                // An errand makes this node work for somebody: only for those who hide behind a channel.
+                // A proxied request makes this node work for somebody: only for those who hide behind a channel.
                 Request::Perform { targets, request } if via == Via::Channel => {
                     self.perform(peer, targets, *request).await
                 }
-                Request::PerformEach(errands) if via == Via::Channel => {
-                    self.perform_each(errands).await
+                Request::PerformEach(proxied_requests) if via == Via::Channel => {
+                    self.perform_each(proxied_requests).await
                 }
-                Request::Nearest { key, count } => self.nearest(key, usize::from(count)),
+                Request::Closest { key, count } => self.closest(key, usize::from(count)),
                 // Members compare openly, where each peer has its share.
                 Request::Roster { pieces } if via == Via::Direct => self.roster.compare(&pieces),
                 Request::RosterEntries { wanted } if via == Via::Direct => {
@@ -143,7 +141,7 @@ mod tests {
     use crate::testing;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn some_requests_are_answered_directly_alone_and_errands_through_a_channel_alone() {
+    async fn some_requests_are_answered_directly_alone_and_others_through_a_channel_alone() {
         let (node, _directory) = testing::node().await;
         let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
         let peer = Peer { id: libp2p::PeerId::random(), address };

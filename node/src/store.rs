@@ -75,14 +75,14 @@ mod verify;
 mod writer;
 
 pub use error::{Corruption, StoreError};
-pub use inbox::{InboxEntry, InboxList, InboxPage, InboxUsage};
+pub use inbox::InboxList;
 pub use objects::{Deleted, ObjectKind, Stored, StoredObject};
 pub use repair::{Checked, Repaired, check, look, repair};
 pub use sweep::{Direction, KeyUsage, Usage};
 
 use file::Slot;
-use group::Write;
-use writer::{Job, Pending, Probe, Writer};
+use group::Group;
+use writer::{Job, Pending, Writer};
 
 /// What a store may hold and how much work may wait for it.
 #[derive(Clone, Debug)]
@@ -223,18 +223,35 @@ impl Store {
             .map_err(|_| StoreError::Corrupt(Corruption::File))?
     }
 
-    /// Hands `write` to the writer thread and waits for its commit.
-    async fn write<W: Write>(&self, write: W) -> Result<W::Answer, StoreError> {
+    /// Hands `write` to the writer thread and waits for its commit. It may be applied more than once, each time to
+    /// another transaction. It refuses before it has changed anything; any other error fails the transaction.
+    async fn write<A: Send + 'static>(
+        &self,
+        write: impl Fn(&mut Group<'_>) -> Result<A, StoreError> + Send + 'static,
+    ) -> Result<A, StoreError> {
+        self.hand_in(|reply| Box::new(Pending::new(false, write, reply))).await
+    }
+
+    /// As [`Self::write`], for what gives space back, so that it is made even where the disk is full.
+    async fn free<A: Send + 'static>(
+        &self,
+        write: impl Fn(&mut Group<'_>) -> Result<A, StoreError> + Send + 'static,
+    ) -> Result<A, StoreError> {
+        self.hand_in(|reply| Box::new(Pending::new(true, write, reply))).await
+    }
+
+    async fn hand_in<A>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> Box<dyn Job>,
+    ) -> Result<A, StoreError> {
         let (reply, answer) = oneshot::channel();
         {
             let running = self.inner.running.lock();
             let jobs = &running.as_ref().ok_or(StoreError::Closed)?.jobs;
-            jobs.try_send(Box::new(Pending::new(write, reply))).map_err(
-                |refused| match refused {
-                    mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-                    mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-                },
-            )?;
+            jobs.try_send(job(reply)).map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+            })?;
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -250,7 +267,7 @@ impl Store {
             Err(StoreError::Reopening) => {
                 // Its outcome does not matter: the writer has opened the file anew before it
                 // answers.
-                let _ = self.write(Probe).await;
+                let _ = self.write(|_| Ok(())).await;
                 self.read_once(look).await
             }
             outcome => outcome,

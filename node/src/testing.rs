@@ -34,7 +34,7 @@ pub(crate) async fn enter_at(
     let (node, directory) = start(bootstrap, Limits::default(), dress).await;
     let peer = net::peer_id(&node.id()).unwrap();
     let entered = async {
-        while other.service().substrate.neighbours().await.iter().all(|(id, _)| *id != peer) {
+        while other.service().dht.neighbours().await.iter().all(|(id, _)| *id != peer) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

@@ -26,7 +26,7 @@ use crate::{delay::DelayProxy, process, programs};
 /// How long a node may take to listen, and the network to come together.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many of the first nodes are named as a way in.
-const ENTRANCES: usize = 3;
+const BOOTSTRAP_NODES: usize = 3;
 /// Nodes that are started at once.
 const STARTS_AT_ONCE: usize = 8;
 
@@ -154,8 +154,11 @@ impl Cluster {
         while cluster.nodes.len() < all {
             let first = cluster.nodes.len();
             // The first few come one by one, so that each knows the ones before it.
-            let together =
-                if first < ENTRANCES { 1 } else { STARTS_AT_ONCE.min(all.saturating_sub(first)) };
+            let together = if first < BOOTSTRAP_NODES {
+                1
+            } else {
+                STARTS_AT_ONCE.min(all.saturating_sub(first))
+            };
             for index in first..first + together {
                 let node = cluster.spawn(index).await?;
                 cluster.nodes.push(node);
@@ -164,7 +167,7 @@ impl Cluster {
                 cluster.await_event(index, "joined").await?;
                 step(index + 1);
             }
-            if first < ENTRANCES {
+            if first < BOOTSTRAP_NODES {
                 cluster.write_network_file()?;
             }
         }
@@ -175,7 +178,8 @@ impl Cluster {
         let mut file = self.options.network.clone();
         file.k = self.options.k;
         let running = self.nodes.iter().filter(|node| node.process.is_some());
-        file.bootstrap = running.take(ENTRANCES).map(|node| node.address.to_string()).collect();
+        file.bootstrap =
+            running.take(BOOTSTRAP_NODES).map(|node| node.address.to_string()).collect();
         std::fs::write(self.network_file(), toml::to_string(&file)?)?;
         Ok(())
     }

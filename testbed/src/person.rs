@@ -8,14 +8,14 @@ use anon::{
     network::Network,
     position::Key,
 };
-use net::{Clock, Underlay};
+use net::{Clock, Transport};
 use ua::{
     account::Account,
     agent::Agent,
     error::AgentError,
     event::SharedListener,
-    home::{Home, HomeError},
     maildir::Maildir,
+    profile::{Profile, ProfileError},
     receive::Fetched,
     scheme::Scheme,
     send::{Mail, Outcome},
@@ -35,40 +35,45 @@ pub struct Person {
 }
 
 impl Person {
-    /// A new user of the network with this file, whose profile is made in `directory`; over TCP and by this machine's clock.
+    /// A new user of the network with this file, whose profile is made in `directory`; over TCP and by this machine's
+    /// clock.
     ///
     /// # Errors
-    /// [`HomeError`] if the network file or the disk is not as it should be.
+    /// [`ProfileError`] if the network file or the disk is not as it should be.
     pub fn new(
         network: &str,
         directory: &Path,
         listener: SharedListener,
-    ) -> Result<Self, HomeError> {
+    ) -> Result<Self, ProfileError> {
         let passphrase = Passphrase::new("correct horse".to_owned())?;
         // Nobody attacks this vault, and nobody waits for it to be unlocked.
-        let home = Home::create(directory, network, &passphrase, KdfCost::new(8, 1)?)?;
-        let network = home.network().network()?;
-        home.write_account(&Account::self_certifying(&network, Clock::default().now()))?;
-        Self::over(Arc::new(home), listener, Underlay::Tcp)
+        let profile = Profile::create(directory, network, &passphrase, KdfCost::new(8, 1)?)?;
+        let network = profile.network().network()?;
+        profile.write_account(&Account::self_certifying(&network, Clock::default().now()))?;
+        Self::over(Arc::new(profile), listener, Transport::Tcp)
     }
 
     /// The same user with a fresh agent, as the next command makes one.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn anew(&self, listener: SharedListener, transport: Underlay) -> Result<Self, HomeError> {
+    pub fn anew(
+        &self,
+        listener: SharedListener,
+        transport: Transport,
+    ) -> Result<Self, ProfileError> {
         Self::over(Arc::clone(self.agent.profile()), listener, transport)
     }
 
     fn over(
-        home: Arc<Home>,
+        profile: Arc<Profile>,
         listener: SharedListener,
-        transport: Underlay,
-    ) -> Result<Self, HomeError> {
-        let context = home.context(Clock::default(), listener, transport)?;
-        let account = Account::read(home.vault())?;
+        transport: Transport,
+    ) -> Result<Self, ProfileError> {
+        let context = profile.context(Clock::default(), listener, transport)?;
+        let account = Account::read(profile.vault())?;
         let certificate = account.certificate(&context.network, context.now())?;
-        Ok(Self { agent: Agent::new(home, context)?, account, certificate })
+        Ok(Self { agent: Agent::new(profile, context)?, account, certificate })
     }
 
     /// The address.
@@ -149,6 +154,6 @@ impl Person {
     }
 
     fn maildir(&self) -> Result<Maildir, AgentError> {
-        Ok(Maildir::open(&Home::default_maildir(self.agent.profile().directory()))?)
+        Ok(Maildir::open(&Profile::default_maildir(self.agent.profile().directory()))?)
     }
 }

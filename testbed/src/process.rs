@@ -142,8 +142,8 @@ pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     serve(node.start().await?).await.map_err(ProcessError::Output)
 }
 
-/// The other end of a [`crate::cluster::Cluster`]: a node that says when it listens and has entered the network, tells its counters
-/// for each line of standard input, and lives until that ends.
+/// The other end of a [`crate::cluster::Cluster`]: a node that says when it listens and has entered the network, tells its
+/// counters for each line of standard input, and lives until that ends.
 ///
 /// # Errors
 /// An error if standard output is gone.
@@ -156,11 +156,11 @@ async fn serve(running: Running) -> std::io::Result<()> {
     say(r#"{"event":"joined"}"#)?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(_)) = lines.next_line().await {
-        let substrate = running.service().substrate();
+        let dht = running.service().dht();
         let counters = serde_json::json!({
             "event": "counters",
-            "kademlia_requests": substrate.kademlia_requests(),
-            "lookups": substrate.lookups(),
+            "kademlia_requests": dht.kademlia_requests(),
+            "lookups": dht.lookups(),
         });
         say(&counters.to_string())?;
     }

@@ -32,11 +32,11 @@ pub enum What {
     Opened,
     /// A channel was extended to another node.
     Extended,
-    /// A cell passed, towards the far end.
+    /// A cell passed, towards the last hop.
     Forward,
     /// A cell passed, towards the sender.
     Backward,
-    /// An answer came back from an errand.
+    /// An answer came back from a proxied request.
     Answered,
     /// A key was looked up in the DHT.
     LookedUp,
@@ -57,7 +57,7 @@ pub struct Record {
     pub address: String,
     /// Which of the process's streams.
     pub stream: u64,
-    /// The node that a channel was extended to, or that answered; for `LookedUp` those nearest to the key.
+    /// The node that a channel was extended to, or that answered; for `LookedUp` those closest to the key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeId>,
     /// The request, encoded as it came; for `Answered` the one that was answered; for `Opened` and `Extended` the
@@ -164,8 +164,8 @@ impl Observer for Recorder {
         self.write(&Record { nodes: vec![*node], request, answer, ..Record::new(What::Answered) });
     }
 
-    fn looked_up(&self, key: &Key, nearest: &[NodeId]) {
-        let (nodes, request) = (nearest.to_vec(), key.0.to_vec());
+    fn looked_up(&self, key: &Key, closest: &[NodeId]) {
+        let (nodes, request) = (closest.to_vec(), key.0.to_vec());
         self.write(&Record { nodes, request, ..Record::new(What::LookedUp) });
     }
 }

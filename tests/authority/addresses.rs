@@ -66,7 +66,7 @@ fn hand_out(authority: &Authority, cluster: &Cluster, users: &[&User]) {
     file.revocations = authority.network().revocations;
     assert!(file.revocations.is_some());
     for user in users {
-        std::fs::write(user.home.join("network.toml"), toml::to_string(&file).unwrap()).unwrap();
+        std::fs::write(user.profile.join("network.toml"), toml::to_string(&file).unwrap()).unwrap();
     }
 }
 

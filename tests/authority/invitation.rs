@@ -21,15 +21,15 @@ async fn whoever_is_given_the_line_joins_with_it_and_a_cut_line_is_refused() {
     assert!(!line.contains('\n') && line.starts_with("cutout:demo.alt,"), "{line}");
 
     let join = async |name: &str, line: &str| {
-        let home = authority.file(name);
-        let user = User { home, address: String::new(), scheme: None, host: Vec::new() };
+        let profile = authority.file(name);
+        let user = User { profile, address: String::new(), scheme: None, host: Vec::new() };
         let output = user.run(["init", line, "--offline"]).await;
         (output.status.code(), user, text(&output.stderr))
     };
     let (code, bob, told) = join("bob", line).await;
     assert_eq!(code, Some(0), "{told}");
     let theirs = std::fs::read_to_string(authority.network_path()).unwrap();
-    let his = std::fs::read_to_string(bob.home.join("network.toml")).unwrap();
+    let his = std::fs::read_to_string(bob.profile.join("network.toml")).unwrap();
     let same = |text: &str| toml::to_string(&NetworkFile::parse(text).unwrap()).unwrap();
     assert_eq!(same(&his), same(&theirs), "he is in the network that its authority means");
 
@@ -38,7 +38,7 @@ async fn whoever_is_given_the_line_joins_with_it_and_a_cut_line_is_refused() {
         let (code, nobody, told) = join("nobody", wrong).await;
         assert_eq!(code, Some(65), "{told}");
         assert!(told.contains("this is not an invitation") && told.contains("try:"), "{told}");
-        assert!(!nobody.home.exists(), "nothing is left of a home that was never made");
+        assert!(!nobody.profile.exists(), "nothing is left of a profile that was never made");
     }
 }
 

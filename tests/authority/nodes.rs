@@ -115,9 +115,9 @@ async fn listed_by(asked: &ClusterNode) -> Vec<NodeId> {
     address.pop();
     let peer = net::peer_id(&asked.id).unwrap();
     let link = links.open_at(peer, vec![address], Carrier::Request).await.unwrap();
-    let request = Request::Closest { key: Key(rand::random()), count: 20 };
+    let request = Request::Lookup { key: Key(rand::random()), count: 20 };
     match link.request(&request, Duration::from_secs(30)).await.unwrap() {
-        Response::Closest(list) => list.iter().map(|node| node.claimed_node()).collect(),
+        Response::LookedUp(list) => list.iter().map(|node| node.claimed_node()).collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -33,7 +33,7 @@ async fn a_second_key_is_refused_and_nothing_is_not_taken_back() {
 async fn a_name_that_could_be_a_real_domain_is_warned_of() {
     let directory = tempfile::tempdir().unwrap();
     let user = User {
-        home: directory.path().join("nobody"),
+        profile: directory.path().join("nobody"),
         address: String::new(),
         scheme: None,
         host: Vec::new(),

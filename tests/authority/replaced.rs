@@ -9,7 +9,7 @@ use anon::{
 };
 use net::{Carrier, Links, NetworkFile, now};
 use testbed::cluster::ClusterNode;
-use ua::{account::Account, home::Home, vault::Passphrase};
+use ua::{account::Account, profile::Profile, vault::Passphrase};
 
 use super::Authority;
 use crate::support::{Network, User, message, text};
@@ -93,8 +93,8 @@ struct Holder {
 impl Holder {
     fn of(user: &User, network: &anon::network::Network) -> Self {
         let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
-        let home = Home::open(&user.home, &passphrase).unwrap();
-        let account = Account::read(home.vault()).unwrap();
+        let profile = Profile::open(&user.profile, &passphrase).unwrap();
+        let account = Account::read(profile.vault()).unwrap();
         let certificate = account.certificate(network, now()).unwrap();
         Self { account, certificate }
     }
@@ -158,7 +158,7 @@ async fn an_old_key_reads_and_deletes_nothing_at_nodes_that_have_the_list() {
     assert!(new_bob.run(["init", "--certificate", &certificate]).await.status.success());
     let params = NetworkFile::read(&file).unwrap().network().unwrap();
     let (old, new) = (Holder::of(&old_bob, &params), Holder::of(&new_bob, &params));
-    hand_out(&authority, &alice.home.join("network.toml"));
+    hand_out(&authority, &alice.profile.join("network.toml"));
     let mail = message("for the new key", 1);
     // In a network so young a mail may have to wait first.
     let sent = alice.run_with_input(["send", "--to", "bob@demo.alt"], &mail).await;

@@ -1,4 +1,4 @@
-//! Homes, passphrases and files that are not as they should be.
+//! Profiles, passphrases and files that are not as they should be.
 
 use std::{path::Path, process::Stdio};
 
@@ -47,10 +47,10 @@ async fn a_passphrase_must_be_there_and_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_home_must_be_initialised_once() {
+async fn a_profile_must_be_initialised_once() {
     let directory = tempfile::tempdir().unwrap();
     let stranger = User {
-        home: directory.path().join("nothing here"),
+        profile: directory.path().join("nothing here"),
         address: String::new(),
         scheme: None,
         host: Vec::new(),
@@ -72,7 +72,7 @@ async fn a_home_must_be_initialised_once() {
 async fn a_damaged_network_file_is_refused_by_all_who_read_it() {
     let directory = tempfile::tempdir().unwrap();
     let alice = user_without_nodes(&directory).await;
-    let home = alice.home.join("network.toml");
+    let profile = alice.profile.join("network.toml");
     for (damaged, cause) in [
         ("name = 'demo.alt", "the network file is not valid"),
         ("name = 'Demo'", "a domain in lower case"),
@@ -80,25 +80,28 @@ async fn a_damaged_network_file_is_refused_by_all_who_read_it() {
         ("name = 'demo.alt'\nbootstrap = ['somewhere']", "a bootstrap address must look like"),
         ("name = 'demo.alt'\ncolour = 'blue'", "unknown field `colour`"),
     ] {
-        std::fs::write(&home, damaged).unwrap();
+        std::fs::write(&profile, damaged).unwrap();
         let error = "this user's directory cannot be used";
         let says = Says { code: 78, error, cause, remedy: "check the network file" };
         assert_refused(&alice.run(["fetch"]).await, &says);
         let newcomer = User {
-            home: directory.path().join("new"),
+            profile: directory.path().join("new"),
             address: String::new(),
             scheme: None,
             host: Vec::new(),
         };
-        assert_refused(&newcomer.run(["init", "--network", home.to_str().unwrap()]).await, &says);
-        assert!(!newcomer.home.exists(), "nothing is left behind");
+        assert_refused(
+            &newcomer.run(["init", "--network", profile.to_str().unwrap()]).await,
+            &says,
+        );
+        assert!(!newcomer.profile.exists(), "nothing is left behind");
     }
-    std::fs::remove_file(&home).unwrap();
+    std::fs::remove_file(&profile).unwrap();
     let output = alice.run(["fetch"]).await;
     let (error, cause) =
         ("this user's directory cannot be used", "the network file cannot be read");
     assert_refused(&output, &Says { code: 78, error, cause, remedy: "check the network file" });
-    let output = alice.run(["init", "--network", home.to_str().unwrap()]).await;
+    let output = alice.run(["init", "--network", profile.to_str().unwrap()]).await;
     let (error, cause) = ("cannot read", "No such file or directory");
     assert_refused(&output, &Says { code: 66, error, cause, remedy: "check the path" });
 }
@@ -111,7 +114,7 @@ async fn a_damaged_vault_says_so_and_is_not_overwritten() {
     for (name, cause) in
         [("vault", "vault/vault is damaged"), ("account", "vault/account is damaged")]
     {
-        let path = alice.home.join("vault").join(name);
+        let path = alice.profile.join("vault").join(name);
         let whole = std::fs::read(&path).unwrap();
         for damage in [flip_a_bit, cut_short, empty] {
             let damaged = damage(whole.clone());
@@ -142,7 +145,7 @@ fn empty(_: Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_commands_share_a_home_and_only_one_reads() {
+async fn two_commands_share_a_profile_and_only_one_reads() {
     let directory = tempfile::tempdir().unwrap();
     // A node that accepts and says nothing, so that the first command is busy.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,7 +223,7 @@ async fn a_file_that_is_no_certificate_is_not_installed() {
         [("bob", "this is no address"), ("bob@other.alt", "this address cannot be had here")]
     {
         let newcomer = User {
-            home: directory.path().join("new"),
+            profile: directory.path().join("new"),
             address: String::new(),
             scheme: None,
             host: Vec::new(),
@@ -238,7 +241,7 @@ async fn a_file_that_is_no_certificate_is_not_installed() {
         let output = newcomer.run(args).await;
         assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains(error), "{}", text(&output.stderr));
-        assert!(!newcomer.home.exists() && !request.exists());
+        assert!(!newcomer.profile.exists() && !request.exists());
     }
 }
 

@@ -61,7 +61,7 @@ async fn an_interrupted_send_says_that_the_mail_is_kept_and_how_to_go_on() {
         assert!(told.contains("try:   run `cutout outbox`"), "{told}");
     }
     // An answer is a mail as any other.
-    let maildir = ua::maildir::Maildir::open(&alice.home.join("mail")).unwrap();
+    let maildir = ua::maildir::Maildir::open(&alice.profile.join("mail")).unwrap();
     maildir.deliver(format!("Reply-To: {}\n\n", alice.address).as_bytes()).unwrap();
     let reply = ["reply", "1", "--reply-to", "new", file.to_str().unwrap()];
     let output = interrupted(&alice, &silent, &reply, Signal::INT).await;
@@ -118,9 +118,9 @@ async fn other_interrupted_commands_say_what_there_is_and_how_to_go_on() {
         assert_eq!(output.status.code(), Some(code), "{told}");
         assert!(told.contains("try:   run `cutout doctor` again"), "{told}");
 
-        let home = directory.path().join(format!("home-{code}"));
+        let profile = directory.path().join(format!("home-{code}"));
         let network = directory.path().join("network.toml");
-        let new = User { home, address: String::new(), scheme: None, host: Vec::new() };
+        let new = User { profile, address: String::new(), scheme: None, host: Vec::new() };
         let init = ["init", "--network", network.to_str().unwrap()];
         let output = interrupted(&new, &silent, &init, signal).await;
         let told = text(&output.stderr);
@@ -186,7 +186,7 @@ async fn a_fetch_that_is_interrupted_tells_what_it_delivered_and_the_next_delive
     send(3).await;
     let fetching = bob.command(["fetch", "--json"]).stdin(Stdio::null()).spawn().unwrap();
     let is_there =
-        || std::fs::read_dir(bob.home.join("mail/new")).is_ok_and(|mut d| d.next().is_some());
+        || std::fs::read_dir(bob.profile.join("mail/new")).is_ok_and(|mut d| d.next().is_some());
     // What was delivered is still to be deleted and acknowledged, and the certificate to be checked.
     while !is_there() {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -9,7 +9,7 @@ use super::user_without_nodes;
 use crate::support::{User, program, text};
 
 /// The longest that is waited for the next thing on the screen.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// After these the terminal must not show what is typed.
 const PROMPTS: [&str; 4] =
@@ -48,11 +48,11 @@ impl Terminal {
     /// Starts these words of the program. Its stdin is the terminal, unless another is given.
     fn of(user: &User, words: &[&str], stdin: Option<File>) -> Self {
         let (pty, pts) = pty_process::open().unwrap();
-        let stdout = user.home.with_extension("stdout");
+        let stdout = user.profile.with_extension("stdout");
         let mut command = pty_process::Command::new(program())
             .args(words)
             .env("TERM", "dumb")
-            .env("CUTOUT_HOME", &user.home)
+            .env("CUTOUT_HOME", &user.profile)
             .env_remove("CUTOUT_PASSPHRASE")
             .stdout(Stdio::from(File::create(&stdout).unwrap()))
             .kill_on_drop(true);
@@ -66,7 +66,7 @@ impl Terminal {
     /// Looks at the screen until something new is there; whether the program still has the terminal.
     async fn look(&mut self) -> bool {
         let mut some = [0; 1_024];
-        let read = tokio::time::timeout(PATIENCE, self.pty.read(&mut some)).await;
+        let read = tokio::time::timeout(TIMEOUT, self.pty.read(&mut some)).await;
         // A terminal that no program has any more cannot be read.
         let read = read.unwrap_or_else(|_| panic!("{:?}", text(&self.screen))).unwrap_or(0);
         self.screen.extend_from_slice(&some[..read]);
@@ -107,7 +107,7 @@ impl Terminal {
 async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
     let directory = tempfile::tempdir().unwrap();
     let alice = user_without_nodes(&directory).await;
-    let maildir = ua::maildir::Maildir::open(&alice.home.join("mail")).unwrap();
+    let maildir = ua::maildir::Maildir::open(&alice.profile.join("mail")).unwrap();
     maildir.deliver(b"Subject: noon\n\nat noon\n").unwrap();
 
     let right = ("Passphrase: ", "correct horse\n");
@@ -133,13 +133,13 @@ async fn a_passphrase_is_asked_for_at_the_terminal_and_never_in_the_data() {
 
     // Asked for twice where it is new; two that differ make nobody.
     let other = alice.copied_to(directory.path().join("other"));
-    std::fs::remove_dir_all(&other.home).unwrap();
+    std::fs::remove_dir_all(&other.profile).unwrap();
     let network = directory.path().join("network.toml");
     let init = ["init", "--offline", "--network", network.to_str().unwrap()];
     let prompts = [("New passphrase: ", "one\n"), ("Again: ", "two\n")];
     let seen = Seen::of(&other, &init, &prompts).await;
     assert_eq!(seen.code, Some(77), "{}", seen.screen);
-    assert!(seen.screen.contains("the passphrases differ") && !other.home.exists());
+    assert!(seen.screen.contains("the passphrases differ") && !other.profile.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn a_passphrase_and_a_message_never_share_an_input() {
 
 /// Whether a mail has a file in the outbox.
 fn is_kept(user: &User) -> bool {
-    let vault = std::fs::read_dir(user.home.join("vault")).unwrap();
+    let vault = std::fs::read_dir(user.profile.join("vault")).unwrap();
     vault
         .map(|file| file.unwrap().file_name())
         .any(|name| name.to_str().unwrap().starts_with("outbox-"))
@@ -187,7 +187,7 @@ async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
     let mut terminal = Terminal::of(&alice, &send, None);
     terminal.answer("Passphrase: ", "correct horse\n").await;
     terminal.answer("then Ctrl-D.", "by the oak\n\u{4}").await;
-    let dialled = tokio::time::timeout(PATIENCE, silent.accept()).await;
+    let dialled = tokio::time::timeout(TIMEOUT, silent.accept()).await;
     let _held = dialled.expect("it enters the network").unwrap();
     // It dials while the text is being typed; what must not be lost is in the outbox a moment later.
     let kept = async {
@@ -195,7 +195,7 @@ async fn a_typed_mail_is_kept_while_the_network_is_still_being_entered() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, kept).await.expect("the mail is kept");
+    tokio::time::timeout(TIMEOUT, kept).await.expect("the mail is kept");
     terminal.press("\u{3}").await;
     let seen = terminal.end().await;
     assert_eq!(seen.code, Some(130), "{}", seen.screen);

@@ -8,7 +8,7 @@ use std::{
 use anon::wire;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use ua::{home::Home, vault::Passphrase};
+use ua::{profile::Profile, vault::Passphrase};
 
 use super::{kill_all, restart_all};
 use crate::{
@@ -75,7 +75,7 @@ async fn a_mail_waits_while_no_node_is_there_and_arrives_once() {
 async fn a_sender_killed_at_any_moment_delivers_what_its_outbox_holds_once() {
     let network = Network::aged(24, |options| options.k = 5).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
-    // How long a whole send takes here: the moments are drawn from that, and nothing is asserted of it.
+    // How long a whole send takes here: the moments are sampled from that, and nothing is asserted of it.
     let started = std::time::Instant::now();
     alice.send(["--to", &bob.address], &message("whole", 100)).await;
     let whole = started.elapsed();
@@ -215,17 +215,17 @@ async fn restore(user: &User, aside: &Path) {
 /// Makes of the mail that was delivered last, by what its reader remembers, one that is being delivered.
 fn forget_the_last_step(user: &User) {
     let passphrase = Passphrase::new("correct horse".to_owned()).unwrap();
-    let home = Home::open(&user.home, &passphrase).unwrap();
+    let profile = Profile::open(&user.profile, &passphrase).unwrap();
     /// The parts, who signed them, where an answer goes.
     type Known = ([u8; 20], Option<[u8; 12]>, Option<[u8; 12]>);
-    let name = home.vault().list("seen-").unwrap().pop().unwrap();
-    let seen = home.vault().read(&name).unwrap();
+    let name = profile.vault().list("seen-").unwrap().pop().unwrap();
+    let seen = profile.vault().read(&name).unwrap();
     let (mut delivered, delivering): (Vec<Known>, Option<Known>) =
         wire::decode(&seen, seen.len()).unwrap();
     assert_eq!(delivering, None);
     let last = delivered.pop();
     assert!(last.is_some());
-    home.vault().write(&name, &wire::encode(&(delivered, last))).unwrap();
+    profile.vault().write(&name, &wire::encode(&(delivered, last))).unwrap();
 }
 
 async fn retry(user: &User) {
@@ -234,7 +234,7 @@ async fn retry(user: &User) {
 }
 
 fn vault(user: &User) -> PathBuf {
-    user.home.join("vault")
+    user.profile.join("vault")
 }
 
 fn sealed_mails(user: &User) -> Vec<PathBuf> {

@@ -42,15 +42,15 @@ async fn a_mail_survives_all_but_one_of_its_body_nodes_and_inboxes() {
     assert_eq!(bob.mails(), [mail]);
 }
 
-/// k-1 of either set, drawn at random, such that exactly one of each is left.
+/// k-1 of either set, sampled at random, such that exactly one of each is left.
 fn all_but_one_of_each(bodies: &BTreeSet<usize>, inboxes: &BTreeSet<usize>) -> BTreeSet<usize> {
-    let draw = |set: Vec<usize>| set[rand::random_range(0..set.len())];
-    let body = draw(bodies.iter().copied().collect());
+    let sample = |set: Vec<usize>| set[rand::random_range(0..set.len())];
+    let body = sample(bodies.iter().copied().collect());
     let inbox = if inboxes.contains(&body) {
         body
     } else {
         // An inbox node that stores the body too would be a second copy of it.
-        draw(inboxes.difference(bodies).copied().collect())
+        sample(inboxes.difference(bodies).copied().collect())
     };
     bodies.union(inboxes).copied().filter(|node| *node != body && *node != inbox).collect()
 }

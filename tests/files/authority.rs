@@ -22,8 +22,8 @@ impl Place {
     /// An authority that has signed once and revoked once, and a request for it.
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let home = directory.path().join("home");
-        let user = User { home, address: String::new(), scheme: None, host: Vec::new() };
+        let profile = directory.path().join("home");
+        let user = User { profile, address: String::new(), scheme: None, host: Vec::new() };
         let place = Self { directory, user };
         let pristine = place.path("pristine");
         place.run(&["ca", "init", "demo.alt", "--dir", &pristine]).await;

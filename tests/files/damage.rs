@@ -105,8 +105,8 @@ fn find(directory: &Path, file: &str) -> PathBuf {
 }
 
 /// The ids of the mails in an outbox.
-pub fn ids(home: &Path) -> Vec<String> {
-    let names = fs::read_dir(home.join("vault")).unwrap();
+pub fn ids(profile: &Path) -> Vec<String> {
+    let names = fs::read_dir(profile.join("vault")).unwrap();
     let id = |name: String| Some(name.strip_prefix("outbox-")?.strip_suffix(".state")?.to_owned());
     names.filter_map(|entry| id(entry.unwrap().file_name().into_string().unwrap())).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ua::{account::Account, home::Home};
+use ua::{account::Account, profile::Profile};
 
 use super::{
     Damage, FullDisk, cheapen, copy_used, passphrase,
@@ -10,31 +10,31 @@ use super::{
 };
 use crate::support::{Network, User, message, text};
 
-fn at(user: &User, home: std::path::PathBuf) -> User {
-    User { home, address: user.address.clone(), scheme: user.scheme, host: Vec::new() }
+fn at(user: &User, profile: std::path::PathBuf) -> User {
+    User { profile, address: user.address.clone(), scheme: user.scheme, host: Vec::new() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
     let network = Network::start(8).await;
     let bob = network.user("bob").await;
-    cheapen(&bob.home.join("vault"));
+    cheapen(&bob.profile.join("vault"));
     // Something to lose: a mail that was delivered, a certificate, and an address for answers.
     bob.send(["--to", &bob.address], &message("first", 1)).await;
     assert_eq!(bob.fetch().await["delivered"].as_array().unwrap().len(), 1);
-    let home = Home::open(&bob.home, &passphrase()).unwrap();
-    let params = home.network().network().unwrap();
+    let profile = Profile::open(&bob.profile, &passphrase()).unwrap();
+    let params = profile.network().network().unwrap();
     let reply = Account::self_certifying(&params, net::now());
-    reply.write_named(home.vault(), &Account::reply_name()).unwrap();
-    home.vault().write("parts", &[0]).unwrap();
-    drop(home);
+    reply.write_named(profile.vault(), &Account::reply_name()).unwrap();
+    profile.vault().write("parts", &[0]).unwrap();
+    drop(profile);
     let rows = table("## A user's directory");
     let of = |file: &str| rows.iter().find(|row| row.file == file).unwrap();
     for (row, damage) in super::WITH_NETWORK.map(of).into_iter().flat_map(|row| {
         Damage::ALL.into_iter().filter(|d| *d != Damage::DiskFull).map(move |damage| (row, damage))
     }) {
         let place = network.directory.path().join("copy");
-        copy_used(&bob.home, &place);
+        copy_used(&bob.profile, &place);
         damage.apply(&place, &row.file);
         let user = at(&bob, place.clone());
         let output = match row.file.as_str() {
@@ -56,18 +56,18 @@ async fn files_that_a_network_is_needed_for_are_met_as_the_table_says() {
     full_disk(&bob, &rows).await;
 }
 
-/// What a fetch says of a disk that is full: of the home's, and of the Maildir's.
+/// What a fetch says of a disk that is full: of the profile's, and of the Maildir's.
 async fn full_disk(bob: &User, rows: &[Row]) {
     let Some(disk) = FullDisk::mount() else { return };
     bob.send(["--to", &bob.address], &message("waiting", 1)).await;
-    let home = disk.path().join("home");
-    copy_used(&bob.home, &home);
+    let profile = disk.path().join("home");
+    copy_used(&bob.profile, &profile);
     disk.fill();
     let maildir = disk.path().join("maildir");
     for folder in ["new", "cur", "tmp"] {
         fs::create_dir_all(maildir.join(folder)).unwrap();
     }
-    let user = at(bob, home);
+    let user = at(bob, profile);
     for (file, output) in [
         ("vault/seen-*", user.run(["fetch"]).await),
         ("mail/", bob.run(["fetch", "--maildir", maildir.to_str().unwrap()]).await),

@@ -1,13 +1,13 @@
-//! A home that was copied says so once, to whoever uses the copy.
+//! A profile that was copied says so once, to whoever uses the copy.
 
 use std::{fs, path::Path, process::Command};
 
-use super::Profile;
+use super::Fixture;
 use crate::support::{User, text};
 
 /// What is said of a copy.
 const SAID: &str =
-    "warning: this home was copied, moved to another machine or restored from a backup";
+    "warning: this profile was copied, moved to another machine or restored from a backup";
 
 /// Lists the outbox: what is printed, and what is told.
 async fn list(user: &User) -> (String, String) {
@@ -22,14 +22,14 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_a_home_is_said_once_and_a_moved_home_is_not() {
-    let profile = Profile::new().await;
-    let original = &profile.user;
+async fn a_copy_of_a_profile_is_said_once_and_a_moved_profile_is_not() {
+    let fixture = Fixture::new().await;
+    let original = &fixture.user;
     let printed = list(original).await;
     assert!(printed.0.lines().count() == 2 && printed.1.is_empty(), "{printed:?}");
-    let (place, moved) = (profile.directory.path().join("x"), profile.directory.path().join("y"));
-    copy_all(&original.home, &place);
-    let copy = profile.at(&place);
+    let (place, moved) = (fixture.directory.path().join("x"), fixture.directory.path().join("y"));
+    copy_all(&original.profile, &place);
+    let copy = fixture.at(&place);
     let (out, told) = list(&copy).await;
     assert_eq!(told.matches(SAID).count(), 1, "{told}");
     assert!(told.contains("each mail reaches only one of them"), "{told}");
@@ -39,22 +39,22 @@ async fn a_copy_of_a_home_is_said_once_and_a_moved_home_is_not() {
     assert_eq!(list(&copy).await, printed, "it is said once");
     assert_eq!(list(original).await, printed, "the original is where it was");
     fs::rename(&place, &moved).unwrap();
-    assert_eq!(list(&profile.at(&moved)).await, printed, "a moved home is no copy");
-    // The backup of a home that was used meanwhile, put back where the home was.
-    copy_all(&original.home, &place);
-    fs::rename(&original.home, profile.directory.path().join("z")).unwrap();
-    fs::rename(&place, &original.home).unwrap();
+    assert_eq!(list(&fixture.at(&moved)).await, printed, "a moved profile is no copy");
+    // The backup of a profile that was used meanwhile, put back where the profile was.
+    copy_all(&original.profile, &place);
+    fs::rename(&original.profile, fixture.directory.path().join("z")).unwrap();
+    fs::rename(&place, &original.profile).unwrap();
     assert!(list(original).await.1.contains(SAID));
     assert_eq!(list(original).await, printed);
 }
 
-/// Answering opens the home as any other command does: it tells of a copy, and loses no Tor with `config.toml`.
+/// Answering opens the profile as any other command does: it tells of a copy, and loses no Tor with `config.toml`.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_looks_at_the_home_as_other_commands_do() {
-    let profile = Profile::new().await;
-    let place = profile.directory.path().join("x");
-    copy_all(&profile.user.home, &place);
-    let user = profile.at(&place);
+async fn an_answer_looks_at_the_profile_as_other_commands_do() {
+    let fixture = Fixture::new().await;
+    let place = fixture.directory.path().join("x");
+    copy_all(&fixture.user.profile, &place);
+    let user = fixture.at(&place);
     fs::create_dir_all(place.join("mail/new")).unwrap();
     let mail = format!("Subject: x\r\nReply-To: {}\r\n\r\ntext\r\n", user.address);
     fs::write(place.join("mail/new/1.x"), mail).unwrap();

@@ -11,7 +11,7 @@ use anon::{
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Network as Params,
     position::Key,
-    request::{Errand, MAX_MESSAGE, ObjectKind, Request, Response, Store, Targets},
+    request::{MAX_MESSAGE, ObjectKind, ProxiedRequest, Request, Response, Store, Targets},
     time::Validity,
     wire,
 };
@@ -21,7 +21,7 @@ use node::Limits;
 use rand::Rng as _;
 use raw::Connection;
 
-use super::network::{Network, PATIENCE, closest_request, named};
+use super::network::{Network, TIMEOUT, lookup_request, named};
 
 /// The carrier bytes.
 const REQUEST: u8 = 0;
@@ -58,20 +58,20 @@ async fn assert_serves(network: &Network) {
     };
     let stored = network.ask(&network.nodes[0], &Request::Store(store)).await;
     assert!(matches!(stored, Response::Receipt(_)), "{stored:?}");
-    let closest = network.ask(&network.nodes[0], &closest_request(key, 1)).await;
+    let closest = network.ask(&network.nodes[0], &lookup_request(key, 1)).await;
     assert_eq!(named(&closest), network.closest(&key, 1));
     let mut channel = open(network).await;
-    let fetched = channel.request(&Request::Fetch { key }, PATIENCE).await.unwrap();
+    let fetched = channel.request(&Request::Fetch { key }, TIMEOUT).await.unwrap();
     assert!(fetched == Response::Object(object));
 }
 
 async fn open(network: &Network) -> Channel {
     let to = network.cross_verified(0).await;
-    Channel::open(&network.links(), &to, None, PATIENCE).await.unwrap()
+    Channel::open(&network.links(), &to, None, TIMEOUT).await.unwrap()
 }
 
 fn nested(depth: usize) -> Request {
-    let targets = Targets::Closest { key: Key([1; 32]), count: 1 };
+    let targets = Targets::LookedUp { key: Key([1; 32]), count: 1 };
     (0..depth).fold(Request::Certificate, |request, _| Request::Perform {
         targets: targets.clone(),
         request: Box::new(request),
@@ -97,10 +97,10 @@ async fn bytes_that_are_no_message_end_the_stream_and_harm_nobody() {
         ("noise in a frame", frame(1_000, &noise(1_000))),
         ("zeros in a frame", frame(1_000, &[0; 1_000])),
         ("a request and a byte", frame(whole.len() + 1, &[&whole[..], &[0]].concat())),
-        ("an errand in an errand", framed(&nested(2))),
-        ("a hundred errands in one another", framed(&nested(100))),
-        ("a lookup of nobody", framed(&Request::Closest { key: Key([1; 32]), count: 0 })),
-        ("a lookup of 255", framed(&Request::Closest { key: Key([1; 32]), count: 255 })),
+        ("a proxied request in a proxied request", framed(&nested(2))),
+        ("a hundred proxied requests in one another", framed(&nested(100))),
+        ("a lookup of nobody", framed(&Request::Lookup { key: Key([1; 32]), count: 0 })),
+        ("a lookup of 255", framed(&Request::Lookup { key: Key([1; 32]), count: 255 })),
         ("a channel of noise", [&[CHANNEL][..], &noise(CELL)].concat()),
         ("a channel of zeros", [&[CHANNEL][..], &[0; CELL]].concat()),
     ];
@@ -154,8 +154,8 @@ async fn what_only_a_channel_carries_is_refused_on_a_direct_link() {
         Request::Extend { next: Box::new(other.to_unverified()), create: Box::new(create) };
     let nodes = Targets::Nodes(vec![other.node()]);
     let perform = Request::Perform { targets: nodes, request: Box::new(Request::Certificate) };
-    let errand = Errand { target: other.node(), request: Request::Certificate };
-    for request in [extend, perform, nested(1), Request::PerformEach(vec![errand])] {
+    let proxied = ProxiedRequest { target: other.node(), request: Request::Certificate };
+    for request in [extend, perform, nested(1), Request::PerformEach(vec![proxied])] {
         assert_eq!(network.ask(node, &request).await, Response::Refused);
     }
     assert_serves(&network).await;
@@ -194,20 +194,20 @@ async fn a_channel_is_extended_to_other_nodes_of_this_network_only() {
         let (_, create) = Initiator::start(&handshake_for, None, &mut rand::rng()).unwrap();
         let next = Box::new(next.to_unverified());
         let extend = Request::Extend { next, create: Box::new(create) };
-        let answer = channel.request(&extend, PATIENCE).await.unwrap();
+        let answer = channel.request(&extend, TIMEOUT).await.unwrap();
         assert_eq!(answer, Response::Refused, "{name}");
     }
     // The channel is as good as before.
-    let closest = channel.request(&closest_request(Key([3; 32]), 1), PATIENCE).await.unwrap();
+    let closest = channel.request(&lookup_request(Key([3; 32]), 1), TIMEOUT).await.unwrap();
     assert_eq!(named(&closest), network.closest(&Key([3; 32]), 1));
     let second = network.cross_verified(1).await;
-    let mut channel = channel.extend(&second, None, PATIENCE).await.unwrap();
-    assert!(channel.request(&Request::Certificate, PATIENCE).await.is_ok());
+    let mut channel = channel.extend(&second, None, TIMEOUT).await.unwrap();
+    assert!(channel.request(&Request::Certificate, TIMEOUT).await.is_ok());
     assert_serves(&network).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_channel_too() {
+async fn proxied_requests_to_strangers_or_in_one_another_are_refused_through_a_channel_too() {
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let stranger = NodeId([9; 32]);
     let target = network.nodes[1].id();
@@ -216,7 +216,7 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
         targets: Targets::Nodes(vec![target, stranger]),
         request: Box::new(Request::Certificate),
     };
-    let Response::Performed { answers, .. } = channel.request(&perform, PATIENCE).await.unwrap()
+    let Response::Performed { answers, .. } = channel.request(&perform, TIMEOUT).await.unwrap()
     else {
         panic!("nothing was performed");
     };
@@ -227,7 +227,7 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
         request: Box::new(Request::Certificate),
     };
     let changes_at_closest = Request::Perform {
-        targets: Targets::Closest { key: Key([1; 32]), count: 1 },
+        targets: Targets::LookedUp { key: Key([1; 32]), count: 1 },
         request: Box::new(Request::Store(Store {
             key: Key([1; 32]),
             kind: ObjectKind::Body,
@@ -236,13 +236,13 @@ async fn errands_to_strangers_and_errands_in_errands_are_refused_through_a_chann
             nonce: [0; 16],
         })),
     };
-    let errand = |request| Errand { target, request };
-    let each_nested = Request::PerformEach(vec![errand(nested(1))]);
-    let each_too_many = Request::PerformEach(vec![errand(Request::Certificate); 21]);
+    let proxied = |request| ProxiedRequest { target, request };
+    let each_nested = Request::PerformEach(vec![proxied(nested(1))]);
+    let each_too_many = Request::PerformEach(vec![proxied(Request::Certificate); 21]);
     let of_too_much = [too_many, changes_at_closest, each_nested, each_too_many];
     for request in [nested(2), nested(100)].into_iter().chain(of_too_much) {
         let mut channel = open(&network).await;
-        let error = channel.request(&request, PATIENCE).await.unwrap_err();
+        let error = channel.request(&request, TIMEOUT).await.unwrap_err();
         assert!(matches!(error, LinkError::Io(_)), "the channel closes: {error:?}");
     }
     assert!(network.holders(&Key([1; 32])).await.is_empty());
@@ -256,7 +256,7 @@ async fn is_answered(network: &Network, cell: &Cell) -> bool {
     let (mut reader, mut writer) = link.into_cells();
     writer.write(std::slice::from_ref(cell)).await.unwrap();
     let answer =
-        tokio::time::timeout(PATIENCE, reader.read()).await.expect("it answers or hangs up");
+        tokio::time::timeout(TIMEOUT, reader.read()).await.expect("it answers or hangs up");
     answer.is_ok()
 }
 
@@ -265,7 +265,7 @@ async fn a_handshake_counts_once_and_only_where_it_is_meant_for() {
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let own = network.certificate(&network.nodes[0]).await;
     let other = network.certificate(&network.nodes[1]).await;
-    let early = closest_request(Key([1; 32]), 1);
+    let early = lookup_request(Key([1; 32]), 1);
     let create = |to: &NodeCertificate| {
         Cell::create(&Initiator::start(to, Some(&early), &mut rand::rng()).unwrap().1)
     };

@@ -8,7 +8,7 @@ use std::{
 
 use anon::{
     cell::{CELL, Cell, Layer},
-    channel::{FarEnd, GoBetween},
+    channel::{GoBetween, LastHop},
     position::Key,
     request::{ObjectKind, Request, Response, Store},
 };
@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use net::{Carrier, CellReader, CellWriter, Channel, Link, LinkError, Peer, Via, now};
 use node::{Acceptor, Limits, Node, Parts, Service as _, StandardService};
 
-use super::network::{Network, PATIENCE, User, mail};
+use super::network::{Network, TIMEOUT, User, mail};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attack {
@@ -123,16 +123,16 @@ impl Rogue {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
         let accept = |secret: &_| {
-            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
+            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
         };
         let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
-        let mut far_end = accepted.far_end;
+        let mut last_hop = accepted.last_hop;
         writer.write(&[Cell::created(&accepted.created)]).await?;
         let mut waiting = accepted.early.request;
         loop {
             let request = match waiting.take() {
                 Some(request) => request,
-                None => match far_end.receive(reader.read().await?)? {
+                None => match last_hop.receive(reader.read().await?)? {
                     Some(request) => request,
                     None => continue,
                 },
@@ -143,11 +143,11 @@ impl Rogue {
                 let (mut from_next, mut to_next) = link.into_cells();
                 to_next.write(&[Cell::create(&create)]).await?;
                 let created = from_next.read().await?.to_created().unwrap();
-                let (go_between, cells) = far_end.extended(created).unwrap();
+                let (go_between, cells) = last_hop.extended(created).unwrap();
                 writer.write(&cells).await?;
                 return self.meddle(go_between, (reader, writer), (from_next, to_next)).await;
             }
-            writer.write(&far_end.respond(&self.answer(&peer, request).await).unwrap()).await?;
+            writer.write(&last_hop.respond(&self.answer(&peer, request).await).unwrap()).await?;
         }
     }
 
@@ -227,8 +227,8 @@ fn store(key: Key) -> Store {
 /// A channel by node 0 to node 1.
 async fn channel(network: &Network) -> Channel {
     let (x, z) = (network.cross_verified(0).await, network.cross_verified(1).await);
-    let channel = Channel::open(&network.links(), &x, None, PATIENCE).await.unwrap();
-    channel.extend(&z, None, PATIENCE).await.unwrap()
+    let channel = Channel::open(&network.links(), &x, None, TIMEOUT).await.unwrap();
+    channel.extend(&z, None, TIMEOUT).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn whatever_a_go_between_does_to_a_cell_closes_the_channel_and_does_nothin
     let fetch = Request::Fetch { key: kept.key };
     // An honest channel first; its cells are what is spliced into others.
     let mut honest = channel(&network).await;
-    let stored = honest.request(&Request::Store(kept.clone()), PATIENCE).await.unwrap();
+    let stored = honest.request(&Request::Store(kept.clone()), TIMEOUT).await.unwrap();
     assert!(matches!(stored, Response::Receipt(_)));
 
     for direction in [Direction::Forward, Direction::Backward] {
@@ -253,15 +253,15 @@ async fn whatever_a_go_between_does_to_a_cell_closes_the_channel_and_does_nothin
                 Direction::Backward => fetch.clone(),
             };
             let name = format!("{attack:?} {direction:?}");
-            let error = attacked.request(&request, PATIENCE).await.expect_err(&name);
+            let error = attacked.request(&request, TIMEOUT).await.expect_err(&name);
             assert!(!matches!(error, LinkError::TimedOut), "{name}: {error}");
             assert_eq!(plan.mounted(), mounted + 1, "{name}");
             assert!(network.holders(&attempt.key).await.is_empty(), "{name}");
-            assert!(attacked.request(&fetch, PATIENCE).await.is_err(), "{name}: still open");
+            assert!(attacked.request(&fetch, TIMEOUT).await.is_err(), "{name}: still open");
 
             // The same nodes serve the next channel as ever, and what was stored is as it was.
             let mut next = channel(&network).await;
-            let fetched = next.request(&fetch, PATIENCE).await.unwrap();
+            let fetched = next.request(&fetch, TIMEOUT).await.unwrap();
             assert!(fetched == Response::Object(kept.object.clone()), "{name}");
         }
     }
@@ -295,8 +295,9 @@ async fn a_send_over_meddling_go_betweens_completes_over_others() {
     }
     let inbox = bob.address().inbox();
     for id in network.closest(&inbox, 5) {
-        let usage = network.node(&id).service().store().inbox_usage(inbox.0).await.unwrap();
-        assert_eq!(usage.entries, u32::try_from(mails.len()).unwrap(), "each once");
+        let store = network.node(&id).service().store();
+        let held = store.list_inbox(inbox.0, 0, usize::MAX).await.unwrap().digests;
+        assert_eq!(held.len(), mails.len(), "each once");
     }
     assert_eq!(bob.fetch().await.delivered.len(), mails.len());
     mails.sort();

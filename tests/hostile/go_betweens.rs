@@ -18,13 +18,13 @@ use super::{
 
 /// Through a channel one node is asked for only of a go-between; a witness is asked directly.
 fn as_go_between(asked: &Asked) -> bool {
-    asked.via == Via::Channel && matches!(asked.request, Request::Closest { count: 1, .. })
+    asked.via == Via::Channel && matches!(asked.request, Request::Lookup { count: 1, .. })
 }
 
 type Colluder = Arc<OnceLock<UnverifiedNodeCertificate>>;
 
 /// Names itself and, where there is one, a colluder, turn about; never by accident the truth.
-fn bogus_far_end(lies: &Arc<Lies>, colluder: &Colluder) -> Lie {
+fn bogus_anonymizer(lies: &Arc<Lies>, colluder: &Colluder) -> Lie {
     let (lies, colluder) = (Arc::clone(lies), Arc::clone(colluder));
     lie(move |asked| {
         let (lies, colluder) = (Arc::clone(&lies), Arc::clone(&colluder));
@@ -41,7 +41,7 @@ fn bogus_far_end(lies: &Arc<Lies>, colluder: &Colluder) -> Lie {
             if named(&truth) == [bogus.claimed_node()] || lies.tell().is_none() {
                 return truth;
             }
-            Response::Closest(vec![bogus])
+            Response::LookedUp(vec![bogus])
         }
     })
 }
@@ -51,20 +51,20 @@ fn assert_paths_are_true(network: &Network, user: &User) {
     for (path, keys) in user.heard.channels() {
         assert_eq!(network.closest(&keys.go_between, 1), [path.go_between]);
         assert_eq!(network.closest(&keys.witness, 1), [path.witness]);
-        assert_eq!(network.closest(&keys.far_end, 1), [path.far_end]);
+        assert_eq!(network.closest(&keys.anonymizer, 1), [path.anonymizer]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bogus_far_end_is_caught_by_the_witness() {
+async fn a_bogus_anonymizer_is_caught_by_the_witness() {
     // Fewer lies than one channel has attempts: however they fall, each channel comes about.
     let (lies, colluder) = (Lies::at_most(0), Colluder::default());
-    let bogus = bogus_far_end(&lies, &colluder);
+    let bogus = bogus_anonymizer(&lies, &colluder);
     let network = Network::start(12, 5, Limits::default(), |node| lying(node, &bogus)).await;
     colluder.set(network.certificate(&network.nodes[7]).await.to_unverified()).unwrap();
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     lies.allow(4);
-    let sent = mail("bogus far end", 2);
+    let sent = mail("bogus anonymizer", 2);
     alice.send(&sent, &bob).await;
 
     assert_eq!(lies.told(), 4);
@@ -80,7 +80,7 @@ async fn a_bogus_far_end_is_caught_by_the_witness() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_every_go_between_lies_nothing_is_sent_and_the_mail_waits() {
     let (lies, nobody) = (Lies::at_most(0), Colluder::default());
-    let bogus = bogus_far_end(&lies, &nobody);
+    let bogus = bogus_anonymizer(&lies, &nobody);
     let network = Network::start(12, 5, Limits::default(), |node| lying(node, &bogus)).await;
     let (alice, bob) = (network.user("alice").await, network.user("bob").await);
     lies.allow(usize::MAX);
@@ -114,10 +114,10 @@ async fn where_all_known_nodes_name_one_node_for_everything_the_send_gives_up() 
         let (lies, monopolist) = (Arc::clone(&counted), Arc::clone(&named));
         async move {
             match (asked.via, &asked.request, monopolist.get()) {
-                (Via::Direct, Request::Closest { count: 1, .. }, Some(one))
+                (Via::Direct, Request::Lookup { count: 1, .. }, Some(one))
                     if lies.tell().is_some() =>
                 {
-                    Response::Closest(vec![one.clone()])
+                    Response::LookedUp(vec![one.clone()])
                 }
                 _ => asked.honestly().await,
             }
@@ -132,6 +132,6 @@ async fn where_all_known_nodes_name_one_node_for_everything_the_send_gives_up() 
     let error = outcome.error.unwrap();
     assert!(matches!(error, AgentError::TooFewNodes), "{error:?}");
     assert_eq!((error.exit_code(), alice.outbox()), (75, vec![id]));
-    assert!(lies.told() >= 64, "draws of two keys, each asked of two: {}", lies.told());
+    assert!(lies.told() >= 64, "samples of two keys, each asked of two: {}", lies.told());
     assert!(alice.heard.channels().is_empty());
 }

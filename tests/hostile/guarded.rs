@@ -1,4 +1,4 @@
-//! The guarded scheme with a fifth of the nodes lying about what is nearest: to a key, and to an inbox or a body.
+//! The guarded scheme with a fifth of the nodes lying about what is closest: to a key, and to an inbox or a body.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use anon::{
     verification::Statement,
 };
 use node::Limits;
-use ua::evidence::{self, Misdeed};
+use ua::evidence::{self, Violation};
 
 use super::{
     liars::{Lie, Lies, lie, lying},
@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 8;
 
 type Hostile = Arc<OnceLock<BTreeSet<NodeId>>>;
 
-/// A hostile node states, signed, that nodes nobody has heard of are nearest, when it is asked for so many.
+/// A hostile node states, signed, that nodes nobody has heard of are closest, when it is asked for so many.
 fn false_statement(hostile: &Hostile, lies: &Arc<Lies>, counts: RangeInclusive<u8>) -> Lie {
     let (hostile, lies) = (Arc::clone(hostile), Arc::clone(lies));
     lie(move |asked| {
@@ -38,21 +38,21 @@ fn false_statement(hostile: &Hostile, lies: &Arc<Lies>, counts: RangeInclusive<u
             let identity = asked.node.identity().node();
             let is_hostile = hostile.get().is_some_and(|all| all.contains(&identity));
             let is_asked =
-                matches!(&asked.request, Request::Nearest { count, .. } if counts.contains(count));
+                matches!(&asked.request, Request::Closest { count, .. } if counts.contains(count));
             if !is_hostile || !is_asked {
                 return asked.honestly().await;
             }
             let node = Arc::clone(&asked.node);
-            let Response::Nearest(honest) = asked.honestly().await else { panic!("no statement") };
+            let Response::Closest(honest) = asked.honestly().await else { panic!("no statement") };
             if lies.tell().is_none() {
-                return Response::Nearest(honest);
+                return Response::Closest(honest);
             }
             let mut claims = honest.claims;
-            for nearest in &mut claims.nearest {
-                *nearest = NodeId(rand::random());
+            for closest in &mut claims.closest {
+                *closest = NodeId(rand::random());
             }
             let signed = Statement::issue(node.identity().secret(), claims);
-            Response::Nearest(Box::new(signed))
+            Response::Closest(Box::new(signed))
         }
     })
 }
@@ -80,7 +80,7 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
             let new = alice.agent.evidence().take();
             if !outcome.waiting.is_empty() {
                 let noted = alice.agent.outbox().state(&id).unwrap().evidence;
-                let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.misdeed));
+                let is_noted = |e: &evidence::Evidence| noted.contains(&(e.node, e.violation));
                 assert!(new.iter().all(is_noted), "not beside the mail that waits: {noted:?}");
             }
             evidence::add(alice.vault(), new).unwrap();
@@ -102,15 +102,16 @@ async fn every_mail_arrives_once_and_every_lie_speaks_against_its_teller() {
     assert_eq!(bob.mails(), sent);
 
     let evidence = evidence::read(alice.vault()).unwrap();
-    let lied =
-        |e: &&evidence::Evidence| matches!(e.misdeed, Misdeed::FalseNearest | Misdeed::FalseList);
+    let lied = |e: &&evidence::Evidence| {
+        matches!(e.violation, Violation::FalseClosest | Violation::FalseList)
+    };
     let against: BTreeSet<NodeId> = evidence.iter().filter(lied).map(|e| e.node).collect();
     assert!(lies.told() > 0 && !against.is_empty(), "nobody lied");
-    assert!(against.is_subset(&liars), "an honest node is accused");
+    assert!(against.is_subset(&liars), "an honest node is reported");
     assert!(evidence.iter().filter(lied).all(|e| !e.proof.is_empty()), "a lie without its proof");
-    for lie in [Misdeed::FalseNearest, Misdeed::FalseList] {
+    for lie in [Violation::FalseClosest, Violation::FalseList] {
         assert!(
-            evidence.iter().any(|e| e.misdeed == lie),
+            evidence.iter().any(|e| e.violation == lie),
             "nobody is found to have {}",
             lie.words()
         );
@@ -137,13 +138,13 @@ async fn what_is_performed_before_the_lists_are_heard_does_not_count_if_they_are
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ready()).await.expect("no channels stand");
-    // From now on every far end lists others, and performs what it is asked all the same.
+    // From now on every anonymizer lists others, and performs what it is asked all the same.
     hostile.set(network.nodes.iter().map(node::Running::id).collect()).unwrap();
     let outcome = alice.deliver_by(&id, scheme).await;
     assert_eq!((outcome.delivered.len(), outcome.waiting.len()), (0, 1), "{:?}", outcome.error);
     assert!(!network.holders(&body).await.is_empty(), "nothing was performed ahead of the lists");
     let evidence = alice.agent.evidence().take();
-    assert!(evidence.iter().any(|e| e.misdeed == Misdeed::FalseList && !e.proof.is_empty()));
+    assert!(evidence.iter().any(|e| e.violation == Violation::FalseList && !e.proof.is_empty()));
     let state = alice.agent.outbox().state(&id).unwrap();
     assert_eq!(state.stored[0], None, "the body counts as stored");
 }

@@ -16,14 +16,14 @@ use ua::error::AgentError;
 
 use super::{
     liars::{lie, lying},
-    network::{Network, PATIENCE, mail},
+    network::{Network, TIMEOUT, mail},
 };
 
 async fn open(network: &Network, links: &Links) -> Result<Channel, LinkError> {
     let to = network.cross_verified(0).await;
     let certificate = Request::Certificate;
-    let mut channel = Channel::open(links, &to, Some(&certificate), PATIENCE).await?;
-    channel.response(PATIENCE).await?;
+    let mut channel = Channel::open(links, &to, Some(&certificate), TIMEOUT).await?;
+    channel.response(TIMEOUT).await?;
     Ok(channel)
 }
 
@@ -66,11 +66,11 @@ async fn a_peer_has_its_share_of_channels_and_leaves_the_rest_to_others() {
     for links in [&other, &third] {
         assert_refused(&network, links).await;
     }
-    let closest = Request::Closest { key: Key([1; 32]), count: 1 };
-    let answer = network.ask(&network.nodes[0], &closest).await;
-    assert!(matches!(answer, Response::Closest(_)), "{answer:?}");
+    let lookup = Request::Lookup { key: Key([1; 32]), count: 1 };
+    let answer = network.ask(&network.nodes[0], &lookup).await;
+    assert!(matches!(answer, Response::LookedUp(_)), "{answer:?}");
     for channel in &mut greedy_channels {
-        assert!(channel.request(&closest, PATIENCE).await.is_ok(), "what is open stays open");
+        assert!(channel.request(&lookup, TIMEOUT).await.is_ok(), "what is open stays open");
     }
     // Whoever lets go makes room.
     greedy_channels.pop();
@@ -100,24 +100,24 @@ async fn a_peer_has_its_share_of_questions_about_the_roster() {
     let (greedy, other) = (network.links(), network.links());
     let compare = Request::Roster { pieces: vec![ShortDigest([0; 8]); PIECES] };
     let greed = async {
-        let asked = (0..6).map(|_| ask(&greedy, &to, &compare, PATIENCE));
+        let asked = (0..6).map(|_| ask(&greedy, &to, &compare, TIMEOUT));
         let mut asked = asked.collect::<FuturesUnordered<_>>();
         for _ in 0..4 {
             assert!(asked.next().await.unwrap().is_err(), "more than its share");
         }
         // Other questions are none of this.
-        let answer = ask(&greedy, &to, &Request::Certificate, PATIENCE).await.unwrap();
+        let answer = ask(&greedy, &to, &Request::Certificate, TIMEOUT).await.unwrap();
         assert!(matches!(answer, Response::Certificate(_)), "{answer:?}");
         gate.add_permits(4);
         asked.all(async |answer| answer.is_ok()).await
     };
     // Somebody else has a share of their own.
-    let (kept, answered) = tokio::join!(greed, ask(&other, &to, &compare, PATIENCE));
+    let (kept, answered) = tokio::join!(greed, ask(&other, &to, &compare, TIMEOUT));
     assert!(kept, "what is within the share is answered");
     assert!(matches!(answered, Ok(Response::Roster { .. })), "{answered:?}");
     // Nor does anybody compare through a channel, where nobody can tell who asks.
     let mut channel = open(&network, &greedy).await.unwrap();
-    assert_eq!(channel.request(&compare, PATIENCE).await.unwrap(), Response::Refused);
+    assert_eq!(channel.request(&compare, TIMEOUT).await.unwrap(), Response::Refused);
 }
 
 fn append(inbox: Key, n: u8) -> Request {

@@ -85,8 +85,8 @@ fn other_lists(plan: &Arc<Plan>) -> Lie {
         async move {
             let (via, request) = (asked.via, asked.request.clone());
             match (via, request, asked.honestly().await) {
-                (Via::Channel, Request::Closest { key, count: 2.. }, Response::Closest(list)) => {
-                    Response::Closest(plan.forge(key, list))
+                (Via::Channel, Request::Lookup { key, count: 2.. }, Response::LookedUp(list)) => {
+                    Response::LookedUp(plan.forge(key, list))
                 }
                 (_, _, truth) => truth,
             }

@@ -30,9 +30,9 @@ use ua::{
 use crate::support;
 
 /// How long an honest node may take for an honest answer, here.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of the first nodes are named as a way in.
-const ENTRANCES: usize = 3;
+const BOOTSTRAP_NODES: usize = 3;
 
 /// A network in this process.
 pub(super) struct Network {
@@ -106,7 +106,7 @@ impl Network {
             let node = dress(Node::new(directory, network.file.clone(), config));
             let running = node.start().await.unwrap();
             running.joined().await;
-            if index < ENTRANCES {
+            if index < BOOTSTRAP_NODES {
                 network.file.bootstrap.extend(running.addresses().iter().map(ToString::to_string));
             }
             network.nodes.push(running);
@@ -122,7 +122,7 @@ impl Network {
             let key = Key(rand::random());
             let truth = self.closest(&key, count);
             for node in &self.nodes {
-                while named(&self.honestly(node, closest_request(key, count)).await) != truth {
+                while named(&self.honestly(node, lookup_request(key, count)).await) != truth {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -171,7 +171,7 @@ impl Network {
 
     /// Asks a node directly, as a stranger.
     pub(super) async fn ask(&self, node: &Running, request: &Request) -> Response {
-        ask(&self.links(), &self.certificate(node).await, request, PATIENCE).await.unwrap()
+        ask(&self.links(), &self.certificate(node).await, request, TIMEOUT).await.unwrap()
     }
 
     /// Which nodes hold an object under this key, closest first.
@@ -194,20 +194,20 @@ impl Network {
     /// A new user whom the network has not heard of.
     pub(super) fn stranger(&self, name: &str) -> User {
         let (text, heard) = (toml::to_string(&self.file).unwrap(), Arc::new(Heard::default()));
-        let home = self.directory.path().join(name);
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _).unwrap();
+        let profile = self.directory.path().join(name);
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _).unwrap();
         User { person, heard }
     }
 }
 
-pub(super) fn closest_request(key: Key, count: usize) -> Request {
-    Request::Closest { key, count: u8::try_from(count).unwrap() }
+pub(super) fn lookup_request(key: Key, count: usize) -> Request {
+    Request::Lookup { key, count: u8::try_from(count).unwrap() }
 }
 
 /// The nodes that an answer names, in its order.
 pub(super) fn named(response: &Response) -> Vec<NodeId> {
     match response {
-        Response::Closest(list) => list.iter().map(|c| c.claimed_node()).collect(),
+        Response::LookedUp(list) => list.iter().map(|c| c.claimed_node()).collect(),
         _ => Vec::new(),
     }
 }
@@ -314,7 +314,7 @@ impl Heard {
         })
     }
 
-    pub(super) fn channels(&self) -> Vec<(Path, anon::selection::Draw)> {
+    pub(super) fn channels(&self) -> Vec<(Path, anon::selection::SampledKeys)> {
         self.pick(|event| match event {
             Event::Channel { path, keys, .. } => Some((path.clone(), *keys)),
             _ => None,

@@ -11,7 +11,7 @@ use std::{
 use anon::{
     cell::Cell,
     certificate::{NodeCertificate, NodeClaims},
-    channel::{Accepted, ChannelError, FarEnd},
+    channel::{Accepted, ChannelError, LastHop},
     create::Create,
     handshake::{HandshakeError, Initiator, Onward},
     id::NodeId,
@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 use net::{Carrier, Channel, Edge, Link, LinkError, Observer, Via, now};
 use node::{Acceptor, Limits, Node, Parts};
 
-use super::network::{Network, PATIENCE};
+use super::network::{Network, TIMEOUT};
 
 /// Counts what a node is told about channels.
 #[derive(Default)]
@@ -69,15 +69,15 @@ async fn introduce(network: &Network) {
     }
 }
 
-fn nearest(key: u8) -> Request {
-    Request::Nearest { key: Key([key; 32]), count: 1 }
+fn closest(key: u8) -> Request {
+    Request::Closest { key: Key([key; 32]), count: 1 }
 }
 
 /// These nodes, each asked something else, the second one nothing.
 async fn path(network: &Network, nodes: &[usize]) -> Vec<(CrossVerified, Option<Request>)> {
     let mut path = Vec::new();
     for (place, node) in (0..).zip(nodes) {
-        let question = (place != 1).then(|| nearest(place));
+        let question = (place != 1).then(|| closest(place));
         path.push((network.cross_verified(*node).await, question));
     }
     path
@@ -93,12 +93,12 @@ async fn open(
         heard.push((hop, answer));
         Ok::<_, LinkError>(())
     };
-    let opened = Channel::open_path(&network.links(), &hops, PATIENCE, hear).await;
+    let opened = Channel::open_path(&network.links(), &hops, TIMEOUT, hear).await;
     (opened, heard)
 }
 
 fn states(answer: &Response, network: &Network, node: usize, key: u8) {
-    let Response::Nearest(statement) = answer else { panic!("{answer:?}") };
+    let Response::Closest(statement) = answer else { panic!("{answer:?}") };
     let (epoch, id) = (network.params().epoch(now()), network.nodes[node].id());
     statement.verify(&network.params().id, id, Key([key; 32]), epoch).unwrap();
 }
@@ -122,10 +122,10 @@ async fn a_path_of_every_length_answers_on_the_way_and_carries_requests() {
             states(answer, &network, nodes[*place], u8::try_from(*place).unwrap());
         }
         if last != 1 {
-            let answer = channel.response(PATIENCE).await.unwrap();
+            let answer = channel.response(TIMEOUT).await.unwrap();
             states(&answer, &network, nodes[last], u8::try_from(last).unwrap());
         }
-        let stored = channel.request(&store(), PATIENCE).await.unwrap();
+        let stored = channel.request(&store(), TIMEOUT).await.unwrap();
         assert!(matches!(stored, Response::Receipt(_)), "{stored:?}");
         for pair in nodes.windows(2) {
             let extended = watches[pair[0]].extended.lock().unwrap().pop();
@@ -170,17 +170,17 @@ async fn a_node_goes_on_only_to_nodes_that_it_knows_itself_and_says_so() {
         heard += 1;
         Ok::<_, LinkError>(())
     };
-    let opened = Channel::open_path(&network.links(), &hops, PATIENCE, hear).await;
+    let opened = Channel::open_path(&network.links(), &hops, TIMEOUT, hear).await;
     assert!(is(&opened, ChannelError::NotExtended));
     assert_eq!(heard, 1, "what came before was heard");
     assert!(listener.accept().is_err(), "nobody went there");
 
     // With a certificate in hand the same node tries.
-    let mut channel = Channel::open(&network.links(), &hops[0].0, None, PATIENCE).await.unwrap();
-    channel = channel.extend(&hops[1].0, None, PATIENCE).await.unwrap();
+    let mut channel = Channel::open(&network.links(), &hops[0].0, None, TIMEOUT).await.unwrap();
+    channel = channel.extend(&hops[1].0, None, TIMEOUT).await.unwrap();
     let extending = tokio::spawn(async move {
         let stranger = &hops[2].0;
-        channel.extend(stranger, None, PATIENCE).await
+        channel.extend(stranger, None, TIMEOUT).await
     });
     until("the stranger's door is knocked at", || listener.accept().is_ok()).await;
     assert!(is(&extending.await.unwrap(), ChannelError::NotExtended));
@@ -192,7 +192,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect(what);
+    tokio::time::timeout(TIMEOUT, wait).await.expect(what);
 }
 
 /// Sends a node a first message, and counts the cells that come back at once: `created`, then one that says no.
@@ -290,10 +290,10 @@ impl Rogue {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
         let accept = |secret: &_| {
-            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
+            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
         };
         let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
-        let Accepted { far_end, created, early } = accepted;
+        let Accepted { last_hop, created, early } = accepted;
         writer.write(&[Cell::created(&created)]).await?;
         let Onward { next, create } = early.onward.expect("a go-between");
         let [right, wrong] = [true, false].map(|right| {
@@ -306,7 +306,7 @@ impl Rogue {
             Detour::OwnOnion => (right, own(right)),
             Detour::OwnOnionElsewhere => (wrong, own(wrong)),
             Detour::MadeUp => {
-                let (_, cells) = far_end.extended(created).unwrap();
+                let (_, cells) = last_hop.extended(created).unwrap();
                 return writer.write(&cells).await;
             }
         };
@@ -314,7 +314,7 @@ impl Rogue {
         let (mut from_next, mut to_next) = link.into_cells();
         to_next.write(&[Cell::create(&create)]).await?;
         let created = from_next.read().await?.to_created().unwrap();
-        let (_, cells) = far_end.extended(created).unwrap();
+        let (_, cells) = last_hop.extended(created).unwrap();
         writer.write(&cells).await
     }
 }
@@ -336,7 +336,7 @@ async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
             path(&network, &[0, 1, 2]).await.into_iter().map(|(hop, _)| (hop, None)).collect();
         let unheard = |_, _| panic!("nobody was asked anything");
         let opened =
-            Channel::open_path::<LinkError>(&network.links(), &hops, PATIENCE, unheard).await;
+            Channel::open_path::<LinkError>(&network.links(), &hops, TIMEOUT, unheard).await;
         match detour {
             // The other node cannot open it and hangs up, so there is no answer to bring back.
             Detour::Elsewhere => assert!(matches!(opened, Err(LinkError::Io(_))), "{opened:?}"),
@@ -347,6 +347,6 @@ async fn a_go_between_that_takes_the_path_elsewhere_gets_a_closed_channel() {
         assert!(plan.lock().unwrap().is_none(), "{detour:?} was not tried");
         let (opened, _) = open(&network, &[0, 1, 2]).await;
         let mut channel = opened.expect("the same nodes serve an honest path");
-        assert!(channel.response(PATIENCE).await.is_ok());
+        assert!(channel.response(TIMEOUT).await.is_ok());
     }
 }

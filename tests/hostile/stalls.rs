@@ -31,30 +31,30 @@ struct Plan {
     handshake: Arc<Lies>,
     go_between: Arc<Lies>,
     witness: Arc<Lies>,
-    far_end: Arc<Lies>,
+    anonymizer: Arc<Lies>,
     /// Keys that go-betweens were asked for: who is asked for one of them directly is its witness.
-    far_end_keys: Mutex<BTreeSet<Key>>,
+    anonymizer_keys: Mutex<BTreeSet<Key>>,
     news: Notify,
 }
 
 impl Plan {
     fn new() -> Arc<Self> {
         let none = || Lies::at_most(0);
-        let (handshake, go_between, witness, far_end) = (none(), none(), none(), none());
-        let (far_end_keys, news) = (Mutex::default(), Notify::new());
-        Arc::new(Self { handshake, go_between, witness, far_end, far_end_keys, news })
+        let (handshake, go_between, witness, anonymizer) = (none(), none(), none(), none());
+        let (anonymizer_keys, news) = (Mutex::default(), Notify::new());
+        Arc::new(Self { handshake, go_between, witness, anonymizer, anonymizer_keys, news })
     }
 
     fn roles(&self) -> [&Arc<Lies>; 4] {
-        [&self.handshake, &self.go_between, &self.witness, &self.far_end]
+        [&self.handshake, &self.go_between, &self.witness, &self.anonymizer]
     }
 
     /// Whether a go-between is asked for this key too, now or in a moment.
-    async fn is_far_end_key(&self, key: Key) -> bool {
+    async fn is_anonymizer_key(&self, key: Key) -> bool {
         let asked = async {
             loop {
                 let news = self.news.notified();
-                if self.far_end_keys.lock().unwrap().contains(&key) {
+                if self.anonymizer_keys.lock().unwrap().contains(&key) {
                     return;
                 }
                 news.await;
@@ -65,15 +65,15 @@ impl Plan {
 
     async fn stalls(&self, asked: &Asked) -> bool {
         match (asked.via, &asked.request) {
-            (Via::Channel, Request::Closest { key, count: 1 }) => {
-                self.far_end_keys.lock().unwrap().insert(*key);
+            (Via::Channel, Request::Lookup { key, count: 1 }) => {
+                self.anonymizer_keys.lock().unwrap().insert(*key);
                 self.news.notify_waiters();
                 self.go_between.tell().is_some()
             }
-            (Via::Direct, Request::Closest { key, count: 1 }) if self.witness.is_left() => {
-                self.is_far_end_key(*key).await && self.witness.tell().is_some()
+            (Via::Direct, Request::Lookup { key, count: 1 }) if self.witness.is_left() => {
+                self.is_anonymizer_key(*key).await && self.witness.tell().is_some()
             }
-            (Via::Channel, Request::Closest { count: 2.., .. }) => self.far_end.tell().is_some(),
+            (Via::Channel, Request::Lookup { count: 2.., .. }) => self.anonymizer.tell().is_some(),
             _ => false,
         }
     }

@@ -27,7 +27,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::network::{Network, PATIENCE};
+use super::network::{Network, TIMEOUT};
 
 /// Honest questions that are asked beside an attack, of which one in twenty may fail.
 const QUESTIONS: usize = 40;
@@ -137,18 +137,18 @@ async fn strangers_who_do_not_read_their_answers_hold_nobody_up() {
     let slow = network.links();
     let verified = network.cross_verified(0).await;
     let mut channel =
-        Channel::open(&slow, &verified, Some(&Request::Certificate), PATIENCE).await.unwrap();
-    channel.response(PATIENCE).await.unwrap();
+        Channel::open(&slow, &verified, Some(&Request::Certificate), TIMEOUT).await.unwrap();
+    channel.response(TIMEOUT).await.unwrap();
     let (mut reader, mut writer) = slow.open(&to, Carrier::Request).await.unwrap().into_cells();
     writer.write(&[fetch]).await.unwrap();
-    let ended = channel.response(PATIENCE).await.unwrap_err();
+    let ended = channel.response(TIMEOUT).await.unwrap_err();
     assert!(matches!(ended, LinkError::Io(_)), "ended by the node: {ended:?}");
     let mut cells = 0;
     while reader.read().await.is_ok() {
         cells += 1;
     }
     assert!(cells * CELL < 1 << 20, "{cells}");
-    let answer = ask(&network.links(), &to, &Request::Certificate, PATIENCE).await;
+    let answer = ask(&network.links(), &to, &Request::Certificate, TIMEOUT).await;
     assert!(answer.is_ok(), "{answer:?}");
 }
 

@@ -35,8 +35,8 @@ from tree import ROOT, git
 HERE = ROOT / "tests" / "mutants"
 # What decides in the node and in the agent, by the issue that asked for this.
 DECIDES = (
-    r"^node/src/(service|server|store|channel|substrate|directory|garbage)(/(?!tests).*)?\.rs$"
-    r"|^ua/src/(receive|send|courier|certificates|evidence|scheme)(/(?!tests).*)?\.rs$"
+    r"^node/src/(service|server|store|channel|dht|directory|garbage)(/(?!tests).*)?\.rs$"
+    r"|^ua/src/(receive|send|replica_client|certificates|evidence|scheme)(/(?!tests).*)?\.rs$"
 )
 SCOPES = {
     "anon": {"packages": ["anon"], "files": r"^anon/src/", "count": None, "seed": 0},

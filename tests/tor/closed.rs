@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use super::ground::{Ground, ground};
 use crate::support::{Network, User, message, text};
 
-/// How soon a command must give up: the patience of the configuration, and as much again for all else.
+/// How soon a command must give up: the timeout of the configuration, and as much again for all else.
 const SOON: Duration = Duration::from_secs(40);
 
 /// Runs a command while Tor is not there: it fails with 69, says so, and turns to nobody but relays.
@@ -27,11 +27,11 @@ async fn fails_closed(ground: &Ground, user: &User, arguments: &[&str], input: &
 }
 
 /// Alice, who gives up soon once she is a user, and Bob.
-async fn two(network: &Network, ground: &Ground, impatient: &str) -> (User, User) {
+async fn two(network: &Network, ground: &Ground, short_timeout: &str) -> (User, User) {
     let config = ground.tor.toml("required");
     let alice = network.user_at("alice", ground.inside(), &config).await;
     let bob = network.user_at("bob", ground.inside(), &config).await;
-    std::fs::write(alice.home.join("config.toml"), impatient).unwrap();
+    std::fs::write(alice.profile.join("config.toml"), short_timeout).unwrap();
     (alice, bob)
 }
 
@@ -40,8 +40,8 @@ async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
     let network = Network::aged(16, |options| options.k = 3).await;
     let mut ground = ground().await;
     let config = ground.tor.toml("required");
-    let impatient = config.replace("patience_seconds = 15", "patience_seconds = 3");
-    let (alice, bob) = two(&network, &ground, &impatient).await;
+    let short_timeout = config.replace("patience_seconds = 15", "patience_seconds = 3");
+    let (alice, bob) = two(&network, &ground, &short_timeout).await;
     let mail = message("in the dark", 1);
 
     ground.tor.stop();
@@ -58,13 +58,13 @@ async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
         fails_closed(&ground, &alice, command, b"").await;
     }
     let eve = User {
-        home: network.directory.path().join("eve"),
+        profile: network.directory.path().join("eve"),
         address: String::new(),
         scheme: None,
         host: ground.inside(),
     };
-    std::fs::create_dir_all(&eve.home).unwrap();
-    std::fs::write(eve.home.join("config.toml"), &impatient).unwrap();
+    std::fs::create_dir_all(&eve.profile).unwrap();
+    std::fs::write(eve.profile.join("config.toml"), &short_timeout).unwrap();
     let file = network.cluster.network_file();
     fails_closed(&ground, &eve, &["init", "--network", file.to_str().unwrap()], b"").await;
 
@@ -87,7 +87,7 @@ async fn without_tor_nothing_goes_to_any_node_and_with_it_all_does_once() {
     assert!(waiting.iter().all(|mail| mail["attempts"] == 0), "{waiting:?}");
 
     ground.tor.resume().await.unwrap();
-    std::fs::write(alice.home.join("config.toml"), &config).unwrap();
+    std::fs::write(alice.profile.join("config.toml"), &config).unwrap();
     let watch = ground.watch();
     alice.deliver().await;
     assert!(watch.end().is_subset(&ground.relays()));
@@ -107,8 +107,8 @@ async fn tor_that_dies_in_the_middle_of_a_mail_costs_no_mail_and_makes_none_twic
     let network = Network::aged(16, |options| options.k = 3).await;
     let mut ground = ground().await;
     let config = ground.tor.toml("required");
-    let impatient = config.replace("patience_seconds = 15", "patience_seconds = 3");
-    let (alice, bob) = two(&network, &ground, &impatient).await;
+    let short_timeout = config.replace("patience_seconds = 15", "patience_seconds = 3");
+    let (alice, bob) = two(&network, &ground, &short_timeout).await;
     let mail = message("cut off", 1);
     let arguments = ["send", "-v", "--delay", "3", "--to", &bob.address, "-"];
     let mut child = alice.command(arguments).spawn().unwrap();
@@ -133,7 +133,7 @@ async fn tor_that_dies_in_the_middle_of_a_mail_costs_no_mail_and_makes_none_twic
     // It is told as what it is: left to itself, the send would go on until no guard is left to blame.
     assert!(told.contains("cause: Tor cannot be reached"), "{told}");
     ground.tor.resume().await.unwrap();
-    std::fs::write(alice.home.join("config.toml"), &config).unwrap();
+    std::fs::write(alice.profile.join("config.toml"), &config).unwrap();
     alice.deliver().await;
     let fetched = bob.fetch().await;
     assert_eq!(fetched["delivered"].as_array().unwrap().len(), 1, "{fetched}");

@@ -19,16 +19,16 @@ async fn the_doctor_tells_tor_from_the_network_behind_it() {
     assert!(said.contains("3 of 3 bootstrap nodes answer"), "{said}");
 
     let fresh = |name: &str| network.directory.path().join(name);
-    let write = |home: &std::path::Path, text: &str| {
-        std::fs::create_dir_all(home).unwrap();
-        std::fs::write(home.join("config.toml"), text).unwrap();
+    let write = |profile: &std::path::Path, text: &str| {
+        std::fs::create_dir_all(profile).unwrap();
+        std::fs::write(profile.join("config.toml"), text).unwrap();
     };
     let file = network.cluster.network_file().to_str().unwrap().to_owned();
-    let impatient = config.replace("patience_seconds = 15", "patience_seconds = 10");
+    let short_timeout = config.replace("patience_seconds = 15", "patience_seconds = 10");
 
     // No Tor state yet, so that all is asked for: the clock first.
-    alice.home = fresh("late");
-    write(&alice.home, &impatient);
+    alice.profile = fresh("late");
+    write(&alice.profile, &short_timeout);
     let (code, said) = visit(&with_clock(&alice, "+40d"), &["--network", &file]).await;
     assert!(code == Some(69) && said.contains("Tor cannot be reached"), "{said}");
     assert!(said.contains("clock"), "{said}");
@@ -41,16 +41,16 @@ async fn the_doctor_tells_tor_from_the_network_behind_it() {
             drop(stream);
         }
     });
-    let mut filtered = impatient.clone();
+    let mut filtered = short_timeout.clone();
     for relay in ground.tor.addresses() {
         filtered = filtered.replace(&relay.to_string(), &format!("10.20.0.1:{port}"));
     }
-    alice.home = fresh("filtered");
-    write(&alice.home, &filtered);
+    alice.profile = fresh("filtered");
+    write(&alice.profile, &filtered);
     let (code, said) = visit(&alice, &["--network", &file]).await;
     assert!(code == Some(69) && said.contains("cut off or changed on the way"), "{said}");
 
-    alice.home = fresh("alice");
+    alice.profile = fresh("alice");
     for index in 0..4 {
         network.cluster.kill(index).await.unwrap();
     }

@@ -48,10 +48,10 @@ async fn converse(alice: &User, bob: &User, subject: &str) {
 
 /// Somebody who publishes a certificate directly, as those do who come first, and says `--tor` each time.
 async fn newcomer(network: &Network, name: &str, host: Vec<String>, config: &str) -> User {
-    let home = network.directory.path().join(name);
-    std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join("config.toml"), config).unwrap();
-    let user = User { home, address: String::new(), scheme: None, host };
+    let profile = network.directory.path().join(name);
+    std::fs::create_dir_all(&profile).unwrap();
+    std::fs::write(profile.join("config.toml"), config).unwrap();
+    let user = User { profile, address: String::new(), scheme: None, host };
     let file = network.cluster.network_file();
     let init = ["init", "--direct", "--tor", "--network", file.to_str().unwrap()];
     let output = user.run(init).await;
@@ -97,7 +97,7 @@ async fn a_mail_is_sent_and_read_and_no_node_sees_from_where() {
     assert!(!speakers_over_tor.contains(&AGENT), "{speakers_over_tor:?}");
     assert!(!speakers_over_tor.is_disjoint(&relays), "{speakers_over_tor:?}");
     // What Tor keeps on the disk names relays, and neither nodes nor recipients.
-    let kept = contents(&alice.home.join("tor"));
+    let kept = contents(&alice.profile.join("tor"));
     let holds = |text: &str| kept.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     assert!(relays.iter().any(|relay| holds(&relay.to_string())));
     let (name, _) = bob.address.split_once('@').unwrap();
@@ -111,7 +111,7 @@ async fn a_mail_is_sent_and_read_and_no_node_sees_from_where() {
     // Without it the same two are seen by both, so that neither is blind.
     let watch = ground.watch();
     for user in [&alice, &bob] {
-        std::fs::write(user.home.join("config.toml"), "tor = \"off\"\n").unwrap();
+        std::fs::write(user.profile.join("config.toml"), "tor = \"off\"\n").unwrap();
     }
     converse(&alice, &bob, "without").await;
     assert!(!watch.end().is_subset(&relays));
@@ -120,7 +120,7 @@ async fn a_mail_is_sent_and_read_and_no_node_sees_from_where() {
     // One word on the command line is as good as the file.
     let watch = ground.watch();
     let off = config.replace("mode = \"required\"", "mode = \"off\"");
-    std::fs::write(bob.home.join("config.toml"), off).unwrap();
+    std::fs::write(bob.profile.join("config.toml"), off).unwrap();
     let fetched = bob.run(["fetch", "--tor"]).await;
     assert!(fetched.status.success(), "{}", text(&fetched.stderr));
     assert!(watch.end().is_subset(&relays));

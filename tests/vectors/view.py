@@ -26,9 +26,13 @@ class Stating:
             tag = sha(label("family tag"), NETWORK, family_key)[:12]
             membership = family_key + blob(ed25519(family, label("family membership") + NETWORK + self.id))
         self.descriptor = descriptor(self.id, key, ip, port, onion, tag)
-        content = b"\1" + num(epoch) + blob(self.descriptor)
-        self.signature = ed25519(identity, label("node descriptor") + NETWORK + content)
-        statement = content + blob(self.signature) + option(membership)
+        stated = lambda part: b"\1" + num(epoch) + blob(part)
+        sign = lambda part: ed25519(identity, label("node descriptor") + NETWORK + stated(part))
+        self.signature, parts = sign(self.descriptor), None
+        if ip and onion:
+            both = descriptor(self.id, key, ip, port, None, tag), descriptor(self.id, key, None, 0, onion, tag)
+            parts = b"".join(blob(sign(part)) for part in both)
+        statement = stated(self.descriptor) + blob(self.signature) + option(parts) + option(membership)
         digest = sha(label("node statement digest"), NETWORK, statement)
         self.json = dict(identity=identity, channel=channel, ip=ip, port=port, onion=onion, family=family, tag=tag,
                          descriptor=self.descriptor, statement=statement, digest=digest)

@@ -136,7 +136,7 @@ pub async fn one_real_recipient_among_63_unknown_ones_gets_the_mail_at_once(walk
 pub async fn a_mail_written_offline_is_tried_as_often_as_its_owner_likes(walk: &Walk) {
     let reader = walk.user("bob", "bob@demo.alt");
     let dave = walk.new_user("dave", &["--offline"]).await;
-    let file = dave.home.join("network.toml");
+    let file = dave.profile.join("network.toml");
     let network = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, network.replace("/tcp/4001/", "/tcp/9/")).unwrap();
     let mail = message("from the train", 3);

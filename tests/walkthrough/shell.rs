@@ -16,7 +16,7 @@ use crate::support::program;
 /// What the shell says when a command has ended.
 const ENDED: &str = "[ended]";
 /// How long one line may take, waits for nodes and random delays included.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The blocks marked `sh` in the section with this heading.
 pub fn blocks(page: &str, heading: &str) -> Vec<String> {
@@ -83,7 +83,7 @@ impl Shell {
             }
             panic!("the shell ended");
         };
-        let code = tokio::time::timeout(PATIENCE, ended).await;
+        let code = tokio::time::timeout(TIMEOUT, ended).await;
         (all.clone(), code.unwrap_or_else(|_| panic!("{line} does not end: {all}")))
     }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use net::Underlay;
+use net::Transport;
 use person::{Person, Way};
 use testbed::cluster::{Cluster, ClusterOptions};
 use ua::session::SchemeChoice;
@@ -65,7 +65,7 @@ impl Kind {
             How::Guarded => SchemeChoice::Guarded { middle: 1 },
             How::Paper | How::Direct => SchemeChoice::Paper,
         };
-        Way { underlay: Underlay::Tcp, scheme, direct: matches!(self.how, How::Direct) }
+        Way { transport: Transport::Tcp, scheme, direct: matches!(self.how, How::Direct) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Somebody with a home in a cluster's network, who sends one mail at a time.
+//! Somebody with a profile in a cluster's network, who sends one mail at a time.
 
 use std::{
     path::Path,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use net::Underlay;
+use net::Transport;
 use testbed::{cluster::Cluster, person};
 use ua::{event::Silent, session::SchemeChoice};
 
@@ -14,7 +14,7 @@ pub(crate) struct Person(person::Person);
 
 /// How a mail travels.
 pub(crate) struct Way {
-    pub(crate) underlay: Underlay,
+    pub(crate) transport: Transport,
     pub(crate) scheme: SchemeChoice,
     pub(crate) direct: bool,
 }
@@ -31,7 +31,7 @@ impl Person {
 
     /// Sends one mail, cold: how long it took from the outbox to the last receipt.
     pub(crate) async fn send(&self, to: &Self, way: Way, bytes: usize) -> Duration {
-        let own = self.0.anew(Arc::new(Silent), way.underlay).unwrap();
+        let own = self.0.anew(Arc::new(Silent), way.transport).unwrap();
         // What was kept of earlier mails would make this one cheaper.
         let _ = own.agent.profile().vault().remove("certificates");
         let scheme = own.agent.scheme(way.scheme).await.unwrap();

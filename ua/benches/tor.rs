@@ -17,7 +17,7 @@ use std::{
 };
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use net::Underlay;
+use net::Transport;
 use person::{Person, Way};
 use testbed::{
     cluster::{Cluster, ClusterOptions},
@@ -68,7 +68,7 @@ async fn run() {
     let began = Instant::now();
     let tor = Tor::start(&file.tor, &directory.path().join("arti"), |_| {}).await.unwrap();
     println!("\nTor's first start: {:.2} s", began.elapsed().as_secs_f64());
-    let ways = [("plain", Underlay::Tcp), ("over Tor", Underlay::Tor(tor))];
+    let ways = [("plain", Transport::Tcp), ("over Tor", Transport::Tor(tor))];
 
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header([
@@ -123,13 +123,13 @@ async fn sample(
     relays: &TorNetwork,
     alice: &Person,
     bob: &Person,
-    underlay: &Underlay,
+    transport: &Transport,
     bytes: usize,
 ) -> Sample {
     let float = |number: u64| f64::from(u32::try_from(number).unwrap());
     let scheme = SchemeChoice::Guarded { middle: 1 };
     let before = (cluster.link_bytes(), relays.bytes_read());
-    let way = Way { underlay: underlay.clone(), scheme, direct: false };
+    let way = Way { transport: transport.clone(), scheme, direct: false };
     let elapsed = alice.send(bob, way, bytes).await.as_secs_f64();
     tokio::time::sleep(TAIL).await;
     let (links, read) = (cluster.link_bytes() - before.0, relays.bytes_read() - before.1);

@@ -15,7 +15,8 @@ use crate::{
     terminal::Failure,
 };
 
-/// Anonymous peer-to-peer e-mail: no server, no operator, and nobody but the recipient knows who wrote.
+/// Anonymous peer-to-peer e-mail: nodes of different operators carry it, and the recipient learns who wrote only if the
+/// mail is signed.
 #[derive(Debug, Parser)]
 #[command(
     name = "cutout",
@@ -91,7 +92,6 @@ pub fn begin<C: Parser, W: Future<Output = Result<(), Failure>>>(
     global: impl FnOnce(&C) -> &Global,
     run: impl FnOnce(C) -> W,
 ) -> ExitCode {
-    #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     handover::begin();
     let typed = match C::try_parse() {

@@ -22,7 +22,7 @@ use std::{
 
 use clap::Args;
 use ua::{
-    home::Home,
+    profile::Profile,
     vault::{Passphrase, VaultError, disk_remedy, replace_file},
 };
 
@@ -59,30 +59,30 @@ impl Global {
     pub fn directory(&self) -> Result<PathBuf, Failure> {
         match &self.home {
             Some(directory) => Ok(directory.clone()),
-            None => Ok(Home::default_directory()?),
+            None => Ok(Profile::default_directory()?),
         }
     }
 
-    /// The user's home, unlocked.
+    /// The user's profile, unlocked.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn open_home(&self) -> Result<Home, Failure> {
-        // Nobody types a passphrase for a home that is not there.
-        Home::check(&self.directory()?)?;
+    pub fn open_profile(&self) -> Result<Profile, Failure> {
+        // Nobody types a passphrase for a profile that is not there.
+        Profile::check(&self.directory()?)?;
         self.unlock(&self.passphrase("Passphrase: ")?)
     }
 
-    /// As [`Self::open_home`], with a passphrase that is at hand.
+    /// As [`Self::open_profile`], with a passphrase that is at hand.
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) fn unlock(&self, passphrase: &Passphrase) -> Result<Home, Failure> {
-        let home = Home::open(&self.directory()?, passphrase)?;
-        home.vault().on_notice(|text| tell(format!("warning: {text}")));
-        settings::check(&home)?;
-        place::check(&home)?;
-        Ok(home)
+    pub(crate) fn unlock(&self, passphrase: &Passphrase) -> Result<Profile, Failure> {
+        let profile = Profile::open(&self.directory()?, passphrase)?;
+        profile.vault().on_notice(|text| tell(format!("warning: {text}")));
+        settings::check(&profile)?;
+        place::check(&profile)?;
+        Ok(profile)
     }
 
     /// The passphrase: from the file, from the environment, or from the person.

@@ -5,8 +5,8 @@
 //! CUTOUT_PASSPHRASE=… ─► [begin] ─► the same program in the same process, begun anew, without the variable;
 //!                                    the passphrase comes through a pipe, which is empty once it is read
 //! ```
-//! Nothing but a new program image forgets its environment: `/proc/PID/environ` shows what the process began with, and taking a
-//! variable out of the C library's list is unsound where threads run.
+//! Nothing but a new program image forgets its environment: `/proc/PID/environ` shows what the process began with, and
+//! taking a variable out of the C library's list is unsound where threads run.
 
 use std::{
     io::{Read as _, Write as _},
@@ -27,8 +27,8 @@ const LONGEST: usize = 4_096;
 
 static GIVEN: OnceLock<Zeroizing<String>> = OnceLock::new();
 
-/// Takes the passphrase out of the environment; does not return if that needs a new program image. To be called first, while
-/// there is one thread. Where it cannot be done the passphrase stays where it is.
+/// Takes the passphrase out of the environment; does not return if that needs a new program image. To be called first,
+/// while there is one thread. Where it cannot be done the passphrase stays where it is.
 pub fn begin() {
     if let Some(passphrase) = read_pipe() {
         let _ = GIVEN.set(passphrase);

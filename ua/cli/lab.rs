@@ -1,5 +1,5 @@
-//! What another program does: `cutout demo` and `cutout audit` start `cutout-lab`, which is installed beside this one. Hostile
-//! nodes, plots and statistics are linked into that one and never into the program that a user or an operator runs.
+//! What another program does: `cutout demo` and `cutout audit` start `cutout-lab`, which is installed beside this one.
+//! Hostile nodes, plots and statistics are linked into that one and never into the program that a user or an operator runs.
 
 use std::{ffi::OsString, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 

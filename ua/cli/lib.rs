@@ -18,4 +18,4 @@ pub mod place;
 pub mod printable;
 pub mod settings;
 pub mod terminal;
-pub mod underlay;
+pub mod transport;

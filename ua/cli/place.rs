@@ -1,12 +1,12 @@
-//! In which place a home was used last, sealed: so that its owner notices that it is a copy.
+//! In which place a profile was used last, sealed: so that its owner notices that it is a copy.
 //!
-//! A home that is used in two places splits the mail between them, and two copies may give out one address to two people.
-//! Nobody but the owner can be told: whatever a node could notice by, it would learn from. So the place is remembered in the
-//! home itself, and compared each time it is opened.
+//! A profile that is used in two places splits the mail between them, and two copies may give out one address to two
+//! people. Nobody but the owner can be told: whatever a node could notice by, it would learn from. So the place is
+//! remembered in the profile itself, and compared each time it is opened.
 //!
-//! A place is a machine (`/etc/machine-id`, where there is one) and the directory `vault` on its disk (its inode number, and
-//! when it was made, where the file system says so). A copy is another directory; one that is moved within a file system is
-//! the same. The device's number is no part of it, since it may change whenever a machine starts.
+//! A place is a machine (`/etc/machine-id`, where there is one) and the directory `vault` on its disk (its inode number,
+//! and when it was made, where the file system says so). A copy is another directory; one that is moved within a file
+//! system is the same. The device's number is no part of it, since it may change whenever a machine starts.
 
 use std::{
     fs, io,
@@ -19,7 +19,7 @@ use anon::wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ua::{
-    home::{Home, HomeError},
+    profile::{Profile, ProfileError},
     sealed,
 };
 
@@ -52,27 +52,27 @@ impl Place {
         Ok(Self(digest.finalize().into()))
     }
 
-    fn of_home(home: &Home) -> Result<Self, HomeError> {
-        let path = home.directory().join("vault");
-        Self::of(&path, Path::new(MACHINE)).map_err(|source| HomeError::Io { path, source })
+    fn of_profile(profile: &Profile) -> Result<Self, ProfileError> {
+        let path = profile.directory().join("vault");
+        Self::of(&path, Path::new(MACHINE)).map_err(|source| ProfileError::Io { path, source })
     }
 }
 
-/// Says once if an open home was last used in another place, and remembers this one.
+/// Says once if an open profile was last used in another place, and remembers this one.
 ///
 /// # Errors
 /// [`Failure`] if what was remembered cannot be read; where it is lost that is said, and the place is remembered anew.
-pub fn check(home: &Home) -> Result<(), Failure> {
-    let vault = home.vault();
-    let costs = "whether this home was copied since the last command is not known";
+pub fn check(profile: &Profile) -> Result<(), Failure> {
+    let vault = profile.vault();
+    let costs = "whether this profile was copied since the last command is not known";
     let known: Option<Place> = sealed::read_or_new(vault, FILE, MAX_FILE, costs)?;
-    let current = Place::of_home(home)?;
+    let current = Place::of_profile(profile)?;
     if known == Some(current) {
         return Ok(());
     }
     if known.is_some() {
         vault.notice(
-            "this home was copied, moved to another machine or restored from a backup since its last command. If it is \
+            "this profile was copied, moved to another machine or restored from a backup since its last command. If it is \
              used in two places, each mail reaches only one of them: use one, and first send what waits in the \
              outbox of the other. If it was restored from a backup, run `cutout fetch --restored` once",
         );
@@ -81,12 +81,12 @@ pub fn check(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Remembers where a new home is.
+/// Remembers where a new profile is.
 ///
 /// # Errors
 /// [`Failure`] if that is not to be had, or the vault cannot be written.
-pub fn begin(home: &Home) -> Result<(), Failure> {
-    Ok(home.vault().write(FILE, &wire::encode(&Some(Place::of_home(home)?)))?)
+pub fn begin(profile: &Profile) -> Result<(), Failure> {
+    Ok(profile.vault().write(FILE, &wire::encode(&Some(Place::of_profile(profile)?)))?)
 }
 
 #[cfg(test)]

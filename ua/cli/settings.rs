@@ -8,11 +8,11 @@ use net::{NetworkFile, NetworkFileError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ua::{
-    home::{Home, HomeError},
+    profile::{Profile, ProfileError},
     sealed,
 };
 
-use crate::{terminal::Failure, underlay::AgentConfig};
+use crate::{terminal::Failure, transport::AgentConfig};
 
 /// The sealed file.
 const FILE: &str = "settings";
@@ -32,7 +32,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(file: &NetworkFile, directory: &Path, requires_tor: bool) -> Result<Self, HomeError> {
+    fn of(file: &NetworkFile, directory: &Path, requires_tor: bool) -> Result<Self, ProfileError> {
         let network = file.network()?;
         let text = std::fs::read(directory.join("network.toml")).map_err(NetworkFileError::from)?;
         let digest = Sha256::digest(&text).into();
@@ -40,16 +40,16 @@ impl Settings {
     }
 }
 
-/// Holds the plain files of an open home against what they said the last time, and remembers what they say now.
+/// Holds the plain files of an open profile against what they said the last time, and remembers what they say now.
 ///
 /// # Errors
 /// [`Failure`]: 78 if the network file is another network's, or if nothing is said of Tor any more that was required; 74
 /// if what was remembered is damaged.
-pub fn check(home: &Home) -> Result<(), Failure> {
-    let (directory, vault) = (home.directory(), home.vault());
+pub fn check(profile: &Profile) -> Result<(), Failure> {
+    let (directory, vault) = (profile.directory(), profile.vault());
     let known: Option<Settings> = sealed::read(vault, FILE, MAX_FILE)?;
     let config = AgentConfig::read(directory)?;
-    let current = Settings::of(home.network(), directory, config.requires_tor())?;
+    let current = Settings::of(profile.network(), directory, config.requires_tor())?;
     match &known {
         None => vault.notice(
             "vault/settings is gone, so that it is not known whether network.toml and config.toml are as they were: \
@@ -57,10 +57,10 @@ pub fn check(home: &Home) -> Result<(), Failure> {
         ),
         Some(known) if known.network != current.network => {
             let (found, own) = (current.name, known.name.clone());
-            return Err(HomeError::OtherNetwork { found, own }.into());
+            return Err(ProfileError::OtherNetwork { found, own }.into());
         }
         Some(known) if known.requires_tor && !current.requires_tor && !config.speaks_of_tor() => {
-            return Err(HomeError::TorForgotten.into());
+            return Err(ProfileError::TorForgotten.into());
         }
         Some(known) if known.digest != current.digest => {
             vault.notice(
@@ -76,12 +76,12 @@ pub fn check(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Remembers what the plain files of a new home say.
+/// Remembers what the plain files of a new profile say.
 ///
 /// # Errors
 /// [`Failure`] if they cannot be read, or the vault not be written.
-pub fn begin(home: &Home) -> Result<(), Failure> {
-    let config = AgentConfig::read(home.directory())?;
-    let settings = Settings::of(home.network(), home.directory(), config.requires_tor())?;
-    Ok(home.vault().write(FILE, &wire::encode(&settings))?)
+pub fn begin(profile: &Profile) -> Result<(), Failure> {
+    let config = AgentConfig::read(profile.directory())?;
+    let settings = Settings::of(profile.network(), profile.directory(), config.requires_tor())?;
+    Ok(profile.vault().write(FILE, &wire::encode(&settings))?)
 }

@@ -17,8 +17,8 @@ use ua::{
     compose::ComposeError,
     error::AgentError,
     event::{Event, Listener},
-    home::HomeError,
     maildir::MaildirError,
+    profile::ProfileError,
     vault::VaultError,
 };
 
@@ -107,12 +107,12 @@ impl From<VaultError> for Failure {
     }
 }
 
-impl From<HomeError> for Failure {
-    fn from(error: HomeError) -> Self {
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
         let what = "this user's directory cannot be used";
         match error {
-            HomeError::Vault(error) => error.into(),
-            HomeError::Account(error) => error.into(),
+            ProfileError::Vault(error) => error.into(),
+            ProfileError::Account(error) => error.into(),
             error => Self::new(error.exit_code(), what, &error, error.remedy()),
         }
     }
@@ -277,7 +277,7 @@ pub fn describe(event: &Event) -> Option<String> {
             "{}: channel through X {} to {}, confirmed by Y {}",
             purpose.words(),
             path.go_between.short(),
-            path.far_end.short(),
+            path.anonymizer.short(),
             path.witness.short(),
         ),
         Event::Identity(_) => return None,
@@ -291,7 +291,7 @@ pub fn describe(event: &Event) -> Option<String> {
             format!("{}: {valid} of {wanted} receipts verified", purpose.words())
         }
         Event::Evidence(evidence) => {
-            format!("evidence: {} {}", evidence.node.short(), evidence.misdeed.words())
+            format!("evidence: {} {}", evidence.node.short(), evidence.violation.words())
         }
         Event::Waiting { seconds } => {
             format!(

@@ -24,9 +24,11 @@ use crate::{
     certificates,
     context::Context,
     error::AgentError,
+    event::Purpose,
     evidence::{self, EvidenceLog},
-    home::{Home, HomeError},
     outbox::Outbox,
+    profile::{Profile, ProfileError},
+    replica_client::client,
     scheme::Scheme,
 };
 
@@ -36,7 +38,7 @@ pub use status::Status;
 #[derive(derive_more::Debug)]
 #[debug("Agent(..)")]
 pub struct Agent {
-    profile: Arc<Home>,
+    profile: Arc<Profile>,
     context: Context,
     bootstrap: Arc<Bootstrap>,
     evidence: Arc<EvidenceLog>,
@@ -46,8 +48,8 @@ impl Agent {
     /// The agent of the user to whom this profile belongs.
     ///
     /// # Errors
-    /// [`HomeError`] if the network file names no nodes that can be read, or the vault cannot be read.
-    pub fn new(profile: impl Into<Arc<Home>>, context: Context) -> Result<Self, HomeError> {
+    /// [`ProfileError`] if the network file names no nodes that can be read, or the vault cannot be read.
+    pub fn new(profile: impl Into<Arc<Profile>>, context: Context) -> Result<Self, ProfileError> {
         let profile = profile.into();
         let bootstrap = Arc::new(Bootstrap::new(context.clone(), profile.bootstrap()?));
         let evidence = Arc::new(EvidenceLog::new(context.clone()));
@@ -56,7 +58,7 @@ impl Agent {
 
     /// What the user keeps.
     #[must_use]
-    pub const fn profile(&self) -> &Arc<Home> {
+    pub const fn profile(&self) -> &Arc<Profile> {
         &self.profile
     }
 
@@ -95,15 +97,10 @@ impl Agent {
         scheme: Option<Arc<dyn Scheme>>,
     ) -> Result<usize, AgentError> {
         let (bootstrap, evidence) = (&self.bootstrap, &self.evidence);
+        let (key, purpose) = (certificate.address().certificate(), Purpose::Certificate);
         let publishing = async {
-            match scheme {
-                Some(scheme) => {
-                    let (scheme, bootstrap) = (scheme, &**bootstrap);
-                    certificates::publish_anonymously(scheme, bootstrap, evidence, certificate)
-                        .await
-                }
-                None => certificates::publish(bootstrap, evidence, certificate).await,
-            }
+            let mut client = client(scheme, bootstrap, evidence, key, purpose).await?;
+            certificates::publish(&mut *client, bootstrap, evidence, certificate).await
         };
         self.context.unless_lost(publishing).await
     }
@@ -128,8 +125,8 @@ impl Agent {
         self.context.unless_lost(looking).await
     }
 
-    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said: what
-    /// was done before is done all the same.
+    /// Writes down the nodes that the agent got to know, and the evidence that it gathered. Where that fails it is said:
+    /// what was done before is done all the same.
     pub fn remember(&self) {
         self.profile.remember(self.bootstrap.known());
         let vault = self.profile.vault();
@@ -142,7 +139,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use anon::time::Time;
-    use net::{Clock, Underlay};
+    use net::{Clock, Transport};
     use tempfile::TempDir;
 
     use super::*;
@@ -158,11 +155,11 @@ mod tests {
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
         let cost = KdfCost::new(8, 1).unwrap();
         let network = "name = 'agent.alt'";
-        let home = Home::create(directory.path(), network, &passphrase, cost).unwrap();
-        let context = home.context(clock, Arc::new(Silent), Underlay::Tcp).unwrap();
+        let profile = Profile::create(directory.path(), network, &passphrase, cost).unwrap();
+        let context = profile.context(clock, Arc::new(Silent), Transport::Tcp).unwrap();
         let account = Account::self_certifying(&context.network, context.now());
-        home.write_account(&account).unwrap();
-        (directory, Agent::new(home, context).unwrap())
+        profile.write_account(&account).unwrap();
+        (directory, Agent::new(profile, context).unwrap())
     }
 
     #[test]

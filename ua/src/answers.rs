@@ -1,10 +1,10 @@
-//! Addresses for answers: the keys of each come from a seed of this home and the address's number, so that a copy of the
-//! home, a backup for one, can find the addresses that were made after it.
+//! Addresses for answers: the keys of each come from a seed of this profile and the address's number, so that a copy of the
+//! profile, a backup for one, can find the addresses that were made after it.
 //!
 //! ```text
 //! answers   sealed: the seed, which is random, and the number of the next address      (keys: anon/src/answers.rs)
 //! ```
-//! Nobody but the home can tell that two such addresses have one owner: the seed is random, never leaves the vault,
+//! Nobody but the profile can tell that two such addresses have one owner: the seed is random, never leaves the vault,
 //! and has nothing to do with the keys of the user's own address.
 //!
 //! A copy that makes addresses of its own gives out numbers that the other copy gives out, too: two correspondents then
@@ -45,7 +45,7 @@ pub struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Reads the seed; a home that has none gets one.
+    /// Reads the seed; a profile that has none gets one.
     ///
     /// # Errors
     /// [`AccountError`] if the vault fails or holds something else.
@@ -102,7 +102,7 @@ impl<'a> Answers<'a> {
         self.write()
     }
 
-    /// Takes over how far another command of the same home has come meanwhile.
+    /// Takes over how far another command of the same profile has come meanwhile.
     fn catch_up(&mut self) -> Result<(), AccountError> {
         if let Some(stored) = sealed::read::<Stored>(self.vault, ANSWERS, MAX)? {
             self.stored.next = self.stored.next.max(stored.next);
@@ -135,15 +135,15 @@ mod tests {
     #[test]
     fn a_backup_finds_the_addresses_that_were_made_after_it() {
         let root = tempfile::tempdir().unwrap();
-        let (home, backup) = (root.path().join("home"), root.path().join("backup"));
+        let (profile, backup) = (root.path().join("home"), root.path().join("backup"));
         let passphrase = Passphrase::new("x".to_owned()).unwrap();
-        let vault = Vault::create(&home, &passphrase, KdfCost::new(8, 1).unwrap()).unwrap();
+        let vault = Vault::create(&profile, &passphrase, KdfCost::new(8, 1).unwrap()).unwrap();
         let network = NetworkFile::parse("name = 'answers.alt'").unwrap().network().unwrap();
         let make = || Answers::open(&vault).unwrap().make(&network, now()).unwrap();
         let before = make().address().clone();
         std::fs::create_dir(&backup).unwrap();
         for name in ["vault", "answers"] {
-            std::fs::copy(home.join(name), backup.join(name)).unwrap();
+            std::fs::copy(profile.join(name), backup.join(name)).unwrap();
         }
         let since = [make().address().clone(), make().address().clone()];
         assert!(!since.contains(&before) && since[0] != since[1]);
@@ -164,7 +164,7 @@ mod tests {
         answers.adopt(ahead[0].0, &ahead[0].1).unwrap();
         let next = Answers::open(&restored).unwrap().make(&network, now()).unwrap();
         assert!(!since.contains(next.address()));
-        // Another home's, and another network's, are others.
+        // Another profile's, and another network's, are others.
         let other = NetworkFile::parse("name = 'other.alt'").unwrap().network().unwrap();
         assert!(answers.ahead(&other, now()).iter().all(|(_, a)| !since.contains(a.address())));
     }

@@ -137,10 +137,10 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`AgentError`] if too few nodes answer, or they go on disagreeing.
-    pub async fn nearest(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
+    pub async fn lookup(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
         let agree = |first: Vec<NodeCertificate>, second: Vec<NodeCertificate>| {
-            let nearest = |list: Vec<NodeCertificate>| list.into_iter().next();
-            match (nearest(first), nearest(second)) {
+            let closest = |list: Vec<NodeCertificate>| list.into_iter().next();
+            match (closest(first), closest(second)) {
                 (Some(first), Some(second)) => cross_verify(first, second),
                 _ => Err(Disagreement::BadList),
             }
@@ -151,7 +151,7 @@ impl Bootstrap {
     /// The k nodes closest to a key, as two nodes agree.
     ///
     /// # Errors
-    /// As [`Self::nearest`].
+    /// As [`Self::lookup`].
     pub async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
         let agree = |first, second| ReplicaSet::agree(key, first, second);
         let set = self.agreed(key, self.context.network.k, purpose, agree).await?;
@@ -260,10 +260,10 @@ impl Bootstrap {
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
         let links = self.links(peer)?;
-        let request = Request::Closest { key, count: u8::try_from(count).ok()? };
+        let request = Request::Lookup { key, count: u8::try_from(count).ok()? };
         let link = links.open_at(peer, addresses.to_vec(), Carrier::Request).await.ok()?;
         match link.request(&request, LOOKUP_TIMEOUT).await.ok()? {
-            Response::Closest(list) => {
+            Response::LookedUp(list) => {
                 verify_list(list, &key, count, &self.context.network, self.context.now()).ok()
             }
             _ => None,

@@ -9,10 +9,10 @@ use self::absence::{Absence, Finding, MOST_OPENED, says_none};
 use crate::{
     bootstrap::Bootstrap,
     context::Context,
-    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     error::AgentError,
     event::{Event, Purpose},
     evidence::EvidenceLog,
+    replica_client::{DirectClient, ReplicaClient, deposit},
     scheme::{OpenChannel, Scheme},
 };
 use anon::{
@@ -41,7 +41,7 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// Fetches the certificate of `address` through a channel, and puts it back at replicas that lack it.
 ///
 /// # Errors
-/// [`AgentError::NoSuchRecipient`] if three far ends agree that a quorum of the replicas has none;
+/// [`AgentError::NoSuchRecipient`] if three anonymizers agree that a quorum of the replicas has none;
 /// [`AgentError::NotFoundOut`] if too many bring too little to say.
 pub async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
@@ -68,7 +68,7 @@ pub async fn fetch_anonymously(
             }
             return Ok(certificate);
         }
-        match absence.hear(path.far_end, &nodes, &answers) {
+        match absence.hear(path.anonymizer, &nodes, &answers) {
             Finding::Shown => return Err(AgentError::NoSuchRecipient),
             Finding::Unclear => break,
             Finding::AskOn => {
@@ -90,9 +90,9 @@ pub async fn fetch_directly(
     address: &Address,
 ) -> Result<AddressCertificate, AgentError> {
     let key = address.certificate();
-    let mut courier = DirectCourier::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
-    let set = courier.replicas().await?;
-    let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
+    let mut client = DirectClient::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
+    let set = client.replicas().await?;
+    let answers = client.perform(set.nodes(), &Request::Fetch { key }).await?;
     let lacking = lacking(set.nodes(), &answers);
     let Some(certificate) = newest(bootstrap.context(), address, &answers) else {
         let none = answers.iter().filter(|answer| says_none(answer)).count();
@@ -101,54 +101,25 @@ pub async fn fetch_directly(
     };
     if !lacking.is_empty() {
         let restore = Request::Store(store_request(&certificate));
-        courier.perform(&lacking, &restore).await?;
+        client.perform(&lacking, &restore).await?;
     }
     Ok(certificate)
 }
 
-/// Sees to it that all k replicas hold one's own certificate (paper, 2.4), directly: how many had lost theirs.
+/// Sees to it that all k replicas hold one's own certificate (paper, 2.4), by any client to them: how many had lost
+/// theirs.
 ///
 /// # Errors
 /// [`AgentError`] if not even a quorum could be brought to hold it.
-pub async fn publish(
-    bootstrap: &Arc<Bootstrap>,
-    evidence: &EvidenceLog,
-    certificate: &AddressCertificate,
-) -> Result<usize, AgentError> {
-    let key = certificate.address().certificate();
-    let mut courier = DirectCourier::new(Arc::clone(bootstrap), key, Purpose::Certificate)?;
-    publish_by(&mut courier, bootstrap, evidence, certificate).await
-}
-
-/// As [`publish`], through channels: nobody learns whose address it is.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_anonymously(
-    scheme: Arc<dyn Scheme>,
-    bootstrap: &Bootstrap,
-    evidence: &Arc<EvidenceLog>,
-    certificate: &AddressCertificate,
-) -> Result<usize, AgentError> {
-    let key = certificate.address().certificate();
-    let (purpose, log) = (Purpose::Certificate, Arc::clone(evidence));
-    let mut courier = AnonymousCourier::open(scheme, log, key, purpose).await?;
-    publish_by(&mut courier, bootstrap, evidence, certificate).await
-}
-
-/// As [`publish`], by any courier to the certificate's replicas.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_by(
-    courier: &mut dyn Courier,
+pub(crate) async fn publish(
+    client: &mut dyn ReplicaClient,
     bootstrap: &Bootstrap,
     evidence: &EvidenceLog,
     certificate: &AddressCertificate,
 ) -> Result<usize, AgentError> {
     let key = certificate.address().certificate();
-    let set = courier.replicas().await?;
-    let answers = courier.perform(set.nodes(), &Request::Fetch { key }).await?;
+    let set = client.replicas().await?;
+    let answers = client.perform(set.nodes(), &Request::Fetch { key }).await?;
     let holds = |answer: &Answer| matches!(&answer.response, Some(Response::Object(bytes)) if *bytes == certificate.encode());
     let lacking = answers.iter().filter(|answer| !holds(answer)).count();
     if lacking > 0 {
@@ -164,7 +135,7 @@ pub async fn publish_by(
             keep_until: context.now(),
         });
         let request = Request::Store(store);
-        deposit(courier, &request, &mut tally, bootstrap, evidence).await?;
+        deposit(client, &request, &mut tally, bootstrap, evidence).await?;
     }
     Ok(lacking)
 }
@@ -181,7 +152,7 @@ fn newest(context: &Context, address: &Address, answers: &[Answer]) -> Option<Ad
     valid.filter(|certificate| certificate.address() == address).reduce(AddressCertificate::newer)
 }
 
-/// The replicas of `key` that a far end says it asked, and their answers. Nothing, if it answered something else.
+/// The replicas of `key` that an anonymizer says it asked, and their answers. Nothing, if it answered something else.
 fn brought(answer: Response, key: &Key, context: &Context) -> (Vec<NodeCertificate>, Vec<Answer>) {
     let Response::Performed { nodes, answers } = answer else { return Default::default() };
     let (network, now) = (&context.network, context.now());
@@ -218,7 +189,10 @@ mod tests {
     use super::*;
     use crate::{
         account::Account,
-        courier::made_up::{self, MadeUp, node, parts, receipt},
+        replica_client::{
+            client,
+            made_up::{self, MadeUp, node, parts, receipt},
+        },
         scheme::closed::Closed,
     };
 
@@ -259,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
+    fn an_anonymizer_brings_answers_and_counts_with_no_more_nodes_than_there_are_replicas() {
         let answers = vec![Answer { node: node(1), response: Some(Response::NotFound) }];
         let brings = |replicas: u8| {
             let nodes = (1..=replicas).map(|seed| made_up::certificate(seed).to_unverified());
@@ -303,16 +277,16 @@ mod tests {
     async fn published(lack: &'static [u8]) -> (usize, Vec<usize>) {
         let ((bootstrap, evidence), (_, certificate)) = (parts(), account());
         let held = certificate.encode();
-        let mut courier = MadeUp::new(5, move |seed, _, request| {
+        let mut client = MadeUp::new(5, move |seed, _, request| {
             Some(match request {
                 Request::Fetch { .. } if lack.contains(&seed) => Response::NotFound,
                 Request::Fetch { .. } => Response::Object(held.clone()),
                 _ => Response::Receipt(Box::new(receipt(seed, request, now().after(100)))),
             })
         });
-        let lacking = publish_by(&mut courier, &bootstrap, &evidence, &certificate).await.unwrap();
+        let lacking = publish(&mut client, &bootstrap, &evidence, &certificate).await.unwrap();
         let is_store = |(request, _): &(Request, usize)| matches!(request, Request::Store(_));
-        let stored = courier.performed.into_iter().filter(is_store);
+        let stored = client.performed.into_iter().filter(is_store);
         (lacking, stored.map(|(_, replicas)| replicas).collect())
     }
 
@@ -327,11 +301,16 @@ mod tests {
     async fn nothing_is_published_where_nobody_is_reached() {
         // The one node that it knows has no address.
         let ((bootstrap, evidence), (_, certificate)) = (parts(), account());
-        let directly = publish(&bootstrap, &evidence, &certificate).await;
+        let key = certificate.address().certificate();
+        let published = async |scheme| {
+            let client = client(scheme, &bootstrap, &evidence, key, Purpose::Certificate);
+            publish(&mut *client.await?, &bootstrap, &evidence, &certificate).await
+        };
+        let directly = published(None).await;
         assert!(matches!(directly, Err(AgentError::NoNode)), "{directly:?}");
         let scheme = Arc::new(Closed::default());
         let closed = Arc::<Closed>::clone(&scheme);
-        let anonymously = publish_anonymously(closed, &bootstrap, &evidence, &certificate).await;
+        let anonymously = published(Some(closed)).await;
         assert!(matches!(anonymously, Err(AgentError::NoGuard)), "{anonymously:?}");
         assert!(scheme.asked() > 0);
     }

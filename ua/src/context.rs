@@ -6,7 +6,7 @@ use anon::{
     network::{Epoch, Network},
     time::Time,
 };
-use net::{Clock, LinkError, Links, Underlay};
+use net::{Clock, LinkError, Links, Transport};
 
 use crate::{
     error::AgentError,
@@ -28,7 +28,7 @@ pub struct Context {
     /// Who is told what happens.
     pub listener: SharedListener,
     /// What links go over.
-    pub transport: Underlay,
+    pub transport: Transport,
 }
 
 impl Context {
@@ -84,6 +84,6 @@ impl Context {
     /// A network where nobody listens, by this machine's clock.
     pub(crate) fn quiet(network: Network) -> Self {
         let (network, listener) = (Arc::new(network), Arc::new(crate::event::Silent));
-        Self { network, clock: Clock::default(), listener, transport: Underlay::Tcp }
+        Self { network, clock: Clock::default(), listener, transport: Transport::Tcp }
     }
 }

@@ -1,7 +1,7 @@
 //! Why an agent's work fails, and the exit code that tells a script (sysexits).
 
 use anon::{mail::MailError, verification::Disagreement};
-use net::{LinkError, UnderlayLost};
+use net::{LinkError, TransportLost};
 use thiserror::Error;
 
 use crate::{account::AccountError, maildir::MaildirError, vault::VaultError};
@@ -42,7 +42,7 @@ pub enum AgentError {
     /// The roster has too few nodes of different operators that have been known for an epoch.
     #[error("too few nodes have been known for an epoch to choose a path among them")]
     RosterTooSmall,
-    /// A path needs a go-between, a witness and a far end, and a verifier another far end; draw after draw
+    /// A path needs a go-between, a witness and an anonymizer, and a verifier another anonymizer; sample after sample
     /// fell on the same nodes.
     #[error("the network has too few nodes for a path of different ones")]
     TooFewNodes,
@@ -86,7 +86,7 @@ pub enum AgentError {
     Link(#[from] LinkError),
     /// What links go over is gone.
     #[error(transparent)]
-    Lost(#[from] UnderlayLost),
+    Lost(#[from] TransportLost),
     /// A node answered something that is no answer to the question.
     #[error("a node refused, or answered something else than it was asked")]
     BadAnswer,
@@ -102,7 +102,7 @@ pub enum AgentError {
     /// The Maildir.
     #[error(transparent)]
     Maildir(#[from] MaildirError),
-    /// The guards are lost, and drawing others is not for the program to decide.
+    /// The guards are lost, and sampling others is not for the program to decide.
     #[error("{0}")]
     LostGuards(VaultError),
     /// A sealed file opens, so it is whole, and does not hold what this program writes there.
@@ -178,7 +178,7 @@ impl AgentError {
             }
             Self::RosterTooSmall => "wait for the network's next epoch, then run `cutout outbox`",
             Self::TooFewNodes => {
-                "run `cutout outbox`: other nodes are drawn; in a small network that may take several runs"
+                "run `cutout outbox`: other nodes are chosen; in a small network that may take several runs"
             }
             Self::TooFewReplicas { .. } => {
                 "the network needs more nodes, or a smaller k in its file"
@@ -189,7 +189,7 @@ impl AgentError {
             }
             Self::Mail(_) => "send a smaller mail, or fewer and shorter headers",
             Self::LostGuards(VaultError::Damaged(_)) => {
-                "restore that file from your backup. Without a backup remove it: the next mail draws another guard, \
+                "restore that file from your backup. Without a backup remove it: the next mail chooses another guard, \
                  which is one more node that learns this machine's address"
             }
             Self::Vault(error) | Self::LostGuards(error) => error.remedy(),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anon::{
     id::NodeId,
-    selection::{Draw, GuardedPath},
+    selection::{GuardedPath, SampledKeys},
 };
 use libp2p::PeerId;
 
-use crate::{error::AgentError, misdeed::Evidence};
+use crate::{error::AgentError, violation::Evidence};
 
 /// What a channel or a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +36,7 @@ impl Purpose {
         match self {
             Self::Body | Self::BodyCheck => Self::BodyCheck,
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
-            Self::Certificate => Self::Certificate,
-            Self::Reading => Self::Reading,
-            Self::Ahead => Self::Ahead,
+            Self::Certificate | Self::Reading | Self::Ahead => self,
         }
     }
 
@@ -64,10 +62,10 @@ pub struct Path {
     pub go_between: NodeId,
     /// M: go-betweens behind X, in the guarded scheme.
     pub middle: Vec<NodeId>,
-    /// Y, which confirmed the far end.
+    /// Y, which confirmed the anonymizer.
     pub witness: NodeId,
     /// Z, or W.
-    pub far_end: NodeId,
+    pub anonymizer: NodeId,
 }
 
 impl From<&GuardedPath> for Path {
@@ -76,16 +74,16 @@ impl From<&GuardedPath> for Path {
             go_between: path.guard.node(),
             middle: path.middle.iter().map(|(_, node)| node.node()).collect(),
             witness: path.witness.1.node(),
-            far_end: path.far_end.1.node(),
+            anonymizer: path.anonymizer.1.node(),
         }
     }
 }
 
 impl Path {
-    /// The nodes that cells pass, from the guard to the far end.
+    /// The nodes that cells pass, from the guard to the anonymizer.
     #[must_use]
     pub fn along(&self) -> Vec<NodeId> {
-        [self.go_between].iter().chain(&self.middle).chain([&self.far_end]).copied().collect()
+        [self.go_between].iter().chain(&self.middle).chain([&self.anonymizer]).copied().collect()
     }
 
     /// The nodes that the question to the witness of a guarded path passes, and the witness.
@@ -104,8 +102,8 @@ pub enum Event {
         purpose: Purpose,
         /// Its nodes.
         path: Path,
-        /// The keys that were drawn for it.
-        keys: Draw,
+        /// The keys that were sampled for it.
+        keys: SampledKeys,
     },
     /// A disposable identity was made, to be used towards a node, or a few.
     Identity(PeerId),

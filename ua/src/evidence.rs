@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{context::Context, error::AgentError, event::Event, sealed, vault::Vault};
 
-pub use crate::misdeed::{Evidence, MAX_PROOF, Misdeed};
+pub use crate::violation::{Evidence, MAX_PROOF, Violation};
 
 /// The sealed file.
 const FILE: &str = "evidence";
@@ -51,9 +51,9 @@ impl EvidenceLog {
         &self.context
     }
 
-    /// Holds a misdeed against a node; `proof` is its signed statement, if there is one.
-    pub fn accuse(&self, node: NodeId, misdeed: Misdeed, proof: Vec<u8>) {
-        let evidence = Evidence::new(node, misdeed, self.context.now(), proof);
+    /// Holds a violation against a node; `proof` is its signed statement, if there is one.
+    pub fn report(&self, node: NodeId, violation: Violation, proof: Vec<u8>) {
+        let evidence = Evidence::new(node, violation, self.context.now(), proof);
         self.context.tell(&Event::Evidence(evidence.clone()));
         let mut all = self.found.lock();
         let of_it = all.iter().filter(|known| known.node == node).count();
@@ -62,10 +62,10 @@ impl EvidenceLog {
         }
     }
 
-    /// Notes that a channel through these nodes broke. None of them is accused: any may have done it.
+    /// Notes that a channel through these nodes broke. None of them is reported: any may have done it.
     pub fn path_broke(&self, nodes: &[NodeId]) {
         for node in nodes {
-            self.accuse(*node, Misdeed::OnBrokenPath, Vec::new());
+            self.report(*node, Violation::OnBrokenPath, Vec::new());
         }
     }
 
@@ -100,7 +100,7 @@ pub fn add(vault: &Vault, new: Vec<Evidence>) -> Result<(), AgentError> {
     }
     let _writing = vault.lock()?;
     let mut all = read(vault)?;
-    all.extend(new.into_iter().map(|e| Evidence::new(e.node, e.misdeed, e.seen, e.proof)));
+    all.extend(new.into_iter().map(|e| Evidence::new(e.node, e.violation, e.seen, e.proof)));
     bound(&mut all);
     Ok(vault.write(FILE, &anon::wire::encode(&all))?)
 }
@@ -157,40 +157,42 @@ mod tests {
     fn a_liar_is_who_signed_three_lies() {
         let lie = |node: u8, proof: &[u8]| Evidence {
             node: NodeId([node; 32]),
-            misdeed: Misdeed::FalseNearest,
+            violation: Violation::FalseClosest,
             seen: Time(0),
             proof: proof.to_vec(),
         };
         let mut all = vec![lie(1, b"a"), lie(1, b"b"), lie(2, b""), lie(2, b""), lie(2, b"")];
         assert!(liars(&all).is_empty());
-        let other = Evidence { misdeed: Misdeed::OtherNearest, ..lie(1, b"d") };
+        let other = Evidence { violation: Violation::OtherClosest, ..lie(1, b"d") };
         all.push(other);
         assert!(liars(&all).is_empty(), "churn is no lie");
         all.push(lie(1, b"c"));
         assert_eq!(liars(&all), [NodeId([1; 32])]);
     }
-    fn piece(node: u16, misdeed: Misdeed, seen: u64, proof: usize) -> Evidence {
+    fn piece(node: u16, violation: Violation, seen: u64, proof: usize) -> Evidence {
         let mut id = [0; 32];
         id[..2].copy_from_slice(&node.to_be_bytes());
-        Evidence::new(NodeId(id), misdeed, Time(seen), vec![1; proof])
+        Evidence::new(NodeId(id), violation, Time(seen), vec![1; proof])
     }
 
     #[test]
     fn no_node_pushes_out_what_speaks_against_others() {
-        let mut all: Vec<Evidence> = (0..3).map(|n| piece(1, Misdeed::FalseList, n, 100)).collect();
+        let mut all: Vec<Evidence> =
+            (0..3).map(|n| piece(1, Violation::FalseList, n, 100)).collect();
         // A loud one, and as many as may be that broke paths which an honest node was on.
-        all.extend((0..5_000).map(|n| piece(2, Misdeed::FalseNearest, 10 + n, MAX_PROOF)));
-        all.extend((0..900).map(|n| piece(n + 100, Misdeed::OnBrokenPath, 10_000, 0)));
-        all.extend((0..900).map(|n| piece(n + 100, Misdeed::OnBrokenPath, 10_001, 0)));
+        all.extend((0..5_000).map(|n| piece(2, Violation::FalseClosest, 10 + n, MAX_PROOF)));
+        all.extend((0..900).map(|n| piece(n + 100, Violation::OnBrokenPath, 10_000, 0)));
+        all.extend((0..900).map(|n| piece(n + 100, Violation::OnBrokenPath, 10_001, 0)));
         bound(&mut all);
         assert!(all.len() <= KEPT, "{}", all.len());
         assert_eq!(all.iter().filter(|e| e.seen < Time(3)).count(), 1, "the loud lost fifteen");
-        let mut few: Vec<Evidence> = (0..3).map(|n| piece(1, Misdeed::FalseList, n, 100)).collect();
-        few.extend((0..5_000).map(|n| piece(2, Misdeed::FalseNearest, 10 + n, MAX_PROOF)));
-        few.extend((0..100).map(|n| piece(1, Misdeed::OnBrokenPath, 9_000 + n, 0)));
+        let mut few: Vec<Evidence> =
+            (0..3).map(|n| piece(1, Violation::FalseList, n, 100)).collect();
+        few.extend((0..5_000).map(|n| piece(2, Violation::FalseClosest, 10 + n, MAX_PROOF)));
+        few.extend((0..100).map(|n| piece(1, Violation::OnBrokenPath, 9_000 + n, 0)));
         bound(&mut few);
         assert_eq!(few.len(), 2 * KEPT_EACH);
-        let node = piece(1, Misdeed::FalseList, 0, 0).node;
+        let node = piece(1, Violation::FalseList, 0, 0).node;
         assert!(liars(&few).contains(&node), "signed lies outlive what nobody signed");
         let newest = few.iter().map(|e| e.seen).max();
         assert_eq!(newest, Some(Time(9_099)));
@@ -208,13 +210,18 @@ mod tests {
             let proof = vec![7; 1 << 20];
             add(
                 &vault,
-                vec![Evidence { node, misdeed: Misdeed::FalseNearest, seen: Time(seen), proof }],
+                vec![Evidence {
+                    node,
+                    violation: Violation::FalseClosest,
+                    seen: Time(seen),
+                    proof,
+                }],
             )
             .unwrap();
         }
         // Nothing is taken for lost, and so thrown away.
         assert_eq!(read(&vault).unwrap().len(), 5);
-        let most = (0..2_000).map(|n| piece(n, Misdeed::FalseNearest, 9, MAX_PROOF)).collect();
+        let most = (0..2_000).map(|n| piece(n, Violation::FalseClosest, 9, MAX_PROOF)).collect();
         add(&vault, most).unwrap();
         assert_eq!(read(&vault).unwrap().len(), KEPT);
     }

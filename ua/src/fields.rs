@@ -1,6 +1,6 @@
 //! The header fields of a message as they stand, cut by the rule alone (RFC 5322, 2.2): lines, and what begins with a space
-//! continues. The parser of values gets one field at a time: one that it stumbles over, such as a date that ends in `Z` or a
-//! last line without an end, then takes no other along.
+//! continues. The parser of values gets one field at a time: one that it stumbles over, such as a date that ends in `Z` or
+//! a last line without an end, then takes no other along.
 
 use mail_parser::{HeaderValue, MessageParser};
 

@@ -5,15 +5,15 @@
 //! roster, or evidence speaks against it, and never because a channel through it failed. While it is silent others
 //! serve in its place; when it comes back it is the guard again.
 //!
-//! The file is no cache: a guard drawn anew is one more node that learns this agent's address, and whoever can damage
-//! this disk could have it drawn until it is theirs. So a file that is damaged, or that another version wrote, ends
-//! the command. `cutout init` writes an empty one, so that one that is gone is noticed: then a guard is drawn, and said.
+//! The file is no cache: a guard sampled anew is one more node that learns this agent's address, and whoever can damage
+//! this disk could have it sampled until it is theirs. So a file that is damaged, or that another version wrote, ends
+//! the command. `cutout init` writes an empty one, so that one that is gone is noticed: then a guard is sampled, and said.
 
 use std::collections::BTreeSet;
 
 use anon::{
     certificate::NodeCertificate, id::NodeId, network::Epoch, roster::Roster,
-    selection::draw_guard, time::Time, wire,
+    selection::sample_guard, time::Time, wire,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ impl Guards {
             Ok(Some(guards)) => Ok(guards),
             Ok(None) => {
                 vault.notice(
-                    "vault/guards is gone, so the next mail draws a new guard: one more node that learns this machine's \
+                    "vault/guards is gone, so the next mail chooses a new guard: one more node that learns this machine's \
                      address. If you did not remove it, restore it from your backup; if it goes again, somebody else \
                      writes to this disk",
                 );
@@ -88,7 +88,7 @@ impl Guards {
         while self.guards.iter().filter(|guard| is_alive(guard)).count() < GUARDS {
             let mut excluded = self.banned.clone();
             excluded.extend(self.guards.iter().map(|guard| guard.node));
-            let Some(node) = draw_guard(&(roster, epoch), &excluded, &mut rand::rng()) else {
+            let Some(node) = sample_guard(&(roster, epoch), &excluded, &mut rand::rng()) else {
                 return;
             };
             if self.guards.len() >= REMEMBERED

@@ -20,12 +20,13 @@ mod entry;
 mod error;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use net::durable::sync_folder;
 
 pub use entry::Entry;
 pub use error::MaildirError;
@@ -38,7 +39,8 @@ pub const MAX_MAIL_BYTES: usize = 64 * 1024 * 1024;
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
 
 /// A Maildir with its three folders.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Maildir([scrubbed])")]
 pub struct Maildir {
     root: PathBuf,
 }
@@ -92,7 +94,7 @@ impl Maildir {
             let _ = fs::remove_file(&written);
             return Err(MaildirError::Io { action: "deliver a mail", source: e });
         }
-        sync_dir(&self.folder("new")).map_err(MaildirError::io("deliver a mail"))?;
+        sync_folder(&delivered).map_err(MaildirError::io("deliver a mail"))?;
         Ok(delivered)
     }
 
@@ -142,9 +144,9 @@ impl Maildir {
             return Ok(());
         }
         let cur = self.folder("cur");
-        fs::rename(&now.path, cur.join(now.read_name()))
-            .map_err(MaildirError::io_on_mail("mark a mail as read"))?;
-        sync_dir(&cur).map_err(MaildirError::io("mark a mail as read"))
+        let read = cur.join(now.read_name());
+        fs::rename(&now.path, &read).map_err(MaildirError::io_on_mail("mark a mail as read"))?;
+        sync_folder(&read).map_err(MaildirError::io("mark a mail as read"))
     }
 
     /// The entry as it is now: itself, or under the name that a mail program has given it since.
@@ -163,12 +165,8 @@ impl Maildir {
         for folder in ["tmp", "new", "cur"] {
             private.create(self.folder(folder))?;
         }
-        sync_dir(&self.root)?;
-        match self.root.parent() {
-            Some(parent) if !found && !parent.as_os_str().is_empty() => sync_dir(parent),
-            Some(_) if !found => sync_dir(Path::new(".")),
-            _ => Ok(()),
-        }
+        sync_folder(&self.folder("cur"))?;
+        if found { Ok(()) } else { sync_folder(&self.root) }
     }
 
     fn sweep_tmp(&self) -> io::Result<()> {
@@ -192,20 +190,10 @@ impl Maildir {
     }
 }
 
-impl fmt::Debug for Maildir {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Maildir([scrubbed])")
-    }
-}
-
 fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

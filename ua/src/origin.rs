@@ -101,13 +101,7 @@ impl<'a> Origins<'a> {
 /// Who signed a mail of these origins, each once.
 #[must_use]
 pub fn signers(origins: &[Origin]) -> Vec<&Address> {
-    let mut signers: Vec<&Address> = Vec::new();
-    for signer in origins.iter().filter_map(|origin| origin.signer.as_ref()) {
-        if !signers.contains(&signer) {
-            signers.push(signer);
-        }
-    }
-    signers
+    each_once(origins.iter().filter_map(|origin| origin.signer.as_ref()))
 }
 
 /// Where answers to a mail of these origins go, each address once. If one of them is signed, only what signers said counts.
@@ -115,13 +109,18 @@ pub fn signers(origins: &[Origin]) -> Vec<&Address> {
 pub fn reply_addresses(origins: &[Origin]) -> Vec<&Address> {
     let is_signed = origins.iter().any(|origin| origin.signer.is_some());
     let count = origins.iter().filter(|origin| origin.signer.is_some() || !is_signed);
-    let mut addresses: Vec<&Address> = Vec::new();
-    for address in count.filter_map(|origin| origin.reply_to.as_ref()) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
+    each_once(count.filter_map(|origin| origin.reply_to.as_ref()))
+}
+
+/// Each of these once, in their order.
+fn each_once<'a>(all: impl Iterator<Item = &'a Address>) -> Vec<&'a Address> {
+    let mut once: Vec<&Address> = Vec::new();
+    for address in all {
+        if !once.contains(&address) {
+            once.push(address);
         }
     }
-    addresses
+    once
 }
 
 fn file_name(digest: &[u8; 32]) -> String {

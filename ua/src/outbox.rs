@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::AgentError,
-    evidence::{Evidence, Misdeed},
+    evidence::{Evidence, Violation},
     sealed,
     vault::{Vault, VaultError, VaultLock},
 };
@@ -31,13 +31,13 @@ use crate::{
 const MAX_MAIL: usize = anon::mail::MAX_PARTS * (anon::request::MAX_OBJECT + 1024);
 /// The longest state, bytes: 64 recipients with a notification each.
 const MAX_STATE: usize = 1 << 20;
-/// How long a mail is tried, seconds: 30 days, as long as nodes keep what has arrived. Then it is no longer tried, and stays
-/// until its owner drops it.
+/// How long a mail is tried, seconds: 30 days, as long as nodes keep what has arrived. Then it is no longer tried, and
+/// stays until its owner drops it.
 pub const TRIED_SECONDS: u64 = 30 * 86_400;
 /// How long a body counts as stored that a quorum has acknowledged, seconds. Replicas promise to keep it for a week at
 /// least: one that was stored longer ago than this is stored again before it is announced to anybody.
 pub const STORED_SECONDS: u64 = 86_400;
-/// The most misdeeds noted beside one mail; the evidence itself is kept elsewhere.
+/// The most violations noted beside one mail; the evidence itself is kept elsewhere.
 pub const MAX_NOTED: usize = 64;
 
 /// One part of a mail, sealed.
@@ -118,15 +118,15 @@ pub struct State {
     /// Why the last attempt ended.
     pub last_error: String,
     /// What nodes did on the way that honest ones do not do, each once; at most [`MAX_NOTED`].
-    pub evidence: Vec<(NodeId, Misdeed)>,
+    pub evidence: Vec<(NodeId, Violation)>,
 }
 
 impl State {
     /// Notes what nodes did in an attempt.
     pub fn note(&mut self, evidence: impl IntoIterator<Item = Evidence>) {
-        for Evidence { node, misdeed, .. } in evidence {
-            if self.evidence.len() < MAX_NOTED && !self.evidence.contains(&(node, misdeed)) {
-                self.evidence.push((node, misdeed));
+        for Evidence { node, violation, .. } in evidence {
+            if self.evidence.len() < MAX_NOTED && !self.evidence.contains(&(node, violation)) {
+                self.evidence.push((node, violation));
             }
         }
     }
@@ -391,10 +391,7 @@ impl<'a> Outbox<'a> {
 
     fn clear(&self, id: &str) -> Result<(), AgentError> {
         for name in [mail_name(id), state_name(id)] {
-            match self.vault.remove(&name) {
-                Ok(()) | Err(VaultError::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.vault.forget(&name)?;
         }
         Ok(())
     }

@@ -116,9 +116,9 @@ impl AgentRoster {
     /// could not be compared is still used while any node is active in it; [`Self::completeness`] says so.
     ///
     /// Whom an agent asks: nodes of its own roster, where it has enough of them; else the bootstrap nodes; else, where
-    /// those are gone or one operator's, whoever is still in the roster, and those of whom a bootstrap node tells. So an agent with
-    /// one bootstrap node meets the others through it, and believes of the network what that node lets it see until it
-    /// has met others (THREATMODEL, L-14); two operators must vouch for each node all the same.
+    /// those are gone or one operator's, whoever is still in the roster, and those of whom a bootstrap node tells. So an
+    /// agent with one bootstrap node meets the others through it, and believes of the network what that node lets it see
+    /// until it has met others (THREATMODEL, L-14); two operators must vouch for each node all the same.
     ///
     /// # Errors
     /// [`AgentError::NoNode`], [`AgentError::NetworkTooSmall`] or [`AgentError::OneOperator`] if too few members answer

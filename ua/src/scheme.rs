@@ -26,7 +26,7 @@ use crate::{
 pub use guarded::{GuardedPlan, GuardedScheme};
 pub use paper::PaperScheme;
 
-/// A channel, and the far end's answer to the request that rode along.
+/// A channel, and the anonymizer's answer to the request that rode along.
 #[derive(Debug)]
 pub struct OpenChannel {
     /// The channel.
@@ -37,7 +37,7 @@ pub struct OpenChannel {
     pub path: Path,
 }
 
-/// A channel that was built ahead: nobody has asked its far end anything, or told it what it is for.
+/// A channel that was built ahead: nobody has asked its anonymizer anything, or told it what it is for.
 #[derive(Debug)]
 pub struct ReadyChannel {
     /// The channel.
@@ -58,7 +58,7 @@ pub trait Scheme: Send + Sync {
     /// The scheme that plans its paths itself, if this is one: what only that can do is no part of this trait.
     fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>>;
 
-    /// What a far end is asked for the replicas of a key.
+    /// What an anonymizer is asked for the replicas of a key.
     fn list_replicas(&self, key: Key, k: u8) -> Request;
 
     /// Compares what the anonymizer and the verifier answered to [`Self::list_replicas`].
@@ -72,23 +72,23 @@ pub trait Scheme: Send + Sync {
         w: (NodeId, Response),
     ) -> Result<ReplicaSet, AgentError>;
 
-    /// Whom a reader asks for what belongs to a key, given a far end's answer to [`Self::list_replicas`].
+    /// Whom a reader asks for what belongs to a key, given an anonymizer's answer to [`Self::list_replicas`].
     ///
     /// # Errors
     /// [`AgentError`] if the answer is none.
     fn candidates(&self, key: Key, answer: Response) -> Result<Vec<NodeCertificate>, AgentError>;
 
-    /// The nodes near a key, as a far end is to find them.
+    /// The nodes near a key, as an anonymizer is to find them.
     fn near(&self, key: Key, count: u8) -> Targets;
 }
 
-/// The nodes nearest to a key that a far end found in the DHT.
+/// The nodes closest to a key that an anonymizer found in the DHT.
 fn listed(
     key: Key,
     answer: Response,
     context: &Context,
 ) -> Result<Vec<NodeCertificate>, AgentError> {
-    let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+    let Response::LookedUp(list) = answer else { return Err(AgentError::BadAnswer) };
     let network = &context.network;
     Ok(verify_list(list, &key, network.k, network, context.now())?)
 }

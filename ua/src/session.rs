@@ -10,7 +10,7 @@ pub enum SchemeChoice {
     Paper,
     /// Guards, a roster and longer paths.
     Guarded {
-        /// Go-betweens between the guard and the far end.
+        /// Go-betweens between the guard and the anonymizer.
         middle: usize,
     },
 }

@@ -30,7 +30,6 @@ mod notice;
 mod seal;
 
 use std::{
-    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -54,7 +53,7 @@ pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_NAME_CHARS: usize = 80;
 
 /// How long one process waits while others write their changes, which take milliseconds each.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long somebody may hold a file who only looks whether it is held.
 const A_LOOK: Duration = Duration::from_millis(200);
@@ -63,6 +62,8 @@ const A_LOOK: Duration = Duration::from_millis(200);
 const VAULT_FILE: &str = "vault";
 
 /// An open vault: the directory and its unsealed master key.
+#[derive(derive_more::Debug)]
+#[debug("Vault([scrubbed])")]
 pub struct Vault {
     dir: PathBuf,
     master: MasterKey,
@@ -175,6 +176,17 @@ impl Vault {
         disk::remove(&self.dir, name).map_err(file_error("remove", name))
     }
 
+    /// As [`Self::remove`], where a file that is gone already is as good.
+    ///
+    /// # Errors
+    /// [`VaultError::InvalidName`], [`VaultError::Io`].
+    pub fn forget(&self, name: &str) -> Result<(), VaultError> {
+        match self.remove(name) {
+            Err(VaultError::NotFound) => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Lists the names of the sealed files that begin with `prefix`, in byte order; whatever else has
     /// such a name is listed too, so that it is noticed and not taken for a file that is gone.
     ///
@@ -207,17 +219,17 @@ impl Vault {
     }
 
     /// Takes the directory for one change that reads, thinks and writes, until the guard is dropped. Another process's
-    /// change is waited for, [`PATIENCE`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
+    /// change is waited for, [`TIMEOUT`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
     ///
     /// # Errors
     /// [`VaultError::InUse`] if it is not given up in time; [`VaultError::Io`].
     pub fn lock(&self) -> Result<VaultLock, VaultError> {
-        self.lock_within(PATIENCE)
+        self.lock_within(TIMEOUT)
     }
 
-    fn lock_within(&self, patience: Duration) -> Result<VaultLock, VaultError> {
+    fn lock_within(&self, timeout: Duration) -> Result<VaultLock, VaultError> {
         let file = disk::lock_file(&self.dir, ".lock");
-        let held = file.and_then(|file| disk::lock_within(file, patience));
+        let held = file.and_then(|file| disk::lock_within(file, timeout));
         held.map(|file| VaultLock { _file: file }).map_err(lock_error)
     }
 
@@ -241,8 +253,8 @@ impl Vault {
 }
 
 /// Locks a file unless somebody else has it for longer than that.
-fn try_lock(file: io::Result<File>, patience: Duration) -> Result<Option<VaultLock>, VaultError> {
-    let locked = file.and_then(|file| disk::lock_within(file, patience));
+fn try_lock(file: io::Result<File>, timeout: Duration) -> Result<Option<VaultLock>, VaultError> {
+    let locked = file.and_then(|file| disk::lock_within(file, timeout));
     match locked.map(|file| VaultLock { _file: file }).map_err(lock_error) {
         Ok(lock) => Ok(Some(lock)),
         Err(VaultError::InUse) => Ok(None),
@@ -255,12 +267,6 @@ fn lock_error(error: io::Error) -> VaultError {
         io::ErrorKind::WouldBlock => VaultError::InUse,
         io::ErrorKind::NotFound => VaultError::NotFound,
         _ => VaultError::io("lock", "a file in vault")(error),
-    }
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault([scrubbed])")
     }
 }
 

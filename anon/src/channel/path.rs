@@ -91,7 +91,7 @@ impl OpeningPath {
 }
 
 impl Passage {
-    /// The passage once the far end so far has confirmed.
+    /// The passage once the last hop so far has confirmed.
     fn beyond(channel: SenderChannel, mut ahead: Ahead) -> Self {
         match ahead.next() {
             Some((is_answer_due, next)) => {

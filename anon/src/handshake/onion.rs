@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! body           secretbox(early key, plaintext)                                        1,237 bytes
-//! plaintext      0x00 ‖ padded request (512) ‖ rest (708), which is not looked at         far end
+//! plaintext      0x00 ‖ padded request (512) ‖ rest (708), which is not looked at         last hop
 //!                0x01 ‖ padded question (64) ‖ next node (32) ‖ SHA-256(its certificate) ‖ its e
 //!                     ‖ the first 1,060 bytes of the next body                         go-between
 //! filler         XSalsa20(filler key), 177 bytes
@@ -13,8 +13,8 @@
 //! what it passes on, and nothing there says how often it will be opened. The sender knows all early keys, so
 //! it computes what the fillers become on the way, and every tag covers the filler that is yet to come.
 //!
-//! The rest in the far end's plaintext ends in what fillers became; in front of that it is random, never zeros
-//! and never derived from what the hop knows: otherwise it would tell the far end how long the path is (Kuhn,
+//! The rest in the last hop's plaintext ends in what fillers became; in front of that it is random, never zeros
+//! and never derived from what the hop knows: otherwise it would tell the last hop how long the path is (Kuhn,
 //! Beck and Strufe, "Breaking and (Partially) Fixing Provably Secure Onion Routing", 2020).
 //!
 //! A sender who deviates gets an onion through seven go-betweens at the most: then all of the body is filler, and
@@ -36,7 +36,7 @@ use crate::{
 /// What it passes on.
 const PASSED: usize = BODY - SHIFT;
 
-const FAR_END: u8 = 0;
+const LAST_HOP: u8 = 0;
 const GO_BETWEEN: u8 = 1;
 const NO_NONCE: [u8; 24] = [0; 24];
 /// The part of secretbox's stream that becomes the tag's key.
@@ -119,7 +119,7 @@ impl OnionKeys {
     fn read(&self, plain: &[u8]) -> Option<Early> {
         let (form, rest) = plain.split_first()?;
         match *form {
-            FAR_END => {
+            LAST_HOP => {
                 let (padded, _) = rest.split_first_chunk::<EARLY>()?;
                 Some(Early { request: read_request(padded)?, onward: None })
             }
@@ -174,7 +174,7 @@ pub(super) fn seal_path<R: CryptoRng>(
     let mut rest = vec![0; free * SHIFT];
     rng.fill_bytes(&mut rest);
     let early = write_request(last.request, EARLY)?;
-    let mut inner = last.keys.seal(&[&[FAR_END], &early, &rest, &tail]);
+    let mut inner = last.keys.seal(&[&[LAST_HOP], &early, &rest, &tail]);
     let (mut bodies, mut next) = (vec![inner], last);
     for hop in go_betweens.iter().rev() {
         let question = write_request(hop.request, QUESTION)?;
@@ -222,7 +222,7 @@ mod tests {
             let body = keys().seal(&[&plain]);
             match keys().open(&body) {
                 Err(error) => prop_assert_eq!(error, HandshakeError::BadEarlyRequest),
-                Ok(Early { onward: None, .. }) => prop_assert_eq!(form, FAR_END),
+                Ok(Early { onward: None, .. }) => prop_assert_eq!(form, LAST_HOP),
                 Ok(Early { onward: Some(onward), .. }) => {
                     prop_assert_eq!(form, GO_BETWEEN);
                     prop_assert_eq!(onward.create.to_bytes().len(), Create::LENGTH);

@@ -18,7 +18,7 @@ impl fmt::Debug for MessageId {
 }
 
 impl MessageId {
-    /// Draws a new one.
+    /// Samples a new one.
     #[must_use]
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = [0; 20];

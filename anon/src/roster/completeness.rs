@@ -7,7 +7,7 @@ use super::{Operator, Roster, VOUCHERS};
 use crate::network::Epoch;
 
 /// Of how many nodes that are alive at most one may be inactive: more is more than churn, as where lists of
-/// nearest nodes are compared.
+/// closest nodes are compared.
 const CHURN: usize = 4;
 
 /// Of how many nodes that are alive a member may list one that could not be taken over: nodes go silent while

@@ -1,4 +1,4 @@
-//! The nodes among which a path is drawn: an agent's roster, or a simulated network.
+//! The nodes among which a path is sampled: an agent's roster, or a simulated network.
 
 use crate::{
     certificate::NodeCertificate,

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often a reader's path is drawn again because its far end has served oftener than others.
-const REDRAWS: usize = 200;
+/// How often a reader's path is sampled again because its anonymizer has served oftener than others.
+const RESAMPLES: usize = 200;
 
-/// Who has served in one mail's channels, or stands ready to. No far end serves twice; no witness does where
-/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::draw_again`].
+/// Who has served in one mail's channels, or stands ready to. No anonymizer serves twice; no witness does where
+/// there are others. A reader of many mails may need more channels than the network has nodes: see [`Self::resample`].
 #[derive(Clone, Debug)]
 pub(super) struct Served<Id> {
     /// How often each has served.
-    far_ends: BTreeMap<Id, u32>,
+    anonymizers: BTreeMap<Id, u32>,
     witnesses: BTreeSet<Id>,
-    /// Far ends that served before all others had.
+    /// Anonymizers that served before all others had.
     earlier: BTreeSet<Id>,
     /// Those that do not serve again where there is anybody else.
     apart: BTreeSet<Id>,
@@ -23,7 +23,7 @@ pub(super) struct Served<Id> {
 impl<Id> Default for Served<Id> {
     fn default() -> Self {
         Self {
-            far_ends: BTreeMap::new(),
+            anonymizers: BTreeMap::new(),
             witnesses: BTreeSet::new(),
             earlier: BTreeSet::new(),
             apart: BTreeSet::new(),
@@ -33,91 +33,91 @@ impl<Id> Default for Served<Id> {
 }
 
 impl<Id: Copy + Ord> Served<Id> {
-    /// Draws a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
+    /// Samples a path on which nobody serves who served this mail before, or is in `near`, which are the nodes near
     /// what the path is for. In a small network a witness may serve again, and after [`Self::begin_anew`] a
-    /// far end. `draw` draws a path over all nodes but those that it is given.
-    pub(super) fn draw<P>(
+    /// anonymizer. `sample` samples a path over all nodes but those that it is given.
+    pub(super) fn sample<P>(
         &self,
         near: &BTreeSet<Id>,
-        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        mut sample: impl FnMut(&BTreeSet<Id>) -> Option<P>,
     ) -> Option<P> {
-        let least = || near.iter().chain(self.far_ends.keys());
+        let least = || near.iter().chain(self.anonymizers.keys());
         let without_witnesses = || least().chain(&self.earlier);
         let without_any = without_witnesses().chain(&self.witnesses);
-        draw(&without_any.copied().collect())
-            .or_else(|| draw(&without_witnesses().copied().collect()))
+        sample(&without_any.copied().collect())
+            .or_else(|| sample(&without_witnesses().copied().collect()))
             .or_else(|| {
                 let is_anew = !self.earlier.is_empty();
-                is_anew.then(|| draw(&least().copied().collect())).flatten()
+                is_anew.then(|| sample(&least().copied().collect())).flatten()
             })
     }
 
     /// Begins anew, where the network is too small for all paths of a mail: who served before may serve again, but only
     /// where there is no other.
     pub(super) fn begin_anew(&mut self) {
-        self.earlier.extend(std::mem::take(&mut self.far_ends).into_keys());
+        self.earlier.extend(std::mem::take(&mut self.anonymizers).into_keys());
         self.witnesses.clear();
     }
 
-    /// Draws a path for a reader, who needs a channel for each part of each mail. Who has been the far end is so again
-    /// only once all others that may be were as often, by 200 draws; who was set apart, only where there is
+    /// Samples a path for a reader, who needs a channel for each part of each mail. Who has been the anonymizer is so again
+    /// only once all others that may be were as often, by 200 samples; who was set apart, only where there is
     /// nobody else.
-    pub(super) fn draw_again<P>(
+    pub(super) fn resample<P>(
         &mut self,
         near: &BTreeSet<Id>,
-        mut draw: impl FnMut(&BTreeSet<Id>) -> Option<P>,
-        far_end: impl Fn(&P) -> Id,
+        mut sample: impl FnMut(&BTreeSet<Id>) -> Option<P>,
+        anonymizer: impl Fn(&P) -> Id,
     ) -> Option<P> {
-        if let Some(path) = self.draw(near, &mut draw) {
+        if let Some(path) = self.sample(near, &mut sample) {
             return Some(path);
         }
-        let mut draw = |excluded: &BTreeSet<Id>, times: u32| {
-            for _ in 0..REDRAWS {
-                let path = draw(excluded)?;
-                if self.far_ends.get(&far_end(&path)).is_none_or(|served| *served <= times) {
+        let mut sample = |excluded: &BTreeSet<Id>, times: u32| {
+            for _ in 0..RESAMPLES {
+                let path = sample(excluded)?;
+                if self.anonymizers.get(&anonymizer(&path)).is_none_or(|served| *served <= times) {
                     return Some(path);
                 }
             }
             None
         };
-        let most = self.far_ends.values().max().copied().unwrap_or_default();
+        let most = self.anonymizers.values().max().copied().unwrap_or_default();
         let excluded = near.union(&self.apart).copied().collect();
         for times in self.floor..=most {
-            if let Some(path) = draw(&excluded, times) {
+            if let Some(path) = sample(&excluded, times) {
                 return Some(path);
             }
-            if times == self.floor && draw(&self.apart, times).is_none() {
+            if times == self.floor && sample(&self.apart, times).is_none() {
                 self.floor = self.floor.saturating_add(1);
             }
         }
-        draw(near, u32::MAX)
+        sample(near, u32::MAX)
     }
 
     /// Notes who is to serve.
-    pub(super) fn reserve(&mut self, far_end: Id, witness: Id) {
+    pub(super) fn reserve(&mut self, anonymizer: Id, witness: Id) {
         self.witnesses.insert(witness);
-        let served = self.far_ends.entry(far_end).or_default();
+        let served = self.anonymizers.entry(anonymizer).or_default();
         *served = served.saturating_add(1);
     }
 
-    /// A far end that has heard of nothing may serve after all.
-    pub(super) fn release(&mut self, far_end: &Id) {
-        match self.far_ends.get_mut(far_end) {
+    /// An anonymizer that has heard of nothing may serve after all.
+    pub(super) fn release(&mut self, anonymizer: &Id) {
+        match self.anonymizers.get_mut(anonymizer) {
             Some(served) if *served > 1 => *served -= 1,
-            _ => drop(self.far_ends.remove(far_end)),
+            _ => drop(self.anonymizers.remove(anonymizer)),
         }
     }
 
-    /// A far end that knows whose inbox is read is to serve for nothing else, where there is anybody else.
-    pub(super) fn set_apart(&mut self, far_end: Id) {
-        self.apart.insert(far_end);
+    /// An anonymizer that knows whose inbox is read is to serve for nothing else, where there is anybody else.
+    pub(super) fn set_apart(&mut self, anonymizer: Id) {
+        self.apart.insert(anonymizer);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::{GuardedPath, candidates::tests::Nodes, draw_guarded};
+    use crate::selection::{GuardedPath, candidates::tests::Nodes, sample_guarded};
 
     impl Served<u8> {
         /// Whether nobody had to begin anew.
@@ -127,40 +127,40 @@ mod tests {
     }
 
     /// A path behind guard 0, of sixteen nodes.
-    fn draw(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
-        draw_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
+    fn sample(excluded: &BTreeSet<u8>) -> Option<GuardedPath<u8>> {
+        sample_guarded(&Nodes(16), &0, 1, excluded, &mut rand::rng())
     }
 
-    /// Draws so many paths of a reader behind guard 0, and says how often each node was the far end.
-    fn far_ends(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
+    /// Samples so many paths of a reader behind guard 0, and says how often each node was the anonymizer.
+    fn anonymizers(served: &mut Served<u8>, paths: usize, avoid: &[u8]) -> BTreeMap<u8, u32> {
         let avoid = avoid.iter().copied().collect();
         let mut counts = BTreeMap::new();
         for _ in 0..paths {
-            let path = served.draw_again(&avoid, draw, |path| path.far_end.1).expect("a path");
-            let far_end = path.far_end.1;
-            assert!(!avoid.contains(&far_end));
-            served.reserve(far_end, path.witness.1);
-            *counts.entry(far_end).or_default() += 1;
+            let path = served.resample(&avoid, sample, |path| path.anonymizer.1).expect("a path");
+            let anonymizer = path.anonymizer.1;
+            assert!(!avoid.contains(&anonymizer));
+            served.reserve(anonymizer, path.witness.1);
+            *counts.entry(anonymizer).or_default() += 1;
         }
         counts
     }
 
     #[test]
-    fn a_mail_has_no_far_end_twice_and_a_reader_each_as_often_as_any_other() {
+    fn a_mail_has_no_anonymizer_twice_and_a_reader_each_as_often_as_any_other() {
         let mut served = Served::default();
         let mut sent = BTreeSet::new();
-        while let Some(path) = served.draw(&BTreeSet::new(), draw) {
-            served.reserve(path.far_end.1, path.witness.1);
-            assert!(sent.insert(path.far_end.1), "a far end twice");
+        while let Some(path) = served.sample(&BTreeSet::new(), sample) {
+            served.reserve(path.anonymizer.1, path.witness.1);
+            assert!(sent.insert(path.anonymizer.1), "an anonymizer twice");
         }
         assert!((10..15).contains(&sent.len()), "{sent:?}");
         let mut served = Served::default();
-        assert_eq!(far_ends(&mut served, 150, &[]), (1..16).map(|id| (id, 10)).collect());
+        assert_eq!(anonymizers(&mut served, 150, &[]), (1..16).map(|id| (id, 10)).collect());
         // Two that may not serve for a while fall behind, and then make up for it.
-        let counts = far_ends(&mut served, 136, &[3, 4]);
+        let counts = anonymizers(&mut served, 136, &[3, 4]);
         assert_eq!((counts.len(), counts.values().sum()), (13, 136));
         assert!(counts.values().all(|count| [10, 11].contains(count)), "{counts:?}");
-        assert_eq!(far_ends(&mut served, 20, &[]), BTreeMap::from([(3, 10), (4, 10)]));
+        assert_eq!(anonymizers(&mut served, 20, &[]), BTreeMap::from([(3, 10), (4, 10)]));
     }
 
     #[test]
@@ -168,10 +168,10 @@ mod tests {
         let mut served = Served::default();
         served.set_apart(5);
         served.reserve(5, 6);
-        let counts = far_ends(&mut served, 140, &[]);
+        let counts = anonymizers(&mut served, 140, &[]);
         assert_eq!(counts.get(&5), None, "{counts:?}");
         let most: Vec<u8> = (1..16).filter(|id| ![5, 6, 7].contains(id)).collect();
-        assert!(far_ends(&mut served, 30, &most).contains_key(&5));
+        assert!(anonymizers(&mut served, 30, &most).contains_key(&5));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         served.reserve(1, 9);
         // Behind guard 0 there are 1, 2 and 3, and a path needs all of them.
         let avoid: BTreeSet<u8> = (4..16).collect();
-        let may_serve = |served: &Served<u8>| served.draw(&avoid, draw).is_some();
+        let may_serve = |served: &Served<u8>| served.sample(&avoid, sample).is_some();
         assert!(!may_serve(&served));
         served.release(&1);
         assert!(may_serve(&served));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
-use super::{Candidates, GuardedPath, draw_guarded, mail::Served};
+use super::{Candidates, GuardedPath, mail::Served, sample_guarded};
 use crate::{certificate::NodeCertificate, id::NodeId};
 
 /// How often a path is planned for one channel before the channel is given up.
@@ -58,7 +58,7 @@ pub struct Planner<N = NodeCertificate, Id = NodeId> {
 
 impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
     /// A planner behind these guards, the first of which serves if it can, with so many go-betweens between the guard
-    /// and the far end.
+    /// and the anonymizer.
     #[must_use]
     pub fn new(guards: Vec<N>, middle: usize) -> Self {
         Self { guards, middle, served: Served::default(), stalls: BTreeMap::new() }
@@ -66,10 +66,10 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
 
     /// Plans the next path, and notes who is to serve on it. `None` if there is no guard, or too few candidates.
     ///
-    /// No far end serves twice. Where there is no other left, first the channels that stand ready make room:
-    /// `give_up` closes them and says which their far ends are. Then, in a network too small for all paths of a mail that
-    /// is sent, a far end serves again: none that has another to serve in its place. For a reader, who may need more
-    /// channels than there are nodes, each serves as often as any other.
+    /// No anonymizer serves twice. Where there is no other left, first the channels that stand ready make room:
+    /// `give_up` closes them and says which their anonymizers are. Then, in a network too small for all paths of a mail
+    /// that is sent, an anonymizer serves again: none that has another to serve in its place. For a reader, who may need
+    /// more channels than there are nodes, each serves as often as any other.
     pub fn next_path<C: Candidates<Id = Id, Node = N>, R: CryptoRng>(
         &mut self,
         candidates: &C,
@@ -78,26 +78,27 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
         give_up: impl FnOnce() -> Vec<Id>,
     ) -> Option<GuardedPath<N>> {
         let guard = self.guard(candidates, wanted)?.clone();
-        let mut draw = |served: &mut Served<Id>| {
-            let draw = |excluded: &_| draw_guarded(candidates, &guard, self.middle, excluded, rng);
+        let mut sample = |served: &mut Served<Id>| {
+            let sample =
+                |excluded: &_| sample_guarded(candidates, &guard, self.middle, excluded, rng);
             if wanted.is_reading {
-                served.draw_again(wanted.near, draw, |path| candidates.id(&path.far_end.1))
+                served.resample(wanted.near, sample, |path| candidates.id(&path.anonymizer.1))
             } else {
-                served.draw(wanted.near, draw)
+                served.sample(wanted.near, sample)
             }
         };
         let served = &mut self.served;
-        let mut path = draw(served);
+        let mut path = sample(served);
         if path.is_none() {
-            give_up().iter().for_each(|far_end| served.release(far_end));
-            path = draw(served);
+            give_up().iter().for_each(|anonymizer| served.release(anonymizer));
+            path = sample(served);
         }
         if path.is_none() && !wanted.is_reading {
             served.begin_anew();
-            path = draw(served);
+            path = sample(served);
         }
         let path = path?;
-        served.reserve(candidates.id(&path.far_end.1), candidates.id(&path.witness.1));
+        served.reserve(candidates.id(&path.anonymizer.1), candidates.id(&path.witness.1));
         Some(path)
     }
 
@@ -119,9 +120,9 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
         next.or_else(|| order.first()).copied()
     }
 
-    /// Notes how building a path through a guard to a far end went. Where the guard was never there, nobody behind it
-    /// has heard of the path, and its far end may serve after all.
-    pub fn note(&mut self, guard: Id, far_end: Id, result: Result<(), Failure>) {
+    /// Notes how building a path through a guard to an anonymizer went. Where the guard was never there, nobody behind it
+    /// has heard of the path, and its anonymizer may serve after all.
+    pub fn note(&mut self, guard: Id, anonymizer: Id, result: Result<(), Failure>) {
         let stalls = self.stalls.entry(guard).or_default();
         stalls.reached |= result != Err(Failure::Unreachable);
         match result {
@@ -131,14 +132,14 @@ impl<N: Clone, Id: Copy + Ord> Planner<N, Id> {
             Err(Failure::BadAnswer) => {}
         }
         if !stalls.reached {
-            self.served.release(&far_end);
+            self.served.release(&anonymizer);
         }
     }
 
-    /// A far end that knows whose inbox is read, or did not do what it was asked, serves for nothing else of this
+    /// An anonymizer that knows whose inbox is read, or did not do what it was asked, serves for nothing else of this
     /// reading, where there is anybody else.
-    pub fn set_apart(&mut self, far_end: Id) {
-        self.served.set_apart(far_end);
+    pub fn set_apart(&mut self, anonymizer: Id) {
+        self.served.set_apart(anonymizer);
     }
 }
 
@@ -163,9 +164,9 @@ mod tests {
         path.expect("there is a path")
     }
 
-    /// The far ends of so many paths.
-    fn far_ends(planner: &mut Planner<u8, u8>, paths: usize, wanted: Wanted<'_, u8>) -> Vec<u8> {
-        (0..paths).map(|_| next(planner, 8, wanted).far_end.1).collect()
+    /// The anonymizers of so many paths.
+    fn anonymizers(planner: &mut Planner<u8, u8>, paths: usize, wanted: Wanted<'_, u8>) -> Vec<u8> {
+        (0..paths).map(|_| next(planner, 8, wanted).anonymizer.1).collect()
     }
 
     /// The guard of the next path among so many nodes that none of them is ever short.
@@ -191,8 +192,8 @@ mod tests {
                 assert_eq!(distinct.len(), middle + 2, "{nodes:?}");
                 assert!(distinct.is_disjoint(&near) && !distinct.contains(&0), "{nodes:?}");
                 let (first, keys) = (path.hops().next().unwrap().0, path.keys());
-                let own = (first, path.witness.0, path.far_end.0);
-                assert_eq!((keys.go_between, keys.witness, keys.far_end), own);
+                let own = (first, path.witness.0, path.anonymizer.0);
+                assert_eq!((keys.go_between, keys.witness, keys.anonymizer), own);
             }
         }
     }
@@ -206,10 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn no_far_end_serves_a_mail_twice_where_there_is_another() {
+    fn no_anonymizer_serves_a_mail_twice_where_there_is_another() {
         for _ in 0..50 {
             let distinct: BTreeSet<u8> =
-                far_ends(&mut planner(&[0]), 5, SENDING).into_iter().collect();
+                anonymizers(&mut planner(&[0]), 5, SENDING).into_iter().collect();
             assert_eq!(distinct.len(), 5);
         }
     }
@@ -225,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_is_larger_than_the_network_has_its_far_ends_serve_again() {
+    fn a_mail_that_is_larger_than_the_network_has_its_anonymizers_serve_again() {
         let mut planner = planner(&[0]);
-        let all = far_ends(&mut planner, 40, SENDING);
+        let all = anonymizers(&mut planner, 40, SENDING);
         assert!((1..8).all(|node| all.contains(&node)));
-        assert_eq!(far_ends(&mut planner, 40, SENDING).len(), 40);
+        assert_eq!(anonymizers(&mut planner, 40, SENDING).len(), 40);
     }
 
     #[test]
@@ -238,7 +239,7 @@ mod tests {
         // Of 1, 2 and 3 a path needs all, so the second one begins anew.
         let near = (4..8).collect();
         let narrow = Wanted { near: &near, ..SENDING };
-        let served = far_ends(&mut planner, 2, narrow);
+        let served = anonymizers(&mut planner, 2, narrow);
         for _ in 0..50 {
             let path = next(&mut planner.clone(), 8, SENDING);
             assert!(path.hops().all(|(_, node)| !served.contains(node)), "{path:?} {served:?}");
@@ -246,10 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_ready_makes_room_before_a_far_end_serves_again() {
+    fn what_stands_ready_makes_room_before_an_anonymizer_serves_again() {
         let mut planner = planner(&[0]);
-        // Of 1, 2 and 3 a path needs all; the far end is free only where its channel, which stands ready, is given up.
-        let ready = next(&mut planner, 4, SENDING).far_end.1;
+        // Of 1, 2 and 3 a path needs all; the anonymizer is free only where its channel, which stands ready, is given up.
+        let ready = next(&mut planner, 4, SENDING).anonymizer.1;
         let mut given_up = false;
         let path = planner.next_path(&Nodes(4), SENDING, &mut rand::rng(), || {
             given_up = true;
@@ -265,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_has_each_far_end_as_often_as_any_other_even_after_a_path_that_could_not_be() {
+    fn a_reader_has_each_anonymizer_as_often_as_any_other_even_after_a_path_that_could_not_be() {
         let mut planner = planner(&[0]);
         let all_near = (0..8).collect();
         let mut counts = BTreeMap::<u8, usize>::new();
         for round in 1..=6 {
-            for far_end in far_ends(&mut planner, 7, READING) {
-                *counts.entry(far_end).or_default() += 1;
+            for anonymizer in anonymizers(&mut planner, 7, READING) {
+                *counts.entry(anonymizer).or_default() += 1;
             }
             assert!(
                 counts.len() == 7 && counts.values().all(|count| *count == round),
@@ -286,11 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_that_is_set_apart_serves_no_other_path_of_a_reading() {
+    fn an_anonymizer_that_is_set_apart_serves_no_other_path_of_a_reading() {
         let mut planner = planner(&[0]);
-        let inbox = next(&mut planner, 8, READING).far_end.1;
+        let inbox = next(&mut planner, 8, READING).anonymizer.1;
         planner.set_apart(inbox);
-        assert!(!far_ends(&mut planner, 40, READING).contains(&inbox));
+        assert!(!anonymizers(&mut planner, 40, READING).contains(&inbox));
     }
 
     #[test]
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_far_end_may_serve_after_all_if_its_guard_was_never_there() {
+    fn an_anonymizer_may_serve_after_all_if_its_guard_was_never_there() {
         let unreachable = Err(Failure::Unreachable);
         for (before, result, may_serve) in [
             (None, unreachable, true),
@@ -350,13 +351,13 @@ mod tests {
             let mut planner = planner(&[0]);
             let near = (5..16).collect();
             let wanted = Wanted { near: &near, ..SENDING };
-            let far_end = next(&mut planner, 16, wanted).far_end.1;
+            let anonymizer = next(&mut planner, 16, wanted).anonymizer.1;
             before.into_iter().for_each(|before| planner.note(0, 99, before));
             // What happens behind another guard says nothing of this one.
             planner.note(7, 99, Ok(()));
-            planner.note(0, far_end, result);
+            planner.note(0, anonymizer, result);
             let serves =
-                (0..50).any(|_| next(&mut planner.clone(), 16, wanted).far_end.1 == far_end);
+                (0..50).any(|_| next(&mut planner.clone(), 16, wanted).anonymizer.1 == anonymizer);
             assert_eq!(serves, may_serve, "{before:?}, then {result:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! What a node states for the view of one epoch: its descriptor, signed, and its family's word that it is one of them.
 //!
 //! The node signs `label ‖ 0x00 ‖ network ‖ version ‖ epoch ‖ descriptor` alone, so that whoever has the view can check that
-//! signature without the family's. The family signs `label ‖ 0x00 ‖ network ‖ node id`.
+//! signature without the family's. Keepers may reach it at one of two addresses only; so a node that states both signs also
+//! what is left of its descriptor without either ([`Descriptor::restricted`]). The family signs `label ‖ 0x00 ‖ network ‖ node id`.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::descriptor::{Descriptor, FamilyTag};
+use super::descriptor::{Addresses, Descriptor, FamilyTag};
 use crate::{
     hex::debug_as_short_hex,
     id::{NetworkId, NodeId},
@@ -21,8 +22,10 @@ use crate::{
 
 /// The version of statements that this software makes and reads.
 pub const STATEMENT_VERSION: u8 = 1;
-/// The longest encoded statement, bytes: version, epoch, descriptor, signature, and a family's key and signature.
-pub const MAX_STATEMENT: usize = 1 + 9 + 1 + super::descriptor::MAX_DESCRIPTOR + 65 + 1 + 32 + 65;
+/// The longest encoded statement, bytes: version, epoch, descriptor, signature, two more for two addresses, and a family's key
+/// and signature.
+pub const MAX_STATEMENT: usize =
+    1 + 9 + 1 + super::descriptor::MAX_DESCRIPTOR + 65 + 1 + 2 * 65 + 1 + 32 + 65;
 
 /// A statement that does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -45,6 +48,9 @@ pub enum StatementError {
     /// The node's id is no key, or the node did not sign it.
     #[error("the node's signature: {0}")]
     Node(KeyError),
+    /// Signatures over single addresses are there although it states one only, or missing although it states two.
+    #[error("the statement has signatures for other addresses than it states")]
+    Parts,
     /// The descriptor names a family that did not sign, or a family signed that it does not name.
     #[error("the family did not sign the node's id, or the descriptor does not name that family")]
     Family,
@@ -89,7 +95,38 @@ struct Signed<'a> {
     descriptor: &'a Descriptor,
 }
 
+/// What a node signs besides if it states two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartSignatures {
+    tcp: Signature,
+    onion: Signature,
+}
+
 impl Descriptor {
+    /// The descriptor with those of its addresses that count; `None` if none is left.
+    #[must_use]
+    pub fn restricted(&self, tcp: bool, onion: bool) -> Option<Self> {
+        let left =
+            (self.addresses().tcp().filter(|_| tcp), self.addresses().onion().filter(|_| onion));
+        let addresses = match left {
+            (Some(tcp), Some(onion)) => Addresses::Both(tcp, onion),
+            (Some(tcp), None) => Addresses::Tcp(tcp),
+            (None, Some(onion)) => Addresses::Onion(onion),
+            (None, None) => return None,
+        };
+        Self::new(self.node(), self.channel_key(), addresses, self.family()).ok()
+    }
+
+    /// Its two parts, TCP first, if it has two addresses.
+    fn parts(&self) -> Option<[Self; 2]> {
+        match self.addresses() {
+            Addresses::Both(..) => {
+                Some([self.restricted(true, false)?, self.restricted(false, true)?])
+            }
+            Addresses::Tcp(_) | Addresses::Onion(_) => None,
+        }
+    }
+
     fn signed(&self, epoch: Epoch) -> Signed<'_> {
         Signed { version: STATEMENT_VERSION, epoch, descriptor: self }
     }
@@ -116,6 +153,7 @@ pub struct UnverifiedNodeStatement {
     epoch: Epoch,
     descriptor: Descriptor,
     signature: Signature,
+    parts: Option<PartSignatures>,
     membership: Option<FamilyMembership>,
 }
 
@@ -143,8 +181,13 @@ impl UnverifiedNodeStatement {
         descriptor: Descriptor,
         membership: Option<FamilyMembership>,
     ) -> Self {
-        let signature = identity.sign(labels::DESCRIPTOR, network, &descriptor.signed(epoch));
-        Self { version: STATEMENT_VERSION, epoch, descriptor, signature, membership }
+        let sign =
+            |part: &Descriptor| identity.sign(labels::DESCRIPTOR, network, &part.signed(epoch));
+        let parts = descriptor.parts();
+        let parts =
+            parts.map(|[tcp, onion]| PartSignatures { tcp: sign(&tcp), onion: sign(&onion) });
+        let signature = sign(&descriptor);
+        Self { version: STATEMENT_VERSION, epoch, descriptor, signature, parts, membership }
     }
 
     /// The encoding, at most [`MAX_STATEMENT`] bytes: version, epoch, descriptor, signature, membership.
@@ -195,6 +238,14 @@ impl UnverifiedNodeStatement {
         self.descriptor
             .verify(network, self.epoch, &self.signature)
             .map_err(StatementError::Node)?;
+        match (self.descriptor.parts(), &self.parts) {
+            (Some([tcp, onion]), Some(signed)) => [(tcp, signed.tcp), (onion, signed.onion)]
+                .iter()
+                .try_for_each(|(part, signature)| part.verify(network, self.epoch, signature))
+                .map_err(StatementError::Node)?,
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => return Err(StatementError::Parts),
+        }
         if let Some(membership) = &self.membership {
             membership.verify(network, node).map_err(|_| StatementError::Family)?;
         }
@@ -224,6 +275,18 @@ impl NodeStatement {
     #[must_use]
     pub const fn signature(&self) -> Signature {
         self.inner.signature
+    }
+
+    /// The descriptor with those of its addresses that count, and the node's signature over just that; `None` if none is left.
+    #[must_use]
+    pub fn restricted(&self, tcp: bool, onion: bool) -> Option<(Descriptor, Signature)> {
+        let descriptor = self.descriptor().restricted(tcp, onion)?;
+        let signature = match (descriptor.addresses(), &self.inner.parts) {
+            (Addresses::Tcp(_), Some(parts)) => parts.tcp,
+            (Addresses::Onion(_), Some(parts)) => parts.onion,
+            (Addresses::Both(..), _) | (_, None) => self.inner.signature,
+        };
+        Some((descriptor, signature))
     }
 
     /// What keepers vote for.

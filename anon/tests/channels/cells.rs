@@ -57,7 +57,7 @@ fn run(
         }
         Way::Backward => {
             let sent = [Response::Object(vec![7; 10_000]), Response::NotFound];
-            let cells = sent.iter().flat_map(|r| line.far_end.respond(r).unwrap()).collect();
+            let cells = sent.iter().flat_map(|r| line.last_hop.respond(r).unwrap()).collect();
             let cells = backward(behind, cells).swap_remove(0);
             let cells = backward(before, attack(cells)).swap_remove(0);
             line.receive_responses(&cells).map(|received| received == sent)
@@ -184,7 +184,7 @@ fn cells_handed_back_to_whoever_sent_them_end_the_channel() {
             let sent = line.respond(&Response::Object(vec![7; 10_000])).swap_remove(link);
             let back = forward(&mut line.go_betweens[link..], sent).pop().unwrap();
             let received = line.receive_requests(&back).map(|_| true);
-            assert_eq!(received, BAD_CELL, "to the far end from link {link} of {hops}");
+            assert_eq!(received, BAD_CELL, "to the last hop from link {link} of {hops}");
         }
     }
 }

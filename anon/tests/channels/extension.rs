@@ -25,7 +25,7 @@ struct Asked {
     create: Box<Create>,
 }
 
-/// A channel over all but the last of `nodes`, whose far end was asked to extend to the last one.
+/// A channel over all but the last of `nodes`, whose last hop was asked to extend to the last one.
 fn asked(nodes: &[Node]) -> Asked {
     let (last, first) = nodes.split_last().unwrap();
     let mut line = Line::over(first, &mut rng(1));
@@ -43,7 +43,7 @@ fn asked(nodes: &[Node]) -> Asked {
 /// What the sender says to this answer.
 fn answered(asked: Asked, response: &Response) -> Result<(), ChannelError> {
     let Asked { mut line, extending, .. } = asked;
-    let cells = line.far_end.respond(response).unwrap();
+    let cells = line.last_hop.respond(response).unwrap();
     let cells = backward(&mut line.go_betweens, cells).swap_remove(0);
     finish(extending, &cells).map(|_| ())
 }
@@ -129,11 +129,11 @@ fn another_node_than_the_one_asked_for_cannot_answer() {
 }
 
 #[test]
-fn a_former_far_end_cannot_read_what_follows() {
+fn a_former_last_hop_cannot_read_what_follows() {
     let nodes = nodes(2);
-    // A copy of the go-between's keys as far end: the far end of a channel from the same randomness.
+    // A copy of the go-between's keys as last hop: the last hop of a channel from the same randomness.
     let mut line = Line::over(nodes, &mut rng(4));
-    let mut kept = Line::over(&nodes[..1], &mut rng(4)).far_end;
+    let mut kept = Line::over(&nodes[..1], &mut rng(4)).last_hop;
     let asked = line.extensions[0][0][0].clone();
     assert!(matches!(kept.receive(asked), Ok(Some(Request::Extend { .. }))));
     let links = line.request(&Request::Fetch { key: KEY });

@@ -51,8 +51,8 @@ fn state_changing() -> Vec<Request> {
     let delete = DeleteSecret::from_seed(&[5; 32]);
     let deletion = Deletion::sign(&delete, &network().id, KEY, Node::new(2).id(), NOW);
     let targets = Targets::Nodes(Vec::new());
-    let errand = Request::Perform { targets, request: Box::new(store(10)) };
-    vec![Request::Delete(deletion), store(10), errand]
+    let proxied = Request::Perform { targets, request: Box::new(store(10)) };
+    vec![Request::Delete(deletion), store(10), proxied]
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn early_requests_never_change_state() {
 #[test]
 fn early_requests_are_well_formed_and_short() {
     let node = Node::new(1);
-    let too_many = wire::encode(&Request::Closest { key: KEY, count: 21 });
+    let too_many = wire::encode(&Request::Lookup { key: KEY, count: 21 });
     for early in [&b"no request"[..], &[7, 0], &too_many] {
         let refused = respond(&honest_create(&node, early), &node);
         assert_eq!(refused, Err(HandshakeError::BadEarlyRequest), "{early:?}");
@@ -179,9 +179,9 @@ fn a_replayed_first_message_leads_to_other_keys() {
     assert_ne!(first.created, second.created);
     let mut sender = opening.finish(&Cell::created(&first.created)).unwrap();
     let cell = sender.request(&Request::Certificate).unwrap().remove(0);
-    let refused = second.far_end.receive(cell.clone());
+    let refused = second.last_hop.receive(cell.clone());
     assert_eq!(refused, Err(ChannelError::Cell(CellError)));
-    assert_eq!(first.far_end.receive(cell), Ok(Some(Request::Certificate)));
+    assert_eq!(first.last_hop.receive(cell), Ok(Some(Request::Certificate)));
     let create = create.to_create().unwrap();
     assert_eq!(create.replay_tag()[..], create.to_bytes()[32..64]);
 }

@@ -38,7 +38,7 @@ fn requests_and_responses_of_any_size_over_one_two_and_three_hops() {
             let links = line.request(&request);
             assert_eq!(links.len(), usize::from(hops));
             assert_eq!(line.receive_requests(links.last().unwrap()), Ok(vec![request]));
-            assert!(!line.far_end.is_amid_request());
+            assert!(!line.last_hop.is_amid_request());
             let response = Response::Object(vec![7; size]);
             let links = line.respond(&response);
             assert_eq!(line.receive_responses(&links[0]), Ok(vec![response]));
@@ -55,8 +55,8 @@ fn a_message_fills_as_many_cells_as_it_needs() {
     {
         assert_eq!(line.respond(&Response::Object(vec![0; size]))[0].len(), cells, "{size}");
     }
-    let closest = Request::Closest { key: KEY, count: 20 };
-    for request in [Request::Certificate, Request::Fetch { key: KEY }, closest, store(1_000)] {
+    let lookup = Request::Lookup { key: KEY, count: 20 };
+    for request in [Request::Certificate, Request::Fetch { key: KEY }, lookup, store(1_000)] {
         assert_eq!(line.request(&request)[0].len(), 1);
     }
 }
@@ -67,7 +67,7 @@ fn a_request_is_incomplete_until_its_last_cell() {
     let links = line.request(&store(10_000));
     let (last, first) = links[1].split_last().unwrap();
     assert_eq!(line.receive_requests(first), Ok(vec![]));
-    assert!(line.far_end.is_amid_request());
+    assert!(line.last_hop.is_amid_request());
     assert_eq!(line.receive_requests(std::slice::from_ref(last)), Ok(vec![store(10_000)]));
 }
 
@@ -76,17 +76,17 @@ fn a_message_beyond_the_limit_is_not_sent() {
     let mut line = Line::over(nodes(1), &mut rng(1));
     let object = |size| Response::Object(vec![0; size]);
     let longest = MAX_MESSAGE - 1 - 5;
-    assert!(line.far_end.respond(&object(longest)).is_ok());
-    assert_eq!(line.far_end.respond(&object(longest + 1)), Err(CellError));
+    assert!(line.last_hop.respond(&object(longest)).is_ok());
+    assert_eq!(line.last_hop.respond(&object(longest + 1)), Err(CellError));
     assert_eq!(line.sender.request(&store(MAX_MESSAGE)), Err(CellError));
 }
 
 #[test]
 fn early_requests_arrive_with_the_handshake() {
     let (nodes, rng) = (nodes(3), &mut rng(1));
-    let closest = Request::Closest { key: KEY, count: 8 };
-    let mut line = Line::open(&nodes[0], Some(&closest), rng);
-    assert_eq!(line.early, Some(closest));
+    let lookup = Request::Lookup { key: KEY, count: 8 };
+    let mut line = Line::open(&nodes[0], Some(&lookup), rng);
+    assert_eq!(line.early, Some(lookup));
     let links = line.respond(&Response::NotFound);
     assert_eq!(line.receive_responses(&links[0]), Ok(vec![Response::NotFound]));
 

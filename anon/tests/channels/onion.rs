@@ -26,13 +26,13 @@ const FILLER: usize = 177;
 const REFUSED: ChannelError = ChannelError::Handshake(HandshakeError::BadEarlyRequest);
 const NOT_CONFIRMED: ChannelError = ChannelError::Handshake(HandshakeError::NotConfirmed);
 
-fn nearest(key: u8) -> Request {
-    Request::Nearest { key: Key([key; 32]), count: 1 }
+fn closest(key: u8) -> Request {
+    Request::Closest { key: Key([key; 32]), count: 1 }
 }
 
 /// As many hops, each asked something else, the second one nothing.
 fn path(hops: u8) -> Path {
-    let question = |at: u8| (at != 1).then(|| nearest(at));
+    let question = |at: u8| (at != 1).then(|| closest(at));
     nodes(hops).iter().zip((0..hops).map(question)).collect()
 }
 
@@ -77,8 +77,8 @@ fn paths_of_one_to_five_hops_carry_requests_and_answers() {
 fn a_path_made_in_one_pass_can_be_extended() {
     let (mut rng, nodes) = (rng(1), nodes(3));
     let (line, _) = Pass::through(&path(2), &mut rng).finish(&Response::NotFound).unwrap();
-    let mut line = line.extend(&nodes[2], Some(&nearest(9)), &mut rng);
-    assert_eq!(line.early, Some(nearest(9)));
+    let mut line = line.extend(&nodes[2], Some(&closest(9)), &mut rng);
+    assert_eq!(line.early, Some(closest(9)));
     let links = line.request(&store(100));
     assert_eq!(links.len(), 3);
     assert_eq!(line.receive_requests(&links[2]), Ok(vec![store(100)]));
@@ -100,7 +100,7 @@ fn no_hop_sees_a_block_that_another_one_sees() {
 }
 
 #[test]
-fn what_a_far_end_need_not_look_at_is_as_random_after_any_path() {
+fn what_a_last_hop_need_not_look_at_is_as_random_after_any_path() {
     for hops in 1..=5 {
         let pass = Pass::through(&path(hops), &mut rng(1));
         let (taken, (node, _)) = (pass.hops.last().unwrap(), path(hops).pop().unwrap());
@@ -137,8 +137,8 @@ fn assert_random(bytes: &[u8], hops: u8) {
 }
 
 #[test]
-fn the_free_part_of_the_far_ends_plaintext_is_the_senders_secret() {
-    // The same far end and request, and a hop that knows its own keys: nothing to compute it from.
+fn the_free_part_of_the_last_hops_plaintext_is_the_senders_secret() {
+    // The same last hop and request, and a hop that knows its own keys: nothing to compute it from.
     let node = &nodes(1)[0];
     let rest = |seed| {
         let (_, create) = start(&path(1), &mut rng(seed)).unwrap();
@@ -228,7 +228,7 @@ fn a_hop_that_does_not_go_on_ends_the_path() {
         let mut pass = Pass::through(&path(3), &mut rng(1));
         let first = &mut pass.hops[0];
         let mut passage = pass.opening.finish(&anon::cell::Cell::created(&first.created)).unwrap();
-        let answer = first.far_end.respond(&refusal).unwrap();
+        let answer = first.last_hop.respond(&refusal).unwrap();
         passage = match feed(passage, &backward(&mut [], answer)[0]).unwrap() {
             // To the question it may say what it likes.
             Passage::Answered { hop: 0, answer, path } if answer == refusal => {
@@ -236,7 +236,7 @@ fn a_hop_that_does_not_go_on_ends_the_path() {
             }
             other => panic!("{other:?}"),
         };
-        let cells = first.far_end.respond(&refusal).unwrap();
+        let cells = first.last_hop.respond(&refusal).unwrap();
         assert_eq!(feed(passage, &cells).map(|_| ()), Err(ChannelError::NotExtended));
     }
 }
@@ -284,7 +284,7 @@ fn a_loop_that_a_sender_insists_on_is_two_handshakes_like_any_others() {
 #[test]
 fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
     let long = Request::Perform {
-        targets: Targets::Nearest { key: KEY, count: 1 },
+        targets: Targets::Closest { key: KEY, count: 1 },
         request: Box::new(Request::Fetch { key: KEY }),
     };
     let much = Request::Perform {
@@ -299,7 +299,7 @@ fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
         };
         assert_eq!(refused(&store(1)), Some(HandshakeError::BadEarlyRequest));
         assert_eq!(refused(&much), Some(HandshakeError::EarlyRequestTooLong));
-        // Only the far end has room for an errand.
+        // Only the last hop has room for a proxied request.
         assert_eq!(refused(&long), (at < 2).then_some(HandshakeError::EarlyRequestTooLong));
     }
 }
@@ -317,7 +317,7 @@ fn a_go_between_is_asked_nothing_that_changes_state_and_nothing_malformed() {
         take(node, &create, &mut rng(2)).map(|taken| taken.early)
     };
     let early = given(&|_| ()).unwrap();
-    assert_eq!(early.request, Some(nearest(0)));
+    assert_eq!(early.request, Some(closest(0)));
     assert_eq!(early.onward.unwrap().next, next.id());
     // Another form, a length beyond the question, padding that is not zero, and a request that is none.
     for (at, byte) in [(0, 2), (0, 255), (1, 61), (4, 1), (64, 1), (5, 200), (1, 33)] {

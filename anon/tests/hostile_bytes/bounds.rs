@@ -17,7 +17,7 @@ use anon::{
 };
 use proptest::prelude::*;
 
-use super::specimens::{cast, errand};
+use super::specimens::{cast, proxied};
 use crate::world::{Node, network};
 
 /// That a request is read if, and only if, it is in bounds.
@@ -72,10 +72,10 @@ fn a_reading_has_bounds() {
 #[test]
 fn a_lookup_asks_for_one_to_twenty() {
     for (count, good) in [(0, false), (1, true), (20, true), (21, false), (255, false)] {
+        assert_bound(&Request::Lookup { key: key(), count }, good);
         assert_bound(&Request::Closest { key: key(), count }, good);
-        assert_bound(&Request::Nearest { key: key(), count }, good);
         for targets in
-            [Targets::Closest { key: key(), count }, Targets::Nearest { key: key(), count }]
+            [Targets::LookedUp { key: key(), count }, Targets::Closest { key: key(), count }]
         {
             let request = Box::new(Request::Certificate);
             assert_bound(&Request::Perform { targets, request }, good);
@@ -84,11 +84,11 @@ fn a_lookup_asks_for_one_to_twenty() {
 }
 
 #[test]
-fn an_errand_has_few_targets() {
+fn a_proxied_request_has_few_targets() {
     for (count, good) in [(MAX_K, true), (MAX_K + 1, false)] {
         let targets = Targets::Nodes(vec![NodeId([1; 32]); count]);
         assert_bound(&Request::Perform { targets, request: Box::new(Request::Certificate) }, good);
-        let each = vec![errand(Request::Certificate); count];
+        let each = vec![proxied(Request::Certificate); count];
         assert_bound(&Request::PerformEach(each), good);
     }
 }
@@ -104,12 +104,12 @@ fn a_roster_exchange_has_bounds() {
 }
 
 #[test]
-fn no_errand_or_extension_inside_an_errand() {
+fn no_proxied_request_or_extension_inside_a_proxied_request() {
     for (name, request) in cast().requests() {
         let plain = !name.starts_with("perform") && name != "extend";
         let targets = Targets::Nodes(vec![NodeId([1; 32])]);
         assert_eq!(request.is_plain(), plain, "{name}");
-        let each = vec![errand(Request::Certificate), errand(request.clone())];
+        let each = vec![proxied(Request::Certificate), proxied(request.clone())];
         assert_bound(&Request::PerformEach(each), plain);
         assert_bound(&Request::Perform { targets, request: Box::new(request) }, plain);
     }
@@ -124,7 +124,7 @@ fn what_changes_state_goes_to_named_nodes_only() {
         let carried = reads || name.starts_with("perform");
         assert_eq!(request.changes_state(), !carried, "{name}");
         let (key, count) = (key(), 8);
-        for targets in [Targets::Closest { key, count }, Targets::Nearest { key, count }] {
+        for targets in [Targets::LookedUp { key, count }, Targets::Closest { key, count }] {
             let request = Box::new(request.clone());
             assert_bound(&Request::Perform { targets, request }, reads);
         }
@@ -132,10 +132,10 @@ fn what_changes_state_goes_to_named_nodes_only() {
 }
 
 #[test]
-fn the_bounds_inside_an_errand_are_the_same() {
-    let request = Box::new(Request::Closest { key: key(), count: 21 });
+fn the_bounds_inside_a_proxied_request_are_the_same() {
+    let request = Box::new(Request::Lookup { key: key(), count: 21 });
     let targets = Targets::Nodes(vec![NodeId([1; 32])]);
-    assert_bound(&Request::PerformEach(vec![errand((*request).clone())]), false);
+    assert_bound(&Request::PerformEach(vec![proxied((*request).clone())]), false);
     assert_bound(&Request::Perform { targets, request }, false);
 }
 
@@ -168,7 +168,7 @@ proptest! {
     }
 }
 
-/// That an answer is read if, and only if, it is in bounds, also inside an errand's answer.
+/// That an answer is read if, and only if, it is in bounds, also inside a proxied request's answer.
 fn assert_answer_bound(response: &Response, good: bool) {
     let expected = if good { Ok(response) } else { Err(&WireError::Malformed) };
     assert_eq!(response.is_in_bounds(), good);
@@ -189,16 +189,16 @@ fn every_list_of_an_answer_has_a_bound() {
             node: node.claimed_node(),
             epoch: Epoch(1),
             key: key(),
-            nearest: vec![node.claimed_node(); count],
+            closest: vec![node.claimed_node(); count],
         };
-        Response::Nearest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))
+        Response::Closest(Box::new(Statement::issue(&IdentitySecret::from_seed(&[1; 32]), claims)))
     };
     let answer = || Answer { node: NodeId([1; 32]), response: None };
     for (more, good) in [(0, true), (1, false)] {
         let many = |most: usize| vec![node.clone(); most + more];
         for answer in [
             statement(MAX_K + more),
-            Response::Closest(many(MAX_K)),
+            Response::LookedUp(many(MAX_K)),
             Response::RosterEntries(many(MAX_CARRIED)),
             Response::Performed { nodes: many(MAX_K), answers: Vec::new() },
             Response::Performed { nodes: Vec::new(), answers: vec![answer(); MAX_K + more] },
@@ -230,7 +230,7 @@ fn what_a_certificate_may_not_hold_is_not_read_at_all() {
         let certificate = node.certify(|claims| claims.addresses = vec![address; count]);
         for answer in [
             Response::Certificate(Box::new(certificate.clone())),
-            Response::Closest(vec![certificate.clone()]),
+            Response::LookedUp(vec![certificate.clone()]),
             Response::RosterEntries(vec![certificate.clone()]),
         ] {
             assert_answer_bound(&answer, good);

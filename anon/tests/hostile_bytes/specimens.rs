@@ -11,7 +11,7 @@ use anon::{
     keys::{DeleteSecret, SigningSecret as _},
     network::{Network, Revoked, UnverifiedRevocationList},
     padding,
-    request::{Errand, Request, Response},
+    request::{ProxiedRequest, Request, Response},
     testing::Cast,
     wire,
 };
@@ -61,7 +61,7 @@ fn handshake() -> (Create, Created) {
     (create, created)
 }
 
-/// The first message for a node that is a go-between, or the far end, and its formulas.
+/// The first message for a node that is a go-between, or the last hop, and its formulas.
 fn onion(hops: usize) -> (Create, ByHand) {
     let (node, next) = (Node::new(1), Node::new(2));
     let question = Some(&Request::Certificate);
@@ -72,7 +72,7 @@ fn onion(hops: usize) -> (Create, ByHand) {
     (create, hand)
 }
 
-/// What a node makes of a sealed plaintext, written again. What a far end does not look at stays as it is.
+/// What a node makes of a sealed plaintext, written again. What a last hop does not look at stays as it is.
 fn reread_onion(plain: &[u8]) -> Option<Vec<u8>> {
     static SENT: LazyLock<(Node, (Create, ByHand))> = LazyLock::new(|| (Node::new(1), onion(1)));
     let (node, (sent, hand)) = &*SENT;
@@ -134,8 +134,8 @@ pub(crate) fn certificate() -> UnverifiedNodeCertificate {
 }
 
 /// A request at one node.
-pub(crate) fn errand(request: Request) -> Errand {
-    Errand { target: Node::new(1).id(), request }
+pub(crate) fn proxied(request: Request) -> ProxiedRequest {
+    ProxiedRequest { target: Node::new(1).id(), request }
 }
 
 /// Everything.
@@ -173,7 +173,7 @@ fn all() -> Vec<Specimen> {
             Some(padded[..bytes.len()].to_vec())
         }),
     ];
-    for (name, hops) in [("onion, far end", 1), ("onion, go-between", 2)] {
+    for (name, hops) in [("onion, last hop", 1), ("onion, go-between", 2)] {
         let (create, hand) = onion(hops);
         all.push(Specimen::new(name, hand.open(&create), reread_onion));
     }

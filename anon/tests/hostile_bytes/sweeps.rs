@@ -135,7 +135,7 @@ fn unknown_variants_are_refused() {
 }
 
 #[test]
-fn nested_errands_and_answers_do_not_run_through_the_stack() {
+fn nested_proxied_requests_and_answers_do_not_run_through_the_stack() {
     let perform = [8, 0, 0].repeat(MAX_OBJECT / 3);
     assert_eq!(Request::decode(&[perform, vec![7]].concat()), Err(WireError::Malformed));
     let target = wire::encode(&certificate());

@@ -5,7 +5,7 @@
 use anon::{
     cell::Cell,
     channel::{
-        Accepted, ChannelError, Extending, Extension, FarEnd, GoBetween, Opening, SenderChannel,
+        Accepted, ChannelError, Extending, Extension, GoBetween, LastHop, Opening, SenderChannel,
     },
     request::{Request, Response},
 };
@@ -13,17 +13,17 @@ use rand_core::CryptoRng;
 
 use crate::world::Node;
 
-/// The cells of one message on each link, from the sender's link to the far end's.
+/// The cells of one message on each link, from the sender's link to the last hop's.
 pub(crate) type Links = Vec<Vec<Cell>>;
 
 /// A channel and whom it passes through.
 pub(crate) struct Line {
     pub(crate) sender: SenderChannel,
     pub(crate) go_betweens: Vec<GoBetween>,
-    pub(crate) far_end: FarEnd,
+    pub(crate) last_hop: LastHop,
     /// What travelled to extend it, both ways, the latest last.
     pub(crate) extensions: Vec<Links>,
-    /// The early request that the far end received.
+    /// The early request that the last hop received.
     pub(crate) early: Option<Request>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn accept<R: CryptoRng>(
     rng: &mut R,
 ) -> Result<Accepted, ChannelError> {
     let network = node.certificate.claims().network;
-    Ok(FarEnd::accept(&cell.to_create()?, &node.channel, &network, rng)?)
+    Ok(LastHop::accept(&cell.to_create()?, &node.channel, &network, rng)?)
 }
 
 impl Line {
@@ -46,7 +46,7 @@ impl Line {
         Self {
             sender,
             go_betweens: Vec::new(),
-            far_end: accepted.far_end,
+            last_hop: accepted.last_hop,
             extensions: Vec::new(),
             early: accepted.early.request,
         }
@@ -68,10 +68,10 @@ impl Line {
         let (extending, cells) =
             self.sender.extend(&to.verified(), early, rng).expect("a good node");
         let links = forward(&mut self.go_betweens, cells);
-        let asked = receive_at(&mut self.far_end, links.last().expect("a link"));
+        let asked = receive_at(&mut self.last_hop, links.last().expect("a link"));
         let Ok([Request::Extend { create, .. }]) = asked.as_deref() else { panic!("{asked:?}") };
         let accepted = accept(to, &Cell::create(create), rng).expect("a good handshake");
-        let (go_between, cells) = self.far_end.extended(accepted.created).expect("it is short");
+        let (go_between, cells) = self.last_hop.extended(accepted.created).expect("it is short");
         self.extensions.push(links);
         let links = backward(&mut self.go_betweens, cells);
         let sender = finish(extending, &links[0]).expect("a good answer");
@@ -81,13 +81,13 @@ impl Line {
         Self {
             sender,
             go_betweens,
-            far_end: accepted.far_end,
+            last_hop: accepted.last_hop,
             extensions,
             early: accepted.early.request,
         }
     }
 
-    /// Sends a request: its cells on each link, not yet received by the far end.
+    /// Sends a request: its cells on each link, not yet received by the last hop.
     pub(crate) fn request(&mut self, request: &Request) -> Links {
         let cells = self.sender.request(request).expect("it is short enough");
         forward(&mut self.go_betweens, cells)
@@ -95,16 +95,16 @@ impl Line {
 
     /// Sends a response: its cells on each link, not yet received by the sender.
     pub(crate) fn respond(&mut self, response: &Response) -> Links {
-        let cells = self.far_end.respond(response).expect("it is short enough");
+        let cells = self.last_hop.respond(response).expect("it is short enough");
         backward(&mut self.go_betweens, cells)
     }
 
-    /// What the far end makes of the cells that came in over its link.
+    /// What the last hop makes of the cells that came in over its link.
     pub(crate) fn receive_requests(
         &mut self,
         cells: &[Cell],
     ) -> Result<Vec<Request>, ChannelError> {
-        receive_at(&mut self.far_end, cells)
+        receive_at(&mut self.last_hop, cells)
     }
 
     /// What the sender makes of the cells that came in over its link.
@@ -117,12 +117,12 @@ impl Line {
     }
 }
 
-fn receive_at(far_end: &mut FarEnd, cells: &[Cell]) -> Result<Vec<Request>, ChannelError> {
-    let requests = cells.iter().map(|cell| far_end.receive(cell.clone()));
+fn receive_at(last_hop: &mut LastHop, cells: &[Cell]) -> Result<Vec<Request>, ChannelError> {
+    let requests = cells.iter().map(|cell| last_hop.receive(cell.clone()));
     requests.filter_map(Result::transpose).collect()
 }
 
-/// Carries cells from the sender's link to the far end's.
+/// Carries cells from the sender's link to the last hop's.
 pub(crate) fn forward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
     let mut links = vec![cells];
     for hop in go_betweens {
@@ -133,7 +133,7 @@ pub(crate) fn forward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links 
     links
 }
 
-/// Carries cells from the far end's link to the sender's; the sender's link comes first.
+/// Carries cells from the last hop's link to the sender's; the sender's link comes first.
 pub(crate) fn backward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
     let mut links = vec![cells];
     for hop in go_betweens.iter_mut().rev() {

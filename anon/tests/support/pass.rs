@@ -4,7 +4,7 @@
 
 use anon::{
     cell::Cell,
-    channel::{ChannelError, FarEnd, OpeningPath, Passage, SenderChannel},
+    channel::{ChannelError, LastHop, OpeningPath, Passage, SenderChannel},
     create::{Create, Created},
     handshake::{Early, HandshakeError},
     request::{Request, Response},
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Taken {
     pub(crate) create: Create,
     pub(crate) created: Created,
-    pub(crate) far_end: FarEnd,
+    pub(crate) last_hop: LastHop,
     pub(crate) early: Early,
 }
 
@@ -56,8 +56,8 @@ pub(crate) fn take<R: CryptoRng>(
     rng: &mut R,
 ) -> Result<Taken, ChannelError> {
     let accepted = accept(node, &Cell::create(create), rng)?;
-    let (created, far_end, early) = (accepted.created, accepted.far_end, accepted.early);
-    Ok(Taken { create: create.clone(), created, far_end, early })
+    let (created, last_hop, early) = (accepted.created, accepted.last_hop, accepted.early);
+    Ok(Taken { create: create.clone(), created, last_hop, early })
 }
 
 impl Pass {
@@ -77,12 +77,12 @@ impl Pass {
     /// The hops confirm one after the other, each giving this answer if it was asked something.
     pub(crate) fn finish(self, answer: &Response) -> Result<(Line, Vec<Back>), ChannelError> {
         let mut hops = self.hops.into_iter();
-        let Taken { created, mut far_end, mut early, .. } = hops.next().expect("a first hop");
+        let Taken { created, mut last_hop, mut early, .. } = hops.next().expect("a first hop");
         let mut passage = self.opening.finish(&Cell::created(&created))?;
         let (mut go_betweens, mut came) = (Vec::new(), Vec::new());
         for next in hops {
             if early.request.is_some() {
-                let links = backward(&mut go_betweens, far_end.respond(answer)?);
+                let links = backward(&mut go_betweens, last_hop.respond(answer)?);
                 let hop = go_betweens.len();
                 passage = match feed(passage, &links[0])? {
                     Passage::Answered { hop: place, answer: heard, path } if place == hop => {
@@ -94,16 +94,16 @@ impl Pass {
                 came.push(Back { message: wire::encode(answer), links });
             }
             let extended = Response::Extended(Box::new(next.created.clone()));
-            let (go_between, cells) = far_end.extended(next.created)?;
+            let (go_between, cells) = last_hop.extended(next.created)?;
             let links = backward(&mut go_betweens, cells);
             passage = feed(passage, &links[0])?;
             came.push(Back { message: wire::encode(&extended), links });
             go_betweens.push(go_between);
-            (far_end, early) = (next.far_end, next.early);
+            (last_hop, early) = (next.last_hop, next.early);
         }
         let sender = arrived(passage);
         let (extensions, early) = (Vec::new(), early.request);
-        Ok((Line { sender, go_betweens, far_end, extensions, early }, came))
+        Ok((Line { sender, go_betweens, last_hop, extensions, early }, came))
     }
 }
 

@@ -45,7 +45,7 @@ fn every_cell_on_every_link() {
     let members = Members::read();
     let messages = Messages::read();
     let stored = messages.cast();
-    let early = [Some(Request::Closest { key: key(), count: 3 }), None, Some(Request::Certificate)];
+    let early = [Some(Request::Lookup { key: key(), count: 3 }), None, Some(Request::Certificate)];
     let mut line: Option<Line> = None;
     for (number, (node, early)) in members.nodes.iter().zip(&early).enumerate() {
         let seed = |whose| all.bytes(&format!("/{whose}_seeds/{number}"));
@@ -93,9 +93,9 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let all = Vector(&file);
     let members = Members::read();
     let node = &members.nodes[0];
-    let early = Request::Closest { key: key(), count: 3 };
-    let drawn = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
-    let mut tape = Tape::new(&[&drawn.concat()]);
+    let early = Request::Lookup { key: key(), count: 3 };
+    let sampled = ["/sender_seeds/0", "/rest", "/node_seeds/0"].map(|path| all.bytes(path));
+    let mut tape = Tape::new(&[&sampled.concat()]);
     let (opening, create) = Opening::start(&node.verified(), Some(&early), &mut tape).unwrap();
     let padded = |path| [all.bytes(path), vec![0; 4_096]].concat()[..4_096].to_vec();
     assert_eq!(create.as_bytes()[..], padded("/steps/0/create"));
@@ -105,7 +105,7 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     let mut sender = opening.finish(&created).unwrap();
     let sent = sender.request(&Request::Fetch { key: key() }).unwrap();
     assert_eq!(sent[0].as_bytes()[..], all.bytes("/steps/1/first_cell"));
-    let answered = accepted.far_end.respond(&Response::Object(object())).unwrap();
+    let answered = accepted.last_hop.respond(&Response::Object(object())).unwrap();
     assert_eq!(answered[0].as_bytes()[..], all.bytes("/steps/2/first_cell"));
 }
 

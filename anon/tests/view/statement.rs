@@ -237,6 +237,49 @@ fn the_longest_statement_fits() {
     assert_eq!(longest.encode().len(), MAX_STATEMENT);
 }
 
+/// Keepers may reach a node at one of two addresses: then the view shows that one, and the node has signed just that.
+#[test]
+fn of_two_addresses_each_is_signed_by_itself() {
+    let make = |addresses| {
+        let descriptor = Descriptor::new(node(&identity()), KEY, addresses, None).unwrap();
+        UnverifiedNodeStatement::issue(&identity(), &NETWORK, EPOCH, descriptor, None)
+    };
+    let both = make(Addresses::Both(v4(), onion()));
+    let verified = both.clone().verify(&NETWORK, EPOCH).unwrap();
+    let cases = [
+        ((true, true), Addresses::Both(v4(), onion())),
+        ((true, false), Addresses::Tcp(v4())),
+        ((false, true), Addresses::Onion(onion())),
+    ];
+    for ((tcp, by_onion), expected) in cases {
+        let (left, signature) = verified.restricted(tcp, by_onion).unwrap();
+        assert_eq!(left.addresses(), expected);
+        left.verify(&NETWORK, EPOCH, &signature).unwrap();
+    }
+    assert!(verified.restricted(false, false).is_none());
+    let alone = make(Addresses::Tcp(v4())).verify(&NETWORK, EPOCH).unwrap();
+    assert!(alone.restricted(false, true).is_none());
+    assert_eq!(alone.restricted(true, true), Some((*alone.descriptor(), alone.signature())));
+    // The two signatures: no flipped bit counts, and they are there for two addresses only.
+    let bytes = both.encode();
+    let at = bytes.len() - 132;
+    assert_eq!(bytes[at], 1);
+    for byte in [at + 2, at + 40, at + 67, at + 100] {
+        let mut flipped = bytes.clone();
+        flipped[byte] ^= 1;
+        let flipped = UnverifiedNodeStatement::decode(&flipped).unwrap();
+        let error = flipped.verify(&NETWORK, EPOCH).unwrap_err();
+        assert!(matches!(error, StatementError::Node(_)), "{byte}");
+    }
+    let without = [&bytes[..at], &[0, 0]].concat();
+    let without = UnverifiedNodeStatement::decode(&without).unwrap();
+    assert_eq!(without.verify(&NETWORK, EPOCH), Err(StatementError::Parts));
+    let single = make(Addresses::Tcp(v4())).encode();
+    let with = [&single[..single.len() - 2], &bytes[at..]].concat();
+    let with = UnverifiedNodeStatement::decode(&with).unwrap();
+    assert_eq!(with.verify(&NETWORK, EPOCH), Err(StatementError::Parts));
+}
+
 #[test]
 fn two_descriptors_for_one_epoch_contradict_each_other() {
     let make = |seed, epoch, key| {

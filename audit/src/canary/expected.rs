@@ -30,7 +30,7 @@ pub enum Medium {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// The sender's process or home.
+    /// The sender's process or profile.
     Sender,
     /// The recipient's, before anything was read.
     RecipientBefore,
@@ -46,8 +46,9 @@ pub enum Part {
     CertificateNode,
     /// A node near the recipient's inbox, or a little further, where readers look too.
     InboxNode,
-    /// The far end of a channel that fetched or published the recipient's certificate, or by which the recipient read.
-    FarEnd,
+    /// The anonymizer of a channel that fetched or published the recipient's certificate, or by which the recipient read.
+    #[serde(rename = "far-end")]
+    Anonymizer,
     /// The audit.
     Audit,
 }
@@ -75,7 +76,7 @@ const fn must(medium: Medium, part: Part, label: Label, says: &'static str) -> R
 const OWN: &str = "non-goals: a machine that is taken over";
 const TABLE_CERTIFICATE: &str = "who learns what: certificate nodes";
 const TABLE_INBOX: &str = "who learns what: inbox nodes";
-const TABLE_FAR_END: &str = "who learns what: Z3, and far ends of Bob's";
+const TABLE_ANONYMIZER: &str = "who learns what: Z3, and anonymizers of Bob's";
 const TABLE_GUARD: &str = "who learns what: guard X, members; L-39";
 
 /// The table.
@@ -93,7 +94,7 @@ pub(super) const EXPECTED: &[Rule] = &[
     must(Medium::Memory, Part::CalledByRecipient, Label::RecipientEndpoint, TABLE_GUARD),
     must(Medium::Memory, Part::CertificateNode, Label::RecipientAddress, TABLE_CERTIFICATE),
     may(Medium::Memory, Part::InboxNode, Label::RecipientAddress, TABLE_INBOX),
-    may(Medium::Memory, Part::FarEnd, Label::RecipientAddress, TABLE_FAR_END),
+    may(Medium::Memory, Part::Anonymizer, Label::RecipientAddress, TABLE_ANONYMIZER),
     must(Medium::Disk, Part::CertificateNode, Label::RecipientAddress, TABLE_CERTIFICATE),
     must(Medium::Disk, Part::Recipient, Label::Subject, "L-18"),
     must(Medium::Disk, Part::Recipient, Label::Body, "L-18"),

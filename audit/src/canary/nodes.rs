@@ -78,9 +78,9 @@ impl<'a> Nodes<'a> {
         calls.iter().for_each(|(local, _)| canaries.endpoint(label, *local));
     }
 
-    /// Marks far ends by their short names.
-    pub(super) fn far_ends(&mut self, short: &[String]) {
-        self.mark(Part::FarEnd, |node| short.contains(&node.id.short()));
+    /// Marks anonymizers by their short names.
+    pub(super) fn anonymizers(&mut self, short: &[String]) {
+        self.mark(Part::Anonymizer, |node| short.contains(&node.id.short()));
     }
 
     /// The processes of nodes that have one of these parts.

@@ -1,5 +1,5 @@
-//! Somebody who uses the program as people do: a home, a passphrase in a file, and processes. One can be held at its end,
-//! when all its work is done: its standard output is a pipe that is full, so that its report does not get out.
+//! Somebody who uses the program as people do: a profile, a passphrase in a file, and processes. One can be held at its
+//! end, when all its work is done: its standard output is a pipe that is full, so that its report does not get out.
 
 use std::{
     fs::File,
@@ -15,23 +15,23 @@ use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
 };
-use ua::{account::Account, home::Home, vault::Passphrase};
+use ua::{account::Account, profile::Profile, vault::Passphrase};
 
 use super::socket::Watch;
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How often to look whether it is done.
 const TURN: Duration = Duration::from_millis(5);
 /// `write` as Linux numbers its calls, on x86-64 and everywhere else.
 const WRITE: [&str; 2] = ["1", "64"];
 
-/// A user with a home.
+/// A user with a profile.
 #[derive(Debug)]
 pub(super) struct Person {
     program: PathBuf,
-    /// The home.
-    pub(super) home: PathBuf,
+    /// The profile.
+    pub(super) profile: PathBuf,
     /// Where all its processes' standard error goes.
     pub(super) log: PathBuf,
     passphrase_file: PathBuf,
@@ -65,7 +65,7 @@ impl Person {
         let passphrase = format!("pass {:032x}", rand::random::<u128>());
         let person = Self {
             program: program.to_owned(),
-            home: file(""),
+            profile: file(""),
             log: file(".log"),
             passphrase_file: file(".passphrase"),
             passphrase,
@@ -78,7 +78,7 @@ impl Person {
         let log = File::options().create(true).append(true).open(&self.log).map_err(broken)?;
         let mut command = Command::new(&self.program);
         command.arg("-vvv").args(arguments).stdin(Stdio::piped()).stderr(log).kill_on_drop(true);
-        command.env("CUTOUT_HOME", &self.home);
+        command.env("CUTOUT_HOME", &self.profile);
         command.env("CUTOUT_PASSPHRASE_FILE", &self.passphrase_file);
         for of_the_user in ["CUTOUT_PASSPHRASE", "CUTOUT_SCHEME", "CUTOUT_LOG"] {
             command.env_remove(of_the_user);
@@ -90,7 +90,7 @@ impl Person {
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<(), Failure> {
         let mut command = self.command(arguments)?;
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-        let status = tokio::time::timeout(PATIENCE, status).await.map_err(broken)?;
+        let status = tokio::time::timeout(TIMEOUT, status).await.map_err(broken)?;
         self.succeeded(status.map_err(broken)?)
     }
 
@@ -114,7 +114,7 @@ impl Person {
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input).await.map_err(broken)?;
         }
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !is_writing(pid) {
             if let Some(status) = child.try_wait().map_err(broken)? {
                 self.succeeded(status)?;
@@ -130,26 +130,26 @@ impl Person {
 
     /// The account's public side, read by the project's own code: only to know what to look for.
     pub(super) fn public(&self) -> Result<Public, Failure> {
-        let home = Home::open(&self.home, &Passphrase::new(self.passphrase.clone())?)?;
-        let network = home.network().network().map_err(ua::home::HomeError::from)?;
-        let account = Account::read(home.vault())?;
+        let profile = Profile::open(&self.profile, &Passphrase::new(self.passphrase.clone())?)?;
+        let network = profile.network().network().map_err(ua::profile::ProfileError::from)?;
+        let account = Account::read(profile.vault())?;
         let certificate = account.certificate(&network, net::now())?;
         let claims = certificate.claims();
         let keys = [claims.verify_key.0.to_vec(), claims.sealing_key.0.to_vec()];
         Ok(Public { address: account.address().clone(), keys })
     }
 
-    /// The short names of the far ends of its channels for this, as its own steps tell them.
-    pub(super) fn far_ends(&self, purposes: &[&str]) -> Vec<String> {
+    /// The short names of the anonymizers of its channels for this, as its own steps tell them.
+    pub(super) fn anonymizers(&self, purposes: &[&str]) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let channels = log.lines().filter_map(|line| line.split_once(": channel through X "));
         let asked = channels.filter(|(purpose, _)| purposes.contains(purpose));
-        let far_end =
+        let anonymizer =
             |(_, path): (&str, &str)| Some(path.split_once(" to ")?.1.get(..8)?.to_owned());
-        asked.filter_map(far_end).collect()
+        asked.filter_map(anonymizer).collect()
     }
 
-    /// How many attempts at channels for this were given up, as its own steps tell: their far ends are not named.
+    /// How many attempts at channels for this were given up, as its own steps tell: their anonymizers are not named.
     pub(super) fn given_up(&self, purposes: &[&str]) -> usize {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let told = |line: &&str| {
@@ -175,7 +175,7 @@ impl Held {
             let mut all = Vec::new();
             reader.read_to_end(&mut all).map(|_| all)
         });
-        let status = tokio::time::timeout(PATIENCE, child.wait()).await.map_err(broken)?;
+        let status = tokio::time::timeout(TIMEOUT, child.wait()).await.map_err(broken)?;
         let all = read.await.map_err(broken)?.map_err(broken)?;
         of.succeeded(status.map_err(broken)?)?;
         let report = all.get(filling..).unwrap_or_default();

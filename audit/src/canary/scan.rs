@@ -20,8 +20,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
-/// What allows it to a far end that did not serve in the end.
-const GIVEN_UP: &str = "who learns what: far ends, of an attempt that was given up";
+/// What allows it to an anonymizer that did not serve in the end.
+const GIVEN_UP: &str = "who learns what: anonymizers, of an attempt that was given up";
 /// What a node, and an agent, writes into its log when it logs all it can.
 const NODES_TALK: &[u8] = b"DEBUG";
 const AGENTS_TALK: &[u8] = b": channel through X ";
@@ -175,8 +175,8 @@ impl Scan {
         }
     }
 
-    /// Allows the recipient's address to so many nodes more: the far ends of attempts that were given up know it as those
-    /// do that served, but nobody says which nodes they were.
+    /// Allows the recipient's address to so many nodes more: the anonymizers of attempts that were given up know it as
+    /// those do that served, but nobody says which nodes they were.
     pub(super) fn forgive(&mut self, attempts: usize) {
         let hits = &mut self.all.memory.hits;
         let is_one = |hit: &Hit| {
@@ -192,18 +192,6 @@ impl Scan {
         }
     }
 
-    /// Searches a directory.
-    pub(super) fn disk(
-        &mut self,
-        part: Part,
-        of: &str,
-        directory: &Path,
-        except: &[&str],
-        canaries: &Canaries,
-    ) {
-        self.directory(of, &[part].into(), directory, except, canaries);
-    }
-
     /// Searches a node's directory, and its log.
     pub(super) fn node_disk(
         &mut self,
@@ -213,11 +201,12 @@ impl Scan {
         canaries: &Canaries,
     ) {
         let of = format!("node {index}");
-        self.directory(&of, parts, directory, &[LOG], canaries);
-        self.talk(&of, parts, &directory.join(LOG), canaries);
+        self.disk(&of, parts, directory, &[LOG], canaries);
+        self.log(&of, parts, &directory.join(LOG), canaries);
     }
 
-    fn directory(
+    /// Searches a directory.
+    pub(super) fn disk(
         &mut self,
         of: &str,
         parts: &BTreeSet<Part>,
@@ -233,11 +222,13 @@ impl Scan {
     }
 
     /// Searches a log.
-    pub(super) fn log(&mut self, part: Part, of: &str, path: &Path, canaries: &Canaries) {
-        self.talk(of, &[part].into(), path, canaries);
-    }
-
-    fn talk(&mut self, of: &str, parts: &BTreeSet<Part>, path: &Path, canaries: &Canaries) {
+    pub(super) fn log(
+        &mut self,
+        of: &str,
+        parts: &BTreeSet<Part>,
+        path: &Path,
+        canaries: &Canaries,
+    ) {
         let searched = canaries.needles().map_err(io::Error::other);
         let into = &mut self.all.logs;
         match searched.and_then(|needles| Ok((needles.search(&std::fs::read(path)?), path))) {

@@ -309,11 +309,11 @@ fn the_page_names_the_coalitions_and_who_sees_an_end() {
             "probabilistic" => Strength::Node,
             other => panic!("{other} is no way to link"),
         };
-        let far_ends =
+        let anonymizers =
             if row[1].is_empty() { BTreeSet::from([String::new()]) } else { list(&row[1]) };
         for coalition in row[2].split_inclusive('}') {
             let members = coalition.trim().trim_matches(['{', '}']);
-            for end in &far_ends {
+            for end in &anonymizers {
                 let role = |name: String| Role::try_from(name.replace('*', end)).unwrap();
                 let roles = list(members).into_iter().map(role).collect();
                 found.entry(scheme).or_default().insert((strength, roles));

@@ -8,7 +8,7 @@ use cutout::{
     command::Global,
     terminal::{Failure, say},
 };
-use ua::home::Home;
+use ua::profile::Profile;
 
 use crate::host::{self, Findings, Scope, Severity};
 
@@ -38,9 +38,9 @@ pub(crate) struct HostArgs {
 /// # Errors
 /// [`Failure`]: with 1 if something is bad, with 66 if a named directory or file is missing.
 pub(crate) fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
-    let home = global.directory()?;
+    let profile = global.directory()?;
     if let Some(named) = &global.home
-        && !Home::exists(named)
+        && !Profile::exists(named)
     {
         return Err(missing(named, "there is no cutout user in it"));
     }
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &HostArgs) -> Result<(), Failure> {
     let is_given = global.passphrase_file.is_some() || cutout::handover::passphrase().is_some();
     let passphrase = if is_given { Some(global.passphrase("")?) } else { None };
     let findings = host::run(&Scope {
-        home,
+        profile,
         passphrase,
         nodes: args.node.clone(),
         logs: args.log.clone(),

@@ -34,11 +34,11 @@ const FEWEST_MUTANTS: usize = 20;
     after_help = "Exit codes: 0 nothing fell, 1 something fell. What is known to fail, and named as a limit, does not count as fallen.\n\nExamples:\n  cutout audit run --quick                          under a minute\n  cutout audit run --html audit.html                everything, as a page: an hour in a release build\n  cutout audit run --rounds 500                     all but a long game: some minutes\n  cutout audit run --json - | jq .verdict"
 )]
 pub(crate) struct RunArgs {
-    /// Fewer mails, draws and rounds, none of the network's mutants: under a minute
+    /// Fewer mails, samples and rounds, none of the network's mutants: under a minute
     #[arg(long)]
     quick: bool,
-    /// Rounds of the game [default: 12 quick, 10000 else, of which a release build plays six a second]; with fewer than some
-    /// thousands little is shown of how small an advantage is
+    /// Rounds of the game [default: 12 quick, 10000 else, of which a release build plays six a second]; with fewer than
+    /// some thousands little is shown of how small an advantage is
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Write the report as one self-contained page
@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
     /// Write the report as JSON ("-": to stdout); `cutout audit schema` prints its form
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// What simulations and computations draw from; equal seeds give equal figures
+    /// What simulations and computations sample from; equal seeds give equal figures
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

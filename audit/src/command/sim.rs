@@ -41,7 +41,7 @@ pub(crate) struct SimArgs {
     /// The most mails a sender sends, 1 to 1,000
     #[arg(long, value_name = "M", default_value_t = 100)]
     mails: usize,
-    /// Channels drawn for each estimate
+    /// Channels sampled for each estimate
     #[arg(long, value_name = "D", default_value_t = 10_000)]
     draws: usize,
     /// Replicas, 1 to 20 [default: 20 for the paper to the letter, else 8]
@@ -50,7 +50,7 @@ pub(crate) struct SimArgs {
     /// Nodes that a lookup asks at once [default: 3 for the paper to the letter, else 10]
     #[arg(long, value_name = "A")]
     alpha: Option<usize>,
-    /// Go-betweens between the guard and the far end, 0 to 3
+    /// Go-betweens between the guard and the anonymizer, 0 to 3
     #[arg(long, value_name = "H", default_value_t = 1)]
     hops: usize,
     /// Guards that take turns, 1 to 3; one more is the spare
@@ -91,7 +91,7 @@ enum SchemeArg {
 enum ModelArg {
     /// A looks keyX and keyY up itself
     Letter,
-    /// As the code does it: entrances look them up
+    /// As the code does it: bootstrap nodes look them up
     Built,
 }
 
@@ -265,7 +265,7 @@ fn mails(findings: &Findings) -> Table {
     for row in findings.per_mail.chunks(shares.len().max(1)) {
         let Some(first) = row.first() else { continue };
         let by = match first.measure {
-            Measure::Claim => "X and a far end",
+            Measure::Claim => "X and an anonymizer",
             Measure::Identifiers => "by identifiers",
             Measure::WithReading => "and what Bob fetches",
             Measure::Timing => "by time alone",

@@ -23,8 +23,7 @@ pub(crate) struct VectorsArgs {
 pub(crate) fn run(args: &VectorsArgs) -> Result<(), Failure> {
     let outcomes = check();
     if args.json {
-        let all: Vec<_> = outcomes.iter().map(to_json).collect();
-        say(serde_json::json!(all).to_string())?;
+        say(serde_json::json!(outcomes).to_string())?;
     } else {
         for outcome in &outcomes {
             say(to_line(outcome))?;
@@ -55,13 +54,6 @@ fn to_line(outcome: &FileOutcome) -> String {
     )
 }
 
-fn to_json(outcome: &FileOutcome) -> serde_json::Value {
-    let FileOutcome { file, source, compared, different } = outcome;
-    serde_json::json!({
-        "file": file, "source": source, "compared": compared, "different": different,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +74,7 @@ mod tests {
         assert!(
             to_line(&good).starts_with("same      sha256              5 compared, 0 different")
         );
-        assert_eq!(to_json(&good)["compared"], 5);
+        assert_eq!(serde_json::json!(good)["compared"], 5);
         assert!(run(&VectorsArgs { json: false }).is_ok());
     }
 }

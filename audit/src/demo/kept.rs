@@ -1,5 +1,5 @@
-//! `cutout demo --keep`: a network that stays when the command is over, with two users in it, and what to type next. Everything
-//! in it is made by the commands that anybody types: `cutout node run`, `cutout init`.
+//! `cutout demo --keep`: a network that stays when the command is over, with two users in it, and what to type next.
+//! Everything in it is made by the commands that anybody types: `cutout node run`, `cutout init`.
 
 use std::{
     fs,
@@ -86,7 +86,8 @@ async fn make(args: &DemoArgs, directory: &Path, progress: &Progress) -> Result<
     progress.step("waiting for the nodes to know each other for an epoch");
     tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 3)).await;
 
-    let file = NetworkFile::read(&cluster.network_file()).map_err(ua::home::HomeError::from)?;
+    let file =
+        NetworkFile::read(&cluster.network_file()).map_err(ua::profile::ProfileError::from)?;
     let invitation = file.invitation();
     let invitation =
         invitation.map_err(|error| Failure::new(70, "no invitation", error, "report this"))?;

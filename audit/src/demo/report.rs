@@ -135,7 +135,7 @@ fn describe(run: &Run) -> serde_json::Value {
         let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         serde_json::json!({
             "for": purpose.words(), "x": path.go_between.short(), "m": middle,
-            "y": path.witness.short(), "z": path.far_end.short(),
+            "y": path.witness.short(), "z": path.anonymizer.short(),
         })
     });
     serde_json::json!({
@@ -160,8 +160,8 @@ fn channel_table(run: &Run) -> Table {
     for (purpose, path) in run.channels() {
         let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         let (x, y) = (path.go_between.short(), path.witness.short());
-        let (middle, far_end) = (middle.join(" "), path.far_end.short());
-        table.add_row([purpose.words(), &x, &middle, &far_end, &y]);
+        let (middle, anonymizer) = (middle.join(" "), path.anonymizer.short());
+        table.add_row([purpose.words(), &x, &middle, &anonymizer, &y]);
     }
     table
 }

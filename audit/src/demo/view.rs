@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use cutout::terminal::Failure;
 use testbed::{
     cluster::Cluster,
@@ -29,12 +29,12 @@ pub(super) struct Secrets {
     /// Label and bytes.
     needles: Vec<(&'static str, Vec<Vec<u8>>)>,
     /// Keys by which a request's role is told.
-    entrance: BTreeSet<Key>,
-    far_end: BTreeSet<Key>,
+    bootstrap: BTreeSet<Key>,
+    anonymizer: BTreeSet<Key>,
     body_paths: BTreeSet<Key>,
     inbox: Key,
     certificate: Key,
-    channels: Vec<(Path, Draw)>,
+    channels: Vec<(Path, SampledKeys)>,
 }
 
 const BODY_ANONYMIZER: &str = "Z1, W1  body anonymizer, verifier";
@@ -59,7 +59,7 @@ impl Secrets {
     pub(super) fn of(stage: &Stage, bob: &Person, message: &Message) -> Self {
         let events = stage.events.lock();
         let mut identities = BTreeSet::new();
-        let (mut entrance, mut far_end) = (BTreeSet::new(), BTreeSet::new());
+        let (mut bootstrap, mut anonymizer) = (BTreeSet::new(), BTreeSet::new());
         let mut channels = Vec::new();
         for event in events.iter() {
             match event {
@@ -68,8 +68,8 @@ impl Secrets {
                 }
                 Event::Channel { path, keys, .. } => {
                     channels.push((path.clone(), *keys));
-                    entrance.extend([keys.go_between, keys.witness]);
-                    far_end.insert(keys.far_end);
+                    bootstrap.extend([keys.go_between, keys.witness]);
+                    anonymizer.insert(keys.anonymizer);
                 }
                 _ => {}
             }
@@ -78,7 +78,7 @@ impl Secrets {
         let tail = message.bytes.len().saturating_sub(CANARY);
         let body = message.bytes.get(tail..).unwrap_or_default().to_vec();
         let needles = vec![
-            ("keyZ", far_end.iter().map(|key| key.0.to_vec()).collect()),
+            ("keyZ", anonymizer.iter().map(|key| key.0.to_vec()).collect()),
             ("Bob's DHT keys", vec![address.inbox().0.to_vec(), address.certificate().0.to_vec()]),
             ("Bob's address", vec![address.to_string().into_bytes()]),
             ("the text", vec![message.subject.clone().into_bytes(), body]),
@@ -87,8 +87,8 @@ impl Secrets {
         Self {
             identities,
             needles,
-            entrance,
-            far_end,
+            bootstrap,
+            anonymizer,
             body_paths: BTreeSet::new(),
             inbox,
             certificate,
@@ -100,47 +100,45 @@ impl Secrets {
     fn role(&self, at: NodeId, what: What, request: &Request) -> Option<&'static str> {
         let direct = what == What::Direct;
         if what == What::Answered {
-            return Some(match request {
-                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
-                Request::AppendInbox(_) => INBOX_ANONYMIZER,
-                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
-                _ => return None,
-            });
+            return self.proxied_role(request);
         }
         Some(match request {
-            Request::Nearest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
-            Request::Nearest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
-            Request::Nearest { key, .. } => return self.guarded_role(at, key),
-            Request::Closest { key, .. } if self.entrance.contains(key) => {
-                "entrance (asked for X, Y)"
-            }
-            Request::Closest { key, .. } if self.far_end.contains(key) && direct => "Y  witness",
-            Request::Closest { key, .. } if self.far_end.contains(key) => "X  go-between",
             Request::Closest { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
             Request::Closest { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
-            Request::Perform { request, .. } => match &**request {
-                Request::Store(store) if self.body_paths.contains(&store.key) => BODY_ANONYMIZER,
-                Request::AppendInbox(_) => INBOX_ANONYMIZER,
-                Request::Fetch { key } if *key == self.certificate => CERTIFICATE_ANONYMIZER,
-                _ => return None,
-            },
+            Request::Closest { key, .. } => return self.guarded_role(at, key),
+            Request::Lookup { key, .. } if self.bootstrap.contains(key) => {
+                "entrance (asked for X, Y)"
+            }
+            Request::Lookup { key, .. } if self.anonymizer.contains(key) && direct => "Y  witness",
+            Request::Lookup { key, .. } if self.anonymizer.contains(key) => "X  go-between",
+            Request::Lookup { key, .. } if *key == self.inbox => INBOX_ANONYMIZER,
+            Request::Lookup { key, .. } if self.body_paths.contains(key) => BODY_ANONYMIZER,
+            Request::Perform { request, .. } => return self.proxied_role(request),
             Request::Store(store) if self.body_paths.contains(&store.key) => "body nodes",
             Request::AppendInbox(append) if append.inbox == self.inbox => "inbox nodes",
             Request::Fetch { key } if *key == self.certificate => "certificate nodes",
             _ => return None,
         })
     }
-}
 
-impl Secrets {
+    /// Who carries out this for somebody.
+    fn proxied_role(&self, request: &Request) -> Option<&'static str> {
+        match request {
+            Request::Store(store) if self.body_paths.contains(&store.key) => Some(BODY_ANONYMIZER),
+            Request::AppendInbox(_) => Some(INBOX_ANONYMIZER),
+            Request::Fetch { key } if *key == self.certificate => Some(CERTIFICATE_ANONYMIZER),
+            _ => None,
+        }
+    }
+
     /// The role of a node of a guarded path, by what it was asked.
     fn guarded_role(&self, at: NodeId, key: &Key) -> Option<&'static str> {
         self.channels.iter().find_map(|(path, keys)| {
             if path.go_between == at && *key == keys.go_between {
                 Some("X  guard")
-            } else if path.middle.contains(&at) && *key == keys.far_end {
+            } else if path.middle.contains(&at) && *key == keys.anonymizer {
                 Some("M  middle go-between")
-            } else if path.witness == at && *key == keys.far_end {
+            } else if path.witness == at && *key == keys.anonymizer {
                 Some("Y  witness")
             } else {
                 None
@@ -185,10 +183,14 @@ fn read((at, record): &(NodeId, Record)) -> Read<'_> {
 ///
 /// # Errors
 /// [`Failure`] if a record cannot be read.
-pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Result<Views, Failure> {
+pub(super) fn draw(
+    cluster: &Cluster,
+    mut secrets: Secrets,
+    marks: &Marks,
+) -> Result<Views, Failure> {
     let records = records(cluster, marks)?;
     let requests: Vec<Read<'_>> = records.iter().map(read).collect();
-    let mut secrets = Secrets { body_paths: stored_keys(&requests), ..clone_of(secrets) };
+    secrets.body_paths = stored_keys(&requests);
     let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();
     secrets.needles.insert(1, ("Message-ID's key", keys));
 
@@ -216,19 +218,6 @@ pub(super) fn draw(cluster: &Cluster, secrets: &Secrets, marks: &Marks) -> Resul
         }
     }
     Ok(Views { roles, labels, messages })
-}
-
-fn clone_of(secrets: &Secrets) -> Secrets {
-    Secrets {
-        identities: secrets.identities.clone(),
-        needles: secrets.needles.clone(),
-        entrance: secrets.entrance.clone(),
-        far_end: secrets.far_end.clone(),
-        body_paths: BTreeSet::new(),
-        inbox: secrets.inbox,
-        certificate: secrets.certificate,
-        channels: secrets.channels.clone(),
-    }
 }
 
 /// The keys under which bodies were stored: the Message-IDs' keys.

@@ -15,7 +15,7 @@ use crate::{
 
 /// A mail that is to be sent: from whom, to whom, and how many bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Errand {
+pub(super) struct Letter {
     /// The sender's number on the stage.
     pub from: usize,
     /// The recipient's number.
@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub streams: usize,
     /// When each line was written, microseconds, in order.
     pub times: Vec<u64>,
-    /// Cells passed towards the far end.
+    /// Cells passed towards the anonymizer.
     pub forward: usize,
     /// Cells passed back.
     pub backward: usize,
@@ -79,7 +79,7 @@ pub(super) struct Played {
 
 /// What is known of a mail once it is sent, but for what was written down.
 struct Sent {
-    errand: Errand,
+    letter: Letter,
     key: Key,
     object: Vec<u8>,
     sending: Vec<ChannelTruth>,
@@ -93,24 +93,21 @@ pub(super) struct Table<'a> {
     pub(super) recipients: &'a [Agent],
 }
 
-async fn send(table: Table<'_>, errand: Errand, choice: SchemeChoice) -> Result<Sent, Failure> {
+async fn send(table: Table<'_>, letter: Letter, choice: SchemeChoice) -> Result<Sent, Failure> {
     let nobody = || Failure::new(70, "the game has no such player", "", "report this");
-    let alice = table.stage.senders.get(errand.from).ok_or_else(nobody)?;
-    let bob = table.recipients.get(errand.to).ok_or_else(nobody)?;
+    let alice = table.stage.senders.get(letter.from).ok_or_else(nobody)?;
+    let bob = table.recipients.get(letter.to).ok_or_else(nobody)?;
     // Or only the first mail to somebody would have a Z3.
     alice.forget_certificates()?;
     let _ = alice.take_events();
-    let text = format!("Subject: game\r\n\r\n{}\r\n", "x".repeat(errand.bytes));
-    let id = alice.prepare(text.as_bytes(), "game", bob.address())?;
-    let parts = alice.outbox().parts(&id)?;
-    let part = parts.first().ok_or_else(nobody)?;
-    let key = part.part.message_id.key(&alice.network().name);
-    let object = part.object.clone();
-    let scheme = alice.scheme(choice).await?;
+    let text = format!("Subject: game\r\n\r\n{}\r\n", "x".repeat(letter.bytes));
+    let id = alice.hand_in(text.as_bytes(), "game", bob.address(), false)?;
+    let (key, object) = alice.body(&id)?;
+    let scheme = alice.agent.scheme(choice).await?;
     if let Some(error) = alice.deliver(&id, scheme).await?.error {
         return Err(error.into());
     }
-    Ok(Sent { errand, key, object, sending: channels(&alice.take_events()) })
+    Ok(Sent { letter, key, object, sending: channels(&alice.take_events()) })
 }
 
 /// Sends the mails of a round, one after the other or all at once, and gathers what was written down of each.
@@ -119,31 +116,31 @@ async fn send(table: Table<'_>, errand: Errand, choice: SchemeChoice) -> Result<
 /// [`Failure`] if a mail is not sent.
 pub(super) async fn play(
     table: Table<'_>,
-    errands: &[Errand],
+    letters: &[Letter],
     at_once: bool,
     choice: SchemeChoice,
 ) -> Result<Vec<Played>, Failure> {
     let stage = table.stage;
     // Whose roster is due for comparison has it compared before the round: how long ago it was tells nothing then.
     for sender in stage.senders.iter().take(SENDERS) {
-        sender.scheme(choice).await?;
+        sender.agent.scheme(choice).await?;
     }
     let marks = stage.mark();
     let sent = if at_once {
-        let all = errands.iter().map(|errand| send(table, *errand, choice));
+        let all = letters.iter().map(|letter| send(table, *letter, choice));
         futures::future::try_join_all(all).await?
     } else {
         let mut sent = Vec::new();
-        for errand in errands {
-            sent.push(send(table, *errand, choice).await?);
+        for letter in letters {
+            sent.push(send(table, *letter, choice).await?);
         }
         sent
     };
     let mut lines = stage.read(&marks).await?;
     let nodes: BTreeSet<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
     let mut played = Vec::new();
-    for Sent { errand, key, object, sending } in sent {
-        let (from, to) = (errand.from, errand.to);
+    for Sent { letter, key, object, sending } in sent {
+        let (from, to) = (letter.from, letter.to);
         let Some((alice, bob)) = stage.senders.get(from).zip(table.recipients.get(to)) else {
             continue;
         };
@@ -172,7 +169,7 @@ pub(super) async fn play(
                 places.entry("guard".to_owned()).or_default().see(&lines);
             }
         }
-        played.push(Played { is_first: errand.is_first, to, places });
+        played.push(Played { is_first: letter.is_first, to, places });
         lines = mail.lines;
     }
     Ok(played)

@@ -36,7 +36,7 @@ pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
         findings.push(of(Severity::Ok, format!("a time service keeps it ({mark})")));
     }
     let mut networks: Vec<Network> =
-        read_network(&scope.home.join("network.toml")).into_iter().collect();
+        read_network(&scope.profile.join("network.toml")).into_iter().collect();
     networks.extend(nodes.iter().filter_map(|node| node.network.clone()));
     for node in nodes {
         let file = node.directory.join("roster.bin");

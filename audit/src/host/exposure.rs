@@ -136,7 +136,7 @@ fn machine(scope: &Scope) -> Vec<Finding> {
         findings.push(of(Severity::Ok, "swap", seen.to_owned()));
     } else {
         let seen = format!("on {}: keys in memory may be written there", on_disk.join(", "));
-        let remedy = "switch it off, or encrypt it with a key that is drawn at each start";
+        let remedy = "switch it off, or encrypt it with a key that is made at each start";
         findings.push(of(Severity::Warn, "swap", seen).or_try(remedy));
     }
     match read("sys/kernel/yama/ptrace_scope").trim() {

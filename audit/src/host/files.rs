@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ua::home::Home;
+use ua::profile::Profile;
 
 use super::{Area, Finding, InstalledNode, Scope, Severity};
 
@@ -27,18 +27,18 @@ const LEAST_DIFFERENT: usize = 24;
 /// Looks at the files of the agent and of the nodes.
 pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let home = &scope.home;
-    if Home::exists(home) {
-        findings.extend(tree(home, "agent"));
-        findings.extend(vault(&home.join("vault")));
-        findings.extend(strangers(home));
-        if home.join("mail").is_dir() {
+    let profile = &scope.profile;
+    if Profile::exists(profile) {
+        findings.extend(tree(profile, "agent"));
+        findings.extend(vault(&profile.join("vault")));
+        findings.extend(strangers(profile));
+        if profile.join("mail").is_dir() {
             let seen = "the Maildir is plain text, by design (L-18)";
-            let finding = finding(Severity::Note, &home.join("mail"), seen);
+            let finding = finding(Severity::Note, &profile.join("mail"), seen);
             findings.push(finding.or_try("encrypt the disk that it is on"));
         }
     } else {
-        findings.push(finding(Severity::Note, home, "no agent here"));
+        findings.push(finding(Severity::Note, profile, "no agent here"));
     }
     if nodes.is_empty() {
         let seen = "none runs, and none was named with --node";
@@ -169,10 +169,10 @@ fn is_sealed(path: &Path, name: &str) -> bool {
 }
 
 /// Files in the agent's directory that the agent did not put there: a passphrase beside what it opens, say.
-fn strangers(home: &Path) -> Vec<Finding> {
+fn strangers(profile: &Path) -> Vec<Finding> {
     let named = std::env::var_os("CUTOUT_PASSPHRASE_FILE").map(PathBuf::from);
     let named = named.and_then(|path| path.canonicalize().ok());
-    let entries = fs::read_dir(home).into_iter().flatten().flatten();
+    let entries = fs::read_dir(profile).into_iter().flatten().flatten();
     let strange = entries.map(|entry| entry.path()).filter(|path| {
         path.file_name().is_some_and(|name| !KNOWN.iter().any(|known| name == *known))
     });

@@ -8,7 +8,7 @@ use node::{Identity, Limits};
 use ua::{
     account::{Account, OWN, VALIDITY},
     guard::{GUARD_SECONDS, Guards},
-    home::Home,
+    profile::Profile,
     vault::Vault,
 };
 
@@ -23,7 +23,7 @@ const MAX_ADMISSION: usize = 1024;
 /// Looks at the keys.
 pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if Home::exists(&scope.home) {
+    if Profile::exists(&scope.profile) {
         findings.extend(agent(scope));
     }
     for node in nodes.iter().filter(|node| node.directory.join("identity.key").exists()) {
@@ -44,7 +44,7 @@ fn shown(path: &Path) -> String {
 
 /// The agent's keys.
 fn agent(scope: &Scope) -> Vec<Finding> {
-    let directory = scope.home.join("vault");
+    let directory = scope.profile.join("vault");
     let Some(passphrase) = &scope.passphrase else {
         let seen = "sealed: the ages of guards and certificates were not looked at";
         let remedy = "give the passphrase with --passphrase-file to have them looked at";
@@ -61,9 +61,9 @@ fn agent(scope: &Scope) -> Vec<Finding> {
         }
     };
     let mut findings = guards(&vault, scope.now);
-    let Some(network) = read_network(&scope.home.join("network.toml")) else {
+    let Some(network) = read_network(&scope.profile.join("network.toml")) else {
         let seen = "cannot be read, so that no certificate can be checked";
-        findings.push(finding(Severity::Warn, shown(&scope.home.join("network.toml")), seen));
+        findings.push(finding(Severity::Warn, shown(&scope.profile.join("network.toml")), seen));
         return findings;
     };
     let names = Account::replies(&vault).unwrap_or_default();
@@ -79,7 +79,7 @@ fn guards(vault: &Vault, now: Time) -> Vec<Finding> {
         Err(error) => return vec![finding(Severity::Warn, "guards", error.to_string())],
     };
     if guards.all().is_empty() {
-        return vec![finding(Severity::Note, "guards", "none drawn yet")];
+        return vec![finding(Severity::Note, "guards", "none chosen yet")];
     }
     let places = ["guard", "spare"].into_iter().chain(std::iter::repeat("another"));
     let aged = guards.all().iter().zip(places).map(|(guard, place)| {

@@ -66,7 +66,7 @@ impl Machine {
 
     fn look(&self) -> Findings {
         run(&Scope {
-            home: self.at("home"),
+            profile: self.at("home"),
             passphrase: Some(passphrase()),
             nodes: vec![self.at("node")],
             logs: vec![self.at("log")],
@@ -285,8 +285,8 @@ fn tor_is_seen_to_be_used_as_configured_or_not() {
 #[test]
 fn what_is_sealed_stays_so_without_the_passphrase_and_nothing_installed_is_no_fault() {
     let machine = Machine::new();
-    let scope = |home: &str, nodes: &[&str]| Scope {
-        home: machine.at(home),
+    let scope = |profile: &str, nodes: &[&str]| Scope {
+        profile: machine.at(profile),
         passphrase: None,
         nodes: nodes.iter().map(|node| machine.at(node)).collect(),
         logs: Vec::new(),
@@ -340,7 +340,7 @@ fn a_clock_that_differs_from_the_dates_that_others_signed_is_seen() {
         (signed.after(150_000), Severity::Warn),
     ] {
         let scope = Scope {
-            home: machine.at("nowhere"),
+            profile: machine.at("nowhere"),
             passphrase: None,
             nodes: Vec::new(),
             logs: Vec::new(),

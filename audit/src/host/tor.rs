@@ -1,8 +1,8 @@
 //! Whether Tor is used as it is configured: by the agent, and by nodes with onion services.
 
-use cutout::underlay::AgentConfig;
+use cutout::transport::AgentConfig;
 use node::{NodeConfig, Onion, OnionStatus};
-use ua::home::Home;
+use ua::profile::Profile;
 
 use super::{Area, Finding, InstalledNode, Scope, Severity, process::Process};
 
@@ -26,11 +26,11 @@ fn finding(severity: Severity, subject: impl Into<String>, seen: impl Into<Strin
 }
 
 fn agent(scope: &Scope) -> Finding {
-    let subject = scope.home.join("config.toml").display().to_string();
-    if !Home::exists(&scope.home) {
+    let subject = scope.profile.join("config.toml").display().to_string();
+    if !Profile::exists(&scope.profile) {
         return finding(Severity::Note, subject, "no agent here");
     }
-    match AgentConfig::read(&scope.home) {
+    match AgentConfig::read(&scope.profile) {
         Err(failure) => {
             let seen = format!("cannot be used, so that every command fails: {}", failure.cause);
             finding(Severity::Warn, subject, seen).or_try("mend the file")

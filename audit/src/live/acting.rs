@@ -2,8 +2,8 @@
 //! down for each other, and in nothing else; who had which role is told by the truth about the mail, as everywhere.
 //!
 //! ```text
-//! marking    a member hands out versions of certificates; a far end is named one of them     {member, far end}
-//! tagging    a guard writes into the cells that it passes on; a far end reads it             {X, far end}
+//! marking    a member hands out versions of certificates; an anonymizer is named one of them     {member, anonymizer}
+//! tagging    a guard writes into the cells that it passes on; an anonymizer reads it             {X, anonymizer}
 //! answering  a replica answers at length, another one keeps what it has to itself            the mail is read all the same
 //! ```
 
@@ -44,7 +44,7 @@ const MOST_MAILS: usize = 12;
 pub struct ActingFindings {
     /// Mails that were sent while nodes marked agents and wrote into cells.
     pub mails: usize,
-    /// Marks that were handed to agents, notes that guards wrote, and questions that far ends were asked.
+    /// Marks that were handed to agents, notes that guards wrote, and questions that anonymizers were asked.
     pub acts: (usize, usize, usize),
     /// The minimal coalitions in what these nodes wrote down.
     pub coalitions: Vec<Coalition>,
@@ -68,7 +68,7 @@ pub async fn run_acting(stage: &Stage, step: impl Fn(&str)) -> Result<ActingFind
     Ok(found)
 }
 
-/// Mails of which the two replicas nearest to each key misbehave when they are asked: the nearest one answers at length,
+/// Mails of which the two replicas closest to each key misbehave when they are asked: the closest one answers at length,
 /// the next one holds back what it has signed for. All others are honest, so that each key has an honest replica.
 async fn answering(
     stage: &Stage,
@@ -111,9 +111,9 @@ async fn mail_past_replicas(
         return Ok(false);
     };
     alice.forget_certificates()?;
-    let (sending, reading) = (alice.scheme(GUARDED).await?, bob.scheme(GUARDED).await?);
+    let (sending, reading) = (alice.agent.scheme(GUARDED).await?, bob.agent.scheme(GUARDED).await?);
     let mail = stage.mail_by((from, to), sending, Some(reading), marks, |alice, id| {
-        let parts = alice.outbox().parts(id)?;
+        let parts = alice.agent.outbox().parts(id)?;
         let network = &alice.network().name;
         let body = parts.iter().map(|part| part.part.message_id.key(network));
         let keys: Vec<Key> =
@@ -253,10 +253,10 @@ fn observations(mail: &MailRun<'_>, told: &[(NodeId, Note)]) -> Vec<Observation>
             let place = mail.place(&note.key()?)?;
             let channels = mail.channels();
             let serves = channels.iter().find(|(end, (_, path, _))| {
-                path.far_end == at && asks_for(place).contains(&end.as_str())
+                path.anonymizer == at && asks_for(place).contains(&end.as_str())
             });
             let label = if place == "body" { "Message-ID's key" } else { "Bob's DHT keys" };
-            Some((Role::FarEnd(serves?.0.clone()), BTreeSet::from([label])))
+            Some((Role::Anonymizer(serves?.0.clone()), BTreeSet::from([label])))
         }
         _ => None,
     };

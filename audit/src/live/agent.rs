@@ -3,26 +3,17 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anon::{
-    certificate::{Address, AddressCertificate},
-    network::Network,
-    selection::Draw,
-};
+use anon::selection::SampledKeys;
 use cutout::{command::read_file, terminal::Failure};
 use parking_lot::Mutex;
 use testbed::person::Person;
 use ua::{
-    account::Account,
     event::{Event, Listener},
-    outbox::Outbox,
-    receive::Fetched,
-    scheme::Scheme,
-    send::Outcome,
-    session::SchemeChoice,
     vault::{Vault, VaultError},
 };
 
@@ -50,7 +41,7 @@ impl Listener for Heard {
 
 impl Heard {
     /// The keys that chose this path, if it is one of those that stood since [`Agent::take_events`].
-    pub(super) fn draw_of(&self, along: &ua::event::Path) -> Option<Draw> {
+    pub(super) fn keys_of(&self, along: &ua::event::Path) -> Option<SampledKeys> {
         let heard = self.0.lock();
         heard.iter().rev().find_map(|event| match event {
             Event::Channel { path, keys, .. } if path == along => Some(*keys),
@@ -59,60 +50,30 @@ impl Heard {
     }
 }
 
+impl Deref for Agent {
+    type Target = Person;
+
+    fn deref(&self) -> &Person {
+        &self.person
+    }
+}
+
 impl Agent {
     /// A new user of the network in `network`, with an address that certifies itself.
     ///
     /// # Errors
     /// [`Failure`] if the network file or the disk is not as it should be.
-    pub(crate) fn new(network: &Path, home: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(network: &Path, profile: PathBuf) -> Result<Self, Failure> {
         let text = String::from_utf8_lossy(&read_file(network)?).into_owned();
         let heard = Arc::new(Heard::default());
-        let person = Person::new(&text, &home, Arc::clone(&heard) as _)?;
+        let person = Person::new(&text, &profile, Arc::clone(&heard) as _)?;
         Ok(Self { person, heard, identities: Mutex::default() })
-    }
-
-    /// The agent itself.
-    #[must_use]
-    pub(crate) const fn agent(&self) -> &ua::agent::Agent {
-        &self.person.agent
-    }
-
-    /// The keys of the address.
-    #[must_use]
-    pub(crate) const fn account(&self) -> &Account {
-        &self.person.account
-    }
-
-    /// The address.
-    #[must_use]
-    pub(crate) const fn address(&self) -> &Address {
-        self.person.address()
-    }
-
-    /// The address's certificate.
-    #[must_use]
-    pub(crate) const fn certificate(&self) -> &AddressCertificate {
-        &self.person.certificate
-    }
-
-    /// The network.
-    #[must_use]
-    pub(crate) fn network(&self) -> &Network {
-        self.person.network()
     }
 
     /// Keys, guards, roster and outbox.
     #[must_use]
     pub(crate) fn vault(&self) -> &Vault {
-        self.agent().profile().vault()
-    }
-
-    /// Publishes the certificate, directly.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(crate) async fn publish(&self) -> Result<(), Failure> {
-        Ok(self.person.publish().await?)
+        self.agent.profile().vault()
     }
 
     /// Forgets the certificates that were fetched, so that the next mail fetches its recipient's again.
@@ -124,53 +85,6 @@ impl Agent {
             Err(VaultError::NotFound) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Puts a mail into the outbox: its id.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(crate) fn prepare(
-        &self,
-        bytes: &[u8],
-        subject: &str,
-        to: &Address,
-    ) -> Result<String, Failure> {
-        Ok(self.person.hand_in(bytes, subject, to, false)?)
-    }
-
-    /// The outbox.
-    #[must_use]
-    pub(crate) fn outbox(&self) -> Outbox<'_> {
-        self.agent().outbox()
-    }
-
-    /// A scheme, prepared as for one mail.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(crate) async fn scheme(&self, choice: SchemeChoice) -> Result<Arc<dyn Scheme>, Failure> {
-        Ok(self.agent().scheme(choice).await?)
-    }
-
-    /// Delivers a mail of the outbox by a scheme, without the delay between its steps.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(crate) async fn deliver(
-        &self,
-        id: &str,
-        scheme: Arc<dyn Scheme>,
-    ) -> Result<Outcome, Failure> {
-        Ok(self.person.deliver(id, scheme).await?)
-    }
-
-    /// Reads the inbox: through channels of a scheme, or directly.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub(crate) async fn fetch(&self, scheme: Option<Arc<dyn Scheme>>) -> Result<Fetched, Failure> {
-        Ok(self.person.fetch(scheme).await?)
     }
 
     /// Whether exactly this lies in its Maildir.

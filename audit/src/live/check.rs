@@ -194,13 +194,13 @@ fn acting(found: &ActingFindings, claims: &Claims) -> Vec<Outcome> {
     };
     let (marks, notes) = (found.by_marks(), found.by_notes());
     let marked = format!(
-        "{} coalitions of a member and a far end link in {} mails; {handed} certificates were marked, far ends were asked \
+        "{} coalitions of a member and an anonymizer link in {} mails; {handed} certificates were marked, anonymizers were asked \
          {asked} times",
         marks.len(),
         found.mails,
     );
     let tagged = format!(
-        "{} coalitions of the guard and a far end link in {} mails; guards wrote into {wrote} channels",
+        "{} coalitions of the guard and an anonymizer link in {} mails; guards wrote into {wrote} channels",
         notes.len(),
         found.mails,
     );

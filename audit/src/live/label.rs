@@ -70,7 +70,7 @@ impl Needles {
         for (name, keys, person) in
             [("A's name", "A's DHT keys", mail.alice), ("Bob's name", "Bob's DHT keys", mail.bob)]
         {
-            let (address, claims) = (person.address(), person.certificate().claims());
+            let (address, claims) = (person.address(), person.certificate.claims());
             needles.push((name, address.to_string().into_bytes()));
             needles.push((keys, address.inbox().0.to_vec()));
             needles.push((keys, address.certificate().0.to_vec()));
@@ -88,7 +88,7 @@ impl Needles {
         for (_, _, keys) in &mail.sending {
             needles.push(("keyX", keys.go_between.0.to_vec()));
             needles.push(("keyY", keys.witness.0.to_vec()));
-            needles.push(("keyZ", keys.far_end.0.to_vec()));
+            needles.push(("keyZ", keys.anonymizer.0.to_vec()));
         }
         needles.sort();
         needles.dedup();

@@ -60,7 +60,7 @@ impl LeakFindings {
 fn opened(agent: &Agent, seen: &[Observation]) -> Option<Headers> {
     let values = seen.iter().flat_map(|observation| observation.values.keys());
     let sealed = values.filter(|value| value.len() == NOTIFICATION);
-    let (secret, certificate) = (agent.account().sealing(), agent.certificate());
+    let (secret, certificate) = (agent.account.sealing(), &agent.certificate);
     sealed.filter_map(|value| open_notification(value, secret, certificate).ok()).next()
 }
 

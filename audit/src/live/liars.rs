@@ -1,4 +1,4 @@
-//! X and Y together: half of the nodes name accomplices when they are asked who is nearest to a key. Whose word is
+//! X and Y together: half of the nodes name accomplices when they are asked who is closest to a key. Whose word is
 //! taken?
 
 use std::collections::BTreeSet;
@@ -16,15 +16,15 @@ use ua::{event::Event, session::SchemeChoice};
 use super::stage::{Stage, channels};
 
 /// What lies achieved under one scheme.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiarFindings {
     /// `paper` or `guarded`.
     pub scheme: String,
     /// Channels that came about.
     pub channels: usize,
-    /// Those in which both who were asked for the far end lie.
+    /// Those in which both who were asked for the anonymizer lie.
     pub both_lie: usize,
-    /// Those whose far end is an accomplice that is not nearest to the key drawn.
+    /// Those whose anonymizer is an accomplice that is not closest to the key sampled.
     pub taken: usize,
     /// Times the sender saw through a lie: statements that differ, evidence.
     pub seen_through: usize,
@@ -46,17 +46,8 @@ pub async fn run_liars(
 ) -> Result<LiarFindings, Failure> {
     let all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
     let liars: BTreeSet<NodeId> = all.iter().copied().step_by(2).collect();
-    let scheme = match choice {
-        SchemeChoice::Paper => "paper",
-        SchemeChoice::Guarded { .. } => "guarded",
-    };
-    let mut found = LiarFindings {
-        scheme: scheme.to_owned(),
-        channels: 0,
-        both_lie: 0,
-        taken: 0,
-        seen_through: 0,
-    };
+    let scheme = super::name_of(choice);
+    let mut found = LiarFindings { scheme: scheme.to_owned(), ..LiarFindings::default() };
     let lie = [Behaviour::LyingGoBetween];
     stage.make_hostile(&liars.iter().copied().collect::<Vec<_>>(), &lie)?;
     for number in 0..MOST_MAILS {
@@ -70,9 +61,9 @@ pub async fn run_liars(
         ) else {
             break;
         };
-        let id = alice.prepare(b"Subject: lies\r\n\r\n.\r\n", "lies", bob.address())?;
+        let id = alice.hand_in(b"Subject: lies\r\n\r\n.\r\n", "lies", bob.address(), false)?;
         let _ = alice.take_events();
-        if let Ok(scheme) = alice.scheme(choice).await {
+        if let Ok(scheme) = alice.agent.scheme(choice).await {
             let _ = alice.deliver(&id, scheme).await;
         }
         let events = alice.take_events();
@@ -85,16 +76,17 @@ pub async fn run_liars(
             let asked = path.middle.last().copied().unwrap_or(path.go_between);
             let both = liars.contains(&asked) && liars.contains(&path.witness);
             found.both_lie += usize::from(both);
-            let truth = nearest(&all, &keys.far_end);
-            found.taken +=
-                usize::from(truth != Some(path.far_end) && liars.contains(&path.far_end) && both);
+            let truth = closest(&all, &keys.anonymizer);
+            found.taken += usize::from(
+                truth != Some(path.anonymizer) && liars.contains(&path.anonymizer) && both,
+            );
         }
     }
     stage.make_hostile(&[], &[])?;
     Ok(found)
 }
 
-fn nearest(all: &[NodeId], key: &Key) -> Option<NodeId> {
+fn closest(all: &[NodeId], key: &Key) -> Option<NodeId> {
     let mut all = all.to_vec();
     keep_closest(&mut all, key, 1, NodeId::position);
     all.first().copied()

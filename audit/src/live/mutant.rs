@@ -8,9 +8,10 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::Draw,
+    selection::SampledKeys,
     verification::{CrossVerified, ReplicaSet},
 };
+use clap::ValueEnum;
 use cutout::terminal::Failure;
 use futures::future::BoxFuture;
 use net::{Channel, RosterKeeper, ask};
@@ -31,72 +32,48 @@ use super::{
 };
 use crate::{
     claims::Claims,
-    mutant::MutantOutcome,
+    mutant::{self, MutantOutcome},
     outcome::{Outcome, Verdict},
 };
 
 /// How long a node may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Mails of each mutant, by as many senders: what only one of them has is then told from what all have.
 const MAILS: usize = 3;
 
 /// One thing done as it must not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Weakness {
-    /// None: production, which must not be caught.
-    None,
-    /// Y is asked by the sender itself.
+    /// The sender asks the witness itself, and so shows it its address.
+    #[value(name = "witness-asked-directly")]
     DirectWitness,
-    /// So are the nodes of the certificate.
+    /// The sender fetches the recipient's certificate itself, and so names both to one node.
+    #[value(name = "certificate-fetched-directly")]
     DirectCertificate,
-    /// Far ends look keys up in the DHT while the mail is sent.
+    /// Keys are looked up while the mail is sent, and those near them see who asks.
+    #[value(name = "lookups-at-sending-time")]
     Lookups,
-    /// The guard extends to the far end.
+    /// Nobody stands between the guard and the anonymizer.
     NoMiddle,
-    /// Body and notification go through one far end.
-    OneFarEnd,
-    /// Body and notification carry one nonce.
+    /// One node carries the body and the notification, and so ties the mail to the recipient.
+    #[value(name = "one-far-end-for-both-steps")]
+    OneAnonymizer,
+    /// Body and notification carry the same random number.
+    #[value(name = "one-nonce-for-both-steps")]
     OneNonce,
 }
 
-const ALL: [(Weakness, &str, &str, &str); 6] = [
-    (
-        Weakness::DirectWitness,
-        "witness-asked-directly",
-        "The sender asks the witness itself, and so shows it its address.",
-        "3, witness leak",
-    ),
-    (
-        Weakness::DirectCertificate,
-        "certificate-fetched-directly",
-        "The sender fetches the recipient's certificate itself, and so names both to one node.",
-        "8, direct certificate fetch",
-    ),
-    (
-        Weakness::Lookups,
-        "lookups-at-sending-time",
-        "Keys are looked up while the mail is sent, and those near them see who asks.",
-        "1, lookup leak",
-    ),
-    (
-        Weakness::NoMiddle,
-        "no-middle",
-        "Nobody stands between the guard and the far end.",
-        "the paper's {X, Z}",
-    ),
-    (
-        Weakness::OneFarEnd,
-        "one-far-end-for-both-steps",
-        "One node carries the body and the notification, and so ties the mail to the recipient.",
-        "9, body and headers through one anonymizer",
-    ),
-    (
-        Weakness::OneNonce,
-        "one-nonce-for-both-steps",
-        "Body and notification carry the same random number.",
-        "9, body and headers through one anonymizer",
-    ),
-];
+impl Weakness {
+    const fn attack(self) -> &'static str {
+        match self {
+            Self::DirectWitness => "3, witness leak",
+            Self::DirectCertificate => "8, direct certificate fetch",
+            Self::Lookups => "1, lookup leak",
+            Self::NoMiddle => "the paper's {X, Z}",
+            Self::OneAnonymizer | Self::OneNonce => "9, body and headers through one anonymizer",
+        }
+    }
+}
 
 /// Sends mails by each mutant and says which checks saw it. The same way of sending without a weakness is caught by
 /// nothing, or all are taken for survivors: who cries at everything catches nobody.
@@ -109,24 +86,20 @@ pub async fn mutants(
     step: impl Fn(&str),
 ) -> Result<Vec<MutantOutcome>, Failure> {
     let mut all = Vec::new();
-    let control = run(stage, claims, Weakness::None).await?;
-    for (weakness, name, sentence, attack) in ALL {
-        step(&format!("mutant: {name}"));
-        let fallen = run(stage, claims, weakness).await?;
-        all.push(MutantOutcome {
-            name: name.to_owned(),
-            weakness: sentence.to_owned(),
-            attack: attack.to_owned(),
-            caught_by: match control.first() {
-                None => fallen.iter().map(|outcome| outcome.check.clone()).collect(),
-                Some(_) => Vec::new(),
-            },
-            seen: match (control.first(), fallen.first()) {
-                (Some(control), _) => format!("production is caught too: {}", first_line(control)),
-                (None, Some(fallen)) => first_line(fallen),
-                (None, None) => "every check held".to_owned(),
-            },
-        });
+    let control = run(stage, claims, None).await?;
+    for weakness in Weakness::value_variants() {
+        step(&format!("mutant: {}", mutant::name(weakness)));
+        let fallen = run(stage, claims, Some(*weakness)).await?;
+        let (caught_by, seen) = match (control.first(), fallen.first()) {
+            (Some(control), _) => {
+                (Vec::new(), format!("production is caught too: {}", first_line(control)))
+            }
+            (None, Some(first)) => {
+                (fallen.iter().map(|outcome| outcome.check.clone()).collect(), first_line(first))
+            }
+            (None, None) => (Vec::new(), "every check held".to_owned()),
+        };
+        all.push(MutantOutcome::new(weakness, weakness.attack(), caught_by, seen));
     }
     Ok(all)
 }
@@ -140,7 +113,12 @@ fn is_too_much(line: &str) -> bool {
     !line.starts_with("not found") && !line.contains("was not told")
 }
 
-async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<Outcome>, Failure> {
+/// The checks that see this weakness; `None` is production, which must not be caught.
+async fn run(
+    stage: &Stage,
+    claims: &Claims,
+    weakness: Option<Weakness>,
+) -> Result<Vec<Outcome>, Failure> {
     let mut runs = Vec::new();
     for number in 0..MAILS.min(stage.senders.len()) {
         let Some(alice) = stage.senders.get(number) else { continue };
@@ -150,11 +128,11 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
         let marks = stage.begin(number, to)?;
         let scheme = Weak::over(alice, weakness).await?;
         let reading = match stage.recipients.get(to) {
-            Some(bob) => Some(bob.scheme(SchemeChoice::Guarded { middle: 1 }).await?),
+            Some(bob) => Some(bob.agent.scheme(SchemeChoice::Guarded { middle: 1 }).await?),
             None => None,
         };
         let mail = stage.mail_by((number, to), Arc::new(scheme), reading, &marks, |alice, id| {
-            if weakness == Weakness::OneNonce { share_nonce(alice, id) } else { Ok(()) }
+            if weakness == Some(Weakness::OneNonce) { share_nonce(alice, id) } else { Ok(()) }
         });
         runs.push(mail.await?);
     }
@@ -169,7 +147,7 @@ async fn run(stage: &Stage, claims: &Claims, weakness: Weakness) -> Result<Vec<O
 
 /// Gives the notification the nonce of the body.
 fn share_nonce(alice: &Agent, id: &str) -> Result<(), Failure> {
-    let outbox = alice.outbox();
+    let outbox = alice.agent.outbox();
     let (mut state, parts) = (outbox.state(id)?, outbox.parts(id)?);
     for recipient in &mut state.recipients {
         recipient.nonce = parts.first().map_or([0; 16], |part| part.nonce);
@@ -183,18 +161,18 @@ struct Weak {
     roster: Arc<RosterKeeper>,
     context: Context,
     heard: Arc<Heard>,
-    weakness: Weakness,
-    body: Mutex<Option<(Path, Draw)>>,
+    weakness: Option<Weakness>,
+    body: Mutex<Option<(Path, SampledKeys)>>,
 }
 
 impl Weak {
     /// Prepares it as the agent prepares the honest one.
-    async fn over(agent: &Agent, weakness: Weakness) -> Result<Self, Failure> {
-        let middle = usize::from(weakness != Weakness::NoMiddle);
-        let plan = agent.agent().plan(middle).await?;
-        let (roster, context) = (Arc::clone(&plan.roster), agent.agent().context().clone());
-        let plan = GuardedPlan { complete: weakness != Weakness::Lookups, ..plan };
-        let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent().evidence()), plan));
+    async fn over(agent: &Agent, weakness: Option<Weakness>) -> Result<Self, Failure> {
+        let middle = usize::from(weakness != Some(Weakness::NoMiddle));
+        let plan = agent.agent.plan(middle).await?;
+        let (roster, context) = (Arc::clone(&plan.roster), agent.agent.context().clone());
+        let plan = GuardedPlan { complete: weakness != Some(Weakness::Lookups), ..plan };
+        let inner = Arc::new(GuardedScheme::new(Arc::clone(agent.agent.evidence()), plan));
         let (heard, body) = (agent.heard(), Mutex::default());
         Ok(Self { inner, roster, context, heard, weakness, body })
     }
@@ -202,14 +180,14 @@ impl Weak {
     async fn ask_directly(&self, node: &NodeId, request: &Request) -> Result<(), AgentError> {
         let certificate = self.roster.with(|roster| roster.certificate(node).cloned());
         let certificate = certificate.ok_or(AgentError::BadAnswer)?;
-        ask(&self.context.disposable()?, &certificate, request, PATIENCE).await?;
+        ask(&self.context.disposable()?, &certificate, request, TIMEOUT).await?;
         Ok(())
     }
 
     /// A channel along the nodes that carried the body.
     async fn same_again(
         &self,
-        (path, keys): (Path, Draw),
+        (path, keys): (Path, SampledKeys),
         purpose: Purpose,
         early: &Request,
     ) -> Result<OpenChannel, AgentError> {
@@ -225,12 +203,12 @@ impl Weak {
             return Err(AgentError::RosterTooSmall);
         };
         let links = self.context.disposable()?;
-        let mut channel = Channel::open(&links, first, None, PATIENCE).await?;
+        let mut channel = Channel::open(&links, first, None, TIMEOUT).await?;
         for node in between {
-            channel = channel.extend(node, None, PATIENCE).await?;
+            channel = channel.extend(node, None, TIMEOUT).await?;
         }
-        let mut channel = channel.extend(last, Some(early), PATIENCE).await?;
-        let answer = channel.response(PATIENCE).await?;
+        let mut channel = channel.extend(last, Some(early), TIMEOUT).await?;
+        let answer = channel.response(TIMEOUT).await?;
         self.context.tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
@@ -243,7 +221,7 @@ impl Scheme for Weak {
         early: &'a Request,
     ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
         Box::pin(async move {
-            if self.weakness == Weakness::DirectCertificate
+            if self.weakness == Some(Weakness::DirectCertificate)
                 && purpose == Purpose::Certificate
                 && let Request::Perform { request, .. } = early
                 && let Request::Fetch { key } = &**request
@@ -254,7 +232,7 @@ impl Scheme for Weak {
                 }
             }
             // Bodies and inboxes are opened at once: the inbox waits until the body's path is known.
-            if self.weakness == Weakness::OneFarEnd && purpose == Purpose::Inbox {
+            if self.weakness == Some(Weakness::OneAnonymizer) && purpose == Purpose::Inbox {
                 for _ in 0..200 {
                     let body = self.body.lock().clone();
                     if let Some(body) = body {
@@ -264,9 +242,9 @@ impl Scheme for Weak {
                 }
             }
             let open = self.inner.open(purpose, early).await?;
-            let Some(keys) = self.heard.draw_of(&open.path) else { return Ok(open) };
-            if self.weakness == Weakness::DirectWitness {
-                let question = Request::Nearest { key: keys.far_end, count: 1 };
+            let Some(keys) = self.heard.keys_of(&open.path) else { return Ok(open) };
+            if self.weakness == Some(Weakness::DirectWitness) {
+                let question = Request::Closest { key: keys.anonymizer, count: 1 };
                 self.ask_directly(&open.path.witness, &question).await?;
             }
             if purpose == Purpose::Body {

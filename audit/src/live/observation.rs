@@ -65,7 +65,7 @@ impl Places {
                 place(Role::Middle(end.clone()), *node, behind.filter(|_| number == 0));
             }
             place(Role::Witness(end.clone()), path.witness, Some(keys.witness));
-            place(Role::FarEnd(end.clone()), path.far_end, Some(keys.far_end));
+            place(Role::Anonymizer(end.clone()), path.anonymizer, Some(keys.anonymizer));
             let _ = purpose;
         }
         Self(all)
@@ -93,8 +93,8 @@ impl Places {
 /// Whether somebody in this role may have somebody in that place beside it.
 const fn may_adjoin(role: &Role, place: &Role) -> bool {
     match role {
-        Role::Replicas(_) => matches!(place, Role::FarEnd(_)),
-        Role::FarEnd(_) | Role::Witness(_) => {
+        Role::Replicas(_) => matches!(place, Role::Anonymizer(_)),
+        Role::Anonymizer(_) | Role::Witness(_) => {
             matches!(place, Role::Guard | Role::GoBetween(_) | Role::Middle(_))
         }
         _ => true,
@@ -106,7 +106,7 @@ fn who(place: &Role) -> Option<&'static str> {
         Role::Guard | Role::GoBetween(_) => Some("who is X"),
         Role::Middle(_) => Some("who is M"),
         Role::Witness(_) => Some("who is Y"),
-        Role::FarEnd(_) => Some("who is Z"),
+        Role::Anonymizer(_) => Some("who is Z"),
         _ => None,
     }
 }

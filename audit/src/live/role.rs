@@ -14,8 +14,8 @@ use ua::event::{Path, Purpose};
 use super::stage::{ChannelTruth, MailRun};
 use crate::role::{BODY, CERTIFICATE, INBOX, Role};
 
-/// The names that the far end of a channel for this may have, the first one where nothing tells them apart.
-pub(super) const fn far_ends(purpose: Purpose) -> &'static [&'static str] {
+/// The names that the anonymizer of a channel for this may have, the first one where nothing tells them apart.
+pub(super) const fn anonymizers(purpose: Purpose) -> &'static [&'static str] {
     match purpose {
         Purpose::Body => &["Z1"],
         Purpose::BodyCheck => &["W1"],
@@ -26,7 +26,7 @@ pub(super) const fn far_ends(purpose: Purpose) -> &'static [&'static str] {
     }
 }
 
-/// The names of far ends that ask who keeps what belongs in a place.
+/// The names of anonymizers that ask who keeps what belongs in a place.
 pub(super) fn asks_for(place: &str) -> &'static [&'static str] {
     match place {
         BODY => &["Z1", "W1", "R1"],
@@ -36,7 +36,7 @@ pub(super) fn asks_for(place: &str) -> &'static [&'static str] {
 }
 
 impl MailRun<'_> {
-    /// The name of the far end that brings this to where it is kept, or fetches it from there.
+    /// The name of the anonymizer that brings this to where it is kept, or fetches it from there.
     #[must_use]
     pub(crate) fn bearer(&self, request: &Request) -> Option<&'static str> {
         let Role::Replicas(place) = self.replica(request)? else { return None };
@@ -84,28 +84,28 @@ impl MailRun<'_> {
         self.place(&key)
     }
 
-    /// Which places a request to a far end is about: whom to ask, what to bring there, what to fetch.
+    /// Which places a request to an anonymizer is about: whom to ask, what to bring there, what to fetch.
     #[must_use]
     pub(super) fn places(&self, request: &Request) -> BTreeSet<&'static str> {
         match request {
-            Request::Nearest { key, .. } | Request::Closest { key, .. } => {
+            Request::Closest { key, .. } | Request::Lookup { key, .. } => {
                 self.place(key).into_iter().collect()
             }
             Request::Perform { targets, request } => {
                 let mut places = self.places(request);
-                if let Targets::Closest { key, .. } | Targets::Nearest { key, .. } = targets {
+                if let Targets::LookedUp { key, .. } | Targets::Closest { key, .. } = targets {
                     places.extend(self.place(key));
                 }
                 places
             }
-            Request::PerformEach(errands) => {
-                errands.iter().flat_map(|errand| self.places(&errand.request)).collect()
+            Request::PerformEach(proxied_requests) => {
+                proxied_requests.iter().flat_map(|proxied| self.places(&proxied.request)).collect()
             }
             other => self.kept(other).into_iter().collect(),
         }
     }
 
-    /// All channels, each with its name: the reader's by what its far end was asked for.
+    /// All channels, each with its name: the reader's by what its anonymizer was asked for.
     #[must_use]
     pub fn channels(&self) -> Vec<(String, &ChannelTruth)> {
         let for_body = |(purpose, path, _): &ChannelTruth| {
@@ -122,7 +122,7 @@ impl MailRun<'_> {
         let all = sending.chain(self.reading.iter().zip(are_bodies));
         let named = |(channel, is_body): (_, bool)| {
             let (purpose, ..): &ChannelTruth = channel;
-            let names = far_ends(*purpose);
+            let names = anonymizers(*purpose);
             let name = if is_body { names.last() } else { names.first() };
             (name.copied().unwrap_or_default().to_owned(), channel)
         };
@@ -130,9 +130,9 @@ impl MailRun<'_> {
     }
 
     /// How many channels with this end were about the body.
-    fn asked_for_body(&self, (before, far_end): &Piece) -> usize {
+    fn asked_for_body(&self, (before, anonymizer): &Piece) -> usize {
         let asks = |(at, line): &&(NodeId, Record)| {
-            at == far_end
+            at == anonymizer
                 && before.as_ref() == Some(&line.peer)
                 && line.what == What::Channel
                 && line.decoded().is_some_and(|request| self.places(&request).contains(BODY))
@@ -141,22 +141,22 @@ impl MailRun<'_> {
         streams.collect::<BTreeSet<_>>().len()
     }
 
-    /// The channel for what is kept in a place whose far end this node was.
+    /// The channel for what is kept in a place whose anonymizer this node was.
     #[must_use]
-    pub(crate) fn far_end_for(&self, place: &str, node: NodeId) -> Option<String> {
+    pub(crate) fn anonymizer_for(&self, place: &str, node: NodeId) -> Option<String> {
         let fits = |(name, (_, path, _)): &(String, &ChannelTruth)| {
-            path.far_end == node && asks_for(place).contains(&name.as_str())
+            path.anonymizer == node && asks_for(place).contains(&name.as_str())
         };
         self.channels().into_iter().find(fits).map(|(name, _)| name)
     }
 }
 
-/// The end of a channel, as its far end sees it: who called, and who it is.
+/// The end of a channel, as its anonymizer sees it: who called, and who it is.
 type Piece = (Option<String>, NodeId);
 
 fn last_piece(path: &Path) -> Piece {
     let before = path.along().into_iter().rev().nth(1);
-    (before.and_then(|node| peer_id(&node).ok()).map(|peer| peer.to_string()), path.far_end)
+    (before.and_then(|node| peer_id(&node).ok()).map(|peer| peer.to_string()), path.anonymizer)
 }
 
 /// Which of the reader's channels were for bodies. Where several have one end, only so many as asked for a body there,

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anon::{id::NodeId, position::Key, request::Request, selection::Draw};
+use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use testbed::record::{Record, What};
 use ua::event::Purpose;
 
 use super::{
-    role::{asks_for, far_ends},
+    role::{anonymizers, asks_for},
     stage::{ChannelTruth, MailRun},
     value::{as_key, node_of},
 };
@@ -24,7 +24,7 @@ pub struct Sighting<'a> {
     pub at: NodeId,
     /// In what role.
     pub role: Role,
-    /// The far end of the channel that it belongs to, if it belongs to one.
+    /// The anonymizer of the channel that it belongs to, if it belongs to one.
     pub end: Option<String>,
     /// The lines.
     pub lines: Vec<&'a Record>,
@@ -65,7 +65,7 @@ pub fn sightings<'a>(mail: &'a MailRun<'_>, nodes: &BTreeSet<NodeId>) -> Vec<Sig
         }
     }
     for (at, line) in mail.lines.iter().filter(|(_, line)| line.what == What::Answered) {
-        if let Some(role) = errand(mail, *at, line) {
+        if let Some(role) = proxied(mail, *at, line) {
             let end = end_of(&role);
             see(role, end, *at, &[line]);
         }
@@ -129,7 +129,7 @@ fn roles<'a, 'b>(
         true => Role::Guard,
         false => Role::GoBetween(end.to_owned()),
     };
-    // Two channels of the paper's may have the same nodes, and one of them may have been given up: then what the far end
+    // Two channels of the paper's may have the same nodes, and one of them may have been given up: then what the anonymizer
     // was asked tells them apart.
     let places: BTreeSet<&str> = asked.iter().flat_map(|request| mail.places(request)).collect();
     let fits =
@@ -139,7 +139,7 @@ fn roles<'a, 'b>(
         let last = along.len().saturating_sub(1);
         let role = |place: usize| match place {
             0 => go_between(end),
-            place if place == last => Role::FarEnd(end.clone()),
+            place if place == last => Role::Anonymizer(end.clone()),
             _ => Role::Middle(end.clone()),
         };
         return along
@@ -150,7 +150,7 @@ fn roles<'a, 'b>(
     }
     // The question to the witness goes through guard and middle.
     let confirms = |(_, (_, path, keys)): &&(String, &ChannelTruth)| {
-        nodes == path.to_witness() && asked.iter().any(|request| asks(request, &keys.far_end))
+        nodes == path.to_witness() && asked.iter().any(|request| asks(request, &keys.anonymizer))
     };
     if let Some((end, _)) = own.iter().find(confirms) {
         let middle = vec![Role::Middle(end.clone()); along.len().saturating_sub(2)];
@@ -166,7 +166,7 @@ fn requests(lines: &[&Record]) -> Vec<Request> {
 }
 
 fn asks(request: &Request, key: &Key) -> bool {
-    matches!(request, Request::Nearest { key: asked, .. } | Request::Closest { key: asked, .. } if asked == key)
+    matches!(request, Request::Closest { key: asked, .. } | Request::Lookup { key: asked, .. } if asked == key)
 }
 
 /// The role of whoever got a request over a link of its own.
@@ -187,13 +187,14 @@ fn direct_role<'a, 'b>(
             let is_bob = bobs.contains(line.peer.as_str());
             Role::Member(if is_bob { "R" } else { "" }.to_owned())
         }
-        Request::Closest { key, .. } if bobs.contains(line.peer.as_str()) => {
-            Role::Entrance(readers(mail.place(&key)?))
+        Request::Lookup { key, .. } if bobs.contains(line.peer.as_str()) => {
+            Role::Bootstrap(readers(mail.place(&key)?))
         }
-        Request::Closest { key, .. } | Request::Nearest { key, .. } => {
-            let of =
-                |pick: fn(&Draw) -> Key| mail.sending.iter().find(|(_, _, keys)| pick(keys) == key);
-            if let Some((purpose, path, _)) = of(|keys| keys.far_end) {
+        Request::Lookup { key, .. } | Request::Closest { key, .. } => {
+            let of = |pick: fn(&SampledKeys) -> Key| {
+                mail.sending.iter().find(|(_, _, keys)| pick(keys) == key)
+            };
+            if let Some((purpose, path, _)) = of(|keys| keys.anonymizer) {
                 if path.witness != stream.0 {
                     return None;
                 }
@@ -201,7 +202,7 @@ fn direct_role<'a, 'b>(
             } else {
                 let (purpose, ..) =
                     of(|keys| keys.go_between).or_else(|| of(|keys| keys.witness))?;
-                Role::Entrance(first_name(*purpose))
+                Role::Bootstrap(first_name(*purpose))
             }
         }
         _ => return None,
@@ -211,12 +212,12 @@ fn direct_role<'a, 'b>(
 }
 
 /// The role of whoever was brought an answer.
-fn errand(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
+fn proxied(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option<Role> {
     let bearer = mail.bearer(&line.decoded()?)?;
     let is_it = |(name, (_, path, _)): &(String, &ChannelTruth)| {
-        name.as_str() == bearer && path.far_end == at
+        name.as_str() == bearer && path.anonymizer == at
     };
-    mail.channels().iter().any(is_it).then(|| Role::FarEnd(bearer.to_owned()))
+    mail.channels().iter().any(is_it).then(|| Role::Anonymizer(bearer.to_owned()))
 }
 
 /// The role of those who were asked while a node looked a key up.
@@ -224,19 +225,19 @@ pub(super) fn looked_up(mail: &MailRun<'_>, at: NodeId, line: &Record) -> Option
     let key = as_key(&line.request)?;
     for (purpose, _, keys) in &mail.sending {
         let end = first_name(*purpose);
-        let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.far_end)];
-        if let Some((name, _)) = names.into_iter().find(|(_, drawn)| *drawn == key) {
+        let names = [("keyX", keys.go_between), ("keyY", keys.witness), ("keyZ", keys.anonymizer)];
+        if let Some((name, _)) = names.into_iter().find(|(_, sampled)| *sampled == key) {
             return Some(Role::PathNodes(name.to_owned(), end));
         }
     }
     let place = mail.place(&key)?;
-    // What is looked up for the reader by an entrance is the reader's.
-    let end = mail.far_end_for(place, at).unwrap_or_else(|| readers(place));
+    // What is looked up for the reader by a bootstrap node is the reader's.
+    let end = mail.anonymizer_for(place, at).unwrap_or_else(|| readers(place));
     Some(Role::PathNodes(place.to_owned(), end))
 }
 
 fn first_name(purpose: Purpose) -> String {
-    far_ends(purpose).first().copied().unwrap_or_default().to_owned()
+    anonymizers(purpose).first().copied().unwrap_or_default().to_owned()
 }
 
 /// The reader's name for what is kept in a place.
@@ -247,9 +248,10 @@ fn readers(place: &str) -> String {
 /// The channel that what is told to this role belongs to.
 pub(super) fn end_of(role: &Role) -> Option<String> {
     match role {
-        Role::Entrance(end) | Role::FarEnd(end) | Role::Witness(end) | Role::PathNodes(_, end) => {
-            Some(end.clone())
-        }
+        Role::Bootstrap(end)
+        | Role::Anonymizer(end)
+        | Role::Witness(end)
+        | Role::PathNodes(_, end) => Some(end.clone()),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anon::{id::NodeId, position::Key, selection::Draw};
+use anon::{id::NodeId, position::Key, selection::SampledKeys};
 use cutout::terminal::Failure;
 use tempfile::TempDir;
 use testbed::{
@@ -61,7 +61,7 @@ pub struct Stage {
 pub type Marks = Vec<u64>;
 
 /// One channel of a mail: what it was for, its nodes, and the keys that chose them.
-pub type ChannelTruth = (Purpose, Path, Draw);
+pub type ChannelTruth = (Purpose, Path, SampledKeys);
 
 /// One mail: who wrote to whom, by which channels, and what was written down meanwhile.
 #[derive(Debug)]
@@ -167,8 +167,8 @@ impl Stage {
     /// # Errors
     /// [`Failure`].
     pub(crate) fn newcomer(&self) -> Result<Agent, Failure> {
-        let home = format!("newcomer{:016x}", rand::random::<u64>());
-        Agent::new(&self.cluster.network_file(), self.directory.path().join(home))
+        let profile = format!("newcomer{:016x}", rand::random::<u64>());
+        Agent::new(&self.cluster.network_file(), self.directory.path().join(profile))
     }
 
     /// From now on these nodes do these things, and all others none.
@@ -231,10 +231,10 @@ impl Stage {
     ) -> Result<MailRun<'_>, Failure> {
         let marks = self.begin(from, to)?;
         let (alice, bob) = self.pair(from, to)?;
-        let scheme = alice.scheme(choice).await?;
+        let scheme = alice.agent.scheme(choice).await?;
         let reading = match choice {
             SchemeChoice::Paper => None,
-            SchemeChoice::Guarded { .. } => Some(bob.scheme(choice).await?),
+            SchemeChoice::Guarded { .. } => Some(bob.agent.scheme(choice).await?),
         };
         self.mail_by((from, to), scheme, reading, &marks, |_, _| Ok(())).await
     }
@@ -271,11 +271,8 @@ impl Stage {
         let subject = format!("canary {:016x}", rand::random::<u64>());
         let text = format!("{:032x}", rand::random::<u128>());
         let message = format!("Subject: {subject}\r\nTo: {}\r\n\r\n{text}\r\n", bob.address());
-        let id = alice.prepare(message.as_bytes(), &subject, bob.address())?;
-        let parts = alice.outbox().parts(&id)?;
-        let part = parts.first().ok_or_else(nobody)?;
-        let key = part.part.message_id.key(&alice.network().name);
-        let object = part.object.clone();
+        let id = alice.hand_in(message.as_bytes(), &subject, bob.address(), false)?;
+        let (key, object) = alice.body(&id)?;
         tamper(alice, &id)?;
         let outcome = alice.deliver(&id, scheme).await?;
         if let Some(error) = outcome.error {

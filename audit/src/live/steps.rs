@@ -9,8 +9,8 @@ use crate::role::Role;
 /// Roles of the body, and roles of the inbox and the certificate.
 fn step(role: &Role) -> Option<bool> {
     match role {
-        Role::FarEnd(end) if ["Z1", "W1"].contains(&end.as_str()) => Some(true),
-        Role::FarEnd(end) if ["Z2", "W2", "Z3"].contains(&end.as_str()) => Some(false),
+        Role::Anonymizer(end) if ["Z1", "W1"].contains(&end.as_str()) => Some(true),
+        Role::Anonymizer(end) if ["Z2", "W2", "Z3"].contains(&end.as_str()) => Some(false),
         Role::Replicas(place) => Some(place == "body"),
         _ => None,
     }
@@ -24,7 +24,7 @@ pub(super) fn are_seen(seen: &[Observation]) -> bool {
     of_step(true) && of_step(false)
 }
 
-/// What ties the two steps of a mail: values that only this sender's mails have, in both, and far ends that serve both.
+/// What ties the two steps of a mail: values that only this sender's mails have, in both, and anonymizers that serve both.
 #[must_use]
 pub(super) fn ties(
     mail: &MailRun<'_>,
@@ -44,14 +44,14 @@ pub(super) fn ties(
             found.insert(format!("{role} and {other} share {place}"));
         }
     }
-    let far_ends = |body: bool| {
+    let anonymizers = |body: bool| {
         let ours = mail.channels().into_iter().filter(move |(end, _)| {
-            !end.starts_with('R') && step(&Role::FarEnd(end.clone())) == Some(body)
+            !end.starts_with('R') && step(&Role::Anonymizer(end.clone())) == Some(body)
         });
-        ours.map(|(_, (_, path, _))| path.far_end).collect::<BTreeSet<_>>()
+        ours.map(|(_, (_, path, _))| path.anonymizer).collect::<BTreeSet<_>>()
     };
-    for node in far_ends(true).intersection(&far_ends(false)) {
-        found.insert(format!("{} is far end of both steps", node.short()));
+    for node in anonymizers(true).intersection(&anonymizers(false)) {
+        found.insert(format!("{} is anonymizer of both steps", node.short()));
     }
     found
 }

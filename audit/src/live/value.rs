@@ -78,7 +78,7 @@ pub(super) fn close_under_hashing(values: &mut Values) {
 
 /// Parts of messages that tell of a node, and are as good as its name.
 const OF_NODES: [&str; 5] =
-    [".Extend.next", "answer.Closest", "answer.Certificate", ".nodes", ".nearest"];
+    [".Extend.next", "answer.LookedUp", "answer.Certificate", ".nodes", ".closest"];
 /// Digests of rosters: functions of what all members know at a time. That they tell the time is counted as time.
 const OF_ROSTERS: [&str; 2] = ["request.Roster", "answer.Roster"];
 

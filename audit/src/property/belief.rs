@@ -10,10 +10,11 @@ use anon::{
     position::{Distance, Key},
     roster::{Operator, Roster, Source},
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, nodes},
 };
 
@@ -51,13 +52,16 @@ impl Book for Roster {
 }
 
 /// What a member does not ask before it believes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Credulous {
-    /// Since when the node is known.
+    /// A node counts as soon as it is heard of, so that it can be made to fit a key that is already known.
+    #[value(name = "draw over what is known now")]
     Age,
-    /// Whether anybody else knows it.
+    /// One hostile member can fill a roster with nodes of its own.
+    #[value(name = "roster that believes one source")]
     OneSource,
-    /// Whether those who know it are one operator.
+    /// One operator under two names counts as two sources.
+    #[value(name = "roster that counts names")]
     OneOperator,
 }
 
@@ -105,7 +109,7 @@ fn distance(node: &NodeId, key: &Key) -> Distance {
     node.position().distance(&key.position())
 }
 
-/// When honest nodes became known, when keys are drawn, and the epoch after.
+/// When honest nodes became known, when keys are sampled, and the epoch after.
 const BEFORE: Epoch = Epoch(6);
 const TODAY: Epoch = Epoch(8);
 const AFTER: Epoch = Epoch(10);
@@ -139,17 +143,17 @@ impl Ground {
 
     /// A node that is closer to the key than every honest one, found by trying.
     fn grind(&self, key: &Key, rng: &mut StdRng) -> Option<Node> {
-        let nearest = distance(&self.closest(key)?, key);
+        let closest = distance(&self.closest(key)?, key);
         loop {
             let identity = IdentitySecret::generate(rng);
-            if distance(&NodeId(identity.verify_key().0), key) < nearest {
-                return Node::of(identity, "", "/ip4/10.250.0.1/tcp/1", rng);
+            if distance(&NodeId(identity.verify_key().0), key) < closest {
+                return Node::of(identity, "", vec!["/ip4/10.250.0.1/tcp/1".to_owned()], rng);
             }
         }
     }
 }
 
-/// Makes a node next to each key that was drawn, and lets everybody vouch for it.
+/// Makes a node next to each key that was sampled, and lets everybody vouch for it.
 fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
     let mut ground = Ground::new(believing, rng)?;
     let (mut minted, mut chosen) = (0, 0);
@@ -168,7 +172,7 @@ fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
         chosen += usize::from(ground.book.chosen(&key, TODAY) == Some(bogus.id()));
     }
     let seen = format!(
-        "{minted} nodes made next to a key that was drawn, all vouched for: {chosen} chosen"
+        "{minted} nodes made next to a key that was sampled, all vouched for: {chosen} chosen"
     );
     Some((chosen == 0, seen))
 }
@@ -187,7 +191,7 @@ fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen 
     }
     ground.honest.push(honest);
     let masks = |family: &str, address: &str, rng: &mut StdRng| {
-        let mask = Node::of(IdentitySecret::generate(rng), family, address, rng)?;
+        let mask = Node::of(IdentitySecret::generate(rng), family, vec![address.to_owned()], rng)?;
         Some(Operator::of(&mask.certificate))
     };
     // One family in several networks, and several families in one network.
@@ -217,38 +221,18 @@ fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen 
 }
 
 /// Rosters, and mutants of them.
-pub(super) fn family() -> Family<dyn Believing> {
-    let mutant = |name, weakness, attack, credulous: Credulous| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(credulous) as Box<dyn Believing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Believing, Credulous> {
         checks: vec![
             Check { name: "property.grinding", attack: grinding },
             Check { name: "property.two-sources", attack: two_sources },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "draw over what is known now",
-                "A node counts as soon as it is heard of, so that it can be made to fit a key that is already known.",
-                "2. Grinding",
-                Credulous::Age,
-            ),
-            mutant(
-                "roster that believes one source",
-                "One hostile member can fill a roster with nodes of its own.",
-                "14. Eclipse by Sybils",
-                Credulous::OneSource,
-            ),
-            mutant(
-                "roster that counts names",
-                "One operator under two names counts as two sources.",
-                "4. Two liars",
-                Credulous::OneOperator,
-            ),
-        ],
-    }
+        mutant: |credulous| Box::new(credulous),
+        attack: |credulous| match credulous {
+            Credulous::Age => "2. Grinding",
+            Credulous::OneSource => "14. Eclipse by Sybils",
+            Credulous::OneOperator => "4. Two liars",
+        },
+    })
 }

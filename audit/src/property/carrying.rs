@@ -6,10 +6,11 @@ use anon::{
     request::{Request, Response},
     secretbox,
 };
+use clap::ValueEnum;
 use rand::rngs::StdRng;
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     path::Path,
     world::{nodes, shared_windows},
 };
@@ -44,7 +45,7 @@ impl Carrying for Real {
                 go_betweens.next()?.forward.apply(&mut cell);
                 passed.push((entered, cell.as_bytes().to_vec()));
                 go_betweens.for_each(|hop| hop.forward.apply(&mut cell));
-                arrived = path.far_end.receive(cell).ok()?;
+                arrived = path.last_hop.receive(cell).ok()?;
             }
             let answered = path.answer(&Response::NotFound)?;
             if arrived != Some(request) || !answered {
@@ -55,42 +56,32 @@ impl Carrying for Real {
     }
 }
 
-/// Passes on the bytes as they came.
-struct AsTheyCame;
-
-impl Carrying for AsTheyCame {
-    fn carry(&self, rng: &mut StdRng) -> Option<Vec<Passed>> {
-        let passed = Real.carry(rng)?;
-        Some(passed.into_iter().map(|(entered, _)| (entered.clone(), entered)).collect())
-    }
+/// What a go-between does too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Careless {
+    /// Cells leave a go-between as they entered it, so that whoever watches two lines matches them.
+    #[value(name = "go-between that passes bytes on as they came")]
+    AsTheyCame,
+    /// Every cell is disguised in the same way, so that two of them give the disguise away.
+    #[value(name = "go-between with one stream for all cells")]
+    OneStream,
+    /// Only the front of a cell changes at a go-between, so that the rest can be recognised.
+    #[value(name = "go-between that changes only a header")]
+    NewFront,
 }
 
-/// Adds the same stream to every cell.
-struct OneStream;
-
-impl Carrying for OneStream {
+impl Carrying for Careless {
     fn carry(&self, rng: &mut StdRng) -> Option<Vec<Passed>> {
-        let layer = |(entered, _): Passed| {
-            let mut left = entered.clone();
-            secretbox::apply_stream(&[9; 32], &[0; 24], &mut left);
-            (entered, left)
+        let pass = |(entered, left): Passed| {
+            let mut passed = entered.clone();
+            match self {
+                Self::AsTheyCame => {}
+                Self::OneStream => secretbox::apply_stream(&[9; 32], &[0; 24], &mut passed),
+                Self::NewFront => *passed.first_chunk_mut::<32>()? = *left.first_chunk()?,
+            }
+            Some((entered, passed))
         };
-        Some(Real.carry(rng)?.into_iter().map(layer).collect())
-    }
-}
-
-/// Changes the front of a cell and leaves the rest.
-struct NewFront;
-
-impl Carrying for NewFront {
-    fn carry(&self, rng: &mut StdRng) -> Option<Vec<Passed>> {
-        let front = |(entered, left): Passed| {
-            let (front, _) = left.split_first_chunk::<32>()?;
-            let (_, rest) = entered.split_first_chunk::<32>()?;
-            let changed = [&front[..], rest].concat();
-            Some((entered, changed))
-        };
-        Real.carry(rng)?.into_iter().map(front).collect()
+        Real.carry(rng)?.into_iter().map(pass).collect()
     }
 }
 
@@ -128,29 +119,11 @@ fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
 }
 
 /// Go-betweens, and mutants of them.
-pub(super) fn family() -> Family<dyn Carrying> {
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Carrying, Careless> {
         checks: vec![Check { name: "property.bitwise-unlinkability", attack: unlinkability }],
         real: Box::new(Real),
-        mutants: vec![
-            Mutant {
-                name: "go-between that passes bytes on as they came",
-                weakness: "Cells leave a go-between as they entered it, so that whoever watches two lines matches them.",
-                attack: "Claim C-03: matching cells by their bytes",
-                subject: Box::new(AsTheyCame),
-            },
-            Mutant {
-                name: "go-between with one stream for all cells",
-                weakness: "Every cell is disguised in the same way, so that two of them give the disguise away.",
-                attack: "Claim C-03: matching cells by their bytes",
-                subject: Box::new(OneStream),
-            },
-            Mutant {
-                name: "go-between that changes only a header",
-                weakness: "Only the front of a cell changes at a go-between, so that the rest can be recognised.",
-                attack: "Claim C-03: matching cells by their bytes",
-                subject: Box::new(NewFront),
-            },
-        ],
-    }
+        mutant: |careless| Box::new(careless),
+        attack: |_| "Claim C-03: matching cells by their bytes",
+    })
 }

@@ -7,7 +7,7 @@ mod theft;
 
 use anon::{
     cell::{CELL, Cell},
-    channel::{FarEnd, Opening, SenderChannel},
+    channel::{LastHop, Opening, SenderChannel},
     id::NetworkId,
     keys::ChannelSecret,
     position::Key,
@@ -18,22 +18,21 @@ use homemade::{Flaw, Homemade};
 use rand::rngs::StdRng;
 
 use super::{
-    family::{Check, Family, Mutant},
+    family::{Check, Family, Tried},
     world::{Node, network},
 };
+
+/// A network, and the channel key of a node in it.
+pub(super) type Place<'a> = (&'a NetworkId, &'a ChannelSecret);
+/// A node's end of a channel, and its answer to the first message.
+pub(super) type Accepted = (Box<dyn End>, Vec<u8>);
 
 /// How a channel is made, in bytes.
 pub(super) trait Scheme {
     /// A sender's first message to a node.
     fn start(&self, to: &Node, rng: &mut StdRng) -> Option<(Box<dyn Waiting>, Vec<u8>)>;
     /// A node's answer to it, with its channel key. `None`: refused.
-    fn accept(
-        &self,
-        network: &NetworkId,
-        secret: &ChannelSecret,
-        first: &[u8],
-        rng: &mut StdRng,
-    ) -> Option<(Box<dyn End>, Vec<u8>)>;
+    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted>;
 }
 
 /// A sender who waits for the answer.
@@ -82,7 +81,7 @@ impl Session {
     fn fresh(scheme: &dyn Scheme, rng: &mut StdRng) -> Option<Self> {
         let node = Node::new(1, rng)?;
         let (waiting, first) = scheme.start(&node, rng)?;
-        let (far, answer) = scheme.accept(&network().id, &node.channel, &first, rng)?;
+        let (far, answer) = scheme.accept((&network().id, &node.channel), &first, rng)?;
         let sender = waiting.finish(&answer)?;
         Some(Self { node, first, answer, sender, far })
     }
@@ -102,17 +101,12 @@ impl Scheme for Real {
         Some((Box::new(opening), first.as_bytes().to_vec()))
     }
 
-    fn accept(
-        &self,
-        network: &NetworkId,
-        secret: &ChannelSecret,
-        first: &[u8],
-        rng: &mut StdRng,
-    ) -> Option<(Box<dyn End>, Vec<u8>)> {
+    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
+        let (network, secret) = at;
         let create = cell(first)?.to_create().ok()?;
-        let accepted = FarEnd::accept(&create, secret, network, rng).ok()?;
+        let accepted = LastHop::accept(&create, secret, network, rng).ok()?;
         let answer = Cell::created(&accepted.created).as_bytes().to_vec();
-        Some((Box::new(accepted.far_end), answer))
+        Some((Box::new(accepted.last_hop), answer))
     }
 }
 
@@ -138,7 +132,7 @@ impl End for SenderChannel {
     }
 }
 
-impl End for FarEnd {
+impl End for LastHop {
     fn seal(&mut self, message: &[u8]) -> Option<Vec<Vec<u8>>> {
         Some(bytes(self.respond(&Response::Object(message.to_vec())).ok()?))
     }
@@ -174,14 +168,12 @@ fn bytes(cells: Vec<Cell>) -> Vec<Vec<u8>> {
 }
 
 /// Channels, and mutants of them.
-pub(super) fn family() -> Family<dyn Scheme> {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(with(Box::new(Real)))
+}
+
+fn with(real: Box<dyn Scheme>) -> Family<dyn Scheme, Flaw> {
     let check = |name, attack| Check { name, attack };
-    let mutant = |name, weakness, attack, flaw| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(Homemade(Some(flaw))) as Box<dyn Scheme>,
-    };
     Family {
         checks: vec![
             check("property.directions", attacks::directions),
@@ -191,45 +183,14 @@ pub(super) fn family() -> Family<dyn Scheme> {
             check("property.transcript", attacks::transcript),
             check("property.forward-secrecy", theft::forward_secrecy),
         ],
-        real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "one key both ways",
-                "A channel has one key, so that what the sender sends can be handed back to it as the answer.",
-                "5. Reflection",
-                Flaw::OneKey,
-            ),
-            mutant(
-                "session key sealed to the node's key",
-                "The node adds no fresh key of its own, so that its key, once stolen, opens all that ever passed.",
-                "6. Replay and no forward secrecy",
-                Flaw::NoFreshAnswer,
-            ),
-            mutant(
-                "cells without a tag",
-                "Cells are enciphered and not authenticated, so that a go-between can change what arrives.",
-                "13. Tagging",
-                Flaw::NoTag,
-            ),
-            mutant(
-                "cells without a counter",
-                "Each cell opens by itself, so that cells can be dropped, repeated and swapped unnoticed.",
-                "Bad inputs: cells replayed, reordered",
-                Flaw::NoCounter,
-            ),
-            mutant(
-                "handshake without a transcript",
-                "The keys do not depend on what was said, so that a channel meant for one network or certificate serves another.",
-                "6. Replay and no forward secrecy",
-                Flaw::NoTranscript,
-            ),
-            mutant(
-                "refusal that says why",
-                "A refused cell tells what was wrong with it, so that whoever changes cells learns from each try.",
-                "13. Tagging",
-                Flaw::Talkative,
-            ),
-        ],
+        real,
+        mutant: |flaw| Box::new(Homemade(Some(flaw))),
+        attack: |flaw| match flaw {
+            Flaw::OneKey => "5. Reflection",
+            Flaw::NoFreshAnswer | Flaw::NoTranscript => "6. Replay and no forward secrecy",
+            Flaw::NoTag | Flaw::Talkative => "13. Tagging",
+            Flaw::NoCounter => "Bad inputs: cells replayed, reordered",
+        },
     }
 }
 
@@ -239,9 +200,7 @@ mod tests {
 
     #[test]
     fn what_the_mutants_are_made_of_holds_without_a_flaw() {
-        let real = Box::new(Homemade(None)) as Box<dyn Scheme>;
-        let family = Family { real, ..family() };
-        for outcome in family.checks(3) {
+        for outcome in with(Box::new(Homemade(None))).checks(3) {
             assert_eq!(outcome.verdict, crate::outcome::Verdict::Holds, "{outcome:?}");
         }
     }

@@ -8,10 +8,11 @@ use anon::{
     receipt::{Expected, Receipt, ReceiptClaims, ReceiptKind, Tally},
     verification::ReplicaSet,
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{NOW, Node, network, network_named, nodes},
 };
 
@@ -36,13 +37,25 @@ impl Counting for Real {
 }
 
 /// What a count does not look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Blind {
+    /// One node's receipt, copied, makes up for those of all others.
+    #[value(name = "count of copies")]
     Copies,
+    /// Anybody's receipt counts, so that a go-between can sign for storage that nobody will find.
+    #[value(name = "count without the set")]
     Set,
+    /// A receipt for something else counts, so that the mail itself may never have been kept.
+    #[value(name = "count without the digest")]
     Digest,
+    /// A receipt counts whoever wrote it.
+    #[value(name = "count without signatures")]
     Signature,
+    /// A receipt counts though the node will drop the mail before anybody can read it.
+    #[value(name = "count without expiry")]
     Expiry,
+    /// A receipt from an earlier time counts, though the node may have deleted the mail since.
+    #[value(name = "count without the nonce")]
     Nonce,
 }
 
@@ -156,47 +169,11 @@ fn nodes_beyond(rng: &mut StdRng) -> Option<Vec<Node>> {
 }
 
 /// Counts, and mutants of them.
-pub(super) fn family() -> Family<dyn Counting> {
-    let mutant = |name, weakness, blind: Blind| Mutant {
-        name,
-        weakness,
-        attack: "Bad inputs: receipts",
-        subject: Box::new(blind) as Box<dyn Counting>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Counting, Blind> {
         checks: vec![Check { name: "property.receipts", attack: receipts }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "count of copies",
-                "One node's receipt, copied, makes up for those of all others.",
-                Blind::Copies,
-            ),
-            mutant(
-                "count without the set",
-                "Anybody's receipt counts, so that a go-between can sign for storage that nobody will find.",
-                Blind::Set,
-            ),
-            mutant(
-                "count without the digest",
-                "A receipt for something else counts, so that the mail itself may never have been kept.",
-                Blind::Digest,
-            ),
-            mutant(
-                "count without signatures",
-                "A receipt counts whoever wrote it.",
-                Blind::Signature,
-            ),
-            mutant(
-                "count without expiry",
-                "A receipt counts though the node will drop the mail before anybody can read it.",
-                Blind::Expiry,
-            ),
-            mutant(
-                "count without the nonce",
-                "A receipt from an earlier time counts, though the node may have deleted the mail since.",
-                Blind::Nonce,
-            ),
-        ],
-    }
+        mutant: |blind| Box::new(blind),
+        attack: |_| "Bad inputs: receipts",
+    })
 }

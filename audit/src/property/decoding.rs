@@ -7,10 +7,11 @@ use anon::{
     testing::Cast,
     wire,
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{NOW, Owner, network, nodes},
 };
 
@@ -30,13 +31,16 @@ impl Decoding for Real {
 }
 
 /// What a decoder lets pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Lenient {
-    /// What follows a message is not looked at.
+    /// A message may have something behind it, by which whoever passes it on can mark it.
+    #[value(name = "decoder that accepts trailing bytes")]
     Trailing,
-    /// What is missing at the end is zero.
+    /// A message that was cut off is read as another one.
+    #[value(name = "decoder that fills up what is missing")]
     Missing,
-    /// Numbers in a longer form than they need.
+    /// One message can be written in several ways, by which whoever passes it on can mark it.
+    #[value(name = "decoder that accepts long numbers")]
     LongNumbers,
 }
 
@@ -131,32 +135,11 @@ fn bad_bytes(decoding: &(dyn Decoding + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Decoders, and mutants of them.
-pub(super) fn family() -> Family<dyn Decoding> {
-    let mutant = |name, weakness, lenient: Lenient| Mutant {
-        name,
-        weakness,
-        attack: "Bad inputs: decoders",
-        subject: Box::new(lenient) as Box<dyn Decoding>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Decoding, Lenient> {
         checks: vec![Check { name: "property.bad-bytes", attack: bad_bytes }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "decoder that accepts trailing bytes",
-                "A message may have something behind it, by which whoever passes it on can mark it.",
-                Lenient::Trailing,
-            ),
-            mutant(
-                "decoder that fills up what is missing",
-                "A message that was cut off is read as another one.",
-                Lenient::Missing,
-            ),
-            mutant(
-                "decoder that accepts long numbers",
-                "One message can be written in several ways, by which whoever passes it on can mark it.",
-                Lenient::LongNumbers,
-            ),
-        ],
-    }
+        mutant: |lenient| Box::new(lenient),
+        attack: |_| "Bad inputs: decoders",
+    })
 }

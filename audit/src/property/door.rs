@@ -11,75 +11,70 @@ use anon::{
     time::{MAX_SKEW, Time},
     wire,
 };
+use clap::ValueEnum;
 use node::ReplayCache;
 use rand::{RngExt as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{NOW, Node, Owner, network},
 };
 
 /// How inboxes are guarded.
 pub(super) trait Guarding {
-    /// The door of a node of this network.
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door>;
+    /// Whose inbox is opened at a door. `None`: nobody's.
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key>;
 }
+
+/// What somebody wants, and when.
+type Attempt<'a> = (InboxOperation<'a>, Time);
 
 /// A node's door.
-pub(super) trait Door {
-    /// Whose inbox is opened for this operation at this time. `None`: nobody's.
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key>;
-}
-
-/// Proofs remembered.
-const MEMORY: usize = 1_024;
-
-/// The project's own: a proof is verified, and its nonce remembered.
-struct Real;
-
-struct RealDoor {
+pub(super) struct Door {
     network: Network,
     node: NodeId,
     nonces: ReplayCache<[u8; 16]>,
 }
 
-impl Guarding for Real {
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
-        Box::new(RealDoor { network, node, nonces: ReplayCache::new(MEMORY) })
+/// Proofs remembered.
+const MEMORY: usize = 1_024;
+
+impl Door {
+    fn of(node: NodeId) -> Self {
+        Self { network: network(), node, nonces: ReplayCache::new(MEMORY) }
     }
 }
 
-impl Door for RealDoor {
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key> {
-        let owner = proof.verify(&self.network, operation, self.node, now).ok()?;
-        self.nonces.insert(owner.nonce).then(|| owner.certificate.address().inbox())
+/// The project's own: a proof is verified, and its nonce remembered.
+struct Real;
+
+impl Guarding for Real {
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key> {
+        let (operation, now) = attempt;
+        let owner = proof.verify(&door.network, operation, door.node, now).ok()?;
+        door.nonces.insert(owner.nonce).then(|| owner.certificate.address().inbox())
     }
 }
 
 /// What a door does not look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Blind {
+    /// A proof that was made for one node opens the inbox at all of them, also for the node that was shown it.
+    #[value(name = "proof without the node")]
     Node,
+    /// A proof that was copied once opens the inbox for ever.
+    #[value(name = "proof without the time")]
     Time,
+    /// A proof that was copied on its way opens the inbox a second time.
+    #[value(name = "no memory of proofs")]
     Repetition,
+    /// Whoever has the owner's certificate, which is public, reads the inbox.
+    #[value(name = "proof without a signature")]
     Signature,
+    /// A permission to read is taken for one to delete.
+    #[value(name = "reading proof that deletes")]
     Operation,
-}
-
-struct BlindDoor {
-    blind: Blind,
-    inner: RealDoor,
 }
 
 /// A proof as it travels.
@@ -93,38 +88,28 @@ struct BareProof {
 }
 
 impl Guarding for Blind {
-    fn door(&self, network: Network, node: NodeId) -> Box<dyn Door> {
-        let inner = RealDoor { network, node, nonces: ReplayCache::new(MEMORY) };
-        Box::new(BlindDoor { blind: *self, inner })
-    }
-}
-
-impl Door for BlindDoor {
-    fn opens(
-        &mut self,
-        proof: &InboxProof,
-        operation: InboxOperation<'_>,
-        now: Time,
-    ) -> Option<Key> {
+    fn opens(&self, door: &mut Door, proof: &InboxProof, attempt: Attempt<'_>) -> Option<Key> {
+        let (operation, now) = attempt;
         let bare: BareProof = wire::decode(&wire::encode(proof), usize::MAX).ok()?;
-        match self.blind {
-            Blind::Node => {
-                self.inner.node = bare.node;
-                self.inner.opens(proof, operation, now)
+        match self {
+            Self::Node => {
+                door.node = bare.node;
+                Real.opens(door, proof, attempt)
             }
-            Blind::Time => self.inner.opens(proof, operation, bare.time),
-            Blind::Repetition => {
-                self.inner.nonces = ReplayCache::new(MEMORY);
-                self.inner.opens(proof, operation, now)
+            Self::Time => Real.opens(door, proof, (operation, bare.time)),
+            Self::Repetition => {
+                door.nonces = ReplayCache::new(MEMORY);
+                Real.opens(door, proof, attempt)
             }
-            Blind::Signature => {
-                let here = bare.node == self.inner.node && bare.time.is_close_to(now);
-                let certificate = bare.certificate.verify(&self.inner.network, now).ok()?;
-                let new = self.inner.nonces.insert(bare.nonce);
+            Self::Signature => {
+                let here = bare.node == door.node && bare.time.is_close_to(now);
+                let certificate = bare.certificate.verify(&door.network, now).ok()?;
+                let new = door.nonces.insert(bare.nonce);
                 (here && new).then(|| certificate.address().inbox())
             }
-            Blind::Operation => self.inner.opens(proof, operation, now).or_else(|| {
-                self.inner.opens(proof, InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST), now)
+            Self::Operation => Real.opens(door, proof, attempt).or_else(|| {
+                let reading = InboxOperation::Read(&InboxQuery::FROM_THE_OLDEST);
+                Real.opens(door, proof, (reading, now))
             }),
         }
     }
@@ -141,9 +126,9 @@ struct Attempts<'a> {
 impl Attempts<'_> {
     /// Comes to a fresh door with a proof, and again with the same.
     fn comes(&mut self, proof: &InboxProof, operation: InboxOperation<'_>, at: Time) {
-        let mut door = self.guarding.door(network(), self.here);
+        let opened = self.guarding.opens(&mut Door::of(self.here), proof, (operation, at));
         self.tried += 1;
-        self.opened += usize::from(door.opens(proof, operation, at).is_some());
+        self.opened += usize::from(opened.is_some());
     }
 }
 
@@ -162,14 +147,15 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
         };
         for operation in [list, acknowledge] {
             let proof = sign(&bob, operation, here, NOW);
-            let mut door = guarding.door(network(), here);
-            if door.opens(&proof, operation, NOW) != Some(inbox) {
+            let mut door = Door::of(here);
+            if guarding.opens(&mut door, &proof, (operation, NOW)) != Some(inbox) {
                 return None;
             }
             // The same again: at once, and at the last moment at which it counts.
             for again in [NOW, NOW.after(MAX_SKEW)] {
                 attempts.tried += 1;
-                attempts.opened += usize::from(door.opens(&proof, operation, again).is_some());
+                let opened = guarding.opens(&mut door, &proof, (operation, again));
+                attempts.opened += usize::from(opened.is_some());
             }
             attempts.comes(&sign(&bob, operation, elsewhere, NOW), operation, NOW);
             for late in [NOW.after(MAX_SKEW + 1), NOW.before(MAX_SKEW + 1), NOW.after(3_600)] {
@@ -193,42 +179,11 @@ fn ownership(guarding: &(dyn Guarding + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Doors, and mutants of them.
-pub(super) fn family() -> Family<dyn Guarding> {
-    let mutant = |name, weakness, blind: Blind| Mutant {
-        name,
-        weakness,
-        attack: "Bad inputs: inbox reads and deletes",
-        subject: Box::new(blind) as Box<dyn Guarding>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Guarding, Blind> {
         checks: vec![Check { name: "property.ownership", attack: ownership }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "proof without the node",
-                "A proof that was made for one node opens the inbox at all of them, also for the node that was shown it.",
-                Blind::Node,
-            ),
-            mutant(
-                "proof without the time",
-                "A proof that was copied once opens the inbox for ever.",
-                Blind::Time,
-            ),
-            mutant(
-                "no memory of proofs",
-                "A proof that was copied on its way opens the inbox a second time.",
-                Blind::Repetition,
-            ),
-            mutant(
-                "proof without a signature",
-                "Whoever has the owner's certificate, which is public, reads the inbox.",
-                Blind::Signature,
-            ),
-            mutant(
-                "reading proof that deletes",
-                "A permission to read is taken for one to delete.",
-                Blind::Operation,
-            ),
-        ],
-    }
+        mutant: |blind| Box::new(blind),
+        attack: |_| "Bad inputs: inbox reads and deletes",
+    })
 }

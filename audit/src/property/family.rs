@@ -1,5 +1,6 @@
 //! Subjects of one kind, with the checks that attack them.
 
+use clap::ValueEnum;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -17,27 +18,34 @@ pub(super) struct Check<S: ?Sized> {
     pub(super) attack: fn(&S, &mut StdRng) -> Seen,
 }
 
-/// A subject with a weakness.
-pub(super) struct Mutant<S: ?Sized> {
-    pub(super) name: &'static str,
-    pub(super) weakness: &'static str,
-    pub(super) attack: &'static str,
-    pub(super) subject: Box<S>,
-}
-
-/// The project's own subject, the mutants of it, and what all of them are put through.
-pub(super) struct Family<S: ?Sized> {
+/// A kind of subject: the project's own, its mutants, which are the variants of `M`, and what all of them are put through.
+pub(super) struct Family<S: ?Sized, M> {
     pub(super) checks: Vec<Check<S>>,
     pub(super) real: Box<S>,
-    pub(super) mutants: Vec<Mutant<S>>,
+    pub(super) mutant: fn(M) -> Box<S>,
+    /// The known attack that finds a mutant.
+    pub(super) attack: fn(M) -> &'static str,
 }
 
-impl<S: ?Sized> Family<S> {
+/// A family of whatever kind.
+pub(super) trait Tried {
     /// What the checks say of the project's own code.
-    pub(super) fn checks(&self, seed: u64) -> Vec<Outcome> {
+    fn checks(&self, seed: u64) -> Vec<Outcome>;
+    /// What the checks say of the mutants.
+    fn mutants(&self, seed: u64) -> Vec<MutantOutcome>;
+}
+
+impl<S: ?Sized, M: ValueEnum + Copy> Tried for Family<S, M> {
+    fn checks(&self, seed: u64) -> Vec<Outcome> {
         self.put_through(&self.real, seed)
     }
 
+    fn mutants(&self, seed: u64) -> Vec<MutantOutcome> {
+        M::value_variants().iter().map(|mutant| self.try_mutant(*mutant, seed)).collect()
+    }
+}
+
+impl<S: ?Sized, M: ValueEnum + Copy> Family<S, M> {
     fn put_through(&self, subject: &S, seed: u64) -> Vec<Outcome> {
         let attacked = self.checks.iter().map(|check| {
             match (check.attack)(subject, &mut StdRng::seed_from_u64(seed)) {
@@ -48,13 +56,8 @@ impl<S: ?Sized> Family<S> {
         attacked.collect()
     }
 
-    /// What the checks say of the mutants.
-    pub(super) fn mutants(&self, seed: u64) -> Vec<MutantOutcome> {
-        self.mutants.iter().map(|mutant| self.try_mutant(mutant, seed)).collect()
-    }
-
-    fn try_mutant(&self, mutant: &Mutant<S>, seed: u64) -> MutantOutcome {
-        let outcomes = self.put_through(&mutant.subject, seed);
+    fn try_mutant(&self, mutant: M, seed: u64) -> MutantOutcome {
+        let outcomes = self.put_through(&(self.mutant)(mutant), seed);
         // What does not work at all is no mutant, and to find that out is no catch.
         let broken = outcomes.iter().any(|o| o.seen == NO_WORK);
         let caught: Vec<&Outcome> =
@@ -64,13 +67,8 @@ impl<S: ?Sized> Family<S> {
             None if broken => NO_WORK.to_owned(),
             None => "no check saw it".to_owned(),
         };
-        MutantOutcome {
-            name: mutant.name.to_owned(),
-            weakness: mutant.weakness.to_owned(),
-            attack: mutant.attack.to_owned(),
-            caught_by: caught.iter().map(|o| o.check.clone()).collect(),
-            seen,
-        }
+        let caught_by = caught.iter().map(|o| o.check.clone()).collect();
+        MutantOutcome::new(&mutant, (self.attack)(mutant), caught_by, seen)
     }
 }
 

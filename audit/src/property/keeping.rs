@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use clap::ValueEnum;
 use node::{Store, StoreLimits};
 use rand::{RngExt as _, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Runtime};
 
-use super::family::{Check, Family, Mutant, Seen};
+use super::family::{Check, Family, Seen, Tried};
 
 /// How inboxes are kept in a file.
 pub(super) trait Keeping {
@@ -84,8 +85,16 @@ impl Inbox for RealInbox {
     }
 
     fn read(&mut self) -> Option<Vec<Vec<u8>>> {
-        let page = self.runtime.block_on(self.store.read_inbox(INBOX, usize::MAX)).ok()?;
-        Some(page.entries.into_iter().map(|entry| entry.bytes).collect())
+        let read = async {
+            let digests = self.store.list_inbox(INBOX, 0, usize::MAX).await?.digests;
+            let mut notifications = Vec::new();
+            // One by one: together they are handed over in the order of their digests.
+            for digest in digests {
+                notifications.extend(self.store.hand_over(INBOX, &[digest]).await?);
+            }
+            Ok::<_, node::store::StoreError>(notifications)
+        };
+        self.runtime.block_on(read).ok()
     }
 
     fn acknowledge(&mut self, bytes: &[u8]) -> bool {
@@ -99,13 +108,16 @@ impl Inbox for RealInbox {
 }
 
 /// What is wrong with a way of keeping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Flaw {
-    /// Handing out is deleting.
+    /// An inbox deletes what it hands out, so that an answer that is lost on its way is a mail that is lost.
+    #[value(name = "read and delete")]
     ReadDeletes,
-    /// Acknowledged first, written later, several at once.
+    /// A node signs for what it has not written yet, so that a crash loses mail that counts as sent.
+    #[value(name = "receipt before the commit")]
     EarlyReceipt,
-    /// What does not open is begun anew.
+    /// A node whose store is gone or damaged starts with an empty one and says nothing.
+    #[value(name = "lost store begun anew")]
     BeginsAnew,
 }
 
@@ -316,39 +328,19 @@ fn never_empty(keeping: &(dyn Keeping + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Keeping, and mutants of it.
-pub(super) fn family() -> Family<dyn Keeping> {
-    let mutant = |name, weakness, attack, flaw: Flaw| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(flaw) as Box<dyn Keeping>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Keeping, Flaw> {
         checks: vec![
             Check { name: "property.acknowledge", attack: acknowledge },
             Check { name: "property.receipt-after-commit", attack: receipt_after_commit },
             Check { name: "property.never-empty", attack: never_empty },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "read and delete",
-                "An inbox deletes what it hands out, so that an answer that is lost on its way is a mail that is lost.",
-                "17. Read-and-delete loses mail",
-                Flaw::ReadDeletes,
-            ),
-            mutant(
-                "receipt before the commit",
-                "A node signs for what it has not written yet, so that a crash loses mail that counts as sent.",
-                "Bad inputs: storage, kill at any write",
-                Flaw::EarlyReceipt,
-            ),
-            mutant(
-                "lost store begun anew",
-                "A node whose store is gone or damaged starts with an empty one and says nothing.",
-                "Bad inputs: storage, a corrupt page",
-                Flaw::BeginsAnew,
-            ),
-        ],
-    }
+        mutant: |flaw| Box::new(flaw),
+        attack: |flaw| match flaw {
+            Flaw::ReadDeletes => "17. Read-and-delete loses mail",
+            Flaw::EarlyReceipt => "Bad inputs: storage, kill at any write",
+            Flaw::BeginsAnew => "Bad inputs: storage, a corrupt page",
+        },
+    })
 }

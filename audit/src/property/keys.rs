@@ -4,11 +4,12 @@ use anon::{
     keys::{AgreementKey, ChannelSecret, DeleteSecret, Signature, SigningSecret as _, VerifyKey},
     labels, wire,
 };
+use clap::ValueEnum;
 use ed25519_dalek::{SigningKey, Verifier as _, VerifyingKey};
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::network,
 };
 
@@ -41,10 +42,16 @@ impl Keys for Real {
 }
 
 /// What a check is lax about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Lax {
+    /// Signatures are verified by the lax rules, so that some keys verify what nobody signed.
+    #[value(name = "plain verification")]
     Verify,
+    /// One key has two encodings, so that what was revoked or counted under one comes back under the other.
+    #[value(name = "keys in any encoding")]
     Encodings,
+    /// Whoever sends a bad key knows the secret that is agreed on, and so does everybody who watches.
+    #[value(name = "agreement with any key")]
     Agreement,
 }
 
@@ -184,35 +191,14 @@ fn weak_agreement(keys: &(dyn Keys + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Checks of keys, and mutants of them.
-pub(super) fn family() -> Family<dyn Keys> {
-    let mutant = |name, weakness, lax: Lax| Mutant {
-        name,
-        weakness,
-        attack: "16. Small-order and non-canonical keys",
-        subject: Box::new(lax) as Box<dyn Keys>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Keys, Lax> {
         checks: vec![
             Check { name: "property.strict-signatures", attack: strict_signatures },
             Check { name: "property.weak-agreement", attack: weak_agreement },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "plain verification",
-                "Signatures are verified by the lax rules, so that some keys verify what nobody signed.",
-                Lax::Verify,
-            ),
-            mutant(
-                "keys in any encoding",
-                "One key has two encodings, so that what was revoked or counted under one comes back under the other.",
-                Lax::Encodings,
-            ),
-            mutant(
-                "agreement with any key",
-                "Whoever sends a bad key knows the secret that is agreed on, and so does everybody who watches.",
-                Lax::Agreement,
-            ),
-        ],
-    }
+        mutant: |lax| Box::new(lax),
+        attack: |_| "16. Small-order and non-canonical keys",
+    })
 }

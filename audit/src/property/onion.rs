@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 
 use anon::{channel::OpeningPath, secretbox};
+use clap::ValueEnum;
 use rand::{Rng as _, rngs::StdRng, seq::SliceRandom as _};
 use testbed::hostile::opened::Opened;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, network, nodes},
 };
 use crate::statistics::{clopper_pearson, number};
@@ -58,15 +59,36 @@ impl Onions for Real {
 
 /// What a go-between of the project's own takes off, bytes: a tag, a mark, a question, and three names.
 const SHIFT: usize = 16 + 1 + 64 + 3 * 32;
-/// The mark and the request in the far end's plaintext.
+/// The mark and the request in the last hop's plaintext.
 const REQUEST_ROOM: usize = 1 + 512;
 
-/// The project's own, but for what the far end finds behind its request: zeros up to the fillers, whose beginning then
-/// tells how many hops there were.
-struct ZerosBeforeFillers;
+/// A request as long as the project's own leave room for.
+const REQUEST: usize = 512;
+/// The length of the project's own first message.
+const ROOM: usize = 1_301;
 
-impl Onions for ZerosBeforeFillers {
+/// What tells a hop its place. All but the last are one layer around another, an ephemeral key and a box for each hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Telltale {
+    /// Each hop takes off its layer and passes on less, so that the size tells a hop its place.
+    #[value(name = "first message that grows with the path")]
+    Growth,
+    /// Each hop fills up with zeros what it took off, so that their number tells a hop its place.
+    #[value(name = "first message filled up with zeros")]
+    Zeros,
+    /// All that travels is of one size and looks random, but a hop that opens its layer finds how many are behind it.
+    #[value(name = "first message that counts the hops inside")]
+    Count,
+    /// The last hop finds zeros where random bytes should be, and where they end tells how many hops there were.
+    #[value(name = "first message with zeros before the fillers")]
+    ZerosBeforeFillers,
+}
+
+impl Onions for Telltale {
     fn received(&self, path: &[Node], rng: &mut StdRng) -> Option<Vec<Received>> {
+        if *self != Self::ZerosBeforeFillers {
+            return self.nested(path, rng);
+        }
         let mut received = Real.received(path, rng)?;
         let fillers = SHIFT * (path.len() - 1);
         let last = &mut received.last_mut()?.opened;
@@ -76,27 +98,8 @@ impl Onions for ZerosBeforeFillers {
     }
 }
 
-/// A request as long as the project's own leave room for.
-const REQUEST: usize = 512;
-/// The length of the project's own first message.
-const ROOM: usize = 1_301;
-
-/// How a message that shrinks with every hop is brought back to its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filling {
-    /// Not at all.
-    None,
-    /// With zeros.
-    Zeros,
-    /// With random bytes, and the number of hops that are still to come in the layer, so that a hop knows what is whose.
-    Counted,
-}
-
-/// One layer around another: an ephemeral key and a box for each hop.
-struct Nested(Filling);
-
-impl Onions for Nested {
-    fn received(&self, path: &[Node], rng: &mut StdRng) -> Option<Vec<Received>> {
+impl Telltale {
+    fn nested(&self, path: &[Node], rng: &mut StdRng) -> Option<Vec<Received>> {
         let mut message = vec![0; REQUEST];
         rng.fill_bytes(&mut message);
         let mut received = Vec::new();
@@ -106,16 +109,16 @@ impl Onions for Nested {
             let ephemeral = StaticSecret::from(seed);
             let key = PublicKey::from(hop.certificate.claims().channel_key.0);
             let shared = ephemeral.diffie_hellman(&key).to_bytes();
-            let counted = (self.0 == Filling::Counted).then_some(behind);
+            let counted = (*self == Self::Count).then_some(behind);
             let opened: Vec<u8> = counted.into_iter().chain(message).collect();
             let sealed = secretbox::seal(&shared, &[0; 24], &opened);
             message = [PublicKey::from(&ephemeral).as_bytes(), &sealed[..]].concat();
             let mut form = message.clone();
-            if self.0 != Filling::None {
+            if *self != Self::Growth {
                 let room = form.len().max(ROOM);
                 let used = form.len();
                 form.resize(room, 0);
-                if self.0 == Filling::Counted {
+                if *self == Self::Count {
                     rng.fill_bytes(form.get_mut(used..)?);
                 }
             }
@@ -215,7 +218,7 @@ fn first_message(onions: &(dyn Onions + 'static), rng: &mut StdRng) -> Seen {
     for (name, samples, places) in [
         ("go-betweens, hops before", between, MOST - 1),
         ("first hops, hops behind", first, MOST - 1),
-        ("far ends, hops before", last, MOST),
+        ("last hops, hops before", last, MOST),
     ] {
         // Every other path teaches: the samples of one path stay together.
         let samples: Vec<Sample> = interleaved(samples, places);
@@ -243,40 +246,13 @@ fn interleaved(samples: Vec<Sample>, places: usize) -> Vec<Sample> {
 }
 
 /// First messages, and mutants of them.
-pub(super) fn family() -> Family<dyn Onions> {
-    const ATTACK: &str = "Claim C-41: a hop's place on the path";
-    let mutant = |name, weakness, subject: Box<dyn Onions>| Mutant {
-        name,
-        weakness,
-        attack: ATTACK,
-        subject,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Onions, Telltale> {
         checks: vec![Check { name: "property.first-message", attack: first_message }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "first message that grows with the path",
-                "Each hop takes off its layer and passes on less, so that the size tells a hop its place.",
-                Box::new(Nested(Filling::None)),
-            ),
-            mutant(
-                "first message filled up with zeros",
-                "Each hop fills up with zeros what it took off, so that their number tells a hop its place.",
-                Box::new(Nested(Filling::Zeros)),
-            ),
-            mutant(
-                "first message that counts the hops inside",
-                "All that travels is of one size and looks random, but a hop that opens its layer finds how many are behind it.",
-                Box::new(Nested(Filling::Counted)),
-            ),
-            mutant(
-                "first message with zeros before the fillers",
-                "The far end finds zeros where random bytes should be, and where they end tells how many hops there were.",
-                Box::new(ZerosBeforeFillers),
-            ),
-        ],
-    }
+        mutant: |telltale| Box::new(telltale),
+        attack: |_| "Claim C-41: a hop's place on the path",
+    })
 }
 
 #[cfg(test)]
@@ -287,12 +263,11 @@ mod tests {
 
     #[test]
     fn every_way_to_leak_a_place_is_seen() {
-        for mutant in family().mutants {
-            let seen = first_message(&*mutant.subject, &mut StdRng::seed_from_u64(7));
-            let (holds, seen) =
-                seen.unwrap_or_else(|| panic!("{} does no honest work", mutant.name));
-            println!("{}: {seen}", mutant.name);
-            assert!(!holds, "{}: {seen}", mutant.name);
+        for mutant in Telltale::value_variants() {
+            let seen = first_message(mutant, &mut StdRng::seed_from_u64(7));
+            let (holds, seen) = seen.unwrap_or_else(|| panic!("{mutant:?} does no honest work"));
+            println!("{mutant:?}: {seen}");
+            assert!(!holds, "{mutant:?}: {seen}");
         }
         let (holds, seen) = first_message(&Real, &mut StdRng::seed_from_u64(7)).unwrap();
         assert!(holds, "{seen}");

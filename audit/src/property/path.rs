@@ -1,8 +1,8 @@
-//! A path in memory, made in one pass: the sender, the go-betweens and the far end.
+//! A path in memory, made in one pass: the sender, the go-betweens and the last hop.
 
 use anon::{
     cell::Cell,
-    channel::{FarEnd, GoBetween, OpeningPath, Passage, SenderChannel},
+    channel::{GoBetween, LastHop, OpeningPath, Passage, SenderChannel},
     request::Response,
 };
 use rand::rngs::StdRng;
@@ -13,7 +13,7 @@ use super::world::{Node, network};
 pub(super) struct Path {
     pub(super) sender: SenderChannel,
     pub(super) go_betweens: Vec<GoBetween>,
-    pub(super) far_end: FarEnd,
+    pub(super) last_hop: LastHop,
 }
 
 impl Path {
@@ -26,30 +26,30 @@ impl Path {
         let mut onward = Some(first.to_create().ok()?);
         for node in nodes {
             let create = onward.take()?;
-            let hop = FarEnd::accept(&create, &node.channel, &network().id, rng).ok()?;
+            let hop = LastHop::accept(&create, &node.channel, &network().id, rng).ok()?;
             onward = hop.early.onward.as_ref().map(|onward| (*onward.create).clone());
             accepted.push(hop);
         }
         let mut hops = accepted.into_iter();
         let first = hops.next()?;
         let mut passage = opening.finish(&Cell::created(&first.created)).ok()?;
-        let (mut far_end, mut go_betweens) = (first.far_end, Vec::new());
+        let (mut last_hop, mut go_betweens) = (first.last_hop, Vec::new());
         for next in hops {
-            let (go_between, cells) = far_end.extended(next.created).ok()?;
+            let (go_between, cells) = last_hop.extended(next.created).ok()?;
             for cell in backward(&mut go_betweens, cells) {
                 let Passage::Underway(path) = passage else { return None };
                 passage = path.receive(cell).ok()?;
             }
             go_betweens.push(go_between);
-            far_end = next.far_end;
+            last_hop = next.last_hop;
         }
         let Passage::Arrived(sender) = passage else { return None };
-        Some(Self { sender: *sender, go_betweens, far_end })
+        Some(Self { sender: *sender, go_betweens, last_hop })
     }
 
-    /// Carries what the far end answers back to the sender; whether it arrived.
+    /// Carries what the last hop answers back to the sender; whether it arrived.
     pub(super) fn answer(&mut self, response: &Response) -> Option<bool> {
-        let cells = self.far_end.respond(response).ok()?;
+        let cells = self.last_hop.respond(response).ok()?;
         let mut came = None;
         for cell in backward(&mut self.go_betweens, cells) {
             came = self.sender.receive(cell).ok()?;
@@ -58,7 +58,7 @@ impl Path {
     }
 }
 
-/// Carries cells from the far end's side to the sender's.
+/// Carries cells from the last hop's side to the sender's.
 fn backward(go_betweens: &mut [GoBetween], mut cells: Vec<Cell>) -> Vec<Cell> {
     for hop in go_betweens.iter_mut().rev() {
         cells.iter_mut().for_each(|cell| hop.backward.apply(cell));

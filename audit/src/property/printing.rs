@@ -4,11 +4,12 @@ use anon::{
     keys::{AddressSecret, ChannelSecret, DeleteSecret},
     mail::{DeleteSeed, MessageId},
 };
+use clap::ValueEnum;
 use net::Sensitive;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, Owner, shared_windows},
 };
 
@@ -49,13 +50,16 @@ impl Printing for Real {
 }
 
 /// How a careless log is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Careless {
-    /// As it is.
+    /// Whoever takes a node's log learns who came and for which address.
+    #[value(name = "log that names peers")]
     Plain,
-    /// The first digits, as if that were not enough.
+    /// The first digits of an identity, which are enough to recognise it, stand in the log.
+    #[value(name = "log that shortens peers")]
     Short,
-    /// With the bytes of secrets.
+    /// A secret is printed byte by byte.
+    #[value(name = "log that shows secrets")]
     Secrets,
 }
 
@@ -112,32 +116,11 @@ fn logs(printing: &(dyn Printing + 'static), rng: &mut StdRng) -> Seen {
 }
 
 /// Logs, and mutants of them.
-pub(super) fn family() -> Family<dyn Printing> {
-    let mutant = |name, weakness, careless: Careless| Mutant {
-        name,
-        weakness,
-        attack: "Claim C-26: logs that name peers",
-        subject: Box::new(careless) as Box<dyn Printing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Printing, Careless> {
         checks: vec![Check { name: "property.logs", attack: logs }],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "log that names peers",
-                "Whoever takes a node's log learns who came and for which address.",
-                Careless::Plain,
-            ),
-            mutant(
-                "log that shortens peers",
-                "The first digits of an identity, which are enough to recognise it, stand in the log.",
-                Careless::Short,
-            ),
-            mutant(
-                "log that shows secrets",
-                "A secret is printed byte by byte.",
-                Careless::Secrets,
-            ),
-        ],
-    }
+        mutant: |careless| Box::new(careless),
+        attack: |_| "Claim C-26: logs that name peers",
+    })
 }

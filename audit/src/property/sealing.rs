@@ -12,13 +12,14 @@ use anon::{
     secretbox::{self, TAG},
     wire,
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
 use super::{
-    family::{Check, Family, Mutant},
+    family::{Check, Family, Tried},
     world::{NOW, Owner, network},
 };
 
@@ -44,15 +45,29 @@ pub(super) trait Sealing {
     fn read(&self, sealed: &Sealed, notification: &[u8], by: &Owner) -> Option<(String, Vec<u8>)>;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Flaw {
+    /// A notification is as long as its subject and the number of parts make it.
+    #[value(name = "notification without padding")]
     UnpaddedNotification,
+    /// A stored body is exactly as long as the mail, so that the two can be matched by size.
+    #[value(name = "body without padding")]
     UnpaddedBody,
+    /// A stored body says who may delete it by name, so that whoever keeps it knows for whom it is.
+    #[value(name = "recipients' certificates on bodies")]
     RecipientCertificates,
+    /// All parts of a mail carry the same key, so that whoever keeps two of them sees that they belong together.
+    #[value(name = "one delete key for all parts")]
     OneDeleteKey,
-    SubjectInClear,
-    MessageIdInClear,
+    /// The same text is sealed to the same bytes, so that two mails with one text are seen to have one.
+    #[value(name = "body key made from the content")]
     KeyFromContent,
+    /// The subject stands in front of the notification for every inbox node to read.
+    #[value(name = "subject in clear")]
+    SubjectInClear,
+    /// The notification names its body, so that inbox nodes and body nodes can tell what belongs together.
+    #[value(name = "Message-ID in clear")]
+    MessageIdInClear,
 }
 
 /// Sealing as an agent does it over the project's own functions, or with a flaw.
@@ -220,63 +235,22 @@ fn marks(owner: &Owner) -> Vec<Vec<u8>> {
 }
 
 /// Sealing, and mutants of it.
-pub(super) fn family() -> Family<dyn Sealing> {
-    let mutant = |name, weakness, attack, flaw| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(Composed(Some(flaw))) as Box<dyn Sealing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Sealing, Flaw> {
         checks: vec![
             Check { name: "property.sizes", attack: attacks::sizes },
             Check { name: "property.recipient-blind", attack: attacks::recipient_blind },
             Check { name: "property.headers", attack: attacks::headers },
         ],
         real: Box::new(Composed(None)),
-        mutants: vec![
-            mutant(
-                "notification without padding",
-                "A notification is as long as its subject and the number of parts make it.",
-                "15. Timing and volume",
-                Flaw::UnpaddedNotification,
-            ),
-            mutant(
-                "body without padding",
-                "A stored body is exactly as long as the mail, so that the two can be matched by size.",
-                "15. Timing and volume",
-                Flaw::UnpaddedBody,
-            ),
-            mutant(
-                "recipients' certificates on bodies",
-                "A stored body says who may delete it by name, so that whoever keeps it knows for whom it is.",
-                "7. Recipient certificates on bodies",
-                Flaw::RecipientCertificates,
-            ),
-            mutant(
-                "one delete key for all parts",
-                "All parts of a mail carry the same key, so that whoever keeps two of them sees that they belong together.",
-                "7. Recipient certificates on bodies",
-                Flaw::OneDeleteKey,
-            ),
-            mutant(
-                "body key made from the content",
-                "The same text is sealed to the same bytes, so that two mails with one text are seen to have one.",
-                "7. Recipient certificates on bodies",
-                Flaw::KeyFromContent,
-            ),
-            mutant(
-                "subject in clear",
-                "The subject stands in front of the notification for every inbox node to read.",
-                "Claim C-01: reading what is not addressed to one",
-                Flaw::SubjectInClear,
-            ),
-            mutant(
-                "Message-ID in clear",
-                "The notification names its body, so that inbox nodes and body nodes can tell what belongs together.",
-                "9. Body and headers linked",
-                Flaw::MessageIdInClear,
-            ),
-        ],
-    }
+        mutant: |flaw| Box::new(Composed(Some(flaw))),
+        attack: |flaw| match flaw {
+            Flaw::UnpaddedNotification | Flaw::UnpaddedBody => "15. Timing and volume",
+            Flaw::RecipientCertificates | Flaw::OneDeleteKey | Flaw::KeyFromContent => {
+                "7. Recipient certificates on bodies"
+            }
+            Flaw::SubjectInClear => "Claim C-01: reading what is not addressed to one",
+            Flaw::MessageIdInClear => "9. Body and headers linked",
+        },
+    })
 }

@@ -1,4 +1,4 @@
-//! Whether two answers are compared: nobody's word alone names the far end, or the storage nodes.
+//! Whether two answers are compared: nobody's word alone names the anonymizer, or the storage nodes.
 
 use anon::{
     certificate::NodeCertificate,
@@ -6,75 +6,68 @@ use anon::{
     position::Key,
     verification::{ReplicaSet, cross_verify},
 };
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
-    family::{Check, Family, Mutant, Seen},
+    family::{Check, Family, Seen, Tried},
     world::{Node, nodes},
 };
 
 /// How two answers are compared.
 pub(super) trait Comparing {
-    /// The far end that a go-between and a witness name.
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId>;
+    /// The anonymizer that a go-between and a witness name.
+    fn anonymizer(&self, named: [&NodeCertificate; 2]) -> Option<NodeId>;
     /// The storage nodes that an anonymizer and a verifier list.
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>>;
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>>;
 }
 
 /// The project's own comparison.
 struct Real;
 
 impl Comparing for Real {
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId> {
+    fn anonymizer(&self, [go_between, witness]: [&NodeCertificate; 2]) -> Option<NodeId> {
         let verified = cross_verify(go_between.clone(), witness.clone()).ok()?;
         Some(verified.certificate().node())
     }
 
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>> {
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>> {
+        let [anonymizer, verifier] = lists;
         let set = ReplicaSet::agree(key, anonymizer.to_vec(), verifier.to_vec()).ok()?;
         Some(set.nodes().iter().map(NodeCertificate::node).collect())
     }
 }
 
 /// Whose word is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Trusting {
+    /// The go-between alone says who the anonymizer is, and names an accomplice.
+    #[value(name = "go-between believed without a witness")]
     GoBetween,
+    /// The anonymizer alone says where the mail is to be stored, and names accomplices.
+    #[value(name = "anonymizer believed without a verifier")]
     Anonymizer,
-    /// Nodes that either lists.
+    /// Nodes that only one of two lists are taken as well, so that either can bring in its own.
+    #[value(name = "both lists put together")]
     Union,
 }
 
 impl Comparing for Trusting {
-    fn far_end(&self, go_between: &NodeCertificate, witness: &NodeCertificate) -> Option<NodeId> {
+    fn anonymizer(&self, [go_between, witness]: [&NodeCertificate; 2]) -> Option<NodeId> {
         match self {
             Self::GoBetween => Some(go_between.node()),
-            Self::Anonymizer | Self::Union => Real.far_end(go_between, witness),
+            Self::Anonymizer | Self::Union => Real.anonymizer([go_between, witness]),
         }
     }
 
-    fn replicas(
-        &self,
-        key: Key,
-        anonymizer: &[NodeCertificate],
-        verifier: &[NodeCertificate],
-    ) -> Option<Vec<NodeId>> {
+    fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>> {
+        let [anonymizer, verifier] = lists;
         let mut union = anonymizer.to_vec();
         union.extend(verifier.iter().filter(|n| !anonymizer.contains(n)).cloned());
         match self {
-            Self::GoBetween => Real.replicas(key, anonymizer, verifier),
-            Self::Anonymizer => Real.replicas(key, anonymizer, anonymizer),
-            Self::Union => Real.replicas(key, &union, &union),
+            Self::GoBetween => Real.replicas(key, lists),
+            Self::Anonymizer => Real.replicas(key, [anonymizer; 2]),
+            Self::Union => Real.replicas(key, [&union; 2]),
         }
     }
 }
@@ -87,17 +80,18 @@ fn witness(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> Seen {
     for _ in 0..TRIALS {
         let (true_one, accomplice) = (pick(&honest, rng)?, pick(&hostile, rng)?);
         let (true_one, accomplice) = (&true_one.certificate, &accomplice.certificate);
-        if comparing.far_end(true_one, true_one) != Some(true_one.node()) {
+        if comparing.anonymizer([true_one; 2]) != Some(true_one.node()) {
             return None;
         }
         for (go_between, witness) in [(accomplice, true_one), (true_one, accomplice)] {
             lies += 1;
-            let named = comparing.far_end(go_between, witness);
+            let named = comparing.anonymizer([go_between, witness]);
             believed += usize::from(named == Some(accomplice.node()));
         }
     }
-    let seen =
-        format!("{lies} times one of two named an accomplice as the far end: {believed} believed");
+    let seen = format!(
+        "{lies} times one of two named an accomplice as the anonymizer: {believed} believed"
+    );
     Some((believed == 0, seen))
 }
 
@@ -108,7 +102,7 @@ fn replica_lists(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> See
     let (mut lies, mut believed) = (0, 0);
     for _ in 0..TRIALS {
         let key = Key(rng.random());
-        if comparing.replicas(key, &true_list, &true_list)?.len() != true_list.len() {
+        if comparing.replicas(key, [&true_list; 2])?.len() != true_list.len() {
             return None;
         }
         let cut = rng.random_range(0..true_list.len());
@@ -122,7 +116,7 @@ fn replica_lists(comparing: &(dyn Comparing + 'static), rng: &mut StdRng) -> See
         for lie in &liars {
             for (anonymizer, verifier) in [(lie, &true_list), (&true_list, lie)] {
                 lies += 1;
-                let found = comparing.replicas(key, anonymizer, verifier);
+                let found = comparing.replicas(key, [anonymizer, verifier]);
                 believed += usize::from(found.is_some());
             }
         }
@@ -138,38 +132,14 @@ fn pick<'a>(nodes: &'a [Node], rng: &mut StdRng) -> Option<&'a Node> {
 }
 
 /// Comparisons, and mutants of them.
-pub(super) fn family() -> Family<dyn Comparing> {
-    let mutant = |name, weakness, attack, trusting: Trusting| Mutant {
-        name,
-        weakness,
-        attack,
-        subject: Box::new(trusting) as Box<dyn Comparing>,
-    };
-    Family {
+pub(super) fn family() -> Box<dyn Tried> {
+    Box::new(Family::<dyn Comparing, Trusting> {
         checks: vec![
             Check { name: "property.witness", attack: witness },
             Check { name: "property.replica-lists", attack: replica_lists },
         ],
         real: Box::new(Real),
-        mutants: vec![
-            mutant(
-                "go-between believed without a witness",
-                "The go-between alone says who is at the far end, and names an accomplice.",
-                "4. Two liars (one is enough)",
-                Trusting::GoBetween,
-            ),
-            mutant(
-                "anonymizer believed without a verifier",
-                "The anonymizer alone says where the mail is to be stored, and names accomplices.",
-                "4. Two liars (one is enough)",
-                Trusting::Anonymizer,
-            ),
-            mutant(
-                "both lists put together",
-                "Nodes that only one of two lists are taken as well, so that either can bring in its own.",
-                "4. Two liars (one is enough)",
-                Trusting::Union,
-            ),
-        ],
-    }
+        mutant: |trusting| Box::new(trusting),
+        attack: |_| "4. Two liars (one is enough)",
+    })
 }

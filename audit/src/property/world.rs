@@ -46,24 +46,24 @@ pub(super) fn network() -> Network {
 }
 
 /// A node with its secrets.
-pub(super) struct Node {
+pub(crate) struct Node {
     pub(super) identity: IdentitySecret,
     pub(super) channel: ChannelSecret,
-    pub(super) certificate: NodeCertificate,
+    pub(crate) certificate: NodeCertificate,
 }
 
 impl Node {
     /// A node with fresh keys, of a family and in a /16 of its own.
     pub(super) fn new(number: u8, rng: &mut StdRng) -> Option<Self> {
         let (family, address) = (format!("family {number}"), format!("/ip4/10.{number}.0.1/tcp/1"));
-        Self::of(IdentitySecret::generate(rng), &family, &address, rng)
+        Self::of(IdentitySecret::generate(rng), &family, vec![address], rng)
     }
 
-    /// The node with this identity, in this family, at this address.
-    pub(super) fn of(
+    /// The node with this identity, in this family, at these addresses.
+    pub(crate) fn of(
         identity: IdentitySecret,
         family: &str,
-        address: &str,
+        addresses: Vec<String>,
         rng: &mut StdRng,
     ) -> Option<Self> {
         let channel = ChannelSecret::generate(rng);
@@ -71,7 +71,7 @@ impl Node {
             network: network().id,
             identity: NodeId(identity.verify_key().0),
             channel_key: channel.agreement_key(),
-            addresses: vec![address.to_owned()],
+            addresses,
             family: family.to_owned(),
             validity: TODAY,
             admission: None,

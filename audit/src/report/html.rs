@@ -270,7 +270,7 @@ mod tests {
     fn the_page_counts_what_was_run_and_shows_what_hostile_nodes_found() {
         let member = Role::Member(String::new());
         let found = Coalition {
-            roles: [member, Role::FarEnd("Z2".to_owned())].into(),
+            roles: [member, Role::Anonymizer("Z2".to_owned())].into(),
             strength: Strength::Value,
             mails: (1, 1),
             chain: vec!["member and Z2 share a mark".to_owned()],

@@ -107,7 +107,7 @@ fn guarded(findings: &Findings) -> Outcome {
     let broken = findings.broken;
     let keeps = broken.storage_carried == 0
         && broken.family_together == 0
-        && broken.far_end_twice == 0
+        && broken.anonymizer_twice == 0
         && broken.no_path == 0;
     // One guard is hostile with probability f, which is the second goal itself, and a spare adds to that: THREATMODEL says
     // so. What is asked is that the simulation does not show more.

@@ -24,7 +24,7 @@ pub(crate) fn any(f: f64, count: usize) -> f64 {
     1.0 - (1.0 - f).powi(power(count))
 }
 
-/// X, and one of the far end and `k` storage nodes.
+/// X, and one of the anonymizer and `k` storage nodes.
 #[must_use]
 pub(crate) fn with_bobs_side(f: f64, k: usize) -> f64 {
     f * any(f, k + 1)
@@ -44,8 +44,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// That a hostile guard knows the far end of one channel: all middles say so, or the witness.
-    fn knows_far_end(&self) -> f64 {
+    /// That a hostile guard knows the anonymizer of one channel: all middles say so, or the witness.
+    fn knows_anonymizer(&self) -> f64 {
         let all_middles = self.f.powi(power(self.hops));
         match self.witness {
             _ if self.hops == 0 => 1.0,
@@ -58,7 +58,7 @@ impl Guarded {
     /// A mail behind a hostile guard: Z2, W2, and Z3 unless the certificate is kept.
     #[must_use]
     pub(crate) fn mail_behind_guard(&self, recipients: Recipients) -> f64 {
-        let a = self.knows_far_end();
+        let a = self.knows_anonymizer();
         let with_stores = 1.0 - a * any(self.f, self.k + 1);
         let certificate = if recipients == Recipients::Different { with_stores } else { 1.0 };
         1.0 - with_stores * (1.0 - a * self.f) * certificate
@@ -70,14 +70,15 @@ impl Guarded {
         self.f * self.mail_behind_guard(Recipients::Different)
     }
 
-    /// A mail whose channels show their sender to hostile middles and far ends: a hostile far end links; an honest one does
-    /// if all middles are hostile, who know it, and a storage node is. One of the three has no storage node to go to.
+    /// A mail whose channels show their sender to hostile middles and anonymizers: a hostile anonymizer links; an honest
+    /// one does if all middles are hostile, who know it, and a storage node is. One of the three has no storage node to go
+    /// to.
     fn shown(&self) -> f64 {
-        let used = 1.0 - (1.0 - self.f) * (1.0 - self.knows_far_end() * any(self.f, self.k));
+        let used = 1.0 - (1.0 - self.f) * (1.0 - self.knows_anonymizer() * any(self.f, self.k));
         1.0 - (1.0 - used) * (1.0 - used) * (1.0 - self.f)
     }
 
-    /// A sender's first mail, if a hostile guard can tell a hostile far end of its own which channel is whose.
+    /// A sender's first mail, if a hostile guard can tell a hostile anonymizer of its own which channel is whose.
     #[must_use]
     pub(crate) fn tagged(&self) -> f64 {
         self.f * self.shown()
@@ -116,7 +117,7 @@ impl Guarded {
         let by_guard =
             1.0 - (1.0 - self.mail_behind_guard(Recipients::Different)).powi(power(mails));
         let near = f64::from(u32::try_from(self.k).unwrap_or(u32::MAX)) / nodes;
-        let a = self.knows_far_end();
+        let a = self.knows_anonymizer();
         let with_stores = a * any(self.f, self.k + 1);
         // One guard near the key of the inbox serves for neither Z2 nor W2.
         let inbox = 1.0 - (1.0 - with_stores) * (1.0 - a * self.f);

@@ -72,7 +72,7 @@ impl Estimate {
         self.deviation_from_sample(expected, f64::INFINITY)
     }
 
-    /// Against a sample the share of both together is what both are held to be draws from.
+    /// Against a sample the share of both together is what both are held to be samples from.
     fn deviation_from_sample(&self, expected: f64, sample: f64) -> f64 {
         let trials = real(self.trials).max(1.0);
         let (p, of_sample) = if sample.is_finite() {

@@ -5,7 +5,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    closed::Guarded,
     estimate::Estimate,
     guarded::{GuardedWorld, Recipients},
     mails::{Measure, Point, Setting, links_from},
@@ -133,20 +132,12 @@ pub(super) fn run(
     for (checkpoint, mails) in checkpoints.iter().copied().enumerate() {
         for (asked, measure) in ASKED.into_iter().enumerate() {
             for (place, share) in shares.iter().copied().enumerate() {
-                let point = Point {
-                    scheme: course.name.clone(),
-                    measure,
-                    share,
-                    mails,
-                    simulated: ever.tally.share(checkpoint * ASKED.len() + asked, place),
-                    closed_form: None,
-                    agrees: None,
-                };
-                let Setting { hops, witness } = course.setting;
-                let path = Guarded { f: share, k: options.cluster_k(), hops, witness };
+                let simulated = ever.tally.share(checkpoint * ASKED.len() + asked, place);
+                let path = course.setting.path(options, share);
                 let has_formula = course.is_plain && measure == Measure::Identifiers;
                 let formula = has_formula.then(|| path.ever(mails, real(network.len())));
-                points.push(point.with_formula(formula));
+                let of = (measure, share, mails);
+                points.push(Point::new(&course.name, of, simulated, formula));
             }
         }
     }

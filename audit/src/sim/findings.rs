@@ -119,10 +119,6 @@ pub(super) const HEADLINE_MAILS: usize = 100;
 impl Findings {
     /// The point of one mail with this scheme, measure and share.
     pub(super) fn mail(&self, scheme: &str, measure: Measure, share: f64) -> Option<&Point> {
-        self.per_mail.iter().find(|point| {
-            point.scheme == scheme
-                && point.measure == measure
-                && (point.share - share).abs() < f64::EPSILON
-        })
+        self.per_mail.iter().find(|point| point.scheme == scheme && point.is(measure, share))
     }
 }

@@ -14,9 +14,8 @@ use super::{
     paper::{Model, PaperWorld, tries_to_mint},
     parallel::Work,
     run::first_mails,
-    table::lookup,
-    tally::Tally,
-    view::{Party, View},
+    table, tally,
+    view::Party,
 };
 
 /// What came out, at one hostile share.
@@ -24,15 +23,15 @@ use super::{
 pub(crate) struct Grinding {
     /// The hostile share.
     pub share: f64,
-    /// Keys tried until one is the nearest to a given key, the median: about N. There is no mean.
+    /// Keys tried until one is the closest to a given key, the median: about N. There is no mean.
     pub tries: f64,
-    /// Channels of the paper's scheme whose X has the far end it likes, identifiers being costly.
+    /// Channels of the paper's scheme whose X has the anonymizer it likes, identifiers being costly.
     pub paper_costly: Estimate,
     /// The same, identifiers being free: f, since one hostile X is enough.
     pub paper_free: Estimate,
     /// Mails of the guarded scheme that are linked, identifiers being costly.
     pub guarded_costly: Estimate,
-    /// The same, identifiers being free: no more, since nothing is drawn that appeared after the draw.
+    /// The same, identifiers being free: no more, since nothing is sampled that appeared after the sampling.
     pub guarded_free: Estimate,
 }
 
@@ -75,28 +74,27 @@ pub(super) fn run(
     })
 }
 
-/// How many channels of the paper's scheme are drawn.
+/// How many channels of the paper's scheme are sampled.
 pub(super) fn channels(options: &Options) -> usize {
     options.draws.min(100_000)
 }
 
 /// How often a hostile X has a hostile Z.
 fn paper(options: &Options, network: &Network, free: bool, work: &Work<'_>) -> Estimate {
-    let (model, k) = (Model::Letter, options.paper_k());
-    let lookup = lookup(options);
-    let world = PaperWorld { network, model, lookup, k, logs: false, free_identifiers: free };
+    let world = PaperWorld {
+        model: Model::Letter,
+        logs: false,
+        free_identifiers: free,
+        ..table::world(options, network)
+    };
     let shares = options.shares.as_slice();
-    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedFarEnd);
+    let ends = |party| matches!(party, Party::X | Party::Z | Party::NamedAnonymizer);
     let name = format!("grinding, {free}");
-    let tally = work.run(&name, channels(options), real(channels(options)), |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let sender = world.sender(rng);
-            world.channel(&sender, rng, &mut view);
-            tally.trial(&view);
-            tally.from(0, shares, view.links_from(|event| ends(event.party), 0));
-        }
-        tally
+    let trials = (channels(options), real(channels(options)));
+    let tally = tally::count((&name, work), trials, shares, |tally, view, rng| {
+        let sender = world.sender(rng);
+        world.channel(&sender, rng, view);
+        tally.from(0, shares, view.links_from(|event| ends(event.party), 0));
     });
     tally.share(0, 0)
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::{
     position::Key,
-    selection::{GuardedPath, Planner, Wanted, draw_guard},
+    selection::{GuardedPath, Planner, Wanted, sample_guard},
 };
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
@@ -31,7 +31,7 @@ pub(crate) trait Rules: Sync {
         let mut guards = kept.to_vec();
         while guards.len() < count {
             let excluded = guards.iter().copied().collect();
-            let Some(guard) = draw_guard(among, &excluded, rng) else { break };
+            let Some(guard) = sample_guard(among, &excluded, rng) else { break };
             guards.push(guard);
         }
         guards
@@ -53,7 +53,7 @@ pub(crate) trait Rules: Sync {
         planner.next_path(among, wanted, rng, Vec::new)
     }
 
-    /// Whether a node that appeared after the draw is believed in.
+    /// Whether a node that appeared after the sampling is believed in.
     fn believes_in_minted(&self) -> bool {
         false
     }
@@ -97,7 +97,7 @@ pub(crate) enum Recipients {
 pub(crate) struct Acting {
     /// Members hand each agent versions of their accomplices' certificates that nobody else has.
     pub marks: bool,
-    /// Guards write into the cells that they pass on, and far ends read it.
+    /// Guards write into the cells that they pass on, and anonymizers read it.
     pub tags: bool,
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct GuardedWorld<'a> {
     pub network: &'a Network,
     /// Replicas.
     pub k: usize,
-    /// Go-betweens between the guard and the far end, 0 to 3.
+    /// Go-betweens between the guard and the anonymizer, 0 to 3.
     pub hops: usize,
     /// Guards that take turns; one more is the spare.
     pub guards: usize,
@@ -166,7 +166,7 @@ struct Maker<'m> {
 /// What the channels of one mail owe each other.
 struct Mail {
     planner: Planner<Node, Node>,
-    far_ends: BTreeSet<Node>,
+    anonymizers: BTreeSet<Node>,
 }
 
 impl GuardedWorld<'_> {
@@ -240,7 +240,7 @@ impl GuardedWorld<'_> {
 
     /// A mail, or a reading, of which nothing is done yet.
     fn begin(&self, guards: &[Node]) -> Mail {
-        Mail { planner: Planner::new(guards.to_vec(), self.hops), far_ends: BTreeSet::new() }
+        Mail { planner: Planner::new(guards.to_vec(), self.hops), anonymizers: BTreeSet::new() }
     }
 
     /// The least mark of those that an agent compares its roster with.
@@ -249,8 +249,8 @@ impl GuardedWorld<'_> {
             return f64::INFINITY;
         }
         let nodes = node_of(self.network.len()).max(1);
-        let drawn = (0..MEMBERS).map(|_| marks.mark(rng.random_range(0..nodes)));
-        drawn.fold(f64::INFINITY, f64::min)
+        let sampled = (0..MEMBERS).map(|_| marks.mark(rng.random_range(0..nodes)));
+        sampled.fold(f64::INFINITY, f64::min)
     }
 
     fn target(&self, key: Key, value: Values, is_used: bool) -> Target {
@@ -258,7 +258,7 @@ impl GuardedWorld<'_> {
         Target { near, key, value, is_used }
     }
 
-    /// Opens a channel, and lets its far end do what it is for.
+    /// Opens a channel, and lets its anonymizer do what it is for.
     fn open(
         &self,
         maker: &Maker<'_>,
@@ -298,7 +298,7 @@ impl GuardedWorld<'_> {
             let hostile = hostile.filter(|node| maker.marks.mark(*node) < share).count();
             view.broken.family_together += u64::from(hostile > 1);
         }
-        view.broken.far_end_twice += u64::from(!mail.far_ends.insert(path.far_end.1));
+        view.broken.anonymizer_twice += u64::from(!mail.anonymizers.insert(path.anonymizer.1));
     }
 
     /// Adds what everyone on a path sees.
@@ -347,7 +347,7 @@ impl GuardedWorld<'_> {
             if self.acting.marks {
                 view.see(mark.max(maker.members), party, channel, values | maker.actor);
             }
-            // What the guard wrote into the cells ties its end of the channel to the far end's.
+            // What the guard wrote into the cells ties its end of the channel to the anonymizer's.
             if self.acting.tags && party == Party::Z {
                 view.see(mark.max(guards_mark), Party::Z, channel, values | guards_values);
             }
@@ -359,7 +359,7 @@ impl GuardedWorld<'_> {
         self.observe_target(maker, channel, target, rng, view);
     }
 
-    /// Adds what is seen of what the far end does.
+    /// Adds what is seen of what the anonymizer does.
     fn observe_target(
         &self,
         maker: &Maker<'_>,

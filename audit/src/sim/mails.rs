@@ -1,5 +1,6 @@
 //! Whole mails: how often one links A and Bob, by scheme and hostile share.
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -8,22 +9,22 @@ use super::{
     cost,
     estimate::Estimate,
     guarded::{Acting, GuardedWorld, Production, Recipients, Rules, Witness},
-    lookup::LookupSettings,
     network::Network,
     number::real,
-    options::{CLUSTER_K, Identifiers, Options},
-    paper::{Model, PaperWorld},
+    options::{Identifiers, Options},
+    paper::Model,
     parallel::Work,
     posterior::Crowd,
-    tally::Tally,
+    table,
+    tally::{self, Tally},
     view::{Broken, MIDDLES, Party, READING, View},
 };
 
 /// By what a mail links A and Bob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
-    /// X and a far end of one channel, which is what the paper admits.
+    /// X and an anonymizer of one channel, which is what the paper admits.
     Claim,
     /// A chain of identifiers; the middle of a path is none, its ends are.
     Identifiers,
@@ -36,16 +37,6 @@ pub(crate) enum Measure {
     /// The mean entropy of the senders the operator must reckon with, bits.
     Entropy,
 }
-
-/// All of them, those that are yes or no first.
-const MEASURES: [Measure; 6] = [
-    Measure::Claim,
-    Measure::Identifiers,
-    Measure::WithReading,
-    Measure::Timing,
-    Measure::Weighed,
-    Measure::Entropy,
-];
 
 /// One value of a series.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -67,10 +58,20 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    pub(super) fn with_formula(mut self, closed: Option<f64>) -> Self {
-        self.agrees = closed.map(|closed| self.simulated.agrees(closed));
-        self.closed_form = closed;
-        self
+    /// A value, and whether it agrees with what a formula says.
+    pub(super) fn new(
+        scheme: &str,
+        (measure, share, mails): (Measure, f64, usize),
+        simulated: Estimate,
+        closed_form: Option<f64>,
+    ) -> Self {
+        let agrees = closed_form.map(|closed| simulated.agrees(closed));
+        Self { scheme: scheme.to_owned(), measure, share, mails, simulated, closed_form, agrees }
+    }
+
+    /// Whether it is of this measure, at this share.
+    pub(super) fn is(&self, measure: Measure, share: f64) -> bool {
+        self.measure == measure && (self.share - share).abs() < f64::EPSILON
     }
 }
 
@@ -82,6 +83,11 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// What the formulas know of its paths.
+    pub(super) fn path(self, options: &Options, f: f64) -> Guarded {
+        Guarded { f, k: options.cluster_k(), hops: self.hops, witness: self.witness }
+    }
+
     /// What people read.
     pub(super) fn name(self) -> String {
         let hops = match self.hops {
@@ -124,25 +130,19 @@ pub(super) fn paper(
     model: Model,
     work: &Work<'_>,
 ) -> Vec<Point> {
-    let (name, k, alpha, spare) = match model {
-        Model::Letter => ("paper, to the letter", 20, 3, 0),
-        Model::Built => ("paper, as built", CLUSTER_K, 10, 2),
+    let name = match model {
+        Model::Letter => "paper, to the letter",
+        Model::Built => "paper, as built",
     };
-    let k = options.k.unwrap_or(k);
-    let lookup = LookupSettings { alpha: options.alpha.unwrap_or(alpha), count: k + spare };
-    let free_identifiers = options.identifiers == Identifiers::Free;
-    let world = PaperWorld { network, model, lookup, k, logs: true, free_identifiers };
+    let world = table::world(&Options { model, ..options.clone() }, network);
     let shares = options.shares.as_slice();
     let crowd = Crowd { network, mails: options.crowd };
     let mails = paper_mails(options);
-    let tally = work.run(name, mails, real(mails) * cost::PAPER_MAIL, |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let sender = world.sender(rng);
-            world.mail(&sender, rng, &mut view);
-            count(&mut tally, &mut view, shares, &crowd);
-        }
-        tally
+    let trials = (mails, real(mails) * cost::PAPER_MAIL);
+    let tally = tally::count((name, work), trials, shares, |tally, view, rng| {
+        let sender = world.sender(rng);
+        world.mail(&sender, rng, view);
+        count(tally, view, shares, &crowd);
     });
     points(name, &tally, shares, |_, _| None)
 }
@@ -163,26 +163,18 @@ pub(super) fn guarded(
     let crowd = Crowd { network, mails: options.crowd };
     let name = setting.name();
     let (mut all, mut broken, mut asked) = (Vec::new(), Broken::default(), 0);
-    // What a declared operator gets depends on its size; else one draw serves for all sizes at once.
+    // What a declared operator gets depends on its size; else one sample serves for all sizes at once.
     let size = if options.declared { 1 } else { options.shares.len().max(1) };
     let parts = options.shares.chunks(size);
     let units = real(mails) * cost::GUARDED_MAIL / real(parts.len()).max(1.0);
     for shares in parts {
         let mut world = world(options, network, setting, rules);
         world.declared = shares.first().copied().filter(|_| options.declared);
-        let tally = work.run(&format!("{name} {shares:?}"), mails, units, |trials, rng| {
-            let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-            for _ in 0..trials {
-                let mut sender = world.sender(rng);
-                world.mail(&mut sender, rng, &mut view);
-                count(&mut tally, &mut view, shares, &crowd);
-            }
-            tally
-        });
+        let part = format!("{name} {shares:?}");
+        let tally = guarded_mails(&world, (&part, work), (mails, units), shares, &crowd);
         let is_plain = !options.declared && !rules.believes_in_minted() && !rules.looks_up();
         let closed = |measure, f| {
-            let Setting { hops, witness } = setting;
-            let path = Guarded { f, k: options.cluster_k(), hops, witness };
+            let path = setting.path(options, f);
             match measure {
                 Measure::Identifiers if is_plain => Some(path.mail()),
                 Measure::Timing if is_plain => Some(path.timing()),
@@ -220,18 +212,9 @@ pub(super) fn acting(
     let name = acting_name(setting, acting);
     let world = GuardedWorld { acting, ..world(options, network, setting, &Production) };
     let units = real(mails) * cost::GUARDED_MAIL;
-    let tally = work.run(&name, mails, units, |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let mut sender = world.sender(rng);
-            world.mail(&mut sender, rng, &mut view);
-            count(&mut tally, &mut view, shares, &crowd);
-        }
-        tally
-    });
+    let tally = guarded_mails(&world, (&name, work), (mails, units), shares, &crowd);
     let closed = |measure, f| {
-        let path =
-            Guarded { f, k: options.cluster_k(), hops: setting.hops, witness: setting.witness };
+        let path = setting.path(options, f);
         match (measure, acting) {
             // With more middles each of them may be the one that is named a mark.
             (Measure::Identifiers, _) if setting.hops != 1 => None,
@@ -258,10 +241,24 @@ pub(super) fn links_from(measure: Measure, view: &mut View) -> f64 {
     }
 }
 
+/// Counts first mails of senders of their own.
+fn guarded_mails(
+    world: &GuardedWorld<'_>,
+    of: (&str, &Work<'_>),
+    trials: (usize, f64),
+    shares: &[f64],
+    crowd: &Crowd<'_>,
+) -> Tally {
+    tally::count(of, trials, shares, |tally, view, rng| {
+        let mut sender = world.sender(rng);
+        world.mail(&mut sender, rng, view);
+        count(tally, view, shares, crowd);
+    })
+}
+
 fn count(tally: &mut Tally, view: &mut View, shares: &[f64], crowd: &Crowd<'_>) {
-    tally.trial(view);
-    for (number, measure) in MEASURES.into_iter().enumerate().take(4) {
-        tally.from(number, shares, links_from(measure, view));
+    for (number, measure) in Measure::value_variants().iter().enumerate().take(4) {
+        tally.from(number, shares, links_from(*measure, view));
     }
     let from = view.links_from(|_| true, 0);
     for (place, share) in shares.iter().enumerate() {
@@ -278,21 +275,12 @@ fn points(
     closed: impl Fn(Measure, f64) -> Option<f64>,
 ) -> Vec<Point> {
     let mut all = Vec::new();
-    for (number, measure) in MEASURES.into_iter().enumerate() {
+    for (number, measure) in Measure::value_variants().iter().copied().enumerate() {
         for (place, share) in shares.iter().copied().enumerate() {
             let simulated =
                 if number < 4 { tally.share(number, place) } else { tally.mean(number, place) };
-            let scheme = scheme.to_owned();
-            let point = Point {
-                scheme,
-                measure,
-                share,
-                mails: 1,
-                simulated,
-                closed_form: None,
-                agrees: None,
-            };
-            all.push(point.with_formula(closed(measure, share)));
+            let of = (measure, share, 1);
+            all.push(Point::new(scheme, of, simulated, closed(measure, share)));
         }
     }
     all

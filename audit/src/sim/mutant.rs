@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use anon::selection::{GuardedPath, Planner, Wanted};
+use clap::ValueEnum;
 use rand::rngs::ChaCha8Rng;
 
 use super::{
@@ -16,47 +17,57 @@ use super::{
 };
 use crate::mutant::MutantOutcome;
 
-/// A guard drawn anew for every mail.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FreshGuards;
+/// A selection with one weakness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Weak {
+    /// A guard is sampled anew for every mail.
+    #[value(name = "fresh-guard")]
+    FreshGuards,
+    /// Nodes near the key may be on the path.
+    StorageCarries,
+    /// A node is taken that appeared after the sampling.
+    MintedBelieved,
+    /// Two nodes of one operator may be on a path.
+    FamiliesTogether,
+    /// Nodes are looked up while a mail is sent.
+    LooksUp,
+    /// An anonymizer may serve twice in one mail.
+    #[value(name = "far-end-twice")]
+    AnonymizerTwice,
+}
 
-impl Rules for FreshGuards {
+impl Weak {
+    const fn attack(self) -> &'static str {
+        match self {
+            Self::FreshGuards => "10, fresh go-betweens meet every hostile node",
+            Self::StorageCarries => "12, path-node reuse",
+            Self::MintedBelieved => "2, grinding",
+            Self::FamiliesTogether => "4, two liars",
+            Self::LooksUp => "1, lookup leak",
+            Self::AnonymizerTwice => "9, body and headers through one anonymizer",
+        }
+    }
+}
+
+impl Rules for Weak {
     fn guards(
         &self,
         among: &Candidacy<'_>,
-        _: &[Node],
+        kept: &[Node],
         count: usize,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Node> {
-        Production.guards(among, &[], count, rng)
+        let kept = if *self == Self::FreshGuards { &[] } else { kept };
+        Production.guards(among, kept, count, rng)
     }
-}
 
-/// Nodes near the key may carry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StorageCarries;
-
-impl Rules for StorageCarries {
-    fn avoid<'n>(&self, _: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
-        Cow::Owned(BTreeSet::new())
+    fn avoid<'n>(&self, near: &'n BTreeSet<Node>) -> Cow<'n, BTreeSet<Node>> {
+        match self {
+            Self::StorageCarries => Cow::default(),
+            _ => Cow::Borrowed(near),
+        }
     }
-}
 
-/// A node is believed in that appeared after the key was drawn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MintedBelieved;
-
-impl Rules for MintedBelieved {
-    fn believes_in_minted(&self) -> bool {
-        true
-    }
-}
-
-/// Two nodes of one family may be on one path.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FamiliesTogether;
-
-impl Rules for FamiliesTogether {
     fn path(
         &self,
         among: &Candidacy<'_>,
@@ -65,70 +76,22 @@ impl Rules for FamiliesTogether {
         rng: &mut ChaCha8Rng,
     ) -> Option<GuardedPath<Node>> {
         let blind = Candidacy { declared: None, ..*among };
-        Production.path(&blind, planner, wanted, rng)
+        let among = if *self == Self::FamiliesTogether { &blind } else { among };
+        match self {
+            // The anonymizers of one mail know nothing of each other.
+            Self::AnonymizerTwice => Production.path(among, &mut planner.clone(), wanted, rng),
+            _ => Production.path(among, planner, wanted, rng),
+        }
     }
-}
 
-/// Nodes are looked up while a mail is sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LooksUp;
+    fn believes_in_minted(&self) -> bool {
+        *self == Self::MintedBelieved
+    }
 
-impl Rules for LooksUp {
     fn looks_up(&self) -> bool {
-        true
+        *self == Self::LooksUp
     }
 }
-
-/// Far ends of one mail know nothing of each other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FarEndTwice;
-
-impl Rules for FarEndTwice {
-    fn path(
-        &self,
-        among: &Candidacy<'_>,
-        planner: &mut Planner<Node, Node>,
-        wanted: Wanted<'_, Node>,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<GuardedPath<Node>> {
-        Production.path(among, &mut planner.clone(), wanted, rng)
-    }
-}
-
-/// Mutants: name, weakness, attack, rules.
-const MUTANTS: [(&str, &str, &str, &dyn Rules); 6] = [
-    (
-        "fresh-guard",
-        "A guard is drawn anew for every mail.",
-        "10, fresh go-betweens meet every hostile node",
-        &FreshGuards,
-    ),
-    (
-        "storage-carries",
-        "Nodes near the key may be on the path.",
-        "12, path-node reuse",
-        &StorageCarries,
-    ),
-    (
-        "minted-believed",
-        "A node is taken that appeared after the draw.",
-        "2, grinding",
-        &MintedBelieved,
-    ),
-    (
-        "families-together",
-        "Two nodes of one operator may be on a path.",
-        "4, two liars",
-        &FamiliesTogether,
-    ),
-    ("looks-up", "Nodes are looked up while a mail is sent.", "1, lookup leak", &LooksUp),
-    (
-        "far-end-twice",
-        "A far end may serve twice in one mail.",
-        "9, body and headers through one anonymizer",
-        &FarEndTwice,
-    ),
-];
 
 /// A check that a selection passes or not, and what it saw.
 pub(super) type Checked = (&'static str, bool, String);
@@ -136,19 +99,15 @@ pub(super) type Checked = (&'static str, bool, String);
 /// Runs all mutants.
 #[must_use]
 pub(crate) fn mutants(seed: u64) -> Vec<MutantOutcome> {
-    let run = |(name, weakness, attack, rules): (&str, &str, &str, &dyn Rules)| {
+    let run = |mutant: &Weak| {
         let fallen: Vec<Checked> =
-            check(rules, seed).into_iter().filter(|(_, holds, _)| !holds).collect();
+            check(mutant, seed).into_iter().filter(|(_, holds, _)| !holds).collect();
         let says = |(rule, _, seen): &Checked| format!("{}: {seen}", words(rule));
-        MutantOutcome {
-            name: name.to_owned(),
-            weakness: weakness.to_owned(),
-            attack: attack.to_owned(),
-            caught_by: fallen.iter().map(|(rule, ..)| name_of(rule).to_owned()).collect(),
-            seen: fallen.first().map_or_else(|| "nothing out of order".to_owned(), says),
-        }
+        let caught_by = fallen.iter().map(|(rule, ..)| name_of(rule).to_owned()).collect();
+        let seen = fallen.first().map_or_else(|| "nothing out of order".to_owned(), says);
+        MutantOutcome::new(mutant, mutant.attack(), caught_by, seen)
     };
-    MUTANTS.into_iter().map(run).collect()
+    Weak::value_variants().iter().map(run).collect()
 }
 
 /// The check that a rule belongs to.
@@ -204,8 +163,8 @@ pub(super) fn check(rules: &dyn Rules, seed: u64) -> Vec<Checked> {
         ),
         (
             "simulation.guarded: no far end serves twice in one mail",
-            broken.far_end_twice == 0,
-            format!("{} in {MAILS} mails", broken.far_end_twice),
+            broken.anonymizer_twice == 0,
+            format!("{} in {MAILS} mails", broken.anonymizer_twice),
         ),
         (
             "simulation.guarded: one node of an operator on a path",

@@ -115,11 +115,11 @@ impl Network {
     }
 
     /// The node closest to `target`.
-    pub(super) fn nearest_to(&self, target: u64) -> Option<Node> {
+    pub(super) fn closest_to(&self, target: u64) -> Option<Node> {
         let (from, to) = self.around(target, 1);
         let positions = self.positions((from, to));
-        let nearest = (from..).zip(positions).min_by_key(|(_, position)| *position ^ target);
-        nearest.map(|(node, _)| node)
+        let closest = (from..).zip(positions).min_by_key(|(_, position)| *position ^ target);
+        closest.map(|(node, _)| node)
     }
 
     /// The `count` nodes closest to `target`, closest first, in `found`: they are in the smallest subtree around it
@@ -138,8 +138,8 @@ impl Network {
     }
 
     /// The node closest to a key.
-    pub(super) fn nearest(&self, key: &Key) -> Option<Node> {
-        self.nearest_to(Self::place(key))
+    pub(super) fn closest_one(&self, key: &Key) -> Option<Node> {
+        self.closest_to(Self::place(key))
     }
 
     /// The `count` nodes closest to a key, closest first.
@@ -170,7 +170,7 @@ impl Network {
     }
 }
 
-/// The first bits of a random position, of which 128 are drawn.
+/// The first bits of a random position, of which 128 are sampled.
 pub(super) fn random_position(rng: &mut ChaCha8Rng) -> u64 {
     u64::try_from(rng.random::<u128>() >> 64).unwrap_or(0)
 }
@@ -234,7 +234,7 @@ impl Candidates for Candidacy<'_> {
     }
 
     fn closest(&self, key: &Key) -> Option<Node> {
-        self.network.nearest(key)
+        self.network.closest_one(key)
     }
 
     fn id(&self, node: &Node) -> Node {

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     pub shares: Vec<f64>,
     /// The most mails a sender sends.
     pub mails: usize,
-    /// Channels drawn for each estimate; a mail has five. Where lookups are simulated, as many channels.
+    /// Channels sampled for each estimate; a mail has five. Where lookups are simulated, as many channels.
     pub draws: usize,
     /// Replicas; by default 20 in the paper's model, as in the published table, and 8 else, as in a cluster.
     pub k: Option<usize>,

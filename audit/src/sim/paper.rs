@@ -1,6 +1,6 @@
-//! What is seen of mails that the `paper` scheme sends. The keys are drawn by [`anon::selection::Draw::fresh`].
+//! What is seen of mails that the `paper` scheme sends. The keys are sampled by [`anon::selection::SampledKeys::fresh`].
 
-use anon::{position::Key, selection::Draw};
+use anon::{position::Key, selection::SampledKeys};
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,10 @@ pub(crate) enum Model {
     Built,
 }
 
-/// How often keys are drawn again that do not name different nodes; as in `ua::scheme::paper`.
-const REDRAWS: usize = 16;
+/// How often keys are sampled again that do not name different nodes; as in `ua::scheme::paper`.
+const RESAMPLES: usize = 16;
 /// How many nodes an agent knows to enter by; as `ua::bootstrap` has it.
-const ENTRANCES: usize = 40;
+const BOOTSTRAP_NODES: usize = 40;
 
 /// The paper's scheme in one network.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +52,14 @@ pub(crate) struct PaperSender {
     /// Where it is itself, if it is a node.
     origin: Node,
     /// The nodes it knows.
-    entrances: Vec<Node>,
+    bootstrap_nodes: Vec<Node>,
 }
 
 /// What a channel is for.
 struct Target {
     key: Key,
     value: Values,
-    /// Whether the far end turns to the nodes that keep it.
+    /// Whether the anonymizer turns to the nodes that keep it.
     is_used: bool,
 }
 
@@ -69,7 +69,11 @@ impl PaperWorld<'_> {
         let nodes = node_of(self.network.len());
         let marks = Marks(rng.random());
         let mut node = || rng.random_range(0..nodes.max(1));
-        PaperSender { marks, origin: node(), entrances: (0..ENTRANCES).map(|_| node()).collect() }
+        PaperSender {
+            marks,
+            origin: node(),
+            bootstrap_nodes: (0..BOOTSTRAP_NODES).map(|_| node()).collect(),
+        }
     }
 
     /// One channel for Bob's inbox, alone.
@@ -97,7 +101,7 @@ impl PaperWorld<'_> {
         view.see(body, Party::Storage, READING, MESSAGE | RECIPIENT);
     }
 
-    /// Opens a channel, and lets its far end do what it is for.
+    /// Opens a channel, and lets its anonymizer do what it is for.
     fn open(
         &self,
         sender: &PaperSender,
@@ -106,12 +110,12 @@ impl PaperWorld<'_> {
         rng: &mut ChaCha8Rng,
         view: &mut View,
     ) {
-        let (draw, [x, y, z]) = self.nodes(rng);
+        let (sample, [x, y, z]) = self.nodes(rng);
         let of = |value: Value| value.of(channel);
         let mark = |node| sender.marks.mark(node);
         let keys = [
-            (draw.go_between, of(Value::KeyX) | of(Value::X)),
-            (draw.witness, of(Value::KeyY) | of(Value::Y)),
+            (sample.go_between, of(Value::KeyX) | of(Value::X)),
+            (sample.witness, of(Value::KeyY) | of(Value::Y)),
         ];
         let mut named = [mark(x), mark(y)];
         for (key, named) in keys.into_iter().zip(&mut named) {
@@ -128,7 +132,7 @@ impl PaperWorld<'_> {
         view.see(named_y, Party::NamedFirst, channel, at_y);
         if self.logs {
             for (asker, value) in [(x, Value::X), (y, Value::Y)] {
-                let seen = self.look_up(sender, asker, &draw.far_end, view);
+                let seen = self.look_up(sender, asker, &sample.anonymizer, view);
                 view.see(seen, Party::OnFarLookup, channel, of(value) | far);
             }
         }
@@ -137,7 +141,7 @@ impl PaperWorld<'_> {
         view.see(mark(z), Party::Z, channel, at_z);
         // A believes what X and Y both say; and a node minted by X next to keyZ is what an honest Y finds too.
         let agree = |x: f64, y: f64| if self.free_identifiers { x } else { x.max(y) };
-        view.see(agree(mark(x), mark(y)), Party::NamedFarEnd, channel, at_z);
+        view.see(agree(mark(x), mark(y)), Party::NamedAnonymizer, channel, at_z);
         view.see(agree(named_x, named_y), Party::NamedFirst, channel, at_z);
         if self.logs {
             let seen = self.look_up(sender, z, &target.key, view);
@@ -152,8 +156,8 @@ impl PaperWorld<'_> {
         }
     }
 
-    /// Finds who is nearest to the key of a first node: from which mark on another may be named in its place, because
-    /// both entrances that are asked are hostile.
+    /// Finds who is closest to the key of a first node: from which mark on another may be named in its place, because
+    /// both bootstrap nodes that are asked are hostile.
     fn find(
         &self,
         sender: &PaperSender,
@@ -170,39 +174,41 @@ impl PaperWorld<'_> {
             }
             Model::Letter => f64::INFINITY,
             Model::Built => {
-                // Who is asked on an entrance's lookup learns the key, and not for whom it is.
+                // Who is asked on a bootstrap node's lookup learns the key, and not for whom it is.
                 let [first, second] =
-                    self.two_entrances(sender, rng).map(|node| sender.marks.mark(node));
-                view.see(first.min(second), Party::Entrance, channel, SENDER | values);
+                    self.two_bootstrap_nodes(sender, rng).map(|node| sender.marks.mark(node));
+                view.see(first.min(second), Party::Bootstrap, channel, SENDER | values);
                 first.max(second)
             }
         }
     }
 
-    /// Draws until the keys name three nodes.
-    fn nodes(&self, rng: &mut ChaCha8Rng) -> (Draw, [Node; 3]) {
-        let nearest = |key: &Key| self.network.nearest(key).unwrap_or(0);
-        let mut draw = Draw::fresh(rng);
-        let mut nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
-        for _ in 0..REDRAWS {
+    /// Samples until the keys name three nodes.
+    fn nodes(&self, rng: &mut ChaCha8Rng) -> (SampledKeys, [Node; 3]) {
+        let closest = |key: &Key| self.network.closest_one(key).unwrap_or(0);
+        let mut sample = SampledKeys::fresh(rng);
+        let mut nodes =
+            [sample.go_between, sample.witness, sample.anonymizer].map(|key| closest(&key));
+        for _ in 0..RESAMPLES {
             let [x, y, z] = nodes;
             if x == y {
-                draw = Draw::fresh(rng);
-                nodes = [draw.go_between, draw.witness, draw.far_end].map(|key| nearest(&key));
+                sample = SampledKeys::fresh(rng);
+                nodes =
+                    [sample.go_between, sample.witness, sample.anonymizer].map(|key| closest(&key));
             } else if z == x || z == y {
-                draw.far_end = Draw::fresh(rng).far_end;
-                nodes = [x, y, nearest(&draw.far_end)];
+                sample.anonymizer = SampledKeys::fresh(rng).anonymizer;
+                nodes = [x, y, closest(&sample.anonymizer)];
             } else {
                 break;
             }
         }
-        (draw, nodes)
+        (sample, nodes)
     }
 
-    fn two_entrances(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {
-        let first = rng.random_range(0..ENTRANCES);
-        let second = (first + rng.random_range(1..ENTRANCES)) % ENTRANCES;
-        [first, second].map(|place| sender.entrances.get(place).copied().unwrap_or(0))
+    fn two_bootstrap_nodes(&self, sender: &PaperSender, rng: &mut ChaCha8Rng) -> [Node; 2] {
+        let first = rng.random_range(0..BOOTSTRAP_NODES);
+        let second = (first + rng.random_range(1..BOOTSTRAP_NODES)) % BOOTSTRAP_NODES;
+        [first, second].map(|place| sender.bootstrap_nodes.get(place).copied().unwrap_or(0))
     }
 
     /// Looks a key up: the least mark of whom the lookup asked.
@@ -224,9 +230,10 @@ fn least(sender: &PaperSender, nodes: &[Node]) -> f64 {
 /// How many positions must be tried to mint a node that is closer to a key than all others.
 pub(super) fn tries_to_mint(network: &Network, key: Key, rng: &mut ChaCha8Rng) -> f64 {
     let target = Network::place(&key);
-    let nearest = network.nearest(&key).map_or(u64::MAX, |node| network.position(node) ^ target);
+    let closest =
+        network.closest_one(&key).map_or(u64::MAX, |node| network.position(node) ^ target);
     let mut tries = 1.0;
-    while random_position(rng) ^ target >= nearest {
+    while random_position(rng) ^ target >= closest {
         tries += 1.0;
     }
     tries

@@ -1,7 +1,6 @@
 //! All experiments of one simulation, in order.
 
 use super::{
-    closed::Guarded,
     cost,
     ever::{self, Course},
     findings::{
@@ -11,7 +10,7 @@ use super::{
     grinding,
     guarded::{Acting, GuardedWorld, Production, Rules, Witness},
     mails::{self, Measure, Point, Setting},
-    mutant::FreshGuards,
+    mutant::Weak,
     network::Network,
     number::real,
     options::{Options, Scheme},
@@ -109,12 +108,8 @@ fn single_mails(
                 mails::guarded(options, network, (setting, rules), mails, work);
             findings.broken.add(&broken);
             findings.lookups.asked_by_guarded += asked;
-            let here = |point: &&Point| {
-                point.measure == Measure::Identifiers && (point.share - share).abs() < f64::EPSILON
-            };
-            if let Some(point) = points.iter().find(here) {
-                let path = Guarded { f: share, k: options.cluster_k(), hops, witness };
-                let ever = path.ever(HEADLINE_MAILS, real(network.len()));
+            if let Some(point) = points.iter().find(|p| p.is(Measure::Identifiers, share)) {
+                let ever = setting.path(options, share).ever(HEADLINE_MAILS, real(network.len()));
                 let per_mail = point.simulated;
                 findings.settings.push(Reached {
                     scheme: setting.name(),
@@ -171,7 +166,7 @@ fn courses<'a>(
     if options.hops < MAX_HOPS {
         all.push((course("one guard", more, is_plain(1)), some));
     }
-    let fresh = GuardedWorld { rules: &FreshGuards, ..own };
+    let fresh = GuardedWorld { rules: &Weak::FreshGuards, ..own };
     all.push((course("a fresh guard for each mail", fresh, false), some));
     all
 }
@@ -195,11 +190,10 @@ fn headline(options: &Options, findings: &Findings) -> Option<Headline> {
     let share = share(options);
     let name = Setting { hops: options.hops, witness: Witness::Middle }.name();
     let mail = |measure| findings.mail(&name, measure, share).map(|point: &Point| point.simulated);
-    let ever = findings.ever.iter().filter(|point| {
-        point.measure == Measure::Identifiers
-            && point.mails <= HEADLINE_MAILS
-            && (point.share - share).abs() < f64::EPSILON
-    });
+    let ever = findings
+        .ever
+        .iter()
+        .filter(|point| point.is(Measure::Identifiers, share) && point.mails <= HEADLINE_MAILS);
     let first = findings.ever.first()?.scheme.as_str();
     let ever = ever.filter(|point| point.scheme == first).max_by_key(|point| point.mails)?;
     let entropy = mail(Measure::Entropy)?;
@@ -228,9 +222,7 @@ fn acting(
     let setting = Setting { hops: options.hops, witness: Witness::Middle };
     let (_, mails) = first_mails(options);
     let here = |points: &[Point], measure| {
-        let is_it =
-            |point: &&Point| point.measure == measure && (point.share - share).abs() < f64::EPSILON;
-        points.iter().find(is_it).map(|point| point.simulated)
+        points.iter().find(|point| point.is(measure, share)).map(|point| point.simulated)
     };
     let mut first = |marks, tags| {
         let points =

@@ -6,15 +6,16 @@ use serde::Serialize;
 use super::{
     closed,
     estimate::Estimate,
-    guarded::{Acting, GuardedWorld, Production, Recipients, Witness},
+    guarded::{GuardedWorld, Production, Witness},
     lookup::LookupSettings,
+    mails::{self, Setting},
     network::Network,
     number::real,
     options::{Identifiers, Options, Scheme},
     paper::{Model, PaperWorld},
     parallel::Work,
-    tally::Tally,
-    view::{Event, MIDDLES, Party, View, WITNESSES},
+    tally::{self, Tally},
+    view::{Event, MIDDLES, Party, WITNESSES},
 };
 
 /// One cell.
@@ -137,7 +138,7 @@ fn add(cells: &mut Vec<Cell>, options: &Options, rows: &[Row], tally: &Tally, fi
 }
 
 /// How the paper's scheme looks things up.
-pub(super) fn lookup(options: &Options) -> LookupSettings {
+fn lookup(options: &Options) -> LookupSettings {
     let k = options.paper_k();
     match options.model {
         Model::Letter => LookupSettings { alpha: options.alpha.unwrap_or(3), count: k },
@@ -145,64 +146,50 @@ pub(super) fn lookup(options: &Options) -> LookupSettings {
     }
 }
 
-fn paper(options: &Options, network: &Network, work: &Work<'_>) -> Tally {
-    let world = PaperWorld {
+/// The paper's scheme with these options.
+pub(super) fn world<'a>(options: &Options, network: &'a Network) -> PaperWorld<'a> {
+    PaperWorld {
         network,
         model: options.model,
         lookup: lookup(options),
         k: options.paper_k(),
         logs: true,
         free_identifiers: options.identifiers == Identifiers::Free,
-    };
+    }
+}
+
+fn paper(options: &Options, network: &Network, work: &Work<'_>) -> Tally {
+    let world = world(options, network);
     let shares = options.shares.as_slice();
-    let draws = options.draws;
-    work.run("table, paper", draws, real(draws) * super::cost::PAPER_CHANNEL, |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let sender = world.sender(rng);
-            world.channel(&sender, rng, &mut view);
-            tally.trial(&view);
-            for (measure, parties) in COALITIONS.iter().enumerate() {
-                tally.from(measure, shares, view.links_from(|e| parties.contains(&e.party), 0));
-            }
-            tally.from(3, shares, view.links_from(|_| true, 0));
-            let without_y = |e: &Event| e.values & WITNESSES == 0 && e.party != Party::NamedFarEnd;
-            tally.from(4, shares, view.links_from(without_y, 0));
+    let trials = (options.draws, real(options.draws) * super::cost::PAPER_CHANNEL);
+    tally::count(("table, paper", work), trials, shares, |tally, view, rng| {
+        let sender = world.sender(rng);
+        world.channel(&sender, rng, view);
+        for (measure, parties) in COALITIONS.iter().enumerate() {
+            tally.from(measure, shares, view.links_from(|e| parties.contains(&e.party), 0));
         }
-        tally
+        tally.from(3, shares, view.links_from(|_| true, 0));
+        let without_y = |e: &Event| e.values & WITNESSES == 0 && e.party != Party::NamedAnonymizer;
+        tally.from(4, shares, view.links_from(without_y, 0));
     })
 }
 
 /// The first rows' coalitions.
 const COALITIONS: [&[Party]; 3] = [
     &[Party::X, Party::Z],
-    &[Party::X, Party::Y, Party::Z, Party::NamedFarEnd],
+    &[Party::X, Party::Y, Party::Z, Party::NamedAnonymizer],
     &[Party::X, Party::Z, Party::Storage],
 ];
 
 fn local(options: &Options, network: &Network, hops: usize, work: &Work<'_>) -> Tally {
     let shares = options.shares.as_slice();
-    let world = GuardedWorld {
-        network,
-        k: options.paper_k(),
-        hops,
-        guards: 1,
-        witness: Witness::None,
-        recipients: Recipients::Different,
-        free_identifiers: options.identifiers == Identifiers::Free,
-        declared: None,
-        acting: Acting::default(),
-        rules: &Production,
-    };
-    let units = real(options.draws);
-    work.run(&format!("table, local, {hops}"), options.draws, units, |trials, rng| {
-        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
-        for _ in 0..trials {
-            let sender = world.sender(rng);
-            world.channel(&sender, rng, &mut view);
-            tally.trial(&view);
-            tally.from(0, shares, view.links_from(|_| true, MIDDLES));
-        }
-        tally
+    let setting = Setting { hops, witness: Witness::None };
+    let world = mails::world(options, network, setting, &Production);
+    let world = GuardedWorld { k: options.paper_k(), guards: 1, ..world };
+    let (name, trials) = (format!("table, local, {hops}"), (options.draws, real(options.draws)));
+    tally::count((&name, work), trials, shares, |tally, view, rng| {
+        let sender = world.sender(rng);
+        world.channel(&sender, rng, view);
+        tally.from(0, shares, view.links_from(|_| true, MIDDLES));
     })
 }

@@ -1,8 +1,10 @@
 //! Counts of what many trials showed, for several measures and hostile shares at once.
 
+use rand::rngs::ChaCha8Rng;
+
 use super::{
     estimate::Estimate,
-    parallel::Gather,
+    parallel::{Gather, Work},
     view::{Broken, View},
 };
 
@@ -69,6 +71,23 @@ impl Tally {
             self.sums.get(measure * self.shares + place).copied().unwrap_or_default();
         Estimate::mean(sum, squares, self.trials)
     }
+}
+
+/// How trials are counted: so many for each of these shares, in units of work, each by `trial`.
+pub(super) fn count(
+    (name, work): (&str, &Work<'_>),
+    (trials, units): (usize, f64),
+    shares: &[f64],
+    trial: impl Fn(&mut Tally, &mut View, &mut ChaCha8Rng) + Sync,
+) -> Tally {
+    work.run(name, trials, units, |trials, rng| {
+        let (mut tally, mut view) = (Tally::new(shares.len()), View::default());
+        for _ in 0..trials {
+            trial(&mut tally, &mut view, rng);
+            tally.trial(&view);
+        }
+        tally
+    })
 }
 
 impl Gather for Tally {

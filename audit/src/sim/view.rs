@@ -75,35 +75,28 @@ impl Value {
     }
 }
 
-/// The middle go-betweens of all channels.
-pub(super) const MIDDLES: Values = {
+/// These values of the first channel, and the same ones of all others.
+const fn of_all_channels(values: Values) -> Values {
     let (mut all, mut channel) = (0, 0);
     while channel < CHANNELS {
-        let mut hop = 0;
-        while hop < 3 {
-            all |= Value::Middle(hop).of(channel);
-            hop += 1;
-        }
+        all |= values << (channel * PER_CHANNEL);
         channel += 1;
     }
     all
-};
+}
+
+/// The middle go-betweens of all channels.
+pub(super) const MIDDLES: Values =
+    of_all_channels(Value::Middle(0).of(0) | Value::Middle(1).of(0) | Value::Middle(2).of(0));
 
 /// What only the witness, and those who see it found or asking, see.
-pub(super) const WITNESSES: Values = {
-    let (mut all, mut channel) = (0, 0);
-    while channel < CHANNELS {
-        all |= Value::Y.of(channel) | Value::KeyY.of(channel);
-        channel += 1;
-    }
-    all
-};
+pub(super) const WITNESSES: Values = of_all_channels(Value::Y.of(0) | Value::KeyY.of(0));
 
 /// Who saw an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
     /// A known node that looks keyX or keyY up for A.
-    Entrance,
+    Bootstrap,
     /// Asked on a lookup for keyX or keyY.
     OnFirstLookup,
     /// A member that the roster is compared with.
@@ -116,15 +109,15 @@ pub(crate) enum Party {
     Y,
     /// Asked on a lookup for keyZ.
     OnFarLookup,
-    /// The far end.
+    /// The anonymizer.
     Z,
     /// Asked on a lookup for what the channel is for.
     OnTargetLookup,
     /// Where what the channel is for is kept.
     Storage,
-    /// A far end that X and Y agreed to name.
-    NamedFarEnd,
-    /// A go-between or witness that two entrances agreed to name, and what follows from it.
+    /// An anonymizer that X and Y agreed to name.
+    NamedAnonymizer,
+    /// A go-between or witness that two bootstrap nodes agreed to name, and what follows from it.
     NamedFirst,
 }
 
@@ -162,9 +155,10 @@ pub(crate) struct Broken {
     pub storage_carried: u64,
     /// Two nodes of one operator on a path.
     pub family_together: u64,
-    /// A far end served twice in one mail.
-    pub far_end_twice: u64,
-    /// No path could be drawn.
+    /// An anonymizer served twice in one mail.
+    #[serde(rename = "far_end_twice")]
+    pub anonymizer_twice: u64,
+    /// No path could be sampled.
     pub no_path: u64,
 }
 
@@ -173,7 +167,7 @@ impl Broken {
     pub(super) const fn add(&mut self, other: &Self) {
         self.storage_carried += other.storage_carried;
         self.family_together += other.family_together;
-        self.far_end_twice += other.far_end_twice;
+        self.anonymizer_twice += other.anonymizer_twice;
         self.no_path += other.no_path;
     }
 }

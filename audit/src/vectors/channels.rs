@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use anon::{
     cell::Cell,
     channel::{
-        Accepted, Extension, FarEnd, GoBetween, Opening, OpeningPath, Passage, SenderChannel,
+        Accepted, Extension, GoBetween, LastHop, Opening, OpeningPath, Passage, SenderChannel,
     },
     create::{Create, Created},
     receipt::Receipt,
@@ -70,14 +70,14 @@ fn verified(node: &Node) -> Option<CrossVerified> {
 }
 
 fn accept(node: &Node, create: &Create, tape: &mut Tape) -> Option<Accepted> {
-    FarEnd::accept(create, &node.channel, &node.certificate.claims().network, tape).ok()
+    LastHop::accept(create, &node.channel, &node.certificate.claims().network, tape).ok()
 }
 
 /// A channel and whom it passes through.
 struct Line {
     sender: SenderChannel,
     go_betweens: Vec<GoBetween>,
-    far_end: FarEnd,
+    last_hop: LastHop,
 }
 
 impl Line {
@@ -87,7 +87,7 @@ impl Line {
     }
 
     fn respond(&mut self, response: &Response) -> Option<Links> {
-        let cells = self.far_end.respond(response).ok()?;
+        let cells = self.last_hop.respond(response).ok()?;
         Some(backward(&mut self.go_betweens, cells))
     }
 
@@ -96,7 +96,7 @@ impl Line {
         let there = self.request(request)?;
         let mut asked = None;
         for cell in there.last()? {
-            asked = self.far_end.receive(cell.clone()).ok()?;
+            asked = self.last_hop.receive(cell.clone()).ok()?;
         }
         let back = self.respond(response)?;
         let mut answered = None;
@@ -191,7 +191,7 @@ pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
                 compared.same("its answer", accepted.created.to_bytes() == created);
                 compared.same("its request", accepted.early.request == early);
                 let sender = opening.finish(&Cell::created(&accepted.created)).ok()?;
-                Line { sender, go_betweens: Vec::new(), far_end: accepted.far_end }
+                Line { sender, go_betweens: Vec::new(), last_hop: accepted.last_hop }
             }
             Some(line) => {
                 let sent = (Create::from_padded(&create)?, Created::from_padded(&created)?);
@@ -199,7 +199,7 @@ pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
                 extend(line, next, sent, early, &mut tape, compared)?
             }
         };
-        compared.same("what was drawn", tape.is_used_up());
+        compared.same("what was sampled", tape.is_used_up());
         for (request, response) in traffic()? {
             let (there, back) = longer.exchange(&request, &response)?;
             step(steps.next(), "forward", &wire::encode(&request), &there, compared)?;
@@ -226,14 +226,14 @@ fn extend(
     step(there, "forward", &wire::encode(&asked), &links, compared)?;
     let mut received = None;
     for cell in links.last()? {
-        received = line.far_end.receive(cell.clone()).ok()?;
+        received = line.last_hop.receive(cell.clone()).ok()?;
     }
     let Request::Extend { create: sent, .. } = received? else { return None };
     let accepted = accept(node, &sent, tape)?;
     compared.same("a first message", *sent == create);
     compared.same("its answer", accepted.created == created);
     compared.same("its request", accepted.early.request == early);
-    let (go_between, cells) = line.far_end.extended(accepted.created).ok()?;
+    let (go_between, cells) = line.last_hop.extended(accepted.created).ok()?;
     let links = backward(&mut line.go_betweens, cells);
     let answer = Response::Extended(Box::new(created));
     step(back, "backward", &wire::encode(&answer), &links, compared)?;
@@ -242,8 +242,8 @@ fn extend(
             Extension::Waiting(still) => extending = *still,
             Extension::Extended(sender) => {
                 line.go_betweens.push(go_between);
-                let far_end = accepted.far_end;
-                return Some(Line { sender: *sender, go_betweens: line.go_betweens, far_end });
+                let last_hop = accepted.last_hop;
+                return Some(Line { sender: *sender, go_betweens: line.go_betweens, last_hop });
             }
         }
     }
@@ -302,7 +302,7 @@ fn one_pass(
         onward = accepted.early.onward.as_ref().map(|onward| (*onward.create).clone());
         taken.push(accepted);
     }
-    compared.same("what was drawn", tape.is_used_up() && onward.is_none());
+    compared.same("what was sampled", tape.is_used_up() && onward.is_none());
     come_back(opening, taken, path, answer, compared)
 }
 
@@ -316,12 +316,12 @@ fn come_back(
 ) -> Option<Line> {
     let mut steps = path.list("/back")?;
     let mut hops = taken.into_iter();
-    let Accepted { mut far_end, created, mut early } = hops.next()?;
+    let Accepted { mut last_hop, created, mut early } = hops.next()?;
     let mut passage = opening.finish(&Cell::created(&created)).ok()?;
     let mut go_betweens = Vec::new();
     for next in hops {
         if early.request.is_some() {
-            let links = backward(&mut go_betweens, far_end.respond(answer).ok()?);
+            let links = backward(&mut go_betweens, last_hop.respond(answer).ok()?);
             step(steps.next(), "backward", &wire::encode(answer), &links, compared)?;
             passage = match feed(passage, links.first()?)? {
                 Passage::Answered { answer: heard, path, .. } if heard == *answer => {
@@ -331,15 +331,15 @@ fn come_back(
             };
         }
         let extended = Response::Extended(Box::new(next.created.clone()));
-        let (go_between, cells) = far_end.extended(next.created).ok()?;
+        let (go_between, cells) = last_hop.extended(next.created).ok()?;
         let links = backward(&mut go_betweens, cells);
         step(steps.next(), "backward", &wire::encode(&extended), &links, compared)?;
         passage = feed(passage, links.first()?)?;
         go_betweens.push(go_between);
-        (far_end, early) = (next.far_end, next.early);
+        (last_hop, early) = (next.last_hop, next.early);
     }
     let Passage::Arrived(sender) = passage else { return None };
-    steps.next().is_none().then_some(Line { sender: *sender, go_betweens, far_end })
+    steps.next().is_none().then_some(Line { sender: *sender, go_betweens, last_hop })
 }
 
 fn feed(mut passage: Passage, cells: &[Cell]) -> Option<Passage> {

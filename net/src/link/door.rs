@@ -200,16 +200,9 @@ impl Transport for Door {
 }
 
 /// Another handle of a socket, by which it can be ended from outside.
-#[cfg(unix)]
 fn handle(stream: &tokio::net::TcpStream) -> Option<std::net::TcpStream> {
     use std::os::fd::AsFd as _;
     stream.as_fd().try_clone_to_owned().ok().map(Into::into)
-}
-
-/// Elsewhere whoever is too much goes when its time is over.
-#[cfg(not(unix))]
-fn handle(_: &tokio::net::TcpStream) -> Option<std::net::TcpStream> {
-    None
 }
 
 /// Makes sure that nobody else listens at this address and can from now on, until the result is dropped. libp2p
@@ -218,7 +211,6 @@ fn handle(_: &tokio::net::TcpStream) -> Option<std::net::TcpStream> {
 ///
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] if somebody listens there.
-#[cfg(unix)]
 pub fn only_listener(address: &Multiaddr) -> io::Result<Option<impl Send>> {
     use rustix::net::{AddressFamily, SocketType, bind, ipproto, listen, socket, sockopt};
 
@@ -240,10 +232,4 @@ pub fn only_listener(address: &Multiaddr) -> io::Result<Option<impl Send>> {
     // Only now may libp2p's own socket stand beside this one. Another node's would have had to before.
     sockopt::set_socket_reuseport(&socket, true)?;
     Ok(Some(socket))
-}
-
-/// Elsewhere ports are not shared.
-#[cfg(not(unix))]
-pub fn only_listener(_: &Multiaddr) -> io::Result<Option<()>> {
-    Ok(None)
 }

@@ -88,7 +88,7 @@ pub struct Step {
 pub struct Tor {
     client: Arc<Client>,
     health: Arc<Health>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Tor {
@@ -96,7 +96,7 @@ impl Tor {
     /// is.
     ///
     /// # Errors
-    /// [`TorError`]; [`TorError::Unreachable`] as soon as nothing has moved for as long as the configuration's patience.
+    /// [`TorError`]; [`TorError::Unreachable`] as soon as nothing has moved for as long as the configuration's timeout.
     pub async fn start(
         config: &TorConfig,
         directory: &Path,
@@ -108,8 +108,8 @@ impl Tor {
             .bootstrap_behavior(BootstrapBehavior::Manual)
             .create_unbootstrapped()
             .map_err(|error| explain(&error))?;
-        wait(&client, config.patience(), &mut on_step).await?;
-        Ok(Self { client, health: Arc::default(), patience: config.patience() })
+        wait(&client, config.timeout(), &mut on_step).await?;
+        Ok(Self { client, health: Arc::default(), timeout: config.timeout() })
     }
 
     /// A transport whose circuits nobody else's connections share.
@@ -118,10 +118,10 @@ impl Tor {
         TorTransport::new(Arc::clone(&self.client), Arc::clone(&self.health))
     }
 
-    /// Waits until all dials, from now on, have failed for as long as the configuration's patience.
+    /// Waits until all dials, from now on, have failed for as long as the configuration's timeout.
     pub async fn lost(&self) -> TorError {
         self.health.forget();
-        while self.health.failing_for().is_none_or(|time| time < self.patience) {
+        while self.health.failing_for().is_none_or(|time| time < self.timeout) {
             tokio::time::sleep(LOOK).await;
         }
         TorError::Unreachable(blockage(&self.client.bootstrap_status()))
@@ -135,7 +135,7 @@ impl Tor {
 /// Starts a client and waits until it can be used.
 async fn wait(
     client: &Client,
-    patience: Duration,
+    timeout: Duration,
     on_step: &mut impl FnMut(&Step),
 ) -> Result<(), TorError> {
     let mut events = client.bootstrap_events();
@@ -148,7 +148,7 @@ async fn wait(
             started = &mut starting, if !is_started => match started {
                 Ok(()) => is_started = true,
                 Err(error) if is_final(&error) => return Err(explain(&error)),
-                // The next attempt may do better, while there is patience.
+                // The next attempt may do better, while there is time.
                 Err(_) => {
                     tokio::time::sleep(LOOK).await;
                     starting.set(client.bootstrap());
@@ -170,7 +170,7 @@ async fn wait(
             }
             last = Some(step);
         }
-        if moved.elapsed() > patience {
+        if moved.elapsed() > timeout {
             return Err(TorError::Unreachable(blockage(&status)));
         }
     }

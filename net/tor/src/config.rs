@@ -18,7 +18,7 @@ use thiserror::Error;
 
 /// Seconds without any progress after which Tor counts as unreachable, unless a configuration says otherwise.
 /// arti itself names a reason after a minute.
-const PATIENCE_SECONDS: u64 = 75;
+const TIMEOUT_SECONDS: u64 = 75;
 
 /// When Tor is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct TorConfig {
     /// When it is used.
     pub mode: Mode,
     /// Seconds without progress after which Tor counts as unreachable.
-    pub patience_seconds: Option<u64>,
+    pub timeout_seconds: Option<u64>,
     /// arti's own settings.
     arti: toml::Table,
 }
@@ -51,8 +51,8 @@ enum Form {
     Long {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<Mode>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        patience_seconds: Option<u64>,
+        #[serde(default, rename = "patience_seconds", skip_serializing_if = "Option::is_none")]
+        timeout_seconds: Option<u64>,
         #[serde(flatten)]
         arti: toml::Table,
     },
@@ -63,8 +63,8 @@ impl From<Form> for TorConfig {
         match form {
             Form::Short(mode) => Self { mode, ..Self::default() },
             // Whoever says how Tor is to be used wants it to be.
-            Form::Long { mode, patience_seconds, arti } => {
-                Self { mode: mode.unwrap_or(Mode::Required), patience_seconds, arti }
+            Form::Long { mode, timeout_seconds, arti } => {
+                Self { mode: mode.unwrap_or(Mode::Required), timeout_seconds, arti }
             }
         }
     }
@@ -72,11 +72,11 @@ impl From<Form> for TorConfig {
 
 impl From<TorConfig> for Form {
     fn from(config: TorConfig) -> Self {
-        let TorConfig { mode, patience_seconds, arti } = config;
-        if patience_seconds.is_none() && arti.is_empty() {
+        let TorConfig { mode, timeout_seconds, arti } = config;
+        if timeout_seconds.is_none() && arti.is_empty() {
             return Self::Short(mode);
         }
-        Self::Long { mode: Some(mode), patience_seconds, arti }
+        Self::Long { mode: Some(mode), timeout_seconds, arti }
     }
 }
 
@@ -100,8 +100,8 @@ pub enum ConfigError {
 
 impl TorConfig {
     /// How long nothing may move before Tor counts as unreachable.
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.patience_seconds.unwrap_or(PATIENCE_SECONDS).max(1))
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.unwrap_or(TIMEOUT_SECONDS).max(1))
     }
 
     /// Checks it, without using it.
@@ -168,7 +168,7 @@ mod tests {
         let long = parse(
             "[tor]\nmode = \"required\"\npatience_seconds = 5\n[tor.bridges]\nenabled = false\n",
         );
-        assert_eq!((long.mode, long.patience()), (Mode::Required, Duration::from_secs(5)));
+        assert_eq!((long.mode, long.timeout()), (Mode::Required, Duration::from_secs(5)));
         long.check().unwrap();
         for config in [parse("tor = \"off\""), long] {
             let text = toml::to_string(&File { tor: config.clone() }).unwrap();

@@ -3,7 +3,7 @@
 //! What is due is deleted, so a clock that is wrong by a month would delete everything. A leap of more than
 //! [`LEAP`] beyond the time that has passed, while the node runs or since it noted the time before it was stopped,
 //! is therefore doubted for [`GRACE`]: things age as before, by the time that passes. If the clock still says so
-//! then, it is believed. A node that was off for longer has the same patience, which costs it disk alone.
+//! then, it is believed. A node that was off for longer waits as long, which costs it disk alone.
 
 use std::time::{Duration, Instant};
 
@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(time, 1_000_000 + passed);
         }
         assert_eq!(ageing.at(1_001_800, later(first, 1_800)), 1_001_800);
-        // Another one begins the patience anew.
+        // Another one begins the waiting anew.
         let late = later(first, 3 * DAY + 1_800);
         assert_eq!(ageing.at(1_001_800 + 3 * DAY, late), 1_001_800 + 3 * DAY);
         assert!(ageing.at(1_000_000 + 90 * DAY, later(late, 600)) < 1_000_000 + 4 * DAY);

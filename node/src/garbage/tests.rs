@@ -27,6 +27,24 @@ async fn whoever_stores_does_not_wait_for_a_collection_that_goes_on() {
     assert_eq!(room.expect("it gives up"), Collected::default());
 }
 
+/// Thirty days pass at once, by the clock that this node was given.
+#[tokio::test]
+async fn a_node_keeps_what_it_stored_to_the_last_second_of_its_time() {
+    let now = net::clock::now();
+    let clock = Clock::stopped_at(now);
+    let given = clock.clone();
+    let (node, _directory) = testing::dressed(move |node| node.with_clock(given)).await;
+    let (store, collector) = (&node.service().store, &node.service().collector);
+    let expiry = now.0 + 30 * 86_400;
+    store.store([7; 32], until(expiry), false).await.unwrap();
+    clock.set(anon::time::Time(expiry));
+    assert_eq!(collector.tidy().await.freed, 0);
+    assert!(store.fetch([7; 32]).await.unwrap().is_some());
+    clock.set(anon::time::Time(expiry + 1));
+    assert!(collector.tidy().await.freed >= 1_000);
+    assert!(store.fetch([7; 32]).await.unwrap().is_none());
+}
+
 #[test]
 fn a_collection_was_vain_if_it_freed_too_little_and_cost_something() {
     let (quick, slow) = (QUICK, QUICK + Duration::from_millis(1));
@@ -80,7 +98,7 @@ fn a_walk_ends_with_the_first_of_its_bounds() {
 /// Another collector of this node, by whose roster these nodes alone have long been there.
 fn collector(here: &Running, known: &[&Running]) -> Collector {
     let service = here.service();
-    let (store, substrate) = (service.store.clone(), service.substrate.clone());
+    let (store, dht) = (service.store.clone(), service.dht.clone());
     let roster = RosterKeeper::open(Arc::clone(&service.network), None, service.clock.clone());
     let long_ago = service.network.epoch(service.clock.now()).before().before();
     for node in known {
@@ -91,7 +109,7 @@ fn collector(here: &Running, known: &[&Running]) -> Collector {
     }
     let (network, clock) = (Arc::clone(&service.network), service.clock.clone());
     let (roster, limits) = (Arc::new(roster), &service.limits);
-    Collector::new(store, substrate, network, roster, here.id(), clock, limits)
+    Collector::new(store, dht, network, roster, here.id(), clock, limits)
 }
 
 /// Stores an object at a key.

@@ -52,7 +52,7 @@ impl Node {
     fn service(&self, storage: Storage, transport: &Transport) -> StandardService {
         let Storage { network, identity, store, roster } = storage;
         let (limits, links) = (self.config.limits.clone(), transport.started.links.clone());
-        let substrate = transport.started.substrate.clone();
+        let dht = transport.started.dht.clone();
         StandardService {
             directory: Arc::new(Directory::new(
                 Arc::clone(&network),
@@ -64,7 +64,7 @@ impl Node {
             )),
             collector: Collector::new(
                 store.clone(),
-                substrate.clone(),
+                dht.clone(),
                 Arc::clone(&network),
                 Arc::clone(&roster),
                 identity.node(),
@@ -84,7 +84,7 @@ impl Node {
             network,
             identity,
             store,
-            substrate,
+            dht,
             roster,
             links,
             limits,
@@ -128,7 +128,7 @@ async fn collect_garbage(service: Arc<StandardService>, check: Arc<ClockCheck>) 
     loop {
         times.tick().await;
         // What a wrong clock takes for expired is gone for good.
-        check.ask(&service.substrate, &service.links).await;
+        check.ask(&service.dht, &service.links).await;
         if check.is_right() {
             service.collector.tidy().await;
         }
@@ -169,7 +169,7 @@ async fn check_clock(
             log(certifier.mend());
         }
     };
-    check.keep_up(service.substrate.clone(), service.links.clone(), changed).await;
+    check.keep_up(service.dht.clone(), service.links.clone(), changed).await;
 }
 
 fn log(certified: Result<(), crate::identity::IdentityError>) {

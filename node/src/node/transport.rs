@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use super::{Node, certifier::Certifier, files::Storage};
 use crate::{
     config::addresses,
+    dht::{self, Seen, Started},
     error::NodeError,
     onion::{OnionStatus, Reach},
-    substrate::{self, Seen, Started},
 };
 
 /// Nodes seen of which the directory has not been told yet.
@@ -27,7 +27,7 @@ const WAYS_IN: usize = 8;
 /// A node that can be reached, and serves nobody yet.
 pub(super) struct Transport {
     pub(super) started: Started,
-    /// The nodes that the substrate meets.
+    /// The nodes that the DHT meets.
     pub(super) seen: mpsc::Receiver<Seen>,
     pub(super) addresses: Vec<Multiaddr>,
     pub(super) certifier: Certifier,
@@ -47,8 +47,7 @@ impl Node {
         let reach = self.reach().await?;
         let carriage = reach.carriage;
         let share = limits.range_share(carriage.is_only_tor());
-        let mut started =
-            substrate::start(identity, &network.name, bootstrap, limits, sender, carriage)?;
+        let mut started = dht::start(identity, &network.name, bootstrap, limits, sender, carriage)?;
         let bound = started.driver.listen(&reach.listen).await?;
         let addresses = self.reachable_at(bound)?;
         started.driver.advertise(&addresses);

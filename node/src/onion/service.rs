@@ -12,7 +12,7 @@ use anon::{
 use libp2p::{Multiaddr, PeerId};
 use net::{
     clock::Clock,
-    link::{Carriage, Carrier, Links, Underlay},
+    link::{Carriage, Carrier, Links, Transport},
 };
 use tor::{OnionService, Tor};
 
@@ -91,8 +91,8 @@ impl Service {
     }
 
     async fn reaches_itself(&self, network: &str, peer: PeerId) -> bool {
-        let underlay = Underlay::Tor(self.tor.clone());
-        let Ok(links) = Links::disposable_over(network, &underlay) else { return false };
+        let transport = Transport::Tor(self.tor.clone());
+        let Ok(links) = Links::disposable_over(network, &transport) else { return false };
         let to = vec![self.address().clone()];
         let Ok(link) = links.open_at(peer, to, Carrier::Request).await else { return false };
         let answer = link.request(&Request::Certificate, ANSWER).await;

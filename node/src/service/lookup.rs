@@ -18,21 +18,19 @@ use super::StandardService;
 /// Nodes looked up beyond those asked for, to replace those that do not hand out a certificate.
 const SPARE: usize = 2;
 /// How long a peer's lookup waits for its turn before it is refused.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl StandardService {
     /// The certificates of the `count` nodes closest to `key` that are alive, closest first.
-    pub(super) async fn closest_certificates(
+    pub(super) async fn lookup_certificates(
         &self,
         key: Key,
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
-        let found = self.substrate.closest(key, self.network.k.max(count) + SPARE).await;
+        let found = self.dht.lookup(key, self.network.k.max(count) + SPARE).await;
         let found = found.inspect_err(|error| tracing::debug!(%error, "no lookup")).ok()?;
-        if let Some(observer) = &self.observer {
-            let nearest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
-            observer.looked_up(&key, &nearest);
-        }
+        let closest: Vec<NodeId> = found.iter().map(|(node, _)| *node).collect();
+        self.observer.looked_up(&key, &closest);
         let own = self.identity.node();
         let certificates = found.into_iter().map(async |(node, addresses)| {
             if node == own {
@@ -46,8 +44,8 @@ impl StandardService {
         Some(live)
     }
 
-    /// What this node's roster says is nearest to a key, signed; nothing is looked up.
-    pub(super) fn nearest(&self, key: Key, count: usize) -> Response {
+    /// What this node's roster says is closest to a key, signed; nothing is looked up.
+    pub(super) fn closest(&self, key: Key, count: usize) -> Response {
         let epoch = self.network.epoch(self.clock.now());
         let nodes = self.roster.with(|roster| roster.stated(&key, count, epoch));
         let claims = StatementClaims {
@@ -55,28 +53,28 @@ impl StandardService {
             node: self.identity.node(),
             epoch,
             key,
-            nearest: nodes.iter().map(NodeCertificate::node).collect(),
+            closest: nodes.iter().map(NodeCertificate::node).collect(),
         };
-        Response::Nearest(Box::new(Statement::issue(self.identity.secret(), claims)))
+        Response::Closest(Box::new(Statement::issue(self.identity.secret(), claims)))
     }
 
-    /// As [`Self::closest_certificates`], for a peer, be it within an errand: a lookup makes many nodes work, and this
-    /// one wait, so each peer has its share of them.
+    /// As [`Self::lookup_certificates`], for a peer, be it within a proxied request: a lookup makes many nodes work, and
+    /// this one wait, so each peer has its share of them.
     pub(super) async fn looked_up_for(
         &self,
         peer: &Peer,
         key: Key,
         count: usize,
     ) -> Option<Vec<NodeCertificate>> {
-        let _held = self.lookups.wait(peer.caller(), 1, LOOKUP_PATIENCE).await?;
-        self.closest_certificates(key, count).await
+        let _held = self.lookups.wait(peer.caller(), 1, LOOKUP_TIMEOUT).await?;
+        self.lookup_certificates(key, count).await
     }
 
     /// Answers a peer that wants something looked up.
-    pub(super) async fn closest(&self, peer: &Peer, key: Key, count: usize) -> Response {
+    pub(super) async fn lookup(&self, peer: &Peer, key: Key, count: usize) -> Response {
         match self.looked_up_for(peer, key, count).await {
             Some(nodes) => {
-                Response::Closest(nodes.iter().map(NodeCertificate::to_unverified).collect())
+                Response::LookedUp(nodes.iter().map(NodeCertificate::to_unverified).collect())
             }
             None => Response::Refused,
         }
@@ -121,7 +119,7 @@ mod tests {
         let key = (0..=255)
             .map(|byte| Key([byte; 32]))
             .find(|key| farthest(key) == Some(nodes[0].0.id()));
-        let found = here.closest_certificates(key.unwrap(), 1).await.unwrap();
+        let found = here.lookup_certificates(key.unwrap(), 1).await.unwrap();
         assert_eq!(found.iter().map(NodeCertificate::node).collect::<Vec<_>>(), [nodes[0].0.id()]);
     }
 }

@@ -11,21 +11,6 @@ use super::rows::{
 };
 use super::{StoreError, StoreLimits};
 
-/// A change to the store; it may be applied more than once, each time to another transaction.
-pub(super) trait Write: Send + 'static {
-    /// What the caller is told once the change is durable.
-    type Answer: Send + 'static;
-
-    /// Whether the change gives space back, so that it is made even where the disk is full.
-    const FREES: bool = false;
-
-    /// Makes the change.
-    ///
-    /// # Errors
-    /// A refusal, before anything was changed; or a failure of the transaction.
-    fn apply(&self, group: &mut Group<'_>) -> Result<Self::Answer, StoreError>;
-}
-
 /// What the store holds in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {

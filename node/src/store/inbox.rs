@@ -8,28 +8,10 @@ use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, ReadableTable as _};
 
-use super::group::{Group, Write};
+use super::group::Group;
 use super::objects::moved;
-use super::rows::{DIGESTS, ENTRIES, ENTRY, EntryRow, INBOXES, entry_counted, payload};
+use super::rows::{DIGESTS, ENTRIES, ENTRY, EntryRow, entry_counted, payload};
 use super::{Store, StoreError, Stored};
-
-/// One notification in an inbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InboxEntry {
-    /// Its digest, by which it is acknowledged.
-    pub digest: [u8; 32],
-    /// The payload.
-    pub bytes: Vec<u8>,
-}
-
-/// The oldest entries of an inbox, as many as were asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InboxPage {
-    /// Oldest first.
-    pub entries: Vec<InboxEntry>,
-    /// Whether there are younger ones.
-    pub more: bool,
-}
 
 /// What an inbox holds, from some arrival number on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,15 +20,6 @@ pub struct InboxList {
     pub digests: Vec<[u8; 32]>,
     /// The arrival number of the first entry that is not listed, if there is one.
     pub next: Option<u64>,
-}
-
-/// How full an inbox is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InboxUsage {
-    /// Entries in it.
-    pub entries: u32,
-    /// What they count for, bytes.
-    pub bytes: u64,
 }
 
 impl Store {
@@ -66,20 +39,7 @@ impl Store {
         expiry: u64,
     ) -> Result<Stored, StoreError> {
         self.check_size(bytes.len())?;
-        self.write(Append { key, digest, bytes, expiry }).await
-    }
-
-    /// Reads the inbox at `key`, oldest first, up to `max_bytes` of payload; always an entry if
-    /// there is one.
-    ///
-    /// # Errors
-    /// Faults.
-    pub async fn read_inbox(
-        &self,
-        key: [u8; 32],
-        max_bytes: usize,
-    ) -> Result<InboxPage, StoreError> {
-        self.read(move |txn| read_page(txn, &key, max_bytes)).await
+        self.write(move |group| append(group, &key, &digest, &bytes, expiry)).await
     }
 
     /// Lists the inbox at `key` from the arrival number `from` on, at most `count` entries. Arrival numbers only grow
@@ -87,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// Faults.
-    pub(crate) async fn list_inbox(
+    pub async fn list_inbox(
         &self,
         key: [u8; 32],
         from: u64,
@@ -101,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// Faults.
-    pub(crate) async fn hand_over(
+    pub async fn hand_over(
         &self,
         key: [u8; 32],
         digests: &[[u8; 32]],
@@ -119,96 +79,71 @@ impl Store {
         key: [u8; 32],
         digests: &[[u8; 32]],
     ) -> Result<u32, StoreError> {
-        self.write(Acknowledge { key, digests: digests.iter().copied().collect() }).await
-    }
-
-    /// Tells how full the inbox at `key` is; all zero if there is none.
-    ///
-    /// # Errors
-    /// Faults.
-    pub async fn inbox_usage(&self, key: [u8; 32]) -> Result<InboxUsage, StoreError> {
-        let look = move |txn: &ReadTransaction| {
-            let row = txn.open_table(INBOXES)?.get(&key)?.map(|row| row.value());
-            Ok(row.map_or_else(InboxUsage::default, |(entries, bytes, _)| InboxUsage {
-                entries,
-                bytes,
-            }))
-        };
-        self.read(look).await
+        let digests: BTreeSet<[u8; 32]> = digests.iter().copied().collect();
+        self.free(move |group| acknowledge(group, &key, &digests)).await
     }
 }
 
-struct Append {
-    key: [u8; 32],
-    digest: [u8; 32],
-    bytes: Vec<u8>,
+fn append(
+    group: &mut Group<'_>,
+    key: &[u8; 32],
+    digest: &[u8; 32],
+    bytes: &[u8],
     expiry: u64,
-}
-
-impl Append {
-    /// Moves the expiry of the entry that arrived as number `arrival`, as far as it may move.
-    fn repeat(&self, group: &mut Group<'_>, arrival: u64) -> Result<Stored, StoreError> {
-        let Self { key, expiry, .. } = self;
-        let row = group.entries.get((key, arrival))?.map(|row| row.value().to_vec());
-        let row = row.ok_or_else(|| StoreError::row("digests"))?;
-        let mut entry = EntryRow::decode(&row)?;
-        let before = entry.expiry;
-        if group.may_rewrite() {
-            entry.expiry = moved(before, *expiry, entry.latest);
-        }
-        if entry.expiry != before {
-            group.change();
-            group.entries.insert((key, arrival), entry.encode().as_slice())?;
-            group.expiries.remove((before, ENTRY, key, arrival))?;
-            group.expiries.insert((entry.expiry, ENTRY, key, arrival), ())?;
-        }
-        Ok(Stored::AlreadyHeld { expiry: entry.expiry })
+) -> Result<Stored, StoreError> {
+    let held = group.digests.get((key, digest))?.map(|row| row.value());
+    if let Some(arrival) = held {
+        return repeat(group, key, arrival, expiry);
     }
-}
-
-impl Write for Append {
-    type Answer = Stored;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<Stored, StoreError> {
-        let Self { key, digest, bytes, expiry } = self;
-        let held = group.digests.get((key, digest))?.map(|row| row.value());
-        if let Some(arrival) = held {
-            return self.repeat(group, arrival);
-        }
-        let size = entry_counted(payload(bytes));
-        let (entries, held, _) = group.inbox(key)?;
-        let held = held.saturating_add(size);
-        if entries >= group.limits.inbox_entries || held > group.limits.inbox_bytes {
-            return Err(StoreError::InboxFull);
-        }
-        group.check_room(size, 0)?;
-        let latest = expiry.saturating_add(group.limits.extension);
-        group.put_entry(key, &EntryRow { digest: *digest, expiry: *expiry, latest, bytes })?;
-        Ok(Stored::New)
+    let size = entry_counted(payload(bytes));
+    let (entries, held, _) = group.inbox(key)?;
+    let held = held.saturating_add(size);
+    if entries >= group.limits.inbox_entries || held > group.limits.inbox_bytes {
+        return Err(StoreError::InboxFull);
     }
+    group.check_room(size, 0)?;
+    let latest = expiry.saturating_add(group.limits.extension);
+    group.put_entry(key, &EntryRow { digest: *digest, expiry, latest, bytes })?;
+    Ok(Stored::New)
 }
 
-struct Acknowledge {
-    key: [u8; 32],
-    digests: BTreeSet<[u8; 32]>,
-}
-
-impl Write for Acknowledge {
-    type Answer = u32;
-
-    const FREES: bool = true;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<u32, StoreError> {
-        let mut removed: u32 = 0;
-        for digest in &self.digests {
-            let arrival = group.digests.get((&self.key, digest))?.map(|row| row.value());
-            let Some(arrival) = arrival else { continue };
-            let entry = group.discard_entry(&self.key, arrival)?;
-            entry.ok_or_else(|| StoreError::row("digests"))?;
-            removed = removed.saturating_add(1);
-        }
-        Ok(removed)
+/// Moves the expiry of the notification that is held already, as far as it may move.
+fn repeat(
+    group: &mut Group<'_>,
+    key: &[u8; 32],
+    arrival: u64,
+    expiry: u64,
+) -> Result<Stored, StoreError> {
+    let row = group.entries.get((key, arrival))?.map(|row| row.value().to_vec());
+    let row = row.ok_or_else(|| StoreError::row("digests"))?;
+    let mut entry = EntryRow::decode(&row)?;
+    let before = entry.expiry;
+    if group.may_rewrite() {
+        entry.expiry = moved(before, expiry, entry.latest);
     }
+    if entry.expiry != before {
+        group.change();
+        group.entries.insert((key, arrival), entry.encode().as_slice())?;
+        group.expiries.remove((before, ENTRY, key, arrival))?;
+        group.expiries.insert((entry.expiry, ENTRY, key, arrival), ())?;
+    }
+    Ok(Stored::AlreadyHeld { expiry: entry.expiry })
+}
+
+fn acknowledge(
+    group: &mut Group<'_>,
+    key: &[u8; 32],
+    digests: &BTreeSet<[u8; 32]>,
+) -> Result<u32, StoreError> {
+    let mut removed: u32 = 0;
+    for digest in digests {
+        let arrival = group.digests.get((key, digest))?.map(|row| row.value());
+        let Some(arrival) = arrival else { continue };
+        let entry = group.discard_entry(key, arrival)?;
+        entry.ok_or_else(|| StoreError::row("digests"))?;
+        removed = removed.saturating_add(1);
+    }
+    Ok(removed)
 }
 
 fn list(
@@ -244,42 +179,27 @@ fn hand_over(
     Ok(handed_over)
 }
 
-fn read_page(
-    txn: &ReadTransaction,
-    key: &[u8; 32],
-    max_bytes: usize,
-) -> Result<InboxPage, StoreError> {
-    let mut page = InboxPage::default();
-    let mut left = max_bytes;
-    for row in txn.open_table(ENTRIES)?.range((key, 0)..=(key, u64::MAX))? {
-        let (_, row) = row?;
-        let EntryRow { digest, bytes, .. } = EntryRow::decode(row.value())?;
-        if bytes.len() > left && !page.entries.is_empty() {
-            page.more = true;
-            break;
-        }
-        left = left.saturating_sub(bytes.len());
-        page.entries.push(InboxEntry { digest, bytes: bytes.to_vec() });
-    }
-    Ok(page)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::StoreLimits;
     use super::super::rows::LEAST;
-    use super::super::tests::{limits, temporary};
+    use super::super::tests::{held, limits, temporary};
     use super::*;
 
-    async fn digests(store: &Store, max_bytes: usize) -> (Vec<u8>, bool) {
-        let page = store.read_inbox([9; 32], max_bytes).await.unwrap();
-        (page.entries.iter().map(|entry| entry.digest[0]).collect(), page.more)
+    async fn digests(store: &Store) -> Vec<u8> {
+        held(store, 9).await.unwrap().iter().map(|(digest, _)| digest[0]).collect()
+    }
+
+    /// Entries and counted bytes of the whole store.
+    async fn usage(store: &Store) -> (u64, u64) {
+        let usage = store.usage().await.unwrap();
+        (usage.inbox_entries, usage.bytes)
     }
 
     #[tokio::test]
     async fn entries_keep_their_order_until_acknowledged() {
         let (_folder, store) = temporary(limits());
-        assert_eq!(digests(&store, 100).await, (vec![], false));
+        assert!(digests(&store).await.is_empty());
         for digest in [5, 3, 4, 1] {
             let appended = store.append_inbox([9; 32], [digest; 32], vec![digest; 10], 1000).await;
             assert_eq!(appended, Ok(Stored::New));
@@ -289,21 +209,18 @@ mod tests {
         store.append_inbox([10; 32], [10; 32], vec![10], 1000).await.unwrap();
         let again = store.append_inbox([9; 32], [3; 32], vec![3; 10], 1000).await;
         assert_eq!(again, Ok(Stored::AlreadyHeld { expiry: 1000 }));
-        assert_eq!(digests(&store, 100).await, (vec![5, 3, 4, 1], false));
-        assert_eq!(digests(&store, 40).await, (vec![5, 3, 4, 1], false));
-        assert_eq!(digests(&store, 39).await, (vec![5, 3, 4], true));
-        assert_eq!(digests(&store, 0).await, (vec![5], true));
+        assert_eq!(digests(&store).await, [5, 3, 4, 1]);
         let removed =
             store.acknowledge([9; 32], &[[3; 32], [5; 32], [3; 32], [77; 32], [8; 32]]).await;
         assert_eq!(removed, Ok(2));
-        assert_eq!(digests(&store, 100).await, (vec![4, 1], false));
-        let usage = store.inbox_usage([9; 32]).await.unwrap();
-        assert_eq!(usage, InboxUsage { entries: 2, bytes: 2 * LEAST + 20 });
+        assert_eq!(digests(&store).await, [4, 1]);
+        // The neighbours' are two of a byte each.
+        assert_eq!(usage(&store).await, (4, 4 * LEAST + 22));
         // What was acknowledged may come again, at the end.
         store.append_inbox([9; 32], [5; 32], vec![5; 10], 1000).await.unwrap();
-        assert_eq!(digests(&store, 100).await, (vec![4, 1, 5], false));
+        assert_eq!(digests(&store).await, [4, 1, 5]);
         assert_eq!(store.acknowledge([9; 32], &[[4; 32], [1; 32], [5; 32]]).await, Ok(3));
-        assert_eq!(store.inbox_usage([9; 32]).await, Ok(InboxUsage::default()));
+        assert_eq!(usage(&store).await, (2, 2 * LEAST + 2));
         assert!(!store.holds([9; 32]).await.unwrap());
         store.verify().await.unwrap();
     }
@@ -362,7 +279,7 @@ mod tests {
             assert_eq!(moved, Ok(Stored::AlreadyHeld { expiry: held }));
             store.verify().await.unwrap();
         }
-        assert_eq!(store.inbox_usage([9; 32]).await.unwrap().entries, 1);
+        assert_eq!(digests(&store).await, [1]);
         assert_eq!(store.expire(2000, 10).await, Ok(0));
         assert_eq!(store.expire(2001, 10).await, Ok(1));
         store.verify().await.unwrap();

@@ -2,7 +2,7 @@
 
 use redb::ReadTransaction;
 
-use super::group::{Group, Write, sub};
+use super::group::{Group, sub};
 use super::rows::{CHUNKS, MAX_DELETERS, OBJECT, OBJECTS, ObjectRow, payload, permissions};
 use super::{Store, StoreError};
 
@@ -85,7 +85,7 @@ impl Store {
         if size > MAX_DELETERS {
             return Err(StoreError::TooLarge { size, limit: MAX_DELETERS });
         }
-        self.write(StoreObject { key, object, bytes, replace }).await
+        self.write(move |group| put(group, &key, &object, &bytes, replace)).await
     }
 
     /// Fetches the object at `key`.
@@ -105,58 +105,55 @@ impl Store {
         key: [u8; 32],
         deleter: &[u8],
     ) -> Result<Deleted, StoreError> {
-        self.write(DeleteObject { key, deleter: deleter.to_vec() }).await
+        let deleter = deleter.to_vec();
+        self.free(move |group| delete(group, &key, &deleter)).await
     }
 }
 
-struct StoreObject {
-    key: [u8; 32],
-    object: ObjectRow,
-    bytes: Vec<u8>,
+fn put(
+    group: &mut Group<'_>,
+    key: &[u8; 32],
+    object: &ObjectRow,
+    bytes: &[u8],
     replace: bool,
+) -> Result<Stored, StoreError> {
+    // The same object, stored with the same permissions.
+    let known = |object: &ObjectRow| (object.kind, object.digest, object.permissions);
+    let added = object.counted();
+    match group.object(key)? {
+        Some(held) if known(&held) == known(object) => {
+            return repeat(group, key, held, object.expiry);
+        }
+        Some(_) if !replace => return Err(StoreError::Conflict),
+        Some(other) => {
+            group.check_room(added, other.counted())?;
+            group.discard_object(key, &other)?;
+        }
+        None => group.check_room(added, 0)?,
+    }
+    group.put_object(key, object, bytes)?;
+    Ok(Stored::New)
 }
 
-impl Write for StoreObject {
-    type Answer = Stored;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<Stored, StoreError> {
-        let added = self.object.counted();
-        match group.object(&self.key)? {
-            Some(held) if self.repeats(&held) => return self.repeat(group, held),
-            Some(_) if !self.replace => return Err(StoreError::Conflict),
-            Some(other) => {
-                group.check_room(added, other.counted())?;
-                group.discard_object(&self.key, &other)?;
-            }
-            None => group.check_room(added, 0)?,
-        }
-        group.put_object(&self.key, &self.object, &self.bytes)?;
-        Ok(Stored::New)
+/// Moves the expiry of the object that is held already, as far as it may move.
+fn repeat(
+    group: &mut Group<'_>,
+    key: &[u8; 32],
+    mut held: ObjectRow,
+    expiry: u64,
+) -> Result<Stored, StoreError> {
+    let before = held.expiry;
+    if group.may_rewrite() {
+        held.expiry = moved(before, expiry, held.latest);
     }
-}
-
-impl StoreObject {
-    /// Whether `held` is the same object, stored with the same permissions.
-    fn repeats(&self, held: &ObjectRow) -> bool {
-        let known = |object: &ObjectRow| (object.kind, object.digest, object.permissions);
-        known(held) == known(&self.object)
+    if held.expiry != before {
+        let row = held.encode()?;
+        group.change();
+        group.objects.insert(key, row.as_slice())?;
+        group.expiries.remove((before, OBJECT, key, 0))?;
+        group.expiries.insert((held.expiry, OBJECT, key, 0), ())?;
     }
-
-    /// Moves the expiry of the object that is held already, as far as it may move.
-    fn repeat(&self, group: &mut Group<'_>, mut held: ObjectRow) -> Result<Stored, StoreError> {
-        let before = held.expiry;
-        if group.may_rewrite() {
-            held.expiry = moved(before, self.object.expiry, held.latest);
-        }
-        if held.expiry != before {
-            let row = held.encode()?;
-            group.change();
-            group.objects.insert(&self.key, row.as_slice())?;
-            group.expiries.remove((before, OBJECT, &self.key, 0))?;
-            group.expiries.insert((held.expiry, OBJECT, &self.key, 0), ())?;
-        }
-        Ok(Stored::AlreadyHeld { expiry: held.expiry })
-    }
+    Ok(Stored::AlreadyHeld { expiry: held.expiry })
 }
 
 /// Where a repetition moves an expiry: ahead only, and not beyond `latest`. All unix seconds.
@@ -164,34 +161,23 @@ pub(super) fn moved(held: u64, repeated: u64, latest: u64) -> u64 {
     held.max(repeated.min(latest))
 }
 
-struct DeleteObject {
-    key: [u8; 32],
-    deleter: Vec<u8>,
-}
-
-impl Write for DeleteObject {
-    type Answer = Deleted;
-
-    const FREES: bool = true;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<Deleted, StoreError> {
-        let Some(mut object) = group.object(&self.key)? else {
-            return Ok(Deleted::NotFound);
-        };
-        if !object.deleters.contains(&self.deleter) {
-            return Ok(Deleted::NotPermitted);
-        }
-        if object.deleters.len() == 1 {
-            group.discard_object(&self.key, &object)?;
-            return Ok(Deleted::Discarded);
-        }
-        let before = object.counted();
-        object.deleters.remove(&self.deleter);
-        group.change();
-        group.totals.bytes = sub(group.totals.bytes, before.saturating_sub(object.counted()))?;
-        group.objects.insert(&self.key, object.encode()?.as_slice())?;
-        Ok(Deleted::Kept)
+fn delete(group: &mut Group<'_>, key: &[u8; 32], deleter: &Vec<u8>) -> Result<Deleted, StoreError> {
+    let Some(mut object) = group.object(key)? else {
+        return Ok(Deleted::NotFound);
+    };
+    if !object.deleters.contains(deleter) {
+        return Ok(Deleted::NotPermitted);
     }
+    if object.deleters.len() == 1 {
+        group.discard_object(key, &object)?;
+        return Ok(Deleted::Discarded);
+    }
+    let before = object.counted();
+    object.deleters.remove(deleter);
+    group.change();
+    group.totals.bytes = sub(group.totals.bytes, before.saturating_sub(object.counted()))?;
+    group.objects.insert(key, object.encode()?.as_slice())?;
+    Ok(Deleted::Kept)
 }
 
 fn fetch(txn: &ReadTransaction, key: &[u8; 32]) -> Result<Option<StoredObject>, StoreError> {
@@ -316,13 +302,7 @@ mod tests {
             let store = |room, expiry| {
                 let txn = database.begin_write().unwrap();
                 let mut group = Group::open(&txn, &limits, |_| room).unwrap();
-                let write = StoreObject {
-                    key: [1; 32],
-                    object: row(expiry),
-                    bytes: vec![7; 9],
-                    replace: false,
-                };
-                let stored = write.apply(&mut group);
+                let stored = put(&mut group, &[1; 32], &row(expiry), &[7; 9], false);
                 group.finish().unwrap();
                 txn.commit().unwrap();
                 stored

@@ -48,17 +48,28 @@ impl Overlay {
         work(&mut self.over.lock())
     }
 
+    /// The file, if its locks are asked for.
+    fn locked(&self) -> Option<&FileBackend> {
+        (self.locks == Locks::Taken).then_some(&self.file)
+    }
+
+    /// Fills `out` with what the file has from `at` on, of its first `length` bytes; with zeros beyond them.
+    fn beneath(&self, length: u64, at: u64, out: &mut [u8]) -> io::Result<()> {
+        out.fill(0);
+        let there = to_usize(length.saturating_sub(at)).min(out.len());
+        match out.get_mut(..there).filter(|there| !there.is_empty()) {
+            Some(there) => self.file.read(at, there),
+            None => Ok(()),
+        }
+    }
+
     /// The page with this number, as it is now.
     fn page<'a>(&self, over: &'a mut Over, number: u64) -> io::Result<&'a mut Vec<u8>> {
         match over.pages.entry(number) {
             std::collections::btree_map::Entry::Occupied(page) => Ok(page.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let mut page = vec![0; PAGE];
-                let at = number.saturating_mul(to_u64(PAGE));
-                let there = to_usize(over.beneath.saturating_sub(at)).min(PAGE);
-                if let Some(beneath) = page.get_mut(..there).filter(|beneath| !beneath.is_empty()) {
-                    self.file.read(at, beneath)?;
-                }
+                self.beneath(over.beneath, number.saturating_mul(to_u64(PAGE)), &mut page)?;
                 Ok(place.insert(page))
             }
         }
@@ -101,11 +112,7 @@ impl StorageBackend for Overlay {
                     Some(page) => piece.copy_from_slice(page),
                     None => {
                         let at = number.saturating_mul(to_u64(PAGE)).saturating_add(to_u64(from));
-                        let there = to_usize(over.beneath.saturating_sub(at)).min(piece.len());
-                        piece.fill(0);
-                        if let Some(beneath) = piece.get_mut(..there).filter(|b| !b.is_empty()) {
-                            self.file.read(at, beneath)?;
-                        }
+                        self.beneath(over.beneath, at, piece)?;
                     }
                 }
             }
@@ -147,10 +154,7 @@ impl StorageBackend for Overlay {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.try_lock_range(start, end),
-            Locks::Left => Ok(true),
-        }
+        self.locked().map_or(Ok(true), |file| file.try_lock_range(start, end))
     }
 
     fn try_lock_shared_range(
@@ -158,38 +162,23 @@ impl StorageBackend for Overlay {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.try_lock_shared_range(start, end),
-            Locks::Left => Ok(true),
-        }
+        self.locked().map_or(Ok(true), |file| file.try_lock_shared_range(start, end))
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.lock_range(start, end),
-            Locks::Left => Ok(()),
-        }
+        self.locked().map_or(Ok(()), |file| file.lock_range(start, end))
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.lock_shared_range(start, end),
-            Locks::Left => Ok(()),
-        }
+        self.locked().map_or(Ok(()), |file| file.lock_shared_range(start, end))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.unlock_range(start, end),
-            Locks::Left => Ok(()),
-        }
+        self.locked().map_or(Ok(()), |file| file.unlock_range(start, end))
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self.locks {
-            Locks::Taken => self.file.query_lock_range(start, end),
-            Locks::Left => Ok(false),
-        }
+        self.locked().map_or(Ok(false), |file| file.query_lock_range(start, end))
     }
 }
 

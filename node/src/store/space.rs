@@ -116,27 +116,15 @@ fn fill(path: &Path, size: u64) -> io::Result<()> {
 
 /// Bytes that are free for this user on the file system of the file at `path`; `None` if it cannot be
 /// told.
-#[cfg(unix)]
 fn free(path: &Path) -> Option<u64> {
     let told = rustix::fs::statvfs(path).ok()?;
     Some(told.f_bavail.saturating_mul(told.f_frsize))
 }
 
-#[cfg(not(unix))]
-fn free(_: &Path) -> Option<u64> {
-    None
-}
-
 /// Bytes that the file at `path` takes on the disk.
-#[cfg(unix)]
 fn allocated(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
     Some(fs::metadata(path).ok()?.blocks().saturating_mul(512))
-}
-
-#[cfg(not(unix))]
-fn allocated(path: &Path) -> Option<u64> {
-    Some(fs::metadata(path).ok()?.len())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, Value};
 
-use super::group::{Group, Totals, Write, add};
+use super::group::{Group, Totals, add};
 use super::rows::{INBOXES, META, OBJECT, OBJECTS, ObjectRow, TIME};
 use super::{Store, StoreError};
 
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`]; faults.
     pub async fn drop_key(&self, key: [u8; 32]) -> Result<u64, StoreError> {
-        self.write(DropKey { key }).await
+        self.free(move |group| drop_key(group, &key)).await
     }
 
     /// Drops up to `limit` objects and inbox entries whose expiry lies before `now` (unix seconds),
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`]; faults.
     pub(crate) async fn expire(&self, now: u64, limit: u32) -> Result<u32, StoreError> {
-        self.write(Expire { now, limit }).await
+        self.free(move |group| expire(group, now, limit)).await
     }
 
     /// Keeps `now` (unix seconds) as the time at which the node last looked at its clock.
@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Busy`]; faults.
     pub async fn note_time(&self, now: u64) -> Result<(), StoreError> {
-        self.write(NoteTime { now }).await
+        self.write(move |group| group.note_time(now)).await
     }
 
     /// The time that was noted last, unix seconds.
@@ -124,76 +124,42 @@ impl Store {
     }
 }
 
-struct DropKey {
-    key: [u8; 32],
-}
-
-impl Write for DropKey {
-    type Answer = u64;
-
-    const FREES: bool = true;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<u64, StoreError> {
-        let Self { key } = self;
-        let mut freed = 0;
-        if let Some(object) = group.object(key)? {
-            group.discard_object(key, &object)?;
-            freed = object.counted();
-        }
-        let mut arrivals = Vec::new();
-        for row in group.entries.range((key, 0)..=(key, u64::MAX))? {
-            arrivals.push(row?.0.value().1);
-        }
-        for arrival in arrivals {
-            freed = add(freed, group.discard_entry(key, arrival)?.unwrap_or(0))?;
-        }
-        Ok(freed)
+fn drop_key(group: &mut Group<'_>, key: &[u8; 32]) -> Result<u64, StoreError> {
+    let mut freed = 0;
+    if let Some(object) = group.object(key)? {
+        group.discard_object(key, &object)?;
+        freed = object.counted();
     }
-}
-
-struct NoteTime {
-    now: u64,
-}
-
-impl Write for NoteTime {
-    type Answer = ();
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
-        group.note_time(self.now)
+    let mut arrivals = Vec::new();
+    for row in group.entries.range((key, 0)..=(key, u64::MAX))? {
+        arrivals.push(row?.0.value().1);
     }
-}
-
-struct Expire {
-    now: u64,
-    limit: u32,
-}
-
-impl Write for Expire {
-    type Answer = u32;
-
-    const FREES: bool = true;
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<u32, StoreError> {
-        let mut due = Vec::new();
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        for row in group.expiries.range(..(self.now, OBJECT, &[0; 32], 0))?.take(limit) {
-            let (place, _) = row?;
-            let (_, what, key, arrival) = place.value();
-            due.push((what, *key, arrival));
-        }
-        let mut dropped: u32 = 0;
-        for (what, key, arrival) in due {
-            if what == OBJECT {
-                let object = group.object(&key)?.ok_or_else(|| StoreError::row("expiries"))?;
-                group.discard_object(&key, &object)?;
-            } else {
-                let entry = group.discard_entry(&key, arrival)?;
-                entry.ok_or_else(|| StoreError::row("expiries"))?;
-            }
-            dropped = dropped.saturating_add(1);
-        }
-        Ok(dropped)
+    for arrival in arrivals {
+        freed = add(freed, group.discard_entry(key, arrival)?.unwrap_or(0))?;
     }
+    Ok(freed)
+}
+
+fn expire(group: &mut Group<'_>, now: u64, limit: u32) -> Result<u32, StoreError> {
+    let mut due = Vec::new();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    for row in group.expiries.range(..(now, OBJECT, &[0; 32], 0))?.take(limit) {
+        let (place, _) = row?;
+        let (_, what, key, arrival) = place.value();
+        due.push((what, *key, arrival));
+    }
+    let mut dropped: u32 = 0;
+    for (what, key, arrival) in due {
+        if what == OBJECT {
+            let object = group.object(&key)?.ok_or_else(|| StoreError::row("expiries"))?;
+            group.discard_object(&key, &object)?;
+        } else {
+            let entry = group.discard_entry(&key, arrival)?;
+            entry.ok_or_else(|| StoreError::row("expiries"))?;
+        }
+        dropped = dropped.saturating_add(1);
+    }
+    Ok(dropped)
 }
 
 fn keys(
@@ -322,7 +288,7 @@ mod tests {
         store.verify().await.unwrap();
         let Usage { bytes, objects, inbox_entries, .. } = store.usage().await.unwrap();
         assert_eq!((bytes, objects, inbox_entries), (20 * LEAST + 110, 10, 10));
-        assert_eq!(store.read_inbox([9; 32], 100).await.unwrap().entries[0].digest, [10; 32]);
+        assert_eq!(store.list_inbox([9; 32], 0, 1).await.unwrap().digests[0], [10; 32]);
         assert_eq!(store.expire(u64::MAX, u32::MAX).await, Ok(20));
         assert_eq!(store.usage().await.unwrap().bytes, 0);
         store.verify().await.unwrap();

@@ -53,17 +53,6 @@ fn digest(number: u64) -> [u8; 32] {
     digest
 }
 
-/// A write made of a closure.
-struct With<F>(F);
-
-impl<F: Fn(&mut Group<'_>) -> Result<(), StoreError> + Send + 'static> Write for With<F> {
-    type Answer = ();
-
-    fn apply(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
-        (self.0)(group)
-    }
-}
-
 /// Keeps the writer busy until the returned sender is used or dropped, so that what comes next
 /// waits together.
 async fn hold(store: &Store) -> blocking::Sender<()> {
@@ -72,12 +61,12 @@ async fn hold(store: &Store) -> blocking::Sender<()> {
     let released = Mutex::new((Some(entered), released));
     let store = store.clone();
     tokio::spawn(async move {
-        let gate = With(move |_: &mut Group<'_>| {
+        let gate = move |_: &mut Group<'_>| {
             let mut gate = released.lock();
             gate.0.take().into_iter().for_each(|entered| entered.send(()).unwrap());
             let _ = gate.1.recv();
             Ok(())
-        });
+        };
         store.write(gate).await
     });
     has_entered.await.unwrap();
@@ -103,7 +92,20 @@ async fn append(
 }
 
 async fn entries(store: &Store) -> usize {
-    store.read_inbox([9; 32], usize::MAX).await.unwrap().entries.len()
+    store.list_inbox([9; 32], 0, usize::MAX).await.unwrap().digests.len()
+}
+
+/// A notification and its digest.
+pub(super) type Entry = ([u8; 32], Vec<u8>);
+
+/// All that lies in an inbox, in the order of its arrival.
+pub(super) async fn held(store: &Store, inbox: u8) -> Result<Vec<Entry>, StoreError> {
+    let mut held = Vec::new();
+    for digest in store.list_inbox([inbox; 32], 0, usize::MAX).await?.digests {
+        let found = store.hand_over([inbox; 32], &[digest]).await?;
+        held.extend(found.into_iter().map(|bytes| (digest, bytes)));
+    }
+    Ok(held)
 }
 
 #[tokio::test]
@@ -212,9 +214,9 @@ async fn an_odd_row_fails_whoever_meets_it_and_nobody_else() {
     let garble = |group: &mut Group<'_>| {
         group.objects.insert(&[1; 32], b"odd".as_slice())?;
         group.change();
-        Ok(())
+        Ok::<(), StoreError>(())
     };
-    store.write(With(garble)).await.unwrap();
+    store.write(garble).await.unwrap();
     let gate = hold(&store).await;
     let tasks = append(&store, 0..3).await;
     let other = store.clone();
@@ -234,8 +236,10 @@ async fn a_fault_fails_its_group_and_the_store_comes_back() {
     let (_folder, store) = temporary(limits());
     append(&store, 0..3).await.join_all().await;
     let io = StoreError::Io(std::io::ErrorKind::Other);
-    let failing = With(move |_: &mut Group<'_>| Err(io));
-    let panicking = With(|_: &mut Group<'_>| panic!("as redb might over a damaged page"));
+    let failing = move |_: &mut Group<'_>| Err::<(), _>(io);
+    let panicking = |_: &mut Group<'_>| -> Result<(), StoreError> {
+        panic!("as redb might over a damaged page")
+    };
     let gate = hold(&store).await;
     let tasks = append(&store, 3..6).await;
     let other = store.clone();
@@ -257,9 +261,9 @@ async fn a_file_that_went_away_is_missed_and_not_made_anew() {
     let (folder, store) = temporary(limits());
     std::fs::remove_file(folder.path().join("store")).unwrap();
     let io = StoreError::Io(std::io::ErrorKind::Other);
-    assert_eq!(store.write(With(move |_: &mut Group<'_>| Err(io))).await, Err(io));
+    assert_eq!(store.write(move |_| Err::<(), _>(io)).await, Err(io));
     // Its answer comes after the writer has looked for the file.
-    assert!(store.write(Probe).await.is_err());
+    assert!(store.write(|_| Ok(())).await.is_err());
     assert_eq!(store.usage().await, Err(StoreError::Missing));
     assert!(store.drop_key([1; 32]).await.is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     Corruption, Shared, StoreError, StoreLimits,
     file::{self, Slot, guarded},
-    group::{Group, Write},
+    group::Group,
     space::Space,
 };
 
@@ -47,30 +47,35 @@ pub(super) trait Job: Send {
 }
 
 /// A write and where its answer goes.
-pub(super) struct Pending<W: Write> {
-    write: W,
-    reply: oneshot::Sender<Result<W::Answer, StoreError>>,
-    outcome: Result<W::Answer, StoreError>,
+pub(super) struct Pending<A, F> {
+    write: F,
+    frees: bool,
+    reply: oneshot::Sender<Result<A, StoreError>>,
+    outcome: Result<A, StoreError>,
 }
 
-impl<W: Write> Pending<W> {
-    /// Pairs `write` with the sender of its answer.
-    pub(super) fn new(write: W, reply: oneshot::Sender<Result<W::Answer, StoreError>>) -> Self {
-        Self { write, reply, outcome: Err(StoreError::Closed) }
+impl<A, F> Pending<A, F> {
+    /// A write, and whether it gives space back, so that it is made even where the disk is full.
+    pub(super) fn new(
+        frees: bool,
+        write: F,
+        reply: oneshot::Sender<Result<A, StoreError>>,
+    ) -> Self {
+        Self { write, frees, reply, outcome: Err(StoreError::Closed) }
     }
 }
 
-impl<W: Write> Job for Pending<W> {
+impl<A: Send, F: Fn(&mut Group<'_>) -> Result<A, StoreError> + Send> Job for Pending<A, F> {
     fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
     }
 
     fn frees(&self) -> bool {
-        W::FREES
+        self.frees
     }
 
     fn apply(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
-        self.outcome = self.write.apply(group);
+        self.outcome = (self.write)(group);
         match &self.outcome {
             Err(failure) if !failure.is_refusal() => Err(*failure),
             _ => Ok(()),
@@ -80,17 +85,6 @@ impl<W: Write> Job for Pending<W> {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         // Nobody may wait any more; what was done stays done.
         let _ = self.reply.send(committed.and(self.outcome));
-    }
-}
-
-/// A write that changes nothing: when it is answered, the writer has seen to the file.
-pub(super) struct Probe;
-
-impl Write for Probe {
-    type Answer = ();
-
-    fn apply(&self, _group: &mut Group<'_>) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 
@@ -267,26 +261,18 @@ mod tests {
 
     const OTHER: StoreError = StoreError::Io(ErrorKind::Other);
 
-    /// A write that fails so often before it is made.
-    struct Fails<const FREES: bool>(StoreError, AtomicU32);
-
-    impl<const FREES: bool> Write for Fails<FREES> {
-        type Answer = ();
-
-        const FREES: bool = FREES;
-
-        fn apply(&self, _: &mut Group<'_>) -> Result<(), StoreError> {
-            let left =
-                self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-            if left.is_ok() { Err(self.0) } else { Ok(()) }
-        }
-    }
-
     type Told = oneshot::Receiver<Result<(), StoreError>>;
 
-    fn job<const FREES: bool>(fault: StoreError, times: u32) -> (Box<dyn Job>, Told) {
+    /// A write that fails so often before it is made.
+    fn job(frees: bool, fault: StoreError, times: u32) -> (Box<dyn Job>, Told) {
         let (reply, told) = oneshot::channel();
-        (Box::new(Pending::new(Fails::<FREES>(fault, AtomicU32::new(times)), reply)), told)
+        let times = AtomicU32::new(times);
+        let write = move |_: &mut Group<'_>| {
+            let left =
+                times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            if left.is_ok() { Err(fault) } else { Ok(()) }
+        };
+        (Box::new(Pending::new(frees, write, reply)), told)
     }
 
     /// A writer that is served by hand, over a new store.
@@ -302,8 +288,8 @@ mod tests {
 
     /// Serves two writes together that fail so often; what is told to the one that gives space back, and to the other.
     fn served(writer: &mut Writer, fault: StoreError, times: u32) -> [Result<(), StoreError>; 2] {
-        let (frees, told_frees) = job::<true>(fault, times);
-        let (takes, told_takes) = job::<false>(fault, times);
+        let (frees, told_frees) = job(true, fault, times);
+        let (takes, told_takes) = job(false, fault, times);
         writer.serve(vec![frees, takes]);
         [told_frees, told_takes].map(|mut told| told.try_recv().unwrap())
     }

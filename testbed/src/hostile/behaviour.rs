@@ -25,20 +25,20 @@ use crate::record::{Record, Recorder};
 pub enum Behaviour {
     /// None of it.
     Honest,
-    /// Asked which node is nearest to a key, states that it is an accomplice, or somebody nobody knows.
+    /// Asked which node is closest to a key, states that it is an accomplice, or somebody nobody knows.
     LyingGoBetween,
     /// Asked for the replicas of a key, states a list of accomplices and strangers.
     LyingList,
-    /// As far end, does not store what it is to store, and refuses, says that nobody answered, or says nothing.
+    /// As anonymizer, does not store what it is to store, and refuses, says that nobody answered, or says nothing.
     Dropping,
-    /// As far end, brings receipts that prove nothing; as replica, signs such.
+    /// As anonymizer, brings receipts that prove nothing; as replica, signs such.
     Forging,
     /// Extends channels and stops forwarding, without a word, or some cells later.
     DroppingGoBetween,
-    /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and as
-    /// far end knows agents by the version that they name.
+    /// Hands each agent that compares rosters with it versions of its accomplices' certificates that nobody else has, and
+    /// as anonymizer knows agents by the version that they name.
     Marking,
-    /// As guard, writes the caller's address into the cells that it passes on; as far end, reads it and takes it out.
+    /// As guard, writes the caller's address into the cells that it passes on; as anonymizer, reads it and takes it out.
     Tagging,
     /// As replica, answers with as much junk as an answer may have.
     AnsweringAtLength,
@@ -57,17 +57,17 @@ impl Behaviour {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
-    /// Stated, signed, that an accomplice is nearest to a key.
+    /// Stated, signed, that an accomplice is closest to a key.
     NamedAccomplice,
-    /// Stated, signed, that a node nobody knows is nearest to a key.
+    /// Stated, signed, that a node nobody knows is closest to a key.
     NamedStranger,
     /// Stated, signed, other replicas.
     ListedOthers,
-    /// Refused an errand.
-    RefusedErrand,
-    /// Said of an errand it did not do that no replica answered.
+    /// Refused a proxied request.
+    RefusedProxied,
+    /// Said of a proxied request it did not do that no replica answered.
     ClaimedSilence,
-    /// Never answered an errand.
+    /// Never answered a proxied request.
     StayedSilent,
     /// Brought receipts whose digest is another one, signed by itself.
     ForgedDigest,
@@ -91,7 +91,7 @@ pub enum Act {
     HandedMark,
     /// As guard, wrote this peer's address into its cells.
     WroteNote,
-    /// As far end, was asked about a key, by whoever names this mark or sent this note.
+    /// As anonymizer, was asked about a key, by whoever names this mark or sent this note.
     WasAsked,
     /// As replica, answered at length.
     AnsweredAtLength,
@@ -113,8 +113,8 @@ impl std::fmt::Display for Act {
     }
 }
 
-/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time. A line may go
-/// on with the names of behaviours, in commas: then the node does these alone.
+/// The list of hostile nodes: a file, one node id (64 hexadecimal digits) a line, which may change at any time. A line may
+/// go on with the names of behaviours, in commas: then the node does these alone.
 #[derive(Clone, Debug, Default)]
 pub struct Hostile(Option<PathBuf>);
 
@@ -171,7 +171,7 @@ impl Hostile {
         self.0.is_none() || self.lines().iter().any(|(listed, names)| listed == node && says(names))
     }
 
-    /// The others, those nearest to a key first.
+    /// The others, those closest to a key first.
     #[must_use]
     pub(crate) fn accomplices(&self, of: &NodeId, key: &Key) -> Vec<NodeId> {
         let mut others: Vec<NodeId> = self.nodes().into_iter().filter(|node| node != of).collect();

@@ -25,7 +25,7 @@ use crate::hostile::{
 
 /// How long silence lasts: longer than any agent waits.
 const SILENCE: Duration = Duration::from_secs(120);
-/// One errand in so many is answered with silence: it costs whoever waits a minute.
+/// One proxied request in so many is answered with silence: it costs whoever waits a minute.
 const RARELY: usize = 6;
 /// How long a brief receipt promises to keep what it is for, seconds.
 const BRIEFLY: u64 = 60;
@@ -59,20 +59,20 @@ impl Liar {
             self.behaviours.contains(&behaviour) && self.hostile.has(&self.id(), behaviour)
         };
         match (&request, via) {
-            (Request::Nearest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
+            (Request::Closest { key, count: 1 }, Via::Channel) if is(Behaviour::LyingGoBetween) => {
                 self.name_another(peer, *key).await
             }
-            (Request::Closest { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
+            (Request::Lookup { key, count: 1 }, _) if is(Behaviour::LyingGoBetween) => {
                 self.hand_out_another(peer, via, *key).await
             }
-            (Request::Nearest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
+            (Request::Closest { key, count: 2.. }, Via::Channel) if is(Behaviour::LyingList) => {
                 self.list_others(peer, *key, request).await
             }
-            (Request::Perform { targets: Targets::Nodes(nodes), request: errand }, _)
-                if via == Via::Channel && is_deposit(errand) =>
+            (Request::Perform { targets: Targets::Nodes(nodes), request: proxied }, _)
+                if via == Via::Channel && is_deposit(proxied) =>
             {
                 if is(Behaviour::Dropping) {
-                    self.drop_errand(peer, nodes.clone()).await
+                    self.drop_proxied(peer, nodes.clone()).await
                 } else if is(Behaviour::Forging) {
                     self.forge_all(peer, via, request).await
                 } else {
@@ -113,22 +113,22 @@ impl Liar {
 
     /// Names an accomplice, or where that would be the truth, or every other time, somebody nobody knows.
     async fn name_another(&self, peer: &Peer, key: Key) -> Response {
-        let request = Request::Nearest { key, count: 1 };
+        let request = Request::Closest { key, count: 1 };
         let honest = self.standard.handle(peer, Via::Channel, request).await;
-        let Response::Nearest(honest) = honest else { return honest };
+        let Response::Closest(honest) = honest else { return honest };
         let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
         let accomplice = accomplice.filter(|node| {
-            self.ledger.turn().is_multiple_of(2) && !honest.claims.nearest.contains(node)
+            self.ledger.turn().is_multiple_of(2) && !honest.claims.closest.contains(node)
         });
         let act = match accomplice {
             Some(_) => Act::NamedAccomplice,
             None => Act::NamedStranger,
         };
         self.ledger.write(peer, act);
-        self.state(*honest, |nearest| *nearest = vec![accomplice.unwrap_or_else(stranger)])
+        self.state(*honest, |closest| *closest = vec![accomplice.unwrap_or_else(stranger)])
     }
 
-    /// Hands out the certificate of the accomplice nearest to the key: all liars name the same one.
+    /// Hands out the certificate of the accomplice closest to the key: all liars name the same one.
     async fn hand_out_another(&self, peer: &Peer, via: Via, key: Key) -> Response {
         let accomplice = self.hostile.accomplices(&self.id(), &key).first().copied();
         let certificate =
@@ -136,32 +136,32 @@ impl Liar {
         match accomplice.as_ref().and_then(certificate) {
             Some(certificate) => {
                 self.ledger.write(peer, Act::NamedAccomplice);
-                Response::Closest(vec![certificate.to_unverified()])
+                Response::LookedUp(vec![certificate.to_unverified()])
             }
-            None => self.standard.handle(peer, via, Request::Closest { key, count: 1 }).await,
+            None => self.standard.handle(peer, via, Request::Lookup { key, count: 1 }).await,
         }
     }
 
     async fn list_others(&self, peer: &Peer, key: Key, request: Request) -> Response {
         let honest = self.standard.handle(peer, Via::Channel, request).await;
-        let Response::Nearest(honest) = honest else { return honest };
+        let Response::Closest(honest) = honest else { return honest };
         self.ledger.write(peer, Act::ListedOthers);
         let accomplices = self.hostile.accomplices(&self.id(), &key);
-        self.state(*honest, |nearest| {
-            let count = nearest.len();
-            *nearest = accomplices.into_iter().take(count).collect();
-            nearest.resize_with(count, stranger);
+        self.state(*honest, |closest| {
+            let count = closest.len();
+            *closest = accomplices.into_iter().take(count).collect();
+            closest.resize_with(count, stranger);
         })
     }
 
     /// Signs an honest statement anew, with other nodes in it.
     fn state(&self, honest: Statement, change: impl FnOnce(&mut Vec<NodeId>)) -> Response {
         let mut claims = honest.claims;
-        change(&mut claims.nearest);
-        Response::Nearest(Box::new(Statement::issue(self.standard.identity().secret(), claims)))
+        change(&mut claims.closest);
+        Response::Closest(Box::new(Statement::issue(self.standard.identity().secret(), claims)))
     }
 
-    async fn drop_errand(&self, peer: &Peer, targets: Vec<NodeId>) -> Response {
+    async fn drop_proxied(&self, peer: &Peer, targets: Vec<NodeId>) -> Response {
         let turn = self.ledger.turn();
         if turn % RARELY == RARELY / 2 {
             self.ledger.write(peer, Act::StayedSilent);
@@ -169,7 +169,7 @@ impl Liar {
             return Response::Refused;
         }
         if turn.is_multiple_of(2) {
-            self.ledger.write(peer, Act::RefusedErrand);
+            self.ledger.write(peer, Act::RefusedProxied);
             return Response::Refused;
         }
         self.ledger.write(peer, Act::ClaimedSilence);
@@ -177,7 +177,7 @@ impl Liar {
         Response::Performed { nodes: Vec::new(), answers }
     }
 
-    /// Does the errand, and brings back other receipts than it got.
+    /// Carries out the request, and brings back other receipts than it got.
     async fn forge_all(&self, peer: &Peer, via: Via, request: Request) -> Response {
         let mut response = self.standard.handle(peer, via, request).await;
         if let Response::Performed { answers, .. } = &mut response {

@@ -1,5 +1,5 @@
-//! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else, to
-//! find out what the operator knows.
+//! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else,
+//! to find out what the operator knows.
 
 use std::{fs::File, io::Write as _, path::Path};
 
@@ -58,16 +58,16 @@ impl Note {
     }
 }
 
-/// Whose key a request to a far end is about, if it is about one.
+/// Whose key a request to an anonymizer is about, if it is about one.
 pub(crate) fn key_of(request: &Request) -> Option<Key> {
     match request {
-        Request::Nearest { key, .. } | Request::Closest { key, .. } | Request::Fetch { key } => {
+        Request::Closest { key, .. } | Request::Lookup { key, .. } | Request::Fetch { key } => {
             Some(*key)
         }
         Request::AppendInbox(append) => Some(append.inbox),
         Request::Store(store) => Some(store.key),
         Request::Perform { targets, request } => match targets {
-            Targets::Closest { key, .. } | Targets::Nearest { key, .. } => Some(*key),
+            Targets::LookedUp { key, .. } | Targets::Closest { key, .. } => Some(*key),
             Targets::Nodes(_) => key_of(request),
         },
         _ => None,

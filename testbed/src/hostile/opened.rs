@@ -76,7 +76,7 @@ mod tests {
     use anon::{
         cell::{CELL, Cell},
         certificate::NodeClaims,
-        channel::{FarEnd, OpeningPath, Passage},
+        channel::{LastHop, OpeningPath, Passage},
         id::NodeId,
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
         network::{Network, Revoked},
@@ -128,13 +128,13 @@ mod tests {
         assert_eq!(opened.plain.first(), Some(&1), "the mark of a go-between");
         assert!(opened.plain.windows(32).any(|piece| piece == next));
 
-        // A channel to one node, which knows what the library will draw.
+        // A channel to one node, which knows what the library will sample.
         let (opening, cell) = OpeningPath::start(&[(&last.1, None)], &mut rng).unwrap();
         let create = cell.to_create().unwrap();
         let opened = Opened::of(&create, last.0.expose_seed(), &network.id).unwrap();
-        let (mut drawing, mut own) = (StdRng::seed_from_u64(2), [0; 32]);
+        let (mut sampling, mut own) = (StdRng::seed_from_u64(2), [0; 32]);
         StdRng::seed_from_u64(2).fill_bytes(&mut own);
-        let accepted = FarEnd::accept(&create, &last.0, &network.id, &mut drawing).unwrap();
+        let accepted = LastHop::accept(&create, &last.0, &network.id, &mut sampling).unwrap();
         let passage = opening.finish(&Cell::created(&accepted.created)).unwrap();
         let Passage::Arrived(mut sender) = passage else { panic!("one hop is the last one") };
         let cells = sender.request(&Request::Certificate).unwrap();

@@ -9,7 +9,7 @@ use std::sync::{
 use anon::{
     cell::{Cell, Layer},
     certificate::NodeCertificate,
-    channel::{ChannelError, FarEnd, GoBetween},
+    channel::{ChannelError, GoBetween, LastHop},
     create::Create,
     handshake::HandshakeError,
     request::Request,
@@ -62,30 +62,30 @@ impl Silence {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().map_err(ChannelError::Cell)?;
         let accepted = self.parts.keys.with_key(&create.certificate(), |secret| {
-            FarEnd::accept(&create, secret, &self.parts.network.id, &mut rand::rng())
+            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng())
         });
         let accepted =
             accepted.unwrap_or(Err(HandshakeError::UnknownKey)).map_err(ChannelError::Handshake)?;
-        let mut far_end = accepted.far_end;
+        let mut last_hop = accepted.last_hop;
         writer.write(&[Cell::created(&accepted.created)]).await?;
         if let Some(request) = accepted.early.request {
             let response = handed.service.handle(&peer, Via::Channel, request).await;
-            writer.write(&far_end.respond(&response).map_err(ChannelError::Cell)?).await?;
+            writer.write(&last_hop.respond(&response).map_err(ChannelError::Cell)?).await?;
         }
         if let Some(onward) = accepted.early.onward {
             let next = handed.roster.with(|roster| roster.certificate(&onward.next).cloned());
             let next = next.ok_or(LinkError::Unreachable)?;
-            return self.go_on(&peer, far_end, (reader, writer), &next, &onward.create).await;
+            return self.go_on(&peer, last_hop, (reader, writer), &next, &onward.create).await;
         }
         loop {
-            let Some(request) = far_end.receive(reader.read().await?)? else { continue };
+            let Some(request) = last_hop.receive(reader.read().await?)? else { continue };
             if let Request::Extend { next, create } = request {
                 let next = next.verify(&self.parts.network, now());
                 let next = next.map_err(|_| LinkError::Unreachable)?;
-                return self.go_on(&peer, far_end, (reader, writer), &next, &create).await;
+                return self.go_on(&peer, last_hop, (reader, writer), &next, &create).await;
             }
             let response = handed.service.handle(&peer, Via::Channel, request).await;
-            writer.write(&far_end.respond(&response).map_err(ChannelError::Cell)?).await?;
+            writer.write(&last_hop.respond(&response).map_err(ChannelError::Cell)?).await?;
         }
     }
 
@@ -93,7 +93,7 @@ impl Silence {
     async fn go_on(
         &self,
         peer: &Peer,
-        far_end: FarEnd,
+        last_hop: LastHop,
         (reader, mut writer): Ends,
         next: &NodeCertificate,
         create: &Create,
@@ -102,7 +102,7 @@ impl Silence {
         let (mut from_next, mut to_next) = link.into_cells();
         to_next.write(&[Cell::create(create)]).await?;
         let created = from_next.read().await?.to_created().map_err(ChannelError::Cell)?;
-        let (go_between, cells) = far_end.extended(created).map_err(ChannelError::Cell)?;
+        let (go_between, cells) = last_hop.extended(created).map_err(ChannelError::Cell)?;
         writer.write(&cells).await?;
         self.forward(peer, go_between, (reader, writer), (from_next, to_next)).await
     }

@@ -1,16 +1,16 @@
-//! A guard that writes, and a far end that reads. Layers are streams: whoever strips one can change single bits of what is
-//! under it, and does not need the key of what it changes. A guard XORs a note into the end of each cell that it passes on.
-//! A far end of the same operator finds it in the zeros behind a short message, takes it out of this cell and of
+//! A guard that writes, and an anonymizer that reads. Layers are streams: whoever strips one can change single bits of what
+//! is under it, and does not need the key of what it changes. A guard XORs a note into the end of each cell that it passes
+//! on. An anonymizer of the same operator finds it in the zeros behind a short message, takes it out of this cell and of
 //! those before it, and serves the channel as if nothing had been.
 //!
-//! The far end also accepts channels that name a mark (`marking`), and writes down which.
+//! The anonymizer also accepts channels that name a mark (`marking`), and writes down which.
 
 use std::sync::{Arc, OnceLock};
 
 use anon::{
     cell::{CELL, Cell, Layer},
     certificate::NodeCertificate,
-    channel::{Accepted, ChannelError, FarEnd, GoBetween},
+    channel::{Accepted, ChannelError, GoBetween, LastHop},
     create::Create,
     handshake::HandshakeError,
     request::Request,
@@ -30,11 +30,11 @@ use super::{
 
 /// The length of a note, bytes, at the end of a cell.
 const NOTE: usize = 80;
-/// What a note begins with, by which a far end knows it.
+/// What a note begins with, by which an anonymizer knows it.
 const MAGIC: [u8; 8] = *b"cutout!\n";
 /// Bytes of a note that make it one of its kind.
 const SERIAL: usize = 8;
-/// Cells that a far end holds back at most while it waits for one with zeros at its end.
+/// Cells that an anonymizer holds back at most while it waits for one with zeros at its end.
 const MOST_HELD: usize = 600;
 
 /// Serves channels in the honest acceptor's place while its node marks or tags.
@@ -67,34 +67,34 @@ impl Tagging {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().map_err(ChannelError::Cell)?;
         let (accepted, mut reading) = self.accept(&create).map_err(ChannelError::Handshake)?;
-        let Accepted { mut far_end, created, early } = accepted;
+        let Accepted { mut last_hop, created, early } = accepted;
         writer.write(&[Cell::created(&created)]).await?;
         let mark = create.certificate();
         if let Some(request) = early.request {
             self.was_asked(&peer, &mark, &reading, &request);
             let response = handed.service.handle(&peer, Via::Channel, request).await;
-            writer.write(&far_end.respond(&response).map_err(ChannelError::Cell)?).await?;
+            writer.write(&last_hop.respond(&response).map_err(ChannelError::Cell)?).await?;
         }
         if let Some(onward) = early.onward {
             let next = handed.roster.with(|roster| roster.certificate(&onward.next).cloned());
             let next = next.ok_or(LinkError::Unreachable)?;
             return self
-                .go_on(&peer, handed, far_end, (reader, writer), &next, &onward.create)
+                .go_on(&peer, handed, last_hop, (reader, writer), &next, &onward.create)
                 .await;
         }
         loop {
             for cell in reading.take(reader.read().await?) {
-                let Some(request) = far_end.receive(cell)? else { continue };
+                let Some(request) = last_hop.receive(cell)? else { continue };
                 if let Request::Extend { next, create } = request {
                     let next = next.verify(&self.parts.network, now());
                     let next = next.map_err(|_| LinkError::Unreachable)?;
                     return self
-                        .go_on(&peer, handed, far_end, (reader, writer), &next, &create)
+                        .go_on(&peer, handed, last_hop, (reader, writer), &next, &create)
                         .await;
                 }
                 self.was_asked(&peer, &mark, &reading, &request);
                 let response = handed.service.handle(&peer, Via::Channel, request).await;
-                writer.write(&far_end.respond(&response).map_err(ChannelError::Cell)?).await?;
+                writer.write(&last_hop.respond(&response).map_err(ChannelError::Cell)?).await?;
             }
         }
     }
@@ -104,13 +104,13 @@ impl Tagging {
         let keys = &self.parts.keys;
         let seed = rand::random();
         let (mut rng, mut own) = (StdRng::from_seed(seed), [0; 32]);
-        // What the library is about to draw from it.
+        // What the library is about to sample from it.
         StdRng::from_seed(seed).fill_bytes(&mut own);
         let network = self.parts.network.id;
         let mut with = |digest: &[u8; 32]| {
             keys.with_key(digest, |secret| {
                 let opened = Opened::of(create, secret.expose_seed(), &network);
-                (FarEnd::accept(create, secret, &network, &mut rng), opened)
+                (LastHop::accept(create, secret, &network, &mut rng), opened)
             })
         };
         let public = keys.certificate().map(|own| own.digest());
@@ -133,7 +133,7 @@ impl Tagging {
         &self,
         peer: &Peer,
         handed: &Handed,
-        far_end: FarEnd,
+        last_hop: LastHop,
         (reader, mut writer): (CellReader, CellWriter),
         next: &NodeCertificate,
         create: &Create,
@@ -143,7 +143,7 @@ impl Tagging {
         to_next.write(&[Cell::create(create)]).await?;
         let created = from_next.read().await?.to_created().map_err(ChannelError::Cell)?;
         let (GoBetween { forward, backward }, cells) =
-            far_end.extended(created).map_err(ChannelError::Cell)?;
+            last_hop.extended(created).map_err(ChannelError::Cell)?;
         writer.write(&cells).await?;
         let own = self.parts.keys.certificate().map(|own| own.node());
         let tags = own.is_some_and(|own| self.hostile.has(&own, Behaviour::Tagging));
@@ -196,7 +196,7 @@ async fn pass(
     }
 }
 
-/// What a far end that reads notes keeps of a channel.
+/// What an anonymizer that reads notes keeps of a channel.
 struct Reading {
     key: [u8; 32],
     cells: u64,

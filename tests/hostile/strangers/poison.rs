@@ -12,7 +12,7 @@ use libp2p::{
 };
 use node::Limits;
 
-use super::{Network, PATIENCE};
+use super::{Network, TIMEOUT};
 
 /// How often the peer pushes four new addresses: on a node that takes all, 90 suffice.
 const PUSHES: u32 = 200;
@@ -38,7 +38,7 @@ fn member(mode: kad::Mode) -> Swarm<Member> {
         .unwrap()
         .with_behaviour(|_| Member { identify, kademlia })
         .unwrap()
-        .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
+        .with_swarm_config(|config| config.with_idle_connection_timeout(TIMEOUT))
         .build()
 }
 
@@ -49,7 +49,7 @@ async fn looked_up(node: &Multiaddr, peer: &Multiaddr, named: PeerId) -> (bool, 
     stranger.behaviour_mut().kademlia.add_address(&id, node.clone());
     stranger.behaviour_mut().kademlia.get_closest_peers(id);
     loop {
-        let event = tokio::time::timeout(PATIENCE, stranger.select_next_some()).await.unwrap();
+        let event = tokio::time::timeout(TIMEOUT, stranger.select_next_some()).await.unwrap();
         if let SwarmEvent::Behaviour(MemberEvent::Kademlia(kad::Event::OutboundQueryProgressed {
             result: kad::QueryResult::GetClosestPeers(result),
             stats,

@@ -21,7 +21,7 @@ use anon::{
 use clap::{Args, Subcommand};
 use net::{InvitationError, NetworkFile, now};
 use ua::{
-    home::HomeError,
+    profile::ProfileError,
     vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
 };
 
@@ -158,7 +158,7 @@ fn network_path(dir: &Path) -> PathBuf {
 fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let path = network_path(&args.dir);
     let text = String::from_utf8_lossy(&read_file(&path)?).into_owned();
-    let line = NetworkFile::parse(&text).map_err(HomeError::from)?.invitation();
+    let line = NetworkFile::parse(&text).map_err(ProfileError::from)?.invitation();
     say(line.map_err(|error| {
         let what = format!("no invitation can be made from {}", path.display());
         let remedy = match error {
@@ -178,11 +178,10 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         authority: Some(NetworkFile::write_key(&secret.verify_key())),
         admission_required: args.admission_required,
         k: args.k,
-        quorum: None,
         epoch_seconds: args.epoch,
         delay_seconds: args.delay,
         bootstrap: args.bootstrap,
-        revocations: None,
+        ..NetworkFile::default()
     };
     let text = to_text(&file)?;
     NetworkFile::parse(&text).map_err(|error| {
@@ -198,12 +197,8 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
     if path.exists() {
         // Its revocations may be nowhere else.
         set_aside(&path, "before").map_err(|error| {
-            Failure::new(
-                74,
-                &format!("cannot move {}", path.display()),
-                &error,
-                disk_remedy(&error),
-            )
+            let what = format!("cannot move {}", path.display());
+            Failure::new(74, &what, &error, disk_remedy(&error))
         })?;
     }
     let _lock = vault.lock()?;
@@ -252,22 +247,14 @@ pub(super) fn to_text(file: &NetworkFile) -> Result<String, Failure> {
 fn sign(global: &Global, args: &SignArgs) -> Result<(), Failure> {
     let request: SigningRequest =
         wire::decode(&read_file(&args.request)?, MAX_REQUEST).map_err(|error| {
-            Failure::new(
-                65,
-                "this is no signing request",
-                error,
-                "ask the applicant for the file again",
-            )
+            let remedy = "ask the applicant for the file again";
+            Failure::new(65, "this is no signing request", error, remedy)
         })?;
     let authority = Authority::open(global, &args.dir)?;
     let (secret, network) = (&authority.secret, &authority.network);
     let subject = request.verify(network).map_err(|error| {
-        Failure::new(
-            65,
-            "this request cannot be signed",
-            error,
-            "have the applicant make a new one",
-        )
+        let remedy = "have the applicant make a new one";
+        Failure::new(65, "this request cannot be signed", error, remedy)
     })?;
     let whom = match subject {
         Subject::Address { address, .. } => format!("the address {address}"),
@@ -316,12 +303,8 @@ fn revoke(global: &Global, args: &RevokeArgs) -> Result<(), Failure> {
     for text in &args.node {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
         let node = bytes.and_then(|bytes| bytes.try_into().ok()).map(NodeId).ok_or_else(|| {
-            Failure::new(
-                64,
-                &format!("{text} is no node identity"),
-                "",
-                "give its 64 hexadecimal digits",
-            )
+            let what = format!("{text} is no node identity");
+            Failure::new(64, &what, "", "give its 64 hexadecimal digits")
         })?;
         taken_back.nodes.insert(node);
     }

@@ -15,15 +15,15 @@ use anon::{
 use clap::Args;
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use net::{Carrier, Link, Links, NetworkFile, Underlay, now};
+use net::{Carrier, Link, Links, NetworkFile, Transport, now};
 use tokio::net::TcpStream;
-use ua::home::{Home, HomeError};
+use ua::profile::{Profile, ProfileError};
 
 use super::interruption::Interruption;
 use crate::{
     command::Global,
     terminal::{Failure, Progress, say, say_json},
-    underlay::{UnderlayArgs, underlay},
+    transport::{TransportArgs, transport},
 };
 
 /// How long a connection may take to come about.
@@ -46,7 +46,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
     #[command(flatten)]
-    underlay: UnderlayArgs,
+    transport: TransportArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -64,7 +64,7 @@ enum Reached {
     /// There is a machine, and nothing listens on it.
     Refused,
     /// Nothing comes back.
-    Silence,
+    Timeout,
     /// This machine knows no way there.
     NoWay,
     /// It is an onion service, and there is no Tor.
@@ -111,9 +111,9 @@ async fn examine(
     progress: &Arc<Progress>,
 ) -> Result<(), Failure> {
     let doctor = Doctor { json: args.json, progress };
-    let user = if Home::exists(directory) { "is here" } else { "none yet: `cutout init`" };
+    let user = if Profile::exists(directory) { "is here" } else { "none yet: `cutout init`" };
     doctor.find("user", true, user)?;
-    let file = NetworkFile::read(path).map_err(HomeError::from).map_err(Failure::from);
+    let file = NetworkFile::read(path).map_err(ProfileError::from).map_err(Failure::from);
     let file = match file {
         Ok(file) => file,
         Err(failure) => {
@@ -122,18 +122,18 @@ async fn examine(
         }
     };
     doctor.find("network file", true, &file.name)?;
-    let underlay = match underlay(directory, args.underlay, progress).await {
-        Ok(underlay) => underlay,
+    let transport = match transport(directory, args.transport, progress).await {
+        Ok(transport) => transport,
         Err(failure) => {
             doctor.find("Tor", false, &failure.cause)?;
             return Err(failure);
         }
     };
-    let tor = if underlay.is_tor() { "works: everything goes over it" } else { "not wanted" };
+    let tor = if transport.is_tor() { "works: everything goes over it" } else { "not wanted" };
     doctor.find("Tor", true, tor)?;
     progress.step("trying the network's nodes");
-    let nodes = file.bootstrap_peers().map_err(HomeError::from)?;
-    let tries = nodes.iter().take(NODES).map(|(peer, at)| reach(&file, *peer, at, &underlay));
+    let nodes = file.bootstrap_peers().map_err(ProfileError::from)?;
+    let tries = nodes.iter().take(NODES).map(|(peer, at)| reach(&file, *peer, at, &transport));
     let (reached, offsets): (Vec<Reached>, Vec<Option<i64>>) =
         join_all(tries).await.into_iter().unzip();
     let well = reached.iter().filter(|r| **r == Reached::Well).count();
@@ -146,7 +146,7 @@ async fn examine(
     if !clock.is_good() {
         return Err(Failure::new(69, "this machine's clock may be wrong", clock.words(), CLOCK));
     }
-    match verdict(&reached, underlay.is_tor()) {
+    match verdict(&reached, transport.is_tor()) {
         None => Ok(()),
         Some((cause, remedy)) => Err(Failure::new(69, "the network is not reached", cause, remedy)),
     }
@@ -157,15 +157,15 @@ async fn reach(
     file: &NetworkFile,
     peer: PeerId,
     at: &Multiaddr,
-    underlay: &Underlay,
+    transport: &Transport,
 ) -> (Reached, Option<i64>) {
-    if let Some(hindered) = hindered(at, underlay).await {
+    if let Some(hindered) = hindered(at, transport).await {
         return (hindered, None);
     }
     // Over Tor nobody tells why a stream did not come about.
-    let failed = if underlay.is_tor() { Reached::Silence } else { Reached::Stranger };
+    let failed = if transport.is_tor() { Reached::Timeout } else { Reached::Stranger };
     let Ok(network) = file.network() else { return (failed, None) };
-    let Ok(links) = Links::disposable_over(&network.name, underlay) else { return (failed, None) };
+    let Ok(links) = Links::disposable_over(&network.name, transport) else { return (failed, None) };
     let open = async || links.open_at(peer, vec![at.clone()], Carrier::Request).await;
     let Ok(link) = open().await else { return (failed, None) };
     let answered = asked(link, &network).await;
@@ -177,8 +177,8 @@ async fn reach(
 }
 
 /// What keeps a TCP connection from coming about; over Tor that shows later.
-async fn hindered(at: &Multiaddr, underlay: &Underlay) -> Option<Reached> {
-    if !underlay.is_tor() {
+async fn hindered(at: &Multiaddr, transport: &Transport) -> Option<Reached> {
+    if !transport.is_tor() {
         let Some(address) = socket(at) else { return Some(Reached::OnionOnly) };
         match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(_)) => {}
@@ -186,11 +186,11 @@ async fn hindered(at: &Multiaddr, underlay: &Underlay) -> Option<Reached> {
                 use std::io::ErrorKind;
                 return Some(match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Reached::Refused,
-                    ErrorKind::TimedOut => Reached::Silence,
+                    ErrorKind::TimedOut => Reached::Timeout,
                     _ => Reached::NoWay,
                 });
             }
-            Err(_) => return Some(Reached::Silence),
+            Err(_) => return Some(Reached::Timeout),
         }
     }
     None
@@ -272,14 +272,14 @@ fn verdict(reached: &[Reached], is_tor: bool) -> Option<(String, &'static str)> 
         return Some((cause.to_owned(), "ask whoever runs the network; try again in an hour"));
     }
     let most =
-        [Reached::NoWay, Reached::Silence, Reached::Refused, Reached::Stranger, Reached::OnionOnly]
+        [Reached::NoWay, Reached::Timeout, Reached::Refused, Reached::Stranger, Reached::OnionOnly]
             .into_iter()
             .max_by_key(|kind| count(*kind))?;
     let (cause, remedy) = match most {
         Reached::NoWay => {
             ("this machine has no way to any node: it is offline", "connect it, and try again")
         }
-        Reached::Silence => (
+        Reached::Timeout => (
             "nothing comes back from any node: a firewall drops it, or all those machines are gone",
             "try another connection, or --tor; if it is the same there, the network is dead",
         ),
@@ -306,10 +306,10 @@ mod tests {
     #[test]
     fn each_reason_is_told_from_the_others() {
         let told = |reached: &[Reached], tor| verdict(reached, tor).map(|(cause, _)| cause);
-        assert_eq!(told(&[Reached::Silence, Reached::Well], false), None);
+        assert_eq!(told(&[Reached::Timeout, Reached::Well], false), None);
         for (reached, part) in [
             (vec![Reached::NoWay; 3], "offline"),
-            (vec![Reached::Silence; 3], "a firewall drops it"),
+            (vec![Reached::Timeout; 3], "a firewall drops it"),
             (vec![Reached::Refused; 3], "the network is dead"),
             (vec![Reached::Stranger; 3], "captive portal"),
             (vec![Reached::OnionOnly; 3], "over Tor only"),
@@ -319,7 +319,7 @@ mod tests {
         ] {
             assert!(told(&reached, false).unwrap().contains(part), "{reached:?}");
         }
-        assert!(told(&[Reached::Silence], true).unwrap().contains("Tor works"));
+        assert!(told(&[Reached::Timeout], true).unwrap().contains("Tor works"));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use ua::{
     agent::Agent,
     answers::{Answers, MISSES},
     error::AgentError,
-    home::Home,
     maildir::Maildir,
+    profile::Profile,
     receive::{Fetched, GIVE_UP_AFTER},
     session::Choices,
     vault::VaultLock,
@@ -26,7 +26,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::agent,
 };
 
 /// How long another command's reading is waited for.
@@ -56,8 +56,6 @@ pub struct FetchArgs {
     watch: Option<u64>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -79,10 +77,10 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
     if let Some(seconds) = args.watch {
         return watch::run(global, &args, seconds).await;
     }
-    let home = Arc::new(global.open_home()?);
+    let profile = Arc::new(global.open_profile()?);
     let interruption = Interruption::take_hold(ADVICE)?;
     let mut fetched = Fetched::default();
-    let ended = fetch_all(&home, &args, global.verbose > 0, &interruption, &mut fetched).await;
+    let ended = fetch_all(&profile, &args, global.verbose > 0, &interruption, &mut fetched).await;
     // What was delivered is told, whatever came after.
     if fetched.has_read_own || !fetched.delivered.is_empty() {
         report(&fetched, args.json)?;
@@ -97,13 +95,13 @@ pub async fn run(global: &Global, args: FetchArgs) -> Result<(), Failure> {
 
 /// Reads the user's own address and those for answers.
 async fn fetch_all(
-    home: &Arc<Home>,
+    profile: &Arc<Profile>,
     args: &FetchArgs,
     verbose: bool,
     interruption: &Interruption,
     fetched: &mut Fetched,
 ) -> Result<(), Failure> {
-    let session = Session::start(home, args, verbose, interruption).await?;
+    let session = Session::start(profile, args, verbose, interruption).await?;
     if args.restored {
         session.look_for_answers().await?;
     }
@@ -124,7 +122,7 @@ fn cut_short(failure: Failure, fetched: &Fetched) -> Failure {
     })
 }
 
-/// What reading takes, for as long as the home is open.
+/// What reading takes, for as long as the profile is open.
 struct Session<'a> {
     agent: Agent,
     choices: Choices,
@@ -136,21 +134,21 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn start(
-        home: &Arc<Home>,
+        profile: &Arc<Profile>,
         args: &FetchArgs,
         verbose: bool,
         interruption: &'a Interruption,
     ) -> Result<Self, Failure> {
-        let alone = interruption.unless(alone(home)).await??;
-        let default = || Home::default_maildir(home.directory());
+        let alone = interruption.unless(alone(profile)).await??;
+        let default = || Profile::default_maildir(profile.directory());
         let maildir = Maildir::open(&args.maildir.clone().unwrap_or_else(default))?;
         let progress = Arc::new(Progress::start("reading the inboxes", verbose));
-        let made = interruption.unless(agent(home, args.underlay, &progress)).await;
+        let made = interruption.unless(agent(profile, args.scheme.transport, &progress)).await;
         let agent = made.and_then(|made| made).map_err(|failure| {
             progress.finish();
             failure.of(UNREAD)
         })?;
-        let choices = args.scheme.choices(args.direct, home.network());
+        let choices = args.scheme.choices(args.direct, profile.network());
         Ok(Self { agent, choices, progress, maildir, interruption, _alone: alone })
     }
 
@@ -170,9 +168,9 @@ impl<'a> Session<'a> {
         self.agent.remember();
     }
 
-    /// Takes over the addresses for answers that were made since this home was copied: those of the next
-    /// [`ua::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own, which
-    /// tell nobody that they have one owner.
+    /// Takes over the addresses for answers that were made since this profile was copied: those of the next
+    /// [`ua::answers::WINDOW`] numbers that the network has a certificate of. Each is asked for by channels of its own,
+    /// which tell nobody that they have one owner.
     async fn look_for_answers(&self) -> Result<(), Failure> {
         let (vault, context) = (self.agent.profile().vault(), self.agent.context());
         let mut answers = Answers::open(vault)?;
@@ -224,11 +222,11 @@ fn unread(error: AgentError) -> Failure {
 ///
 /// # Errors
 /// [`Failure`] with 75 if it lasts longer.
-async fn alone(home: &Home) -> Result<VaultLock, Failure> {
+async fn alone(profile: &Profile) -> Result<VaultLock, Failure> {
     let deadline = Instant::now() + OTHERS;
     let mut is_told = false;
     loop {
-        if let Some(lock) = home.vault().alone("fetch")? {
+        if let Some(lock) = profile.vault().alone("fetch")? {
             return Ok(lock);
         }
         if Instant::now() >= deadline {

@@ -14,7 +14,7 @@ use net::{NetworkFile, now};
 use ua::{
     account::Account,
     guard::Guards,
-    home::{Home, HomeError},
+    profile::{Profile, ProfileError},
     vault::KdfCost,
 };
 
@@ -23,13 +23,13 @@ use crate::{
     command::Global,
     place, settings,
     terminal::{Failure, Progress, say, tell},
-    underlay::{UnderlayArgs, agent, require_tor},
+    transport::{TransportArgs, agent, require_tor},
 };
 
 /// Arguments of `cutout init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cutout init cutout:demo.alt,k=8,…                    with the line that you were given\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and ever after"
+    after_help = "Examples:\n  cutout init cutout:demo.alt,k=8,…                    with the line that you were given\n  cutout init --network demo.toml                      an address that certifies itself\n  cutout init --network demo.toml --address bob@demo.alt --request bob.request\n  cutout init --certificate bob.certificate            once the authority has signed\n  cutout init --network demo.toml --tor                over Tor, now and in every later command"
 )]
 pub struct InitArgs {
     /// The invitation, one line from whoever runs the network
@@ -55,8 +55,6 @@ pub struct InitArgs {
     direct: bool,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    underlay: UnderlayArgs,
 }
 
 /// What an interrupted publishing leaves, and how to go on.
@@ -68,12 +66,12 @@ const ADVICE: &str = "run `cutout fetch` later: it publishes the certificate";
 /// # Errors
 /// [`Failure`].
 pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
-    let (home, account) = match &args.certificate {
-        Some(path) => install(global, path, args.underlay)?,
+    let (profile, account) = match &args.certificate {
+        Some(path) => install(global, path, args.scheme.transport)?,
         None => create(global, &args)?,
     };
     say(account.address().to_string())?;
-    let network = home.network().network().map_err(HomeError::from)?;
+    let network = profile.network().network().map_err(ProfileError::from)?;
     let Ok(certificate) = account.certificate(&network, now()) else {
         tell("Hand the request to the network's authority, then: cutout init --certificate FILE");
         return Ok(());
@@ -83,13 +81,13 @@ pub async fn run(global: &Global, args: InitArgs) -> Result<(), Failure> {
     }
     let progress = Arc::new(Progress::start("publishing your certificate", global.verbose > 0));
     let interruption = Interruption::take_hold(ADVICE)?;
-    let home = Arc::new(home);
-    let made = interruption.unless(agent(&home, args.underlay, &progress)).await;
+    let profile = Arc::new(profile);
+    let made = interruption.unless(agent(&profile, args.scheme.transport, &progress)).await;
     let agent = made.and_then(|made| made).map_err(|failure| {
         progress.finish();
         failure.of(UNPUBLISHED)
     })?;
-    let choices = args.scheme.choices(args.direct, home.network());
+    let choices = args.scheme.choices(args.direct, profile.network());
     let publishing = async {
         // Guarded, nobody learns whose address it is.
         let scheme = match choices.asks_bootstrap_nodes() {
@@ -136,14 +134,14 @@ fn joined(args: &InitArgs) -> Result<(String, NetworkFile), Failure> {
         return Err(Failure::new(64, "no network", "", "give an invitation or --network FILE"));
     };
     let text = String::from_utf8_lossy(&read_file(path)?).into_owned();
-    let file = NetworkFile::parse(&text).map_err(HomeError::from)?;
+    let file = NetworkFile::parse(&text).map_err(ProfileError::from)?;
     Ok((text, file))
 }
 
-fn create(global: &Global, args: &InitArgs) -> Result<(Home, Account), Failure> {
+fn create(global: &Global, args: &InitArgs) -> Result<(Profile, Account), Failure> {
     let directory = global.directory()?;
     let (text, file) = joined(args)?;
-    let parameters = file.network().map_err(HomeError::from)?;
+    let parameters = file.network().map_err(ProfileError::from)?;
     let account = match &args.address {
         None => Account::self_certifying(&parameters, now()),
         Some(text) => {
@@ -158,47 +156,43 @@ fn create(global: &Global, args: &InitArgs) -> Result<(Home, Account), Failure> 
         }
     };
     let passphrase = global.new_passphrase()?;
-    let home = Home::create(&directory, &text, &passphrase, KdfCost::default())?;
-    home.vault().on_notice(|text| tell(format!("warning: {text}")));
+    let profile = Profile::create(&directory, &text, &passphrase, KdfCost::default())?;
+    profile.vault().on_notice(|text| tell(format!("warning: {text}")));
     // The account is what makes a user: there is none without what it asks for.
-    if args.underlay.tor {
+    if args.scheme.transport.tor {
         require_tor(&directory)?;
     }
     if let Some(path) = &args.request {
         write_file(path, &wire::encode(&account.signing_request(&parameters)))?;
     }
-    home.write_account(&account)?;
+    profile.write_account(&account)?;
     // From here on these are missed if they go.
-    Guards::default().write(home.vault())?;
-    settings::begin(&home)?;
-    place::begin(&home)?;
-    Ok((home, account))
+    Guards::default().write(profile.vault())?;
+    settings::begin(&profile)?;
+    place::begin(&profile)?;
+    Ok((profile, account))
 }
 
 fn install(
     global: &Global,
     path: &Path,
-    underlay: UnderlayArgs,
-) -> Result<(Home, Account), Failure> {
+    transport: TransportArgs,
+) -> Result<(Profile, Account), Failure> {
     let bytes = read_file(path)?;
-    let home = global.open_home()?;
-    let network = home.network().network().map_err(HomeError::from)?;
+    let profile = global.open_profile()?;
+    let network = profile.network().network().map_err(ProfileError::from)?;
     let certificate = UnverifiedAddressCertificate::decode(&bytes).map_err(|error| {
-        Failure::new(
-            65,
-            "this is no address certificate",
-            error,
-            "ask the authority for the file again",
-        )
+        let remedy = "ask the authority for the file again";
+        Failure::new(65, "this is no address certificate", error, remedy)
     })?;
-    if underlay.tor {
-        require_tor(home.directory())?;
+    if transport.tor {
+        require_tor(profile.directory())?;
     }
     // As one change: a fetch that renews its certificate meanwhile must not write over this one.
-    let writing = home.vault().lock()?;
-    let mut account = Account::read(home.vault())?;
+    let writing = profile.vault().lock()?;
+    let mut account = Account::read(profile.vault())?;
     account.certify(certificate, &network, now())?;
-    home.write_account(&account)?;
+    profile.write_account(&account)?;
     drop(writing);
-    Ok((home, account))
+    Ok((profile, account))
 }

@@ -1,4 +1,5 @@
-//! What `list`, `read` and `reply` share: the mails of a Maildir, what their headers say, and what is known of their senders.
+//! What `list`, `read` and `reply` share: the mails of a Maildir, what their headers say, and what is known of their
+//! senders.
 
 use std::{
     cell::Cell,
@@ -9,9 +10,9 @@ use anon::certificate::Address;
 use mail_parser::{Address as Written, HeaderValue};
 use ua::{
     fields::fields,
-    home::{Home, HomeError},
     maildir::{Entry, Maildir},
     origin::{Origin, Origins, signers},
+    profile::{Profile, ProfileError},
     vault::{Passphrase, Vault},
 };
 
@@ -66,16 +67,16 @@ impl Signed {
     }
 }
 
-/// The vault of a home, whose notices are told.
-fn unlock(home: &Path, passphrase: &Passphrase) -> Result<Vault, Failure> {
-    let vault = Vault::open(&home.join("vault"), passphrase)?;
+/// The vault of a profile, whose notices are told.
+fn unlock(profile: &Path, passphrase: &Passphrase) -> Result<Vault, Failure> {
+    let vault = Vault::open(&profile.join("vault"), passphrase)?;
     vault.on_notice(|text| tell(format!("warning: {text}")));
     Ok(vault)
 }
 
 impl Letters {
-    /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is the user's own,
-    /// and whoever sits at a terminal is asked.
+    /// Opens a Maildir, and the vault where it is wanted and the passphrase is at hand. Without a Maildir being named it is
+    /// the user's own, and whoever sits at a terminal is asked.
     ///
     /// # Errors
     /// [`Failure`]: 66 if there is no such Maildir, 77 if the passphrase is wrong, 78 if there is no such user.
@@ -85,21 +86,19 @@ impl Letters {
         wants_signers: bool,
     ) -> Result<Self, Failure> {
         let directory = global.directory();
-        let home = directory.as_ref().ok().filter(|directory| Home::exists(directory));
-        let opened = match (maildir, home) {
+        let profile = directory.as_ref().ok().filter(|directory| Profile::exists(directory));
+        let opened = match (maildir, profile) {
             (Some(path), _) => existing(path)?,
-            (None, Some(home)) => Maildir::open(&Home::default_maildir(home))?,
-            (None, None) => return Err(HomeError::NotInitialised(directory?).into()),
+            (None, Some(profile)) => Maildir::open(&Profile::default_maildir(profile))?,
+            (None, None) => return Err(ProfileError::NotInitialised(directory?).into()),
         };
-        let vault = match home {
-            Some(home) if wants_signers => {
-                match global.passphrase_for_signers(maildir.is_none())? {
-                    Some(passphrase) => Some(unlock(home, &passphrase)?),
-                    None => None,
-                }
-            }
+        let passphrase = match profile {
+            Some(_) if wants_signers => global.passphrase_for_signers(maildir.is_none())?,
             _ => None,
         };
+        let unlocked = profile.zip(passphrase);
+        let vault =
+            unlocked.map(|(profile, passphrase)| unlock(profile, &passphrase)).transpose()?;
         Ok(Self { maildir: opened, vault, warned: Cell::new(false) })
     }
 
@@ -113,15 +112,11 @@ impl Letters {
         passphrase: &Passphrase,
     ) -> Result<Self, Failure> {
         let directory = global.directory()?;
-        if !Home::exists(&directory) {
-            return Err(HomeError::NotInitialised(directory).into());
+        if !Profile::exists(&directory) {
+            return Err(ProfileError::NotInitialised(directory).into());
         }
-        let maildir = match maildir {
-            Some(path) => existing(path)?,
-            None => Maildir::open(&Home::default_maildir(&directory))?,
-        };
-        let vault = unlock(&directory, passphrase)?;
-        Ok(Self { maildir, vault: Some(vault), warned: Cell::new(false) })
+        let letters = Self::open(global, maildir, false)?;
+        Ok(Self { vault: Some(unlock(&directory, passphrase)?), ..letters })
     }
 
     /// Whether it can be told who signed.

@@ -16,7 +16,7 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use net::{Carrier, LinkError, Links, NetworkFile, Underlay, now};
+use net::{Carrier, LinkError, Links, NetworkFile, Transport, now};
 use node::{ConfigError, Identity, IdentityError, Node, NodeConfig, NodeError, Onion};
 
 use super::write_file;
@@ -130,15 +130,11 @@ impl From<NodeError> for Failure {
             NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
             NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
             NodeError::Identity(IdentityError::Exposed(path)) => {
-                return Self::new(
-                    78,
-                    "the node does not start",
-                    &error,
-                    &format!(
-                        "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
-                        path.display()
-                    ),
+                let remedy = format!(
+                    "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
+                    path.display()
                 );
+                return Self::new(78, "the node does not start", &error, &remedy);
             }
             NodeError::Identity(IdentityError::Damaged(_)) | NodeError::IdentityMissing(_) => (
                 78,
@@ -361,7 +357,6 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 fn private(dir: &Path) -> Result<String, String> {
-    #[cfg(unix)]
     for name in ["identity.key", "store.redb"] {
         use std::os::unix::fs::PermissionsExt as _;
         if let Ok(metadata) = std::fs::metadata(dir.join(name))
@@ -374,12 +369,12 @@ fn private(dir: &Path) -> Result<String, String> {
 }
 
 async fn reach(file: &NetworkFile, config: &NodeConfig, dir: &Path) -> Result<String, String> {
-    let underlay = node_underlay(config, dir).await?;
+    let transport = node_transport(config, dir).await?;
     let network = file.network().map_err(|e| e.to_string())?;
     let peers = file.bootstrap_peers().map_err(|e| e.to_string())?;
     let (mut reached, all) = (0, peers.len());
     for (peer, address) in peers {
-        let links = Links::disposable_over(&network.name, &underlay).map_err(|e| e.to_string())?;
+        let links = Links::disposable_over(&network.name, &transport).map_err(|e| e.to_string())?;
         let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else { continue };
         let answer = link.request(&Request::Certificate, Duration::from_secs(5)).await;
         if let Ok(Response::Certificate(certificate)) = answer {
@@ -394,17 +389,17 @@ async fn reach(file: &NetworkFile, config: &NodeConfig, dir: &Path) -> Result<St
 }
 
 /// What a node's own dials go over; a node with nothing but an onion service has nothing but Tor.
-async fn node_underlay(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+async fn node_transport(config: &NodeConfig, dir: &Path) -> Result<Transport, String> {
     if config.onion != Onion::Only {
-        return Ok(Underlay::Tcp);
+        return Ok(Transport::Tcp);
     }
     over_tor(config, dir).await
 }
 
 #[cfg(feature = "tor")]
-async fn over_tor(config: &NodeConfig, dir: &Path) -> Result<Underlay, String> {
+async fn over_tor(config: &NodeConfig, dir: &Path) -> Result<Transport, String> {
     let tor = start_tor(config, dir, false).await;
-    tor.map(Underlay::Tor).map_err(|failure| failure.cause)
+    tor.map(Transport::Tor).map_err(|failure| failure.cause)
 }
 
 /// Starts the Tor of a node, and shows how far that is.
@@ -415,13 +410,13 @@ async fn start_tor(
     verbose: bool,
 ) -> Result<tor::Tor, Failure> {
     let progress = Progress::start("Tor: starting", verbose);
-    let started = crate::underlay::start(&config.tor, directory, &progress).await;
+    let started = crate::transport::start(&config.tor, directory, &progress).await;
     progress.finish();
     started
 }
 
 #[cfg(not(feature = "tor"))]
 #[expect(clippy::unused_async, reason = "with Tor it waits for it")]
-async fn over_tor(_: &NodeConfig, _: &Path) -> Result<Underlay, String> {
+async fn over_tor(_: &NodeConfig, _: &Path) -> Result<Transport, String> {
     Err(ConfigError::NoTor.to_string())
 }

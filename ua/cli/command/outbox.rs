@@ -9,9 +9,9 @@ use net::now;
 use ua::{
     account::Account,
     error::AgentError,
-    evidence::Misdeed,
-    home::Home,
+    evidence::Violation,
     outbox::{Claim, DamagedMail, Found, Outbox, Progress as Delivery, State, TRIED_SECONDS},
+    profile::Profile,
     vault::VaultError,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     command::Global,
     printable,
     terminal::{Failure, Progress, say, say_json, table, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::agent,
 };
 
 /// The widest subject that is listed, columns.
@@ -46,8 +46,6 @@ pub struct OutboxArgs {
     drop: Option<String>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -69,8 +67,8 @@ pub enum OutboxAction {
 /// # Errors
 /// [`Failure`], 75 if something still waits after a retry.
 pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
-    let home = Arc::new(global.open_home()?);
-    let outbox = Outbox::new(home.vault());
+    let profile = Arc::new(global.open_profile()?);
+    let outbox = Outbox::new(profile.vault());
     outbox.sweep()?;
     let found = outbox.look()?;
     let is_there = |id: &String| {
@@ -97,7 +95,7 @@ pub async fn run(global: &Global, args: OutboxArgs) -> Result<(), Failure> {
         return incomplete;
     }
     let ids = found.waiting.into_iter().map(|(id, _)| id).collect();
-    retry(global, &args, &home, ids, incomplete).await
+    retry(global, &args, &profile, ids, incomplete).await
 }
 
 fn show(mail: &[u8]) -> Result<(), Failure> {
@@ -152,12 +150,12 @@ fn list(outbox: &Outbox<'_>, found: &Found, json: bool) -> Result<(), Failure> {
 async fn retry(
     global: &Global,
     args: &OutboxArgs,
-    home: &Arc<Home>,
+    profile: &Arc<Profile>,
     ids: Vec<String>,
     incomplete: Result<(), Failure>,
 ) -> Result<(), Failure> {
     // Without one's own account no mail can be tried.
-    drop(Account::read(home.vault())?);
+    drop(Account::read(profile.vault())?);
     let interruption = Interruption::take_hold(ADVICE)?;
     let mut last: Option<Failure> = None;
     // Ways of sending, direct or not, by which nobody is reached now.
@@ -167,7 +165,7 @@ async fn retry(
         if interruption.check().is_err() {
             break;
         }
-        let retry = Retry { global, args, home, interruption: &interruption, id: &id };
+        let retry = Retry { global, args, profile, interruption: &interruption, id: &id };
         let Err(failure) = retry.run(&mut closed).await else { continue };
         // That a file is damaged is what its owner must know, and says it last.
         let is_damage = last.as_ref().is_some_and(|last| matches!(last.code, 74 | 78));
@@ -192,14 +190,14 @@ async fn retry(
 struct Retry<'a> {
     global: &'a Global,
     args: &'a OutboxArgs,
-    home: &'a Arc<Home>,
+    profile: &'a Arc<Profile>,
     interruption: &'a Interruption,
     id: &'a str,
 }
 
 impl Retry<'_> {
     async fn run(&self, closed: &mut BTreeSet<bool>) -> Result<(), Failure> {
-        let outbox = Outbox::new(self.home.vault());
+        let outbox = Outbox::new(self.profile.vault());
         let is_gone = |error: &AgentError| {
             matches!(error, AgentError::Vault(VaultError::NotFound | VaultError::Missing(_)))
         };
@@ -229,10 +227,10 @@ impl Retry<'_> {
     }
 
     async fn attempt(&self, outbox: &Outbox<'_>, claim: &Claim) -> Result<(), Failure> {
-        let (home, args) = (self.home, self.args);
+        let (profile, args) = (self.profile, self.args);
         let step = format!("delivering {}", self.id);
         let progress = Arc::new(Progress::start(&step, self.global.verbose > 0));
-        let made = self.interruption.unless(agent(home, args.underlay, &progress)).await;
+        let made = self.interruption.unless(agent(profile, args.scheme.transport, &progress)).await;
         let agent = match made.and_then(|made| made) {
             Ok(agent) => agent,
             Err(failure) => {
@@ -241,7 +239,7 @@ impl Retry<'_> {
                 return Err(self.failed(failure));
             }
         };
-        let choices = args.scheme.choices(false, home.network());
+        let choices = args.scheme.choices(false, profile.network());
         let outcome = self.interruption.unless(agent.retry(claim, &choices)).await;
         progress.finish();
         agent.remember();
@@ -329,11 +327,11 @@ fn why(state: &State) -> &str {
 /// What speaks against nodes on this mail's way, a few words each; `cutout status` has all of it.
 fn evidence(state: &State) -> String {
     let noted =
-        |(node, misdeed): &(NodeId, Misdeed)| format!("{} {}", node.short(), misdeed.words());
-    let speaks = |m: Misdeed| !matches!(m, Misdeed::OnBrokenPath | Misdeed::OtherNearest);
-    let told = state.evidence.iter().filter(|(_, misdeed)| speaks(*misdeed));
+        |(node, violation): &(NodeId, Violation)| format!("{} {}", node.short(), violation.words());
+    let speaks = |m: Violation| !matches!(m, Violation::OnBrokenPath | Violation::OtherClosest);
+    let told = state.evidence.iter().filter(|(_, violation)| speaks(*violation));
     let mut words: Vec<String> = told.map(noted).take(3).collect();
-    let broken = state.evidence.iter().filter(|(_, m)| *m == Misdeed::OnBrokenPath).count();
+    let broken = state.evidence.iter().filter(|(_, m)| *m == Violation::OnBrokenPath).count();
     if broken > 0 {
         words.push(format!("{broken} nodes were on paths that broke"));
     }
@@ -352,8 +350,8 @@ fn describe(id: &str, state: &State, is_sent_now: bool) -> serde_json::Value {
         "unknown": unknown(state),
         "attempts": state.attempts,
         "error": why(state),
-        "evidence": state.evidence.iter().map(|(node, misdeed)| {
-            serde_json::json!({ "node": node.short(), "did": misdeed.words() })
+        "evidence": state.evidence.iter().map(|(node, violation)| {
+            serde_json::json!({ "node": node.short(), "did": violation.words() })
         }).collect::<Vec<_>>(),
     })
 }

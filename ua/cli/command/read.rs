@@ -71,8 +71,8 @@ fn parse(bytes: &[u8]) -> Option<Message<'_>> {
     MessageParser::default().parse(bytes)
 }
 
-/// The mail for the parser, byte by byte in its place: fields with dates get a name that it does not know, since a date that it
-/// stumbles over takes along what follows, be it the text.
+/// The mail for the parser, byte by byte in its place: fields with dates get a name that it does not know, since a date
+/// that it stumbles over takes along what follows, be it the text.
 fn parseable(bytes: &[u8]) -> Vec<u8> {
     let mut parseable = bytes.to_vec();
     let dates = ["Date", "Resent-Date", "Received"];

@@ -1,7 +1,7 @@
 //! `cutout reply`: an answer to one mail of the list, sent as `cutout send` does.
 //!
-//! It goes to the address for answers that came with the mail; else to the mail's own Reply-To; else to who signed it. Never
-//! to the From line, which is whatever the sender wrote.
+//! It goes to the address for answers that came with the mail; else to the mail's own Reply-To; else to who signed it.
+//! Never to the From line, which is whatever the sender wrote.
 
 use std::path::PathBuf;
 

@@ -13,8 +13,8 @@ use ua::{
     answers::Answers,
     compose::{Answered, ComposeError, Message},
     error::AgentError,
-    home::{Home, HomeError},
     outbox::{Claim, Outbox},
+    profile::{Profile, ProfileError},
     scheme::Scheme,
     send::{Mail, Outcome, hand_in},
     session::{Choices, SchemeChoice},
@@ -25,7 +25,7 @@ use super::interruption::Interruption;
 use crate::{
     command::{Global, scheme::SchemeArgs},
     terminal::{Failure, Progress, say_json, tell},
-    underlay::{UnderlayArgs, agent},
+    transport::agent,
 };
 
 /// How to go on after an interruption.
@@ -57,8 +57,6 @@ pub struct SendArgs {
     reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -75,9 +73,9 @@ impl SendArgs {
         how: AnswerArgs,
         answered: Answered,
     ) -> Self {
-        let AnswerArgs { file, sign, reply_to, scheme, underlay, json } = how;
+        let AnswerArgs { file, sign, reply_to, scheme, json } = how;
         let (to, subject) = (vec![to.to_string()], Some(subject));
-        Self { to, subject, file, sign, direct: false, reply_to, scheme, underlay, json, answered }
+        Self { to, subject, file, sign, direct: false, reply_to, scheme, json, answered }
     }
 }
 
@@ -95,8 +93,6 @@ pub struct AnswerArgs {
     reply_to: Option<ReplyTo>,
     #[command(flatten)]
     scheme: SchemeArgs,
-    #[command(flatten)]
-    underlay: UnderlayArgs,
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
@@ -130,11 +126,11 @@ pub(super) async fn run_unlocked(
     // Whoever is going to type is asked for the passphrase first: channels are built while they do.
     let types = input::is_typed(args.file.as_ref());
     let read = if types { None } else { Some(input::read(args.file.as_ref())?) };
-    let home = match passphrase {
+    let profile = match passphrase {
         Some(passphrase) => global.unlock(&passphrase)?,
-        None => global.open_home()?,
+        None => global.open_profile()?,
     };
-    let sending = Sending::new(home, &args, recipients, global.verbose > 0)?;
+    let sending = Sending::new(profile, &args, recipients, global.verbose > 0)?;
     let mut entering = pin!(sending.enter(types));
     let (read, early) = match read {
         Some(read) => (read, None),
@@ -159,7 +155,7 @@ pub(super) async fn run_unlocked(
     };
     sending.progress.finish();
     if let Err(failure) = &attempt {
-        Outbox::new(sending.home.vault()).failed(&claim, &failure.cause, false)?;
+        Outbox::new(sending.profile.vault()).failed(&claim, &failure.cause, false)?;
     }
     if let Ok(agent) = &entered {
         agent.remember();
@@ -199,7 +195,7 @@ type Entered = (Result<Agent, Failure>, Option<Arc<dyn Scheme>>);
 /// What sending one mail takes.
 struct Sending<'a> {
     args: &'a SendArgs,
-    home: Arc<Home>,
+    profile: Arc<Profile>,
     network: Network,
     recipients: Vec<Address>,
     choices: Choices,
@@ -208,30 +204,30 @@ struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     fn new(
-        home: Home,
+        profile: Profile,
         args: &'a SendArgs,
         recipients: Vec<Address>,
         verbose: bool,
     ) -> Result<Self, Failure> {
-        let network = home.network().network().map_err(HomeError::from)?;
+        let network = profile.network().network().map_err(ProfileError::from)?;
         if let Some(foreign) = recipients.iter().find(|r| r.domain() != network.name) {
             let cause = format!("addresses of this network end in @{}", network.name);
             let what = format!("{foreign} is not in this network");
             let remedy = "check the address, or name the --home of a user of its network";
             return Err(Failure::new(67, &what, cause, remedy));
         }
-        let mut choices = args.scheme.choices(args.direct, home.network());
+        let mut choices = args.scheme.choices(args.direct, profile.network());
         if args.direct {
             // Nothing is to be chosen.
             choices.scheme = SchemeChoice::Paper;
         }
         let progress = Arc::new(Progress::start("looking for nodes", verbose));
-        Ok(Self { args, home: Arc::new(home), network, recipients, choices, progress })
+        Ok(Self { args, profile: Arc::new(profile), network, recipients, choices, progress })
     }
 
     /// Makes the agent; for whoever is still typing it begins to build channels.
     async fn enter(&self, is_typed: bool) -> Entered {
-        let agent = agent(&self.home, self.args.underlay, &self.progress).await;
+        let agent = agent(&self.profile, self.args.scheme.transport, &self.progress).await;
         let ahead = match &agent {
             Ok(agent) if is_typed => self.build_ahead(agent).await,
             _ => None,
@@ -254,7 +250,7 @@ impl<'a> Sending<'a> {
     /// Makes a message of what was read, and puts it into the outbox: the mail, which is this command's to send, and the
     /// account for answers that was made for it.
     fn hand_in(&self, read: Vec<u8>) -> Result<(Claim, Option<Account>), Failure> {
-        let (vault, args) = (self.home.vault(), self.args);
+        let (vault, args) = (self.profile.vault(), self.args);
         let account = Account::read(vault)?;
         if args.reply_to.is_some() && Account::replies(vault)?.len() >= MAX_REPLIES {
             let what = "you keep as many addresses for answers as you may";
@@ -323,7 +319,7 @@ impl<'a> Sending<'a> {
                 // An answer must find its address, which is published before the mail goes.
                 self.progress.step("making an address for answers");
                 let certificate = reply.certificate(&self.network, agent.context().now())?;
-                // By channels of their own: those of the mail must share no far end with them.
+                // By channels of their own: those of the mail must share no anonymizer with them.
                 let apart = agent.scheme(choice).await?;
                 agent.publish(&certificate, Some(apart)).await?;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anon::roster::Completeness;
 use clap::Args;
-use net::{Clock, Underlay};
+use net::{Clock, Transport};
 use ua::{
     agent::{Agent, Status},
     context::Context,
@@ -31,9 +31,9 @@ pub struct StatusArgs {
 /// # Errors
 /// [`Failure`].
 pub fn run(global: &Global, args: &StatusArgs) -> Result<(), Failure> {
-    let home = global.open_home()?;
-    let context = home.context(Clock::default(), Arc::new(Silent), Underlay::Tcp)?;
-    let agent = Agent::new(home, context)?;
+    let profile = global.open_profile()?;
+    let context = profile.context(Clock::default(), Arc::new(Silent), Transport::Tcp)?;
+    let agent = Agent::new(profile, context)?;
     let status = agent.status()?;
     let incomplete = match &status.completeness {
         Completeness::Complete => None,
@@ -56,7 +56,7 @@ fn describe(status: &Status, network: &str, incomplete: Option<&str>) -> serde_j
         .iter()
         .map(|e| {
             serde_json::json!({
-                "node": e.node.short(), "did": e.misdeed.words(), "seen": e.seen.0,
+                "node": e.node.short(), "did": e.violation.words(), "seen": e.seen.0,
                 "signed": !e.proof.is_empty(),
             })
         })
@@ -102,7 +102,7 @@ fn show(status: &Status, context: &Context, incomplete: Option<&str>) -> Result<
     ))?;
     for item in evidence.iter().rev().take(20) {
         let signed = if item.proof.is_empty() { "" } else { " (signed by it)" };
-        say(format!("  {}  {}{signed}", item.node.short(), item.misdeed.words()))?;
+        say(format!("  {}  {}{signed}", item.node.short(), item.violation.words()))?;
     }
     Ok(())
 }

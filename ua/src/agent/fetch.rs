@@ -1,9 +1,6 @@
 //! Fetching: the inboxes of all of a user's addresses, read into a Maildir.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::Agent;
 use crate::{
@@ -20,8 +17,11 @@ use crate::{
 const MAX_RUNS: usize = 64;
 
 /// What one reading did, which is added to what others did when it ends, also where it is cut off.
+#[derive(derive_more::Deref, derive_more::DerefMut)]
 struct Part<'a> {
     whole: &'a mut Fetched,
+    #[deref]
+    #[deref_mut]
     part: Fetched,
     add: fn(&mut Fetched, Fetched),
 }
@@ -29,20 +29,6 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn of(whole: &'a mut Fetched, add: fn(&mut Fetched, Fetched)) -> Self {
         Self { whole, part: Fetched::default(), add }
-    }
-}
-
-impl Deref for Part<'_> {
-    type Target = Fetched;
-
-    fn deref(&self) -> &Fetched {
-        &self.part
-    }
-}
-
-impl DerefMut for Part<'_> {
-    fn deref_mut(&mut self) -> &mut Fetched {
-        &mut self.part
     }
 }
 
@@ -82,9 +68,9 @@ impl Agent {
         lost
     }
 
-    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4), by the same
-    /// way: an address made for answers never directly, two addresses never through one channel. `all` gets what was read,
-    /// also where not everything was.
+    /// Reads one account and, if it is to be checked, sees to it that its certificate is published (paper, 2.4), by the
+    /// same way: an address made for answers never directly, two addresses never through one channel. `all` gets what was
+    /// read, also where not everything was.
     ///
     /// # Errors
     /// [`AgentError`].
@@ -124,8 +110,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with: through channels of this
-    /// scheme or, without one, directly.
+    /// Reads an account's mail until its inbox is empty, or the roster is too old to make paths with: through channels of
+    /// this scheme or, without one, directly.
     ///
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.

@@ -90,7 +90,7 @@ impl Agent {
 }
 
 /// Writes the roster and renews the guards, as one change: of two commands that begin at once the second one sees the
-/// first one's guards, and draws none of its own. They are on the disk before they are used.
+/// first one's guards, and samples none of its own. They are on the disk before they are used.
 fn keep(
     vault: &Vault,
     context: &Context,
@@ -159,7 +159,7 @@ mod tests {
         };
         let guards = ids(&mut first);
         assert_eq!(guards.len(), 2);
-        assert_eq!(ids(&mut second), guards, "the second drew guards of its own");
+        assert_eq!(ids(&mut second), guards, "the second sampled guards of its own");
         assert_eq!(ids(&mut first), guards);
         assert_eq!(second.keeper().with(|roster| roster.len()), 20, "each has the other's nodes");
     }

@@ -54,8 +54,8 @@ impl Agent {
         self.deliver(claim, choices.delay, self.scheme(choice)).await
     }
 
-    /// Tries to deliver a mail by the scheme that `prepared` comes to. What is delivered in full leaves the outbox; what kept
-    /// the agent from trying is noted there.
+    /// Tries to deliver a mail by the scheme that `prepared` comes to. What is delivered in full leaves the outbox; what
+    /// kept the agent from trying is noted there.
     ///
     /// # Errors
     /// [`AgentError`] if the scheme or the outbox itself fails; failures on the way are in the [`Outcome`].

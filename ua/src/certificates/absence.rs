@@ -1,9 +1,9 @@
 //! When an address counts as absent: never from silence, a refusal or one voice.
 //!
-//! What a far end brings back is its own word, signed by nobody. So the same quorum of replicas must have said "not found"
-//! to [`VOICES`] far ends, each drawn by itself; where the agent knows the replicas, of those. A certificate is kept by a
-//! quorum, and two quorums have a node in common, so that an honest one among these replicas would have had it. That all
-//! [`VOICES`] far ends lie remains possible (THREATMODEL, L-35); the mail waits all the same.
+//! What an anonymizer brings back is its own word, signed by nobody. So the same quorum of replicas must have said "not
+//! found" to [`VOICES`] anonymizers, each sampled by itself; where the agent knows the replicas, of those. A certificate is
+//! kept by a quorum, and two quorums have a node in common, so that an honest one among these replicas would have had it.
+//! That all [`VOICES`] anonymizers lie remains possible (THREATMODEL, L-35); the mail waits all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use anon::{
     request::{Answer, Response},
 };
 
-/// Far ends that must agree.
+/// Anonymizers that must agree.
 pub(super) const VOICES: usize = 3;
-/// The most far ends that are asked for one address in one attempt.
+/// The most anonymizers that are asked for one address in one attempt.
 pub(super) const MOST_ASKED: usize = 5;
-/// The most channels that are opened for that: where draws fall on the same far ends some are for nothing.
+/// The most channels that are opened for that: where samples fall on the same anonymizers some are for nothing.
 pub(super) const MOST_OPENED: usize = 16;
 
 /// Whether a replica says that it has no certificate, or brings one: who has heard it and found none that holds, as after
@@ -30,22 +30,22 @@ pub(super) fn says_none(answer: &Answer) -> bool {
     }
 }
 
-/// What the far ends that were asked so far make of an address.
+/// What the anonymizers that were asked so far make of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// It has no certificate: enough far ends agree on a quorum.
+    /// It has no certificate: enough anonymizers agree on a quorum.
     Shown,
-    /// Nothing yet: another far end is to be asked.
+    /// Nothing yet: another anonymizer is to be asked.
     AskOn,
     /// Nothing, and as many were asked as may be.
     Unclear,
 }
 
-/// What far ends said of replicas that have no certificate.
+/// What anonymizers said of replicas that have no certificate.
 pub(super) struct Absence {
     quorum: usize,
     replicas: Option<BTreeSet<NodeId>>,
-    /// The far ends that say so, by replica.
+    /// The anonymizers that say so, by replica.
     said: BTreeMap<NodeId, BTreeSet<NodeId>>,
     asked: BTreeSet<NodeId>,
 }
@@ -57,22 +57,22 @@ impl Absence {
         Self { quorum, replicas, said: BTreeMap::new(), asked: BTreeSet::new() }
     }
 
-    /// Takes in what a far end brought back from the nodes that it says it asked, and no valid certificate among it.
+    /// Takes in what an anonymizer brought back from the nodes that it says it asked, and no valid certificate among it.
     pub(super) fn hear(
         &mut self,
-        far_end: NodeId,
+        anonymizer: NodeId,
         nodes: &[NodeCertificate],
         answers: &[Answer],
     ) -> Finding {
-        self.asked.insert(far_end);
+        self.asked.insert(anonymizer);
         for answer in answers {
             let is_asked = nodes.iter().any(|node| node.node() == answer.node);
             let counts = self.replicas.as_ref().is_none_or(|own| own.contains(&answer.node));
             if is_asked && counts && says_none(answer) {
-                self.said.entry(answer.node).or_default().insert(far_end);
+                self.said.entry(answer.node).or_default().insert(anonymizer);
             }
         }
-        let agreed = self.said.values().filter(|far_ends| far_ends.len() >= VOICES);
+        let agreed = self.said.values().filter(|anonymizers| anonymizers.len() >= VOICES);
         if agreed.count() >= self.quorum {
             Finding::Shown
         } else if self.asked.len() < MOST_ASKED {
@@ -105,25 +105,25 @@ mod tests {
         nodes.iter().map(|n| Answer { node: n.node(), response: response.clone() }).collect()
     }
 
-    const FAR_ENDS: [NodeId; MOST_ASKED] =
+    const ANONYMIZERS: [NodeId; MOST_ASKED] =
         [NodeId([1; 32]), NodeId([2; 32]), NodeId([3; 32]), NodeId([4; 32]), NodeId([5; 32])];
 
-    /// What is found after each far end but the last one says nothing, and what after that one.
+    /// What is found after each anonymizer but the last one says nothing, and what after that one.
     const NOTHING: [Finding; MOST_ASKED] =
         [Finding::AskOn, Finding::AskOn, Finding::AskOn, Finding::AskOn, Finding::Unclear];
 
     #[test]
-    fn three_far_ends_and_a_quorum_of_replicas_make_an_absence() {
+    fn three_anonymizers_and_a_quorum_of_replicas_make_an_absence() {
         let nodes = replicas(&[1, 2, 3]);
         let not_found = answers(&nodes, Some(Response::NotFound));
         for own in [None, Some(nodes.clone())] {
             let mut absence = Absence::new(2, own);
-            for far_end in [0, 1, 0, 1, 0, 1, 0, 1] {
-                let found = absence.hear(FAR_ENDS[far_end], &nodes, &not_found);
+            for anonymizer in [0, 1, 0, 1, 0, 1, 0, 1] {
+                let found = absence.hear(ANONYMIZERS[anonymizer], &nodes, &not_found);
                 assert_eq!(found, Finding::AskOn, "two voices, however often");
             }
             // One replica is dead; two are a quorum.
-            assert_eq!(absence.hear(FAR_ENDS[2], &nodes, &not_found[..2]), Finding::Shown);
+            assert_eq!(absence.hear(ANONYMIZERS[2], &nodes, &not_found[..2]), Finding::Shown);
         }
     }
 
@@ -132,9 +132,9 @@ mod tests {
         let nodes = replicas(&[1, 2, 3]);
         let mut absence = Absence::new(2, Some(nodes.clone()));
         let others = replicas(&[4, 5, 6]);
-        for (far_end, nothing_found) in FAR_ENDS.into_iter().zip(NOTHING) {
+        for (anonymizer, nothing_found) in ANONYMIZERS.into_iter().zip(NOTHING) {
             let mut hear = |nodes: &[NodeCertificate], answers: &[Answer]| {
-                assert_eq!(absence.hear(far_end, nodes, answers), nothing_found, "{answers:?}");
+                assert_eq!(absence.hear(anonymizer, nodes, answers), nothing_found, "{answers:?}");
             };
             let junk = Some(Response::Object(vec![7; 64]));
             for nothing in [None, Some(Response::Refused), Some(Response::Full), junk] {
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn far_ends_that_name_different_replicas_do_not_agree() {
+    fn anonymizers_that_name_different_replicas_do_not_agree() {
         let nodes = replicas(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         let mut absence = Absence::new(2, None);
-        let found = FAR_ENDS.iter().zip(nodes.chunks(2)).map(|(far_end, some)| {
-            absence.hear(*far_end, some, &answers(some, Some(Response::NotFound)))
+        let found = ANONYMIZERS.iter().zip(nodes.chunks(2)).map(|(anonymizer, some)| {
+            absence.hear(*anonymizer, some, &answers(some, Some(Response::NotFound)))
         });
         assert_eq!(found.collect::<Vec<_>>(), NOTHING);
     }

@@ -31,7 +31,7 @@ const CHANNELS_AT_ONCE: usize = 8;
 /// such mails wait for the next reading.
 const MAX_WASTED: u64 = 256 << 20;
 /// How often in a row a node may be silent before it is asked last.
-const MAX_SILENCES: u32 = 3;
+const MAX_TIMEOUTS: u32 = 3;
 /// How many ways to a part are tried in one go.
 const ATTEMPTS: usize = 3;
 /// Parts of one mail fetched at once.
@@ -64,7 +64,7 @@ pub(super) struct Bodies<'r> {
     reader: &'r Reader<'r>,
     parts: Mutex<Parts<'r>>,
     channels: Semaphore,
-    silences: Mutex<BTreeMap<NodeId, u32>>,
+    timeouts: Mutex<BTreeMap<NodeId, u32>>,
     wasted: AtomicU64,
     has_no_path: AtomicBool,
 }
@@ -79,7 +79,7 @@ impl<'r> Bodies<'r> {
             reader,
             parts: Mutex::new(Parts::read(reader.vault, reader.context.now())?),
             channels: Semaphore::new(CHANNELS_AT_ONCE),
-            silences: Mutex::default(),
+            timeouts: Mutex::default(),
             wasted: AtomicU64::new(0),
             has_no_path: AtomicBool::new(false),
         })
@@ -112,14 +112,14 @@ impl<'r> Bodies<'r> {
 
     /// Whether a node let its last questions run into their timeouts.
     fn is_silent(&self, node: &NodeCertificate) -> bool {
-        let silences = self.silences.lock();
-        silences.get(&node.node()).is_some_and(|silences| *silences >= MAX_SILENCES)
+        let timeouts = self.timeouts.lock();
+        timeouts.get(&node.node()).is_some_and(|timeouts| *timeouts >= MAX_TIMEOUTS)
     }
 
-    fn note_silence(&self, node: &NodeCertificate, is_silent: bool) {
-        let mut silences = self.silences.lock();
-        let silences = silences.entry(node.node()).or_default();
-        *silences = if is_silent { silences.saturating_add(1) } else { 0 };
+    fn note_timeout(&self, node: &NodeCertificate, is_silent: bool) {
+        let mut timeouts = self.timeouts.lock();
+        let timeouts = timeouts.entry(node.node()).or_default();
+        *timeouts = if is_silent { timeouts.saturating_add(1) } else { 0 };
     }
 
     /// Fetches all parts of a mail; stops at the first that cannot be had. Parts of a mail of several are kept.
@@ -203,7 +203,7 @@ impl<'r> Bodies<'r> {
         }
     }
 
-    /// One part over one way: from the nearest node; if that has none, from all others at once, of which those answer
+    /// One part over one way: from the closest node; if that has none, from all others at once, of which those answer
     /// whose copy fits a share of a message; and then one by one from those that did not. `None` if the way breaks.
     async fn ask_replicas(&self, way: &mut dyn Way, key: Key, part: &Part) -> Option<Fetched> {
         let all = way.nodes().to_vec();
@@ -220,7 +220,7 @@ impl<'r> Bodies<'r> {
                 match self.judge(part, &node, answer) {
                     Judged::Good(object) => return Some(Fetched::Object(object, None)),
                     Judged::Absent => missing += 1,
-                    Judged::Unclear if alone => self.note_silence(&node, true),
+                    Judged::Unclear if alone => self.note_timeout(&node, true),
                     Judged::Unclear => unclear.push(node),
                 }
             }
@@ -229,7 +229,7 @@ impl<'r> Bodies<'r> {
                 match self.judge(part, &node, answer) {
                     Judged::Good(object) => return Some(Fetched::Object(object, None)),
                     Judged::Absent => missing += 1,
-                    Judged::Unclear => self.note_silence(&node, true),
+                    Judged::Unclear => self.note_timeout(&node, true),
                 }
             }
         }
@@ -240,7 +240,7 @@ impl<'r> Bodies<'r> {
 
     fn judge(&self, part: &Part, node: &NodeCertificate, answer: Option<Response>) -> Judged {
         if answer.is_some() {
-            self.note_silence(node, false);
+            self.note_timeout(node, false);
         }
         match answer {
             Some(Response::Object(object)) => match part.check(&object) {
@@ -303,15 +303,15 @@ impl<'r> Bodies<'r> {
     /// Whether the way held.
     async fn delete(&self, way: &mut dyn Way, headers: &Headers, part: &Part, key: Key) -> bool {
         let secret = headers.delete_secret(part);
-        let errands = way.nodes().iter().map(|node| {
+        let requests = way.nodes().iter().map(|node| {
             let deletion = match &secret {
                 Some(secret) => self.deletion(secret, key, node),
                 None => self.deletion(self.reader.account.signing(), key, node),
             };
             (node.clone(), Request::Delete(deletion))
         });
-        let errands = errands.collect();
-        way.ask_each(errands).await.is_ok()
+        let requests = requests.collect();
+        way.ask_each(requests).await.is_ok()
     }
 
     fn deletion(&self, secret: &impl SigningSecret, key: Key, node: &NodeCertificate) -> Deletion {
@@ -341,6 +341,6 @@ async fn ask(
     if nodes.is_empty() {
         return Some(Vec::new());
     }
-    let errands = nodes.iter().map(|node| (node.clone(), Request::Fetch { key })).collect();
-    way.ask_each(errands).await.ok()
+    let requests = nodes.iter().map(|node| (node.clone(), Request::Fetch { key })).collect();
+    way.ask_each(requests).await.ok()
 }

@@ -139,7 +139,7 @@ impl<'r> Inbox<'r> {
                         handed_over.push((digest, notification.into_vec()));
                     }
                 }
-                // Another copy of this home may have acknowledged some. Who lacks most of what it listed is not asked
+                // Another copy of this profile may have acknowledged some. Who lacks most of what it listed is not asked
                 // for more.
                 let is_good = left.len() * 2 <= digests.len();
                 self.forget(&node, is_good.then_some(&left));

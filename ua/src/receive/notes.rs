@@ -106,7 +106,7 @@ impl<'a> Notes<'a> {
             };
             match note {
                 _ if like_new && tried < TRIES_IN_ONE_READING => drop(chosen.insert(*digest)),
-                // A second far end is asked in the same reading, too: the first may have lied.
+                // A second anonymizer is asked in the same reading, too: the first may have lied.
                 Some(Note { why: Why::Missing(_) | Why::Unreached(_), tried: at, .. })
                     if !like_new && tried < 2 =>
                 {

@@ -16,11 +16,7 @@ use anon::{request::MAX_OBJECT, time::Time, wire};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::{
-    error::AgentError,
-    sealed,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// Bytes of parts that are kept: three of the longest mails.
 const MAX_KEPT: usize = 48 << 20;
@@ -61,7 +57,7 @@ impl<'a> Parts<'a> {
         let parts = Self { vault, kept };
         for name in vault.list(PART)? {
             if !parts.kept.values().any(|kept| kept.name == name) {
-                parts.remove_file(&name)?;
+                vault.forget(&name)?;
             }
         }
         Ok(parts)
@@ -106,7 +102,7 @@ impl<'a> Parts<'a> {
     /// [`AgentError::Vault`].
     pub(super) fn forget(&mut self, digest: &Digest) -> Result<(), AgentError> {
         let Some(kept) = self.kept.remove(digest) else { return Ok(()) };
-        self.remove_file(&kept.name)?;
+        self.vault.forget(&kept.name)?;
         self.write()
     }
 
@@ -117,13 +113,6 @@ impl<'a> Parts<'a> {
     fn write(&self) -> Result<(), AgentError> {
         let kept: Vec<(&Digest, &Kept)> = self.kept.iter().collect();
         Ok(self.vault.write(INDEX, &wire::encode(&kept))?)
-    }
-
-    fn remove_file(&self, name: &str) -> Result<(), AgentError> {
-        match self.vault.remove(name) {
-            Ok(()) | Err(VaultError::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

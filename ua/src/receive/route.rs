@@ -1,8 +1,8 @@
 //! How a reader gets to the nodes that hold its mail: itself, or through channels, one for each key.
 //!
 //! A channel serves one key and is closed when that is done. It is never used for another body: whoever sends Bob a
-//! mail knows a key that he will ask for, and a far end that works with that sender would learn the keys of all else
-//! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is far end
+//! mail knows a key that he will ask for, and an anonymizer that works with that sender would learn the keys of all else
+//! that comes through the same channel. Where a reader needs more channels than there are nodes, a node is anonymizer
 //! again once all others were as often (`anon::selection::Planner`); by the channels nobody can tell that they have one
 //! reader.
 
@@ -13,7 +13,7 @@ use anon::{
     id::NodeId,
     network::MAX_K,
     position::Key,
-    request::{Errand, Request, Response},
+    request::{ProxiedRequest, Request, Response},
 };
 use futures::future::{BoxFuture, join_all};
 use net::{Channel, LinkError, Links, ask};
@@ -27,7 +27,7 @@ use crate::{
 
 /// How long a node may take for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a far end may take to perform errands and bring back the answers.
+/// How long an anonymizer may take to perform proxied requests and bring back the answers.
 const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What lies at a key.
@@ -47,7 +47,7 @@ pub trait Route: Send + Sync {
 
 /// An open way; dropping it closes it.
 pub trait Way: Send {
-    /// The nodes that may hold it, nearest first: rather one too many.
+    /// The nodes that may hold it, closest first: rather one too many.
     fn nodes(&self) -> &[NodeCertificate];
 
     /// Asks each node what is for it alone, all at once; the answers in order, `None` where none came.
@@ -56,7 +56,7 @@ pub trait Way: Send {
     /// [`AgentError`] if the way is broken, and no good any more.
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>>;
 }
 
@@ -99,10 +99,10 @@ impl Way for DirectWay {
 
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
         Box::pin(async move {
-            let asked = errands.iter().map(async |(node, request)| {
+            let asked = requests.iter().map(async |(node, request)| {
                 ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
             });
             Ok(join_all(asked).await)
@@ -110,7 +110,7 @@ impl Way for DirectWay {
     }
 }
 
-/// A channel for each key: no far end is told of two inboxes, or an inbox and a body, or two bodies, that they have
+/// A channel for each key: no anonymizer is told of two inboxes, or an inbox and a body, or two bodies, that they have
 /// one reader.
 #[derive(derive_more::Debug)]
 #[debug("AnonymousRoute(..)")]
@@ -135,7 +135,7 @@ impl Route for AnonymousRoute {
             let OpenChannel { channel, answer, path } = open;
             let guarded = Arc::clone(&self.scheme).guarded();
             let mut way =
-                AnonymousWay { guarded, channel, far_end: path.far_end, nodes: Vec::new() };
+                AnonymousWay { guarded, channel, anonymizer: path.anonymizer, nodes: Vec::new() };
             if place == Place::Inbox {
                 way.set_apart();
             }
@@ -148,29 +148,30 @@ impl Route for AnonymousRoute {
 struct AnonymousWay {
     guarded: Option<Arc<GuardedScheme>>,
     channel: Channel,
-    far_end: NodeId,
+    anonymizer: NodeId,
     nodes: Vec<NodeCertificate>,
 }
 
 impl AnonymousWay {
-    /// The far end is to serve for nothing else of this reading.
+    /// The anonymizer is to serve for nothing else of this reading.
     fn set_apart(&self) {
         if let Some(guarded) = &self.guarded {
-            guarded.set_apart(self.far_end);
+            guarded.set_apart(self.anonymizer);
         }
     }
 
-    /// Has at most [`MAX_K`] errands performed.
+    /// Has at most [`MAX_K`] proxied requests performed.
     async fn perform(
         &mut self,
-        errands: &[(NodeCertificate, Request)],
+        requests: &[(NodeCertificate, Request)],
     ) -> Result<Vec<Option<Response>>, AgentError> {
-        let each = errands
-            .iter()
-            .map(|(node, request)| Errand { target: node.node(), request: request.clone() });
+        let each = requests.iter().map(|(node, request)| ProxiedRequest {
+            target: node.node(),
+            request: request.clone(),
+        });
         let request = Request::PerformEach(each.collect());
         match self.channel.request(&request, PERFORM_TIMEOUT).await {
-            Ok(Response::Performed { answers, .. }) if answers.len() == errands.len() => {
+            Ok(Response::Performed { answers, .. }) if answers.len() == requests.len() => {
                 Ok(answers.into_iter().map(|answer| answer.response).collect())
             }
             Ok(_) => {
@@ -195,11 +196,11 @@ impl Way for AnonymousWay {
 
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
         Box::pin(async move {
-            let mut answers = Vec::with_capacity(errands.len());
-            for some in errands.chunks(MAX_K) {
+            let mut answers = Vec::with_capacity(requests.len());
+            for some in requests.chunks(MAX_K) {
                 answers.extend(self.perform(some).await?);
             }
             Ok(answers)

@@ -15,11 +15,7 @@ use anon::{certificate::Address, mail::Headers, wire};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    error::AgentError,
-    sealed,
-    vault::{Vault, VaultError},
-};
+use crate::{error::AgentError, sealed, vault::Vault};
 
 /// What the names of the sealed files begin with.
 const SEEN: &str = "seen-";
@@ -136,10 +132,7 @@ impl<'a> Seen<'a> {
         self.page = Page::default();
         self.number = self.number.saturating_add(1);
         while self.files.len() >= FILES {
-            match self.vault.remove(&self.files.remove(0)) {
-                Ok(()) | Err(VaultError::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.vault.forget(&self.files.remove(0))?;
         }
         Ok(())
     }

@@ -86,10 +86,10 @@ impl Way for Fake {
 
     fn ask_each(
         &mut self,
-        errands: Vec<(NodeCertificate, Request)>,
+        requests: Vec<(NodeCertificate, Request)>,
     ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
-        let asked = errands.len();
-        let answers = errands.into_iter().map(|(node, request)| {
+        let asked = requests.len();
+        let answers = requests.into_iter().map(|(node, request)| {
             let number = self.nodes.iter().position(|other| other.node() == node.node()).unwrap();
             self.world.lock().unwrap().answer(number, request, asked)
         });

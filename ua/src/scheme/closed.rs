@@ -43,7 +43,7 @@ impl Scheme for Closed {
     }
 
     fn list_replicas(&self, key: Key, count: u8) -> Request {
-        Request::Closest { key, count }
+        Request::Lookup { key, count }
     }
 
     fn compare_replicas(
@@ -60,6 +60,6 @@ impl Scheme for Closed {
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
-        Targets::Closest { key, count }
+        Targets::LookedUp { key, count }
     }
 }

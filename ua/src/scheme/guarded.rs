@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! X   a guard, the same for months; one link to it carries all channels
-//! M   drawn over the roster of the last epoch; X is asked who is nearest to keyM
-//! Z   likewise; M is asked who is nearest to keyZ, and so is Y, through X and M, sealed
+//! M   sampled over the roster of the last epoch; X is asked who is closest to keyM
+//! Z   likewise; M is asked who is closest to keyZ, and so is Y, through X and M, sealed
 //! ```
 //! Nobody looks anything up: X, M and Y answer from their rosters, signed, and the sender's own roster decides.
-//! A node minted next to a key after the key was drawn is in nobody's roster of the last epoch, and never used.
+//! A node minted next to a key after the key was sampled is in nobody's roster of the last epoch, and never used.
 
 mod build;
 mod judge;
@@ -42,7 +42,7 @@ use crate::{
     context::Context,
     error::AgentError,
     event::{Event, Purpose},
-    evidence::{EvidenceLog, Misdeed},
+    evidence::{EvidenceLog, Violation},
 };
 
 /// How many nodes beyond k a reader asks.
@@ -62,13 +62,13 @@ pub struct GuardedPlan {
     pub roster: Arc<RosterKeeper>,
     /// The guard, and the spare.
     pub guards: Vec<NodeCertificate>,
-    /// Go-betweens between the guard and the far end.
+    /// Go-betweens between the guard and the anonymizer.
     pub middle: usize,
     /// Whether the roster is not known to be incomplete, so that "closest" is what it says.
     pub complete: bool,
 }
 
-/// Guards, middles and far ends over the agent's own roster.
+/// Guards, middles and anonymizers over the agent's own roster.
 #[derive(derive_more::Debug)]
 #[debug("GuardedScheme(..)")]
 pub struct GuardedScheme {
@@ -102,7 +102,7 @@ impl GuardedScheme {
         self.context().epoch()
     }
 
-    /// The nodes nearest to a key, by the agent's own roster.
+    /// The nodes closest to a key, by the agent's own roster.
     fn closest(&self, key: &Key, count: usize) -> Vec<NodeCertificate> {
         let epoch = self.epoch();
         self.plan.roster.with(|roster| roster.closest(key, count, epoch))
@@ -148,10 +148,10 @@ impl GuardedScheme {
         Some(waiting.ready)
     }
 
-    /// Notes that a far end knows whose inbox is read, or did not do what it was asked: it serves for nothing else of this
-    /// reading, where there is any other.
-    pub(crate) fn set_apart(&self, far_end: NodeId) {
-        self.state.lock().planner.set_apart(far_end);
+    /// Notes that an anonymizer knows whose inbox is read, or did not do what it was asked: it serves for nothing else of
+    /// this reading, where there is any other.
+    pub(crate) fn set_apart(&self, anonymizer: NodeId) {
+        self.state.lock().planner.set_apart(anonymizer);
     }
 
     /// The replicas of a key as the agent itself knows them, so that it need not wait for what others list before
@@ -163,13 +163,13 @@ impl GuardedScheme {
     }
 }
 
-/// The key that a request to a far end is about.
+/// The key that a request to an anonymizer is about.
 const fn key_of(request: &Request) -> Option<&Key> {
     match request {
-        Request::Nearest { key, .. }
-        | Request::Closest { key, .. }
-        | Request::Perform { targets: Targets::Nearest { key, .. }, .. }
-        | Request::Perform { targets: Targets::Closest { key, .. }, .. } => Some(key),
+        Request::Closest { key, .. }
+        | Request::Lookup { key, .. }
+        | Request::Perform { targets: Targets::Closest { key, .. }, .. }
+        | Request::Perform { targets: Targets::LookedUp { key, .. }, .. } => Some(key),
         _ => None,
     }
 }
@@ -206,9 +206,9 @@ impl Scheme for GuardedScheme {
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {
         if self.plan.complete {
-            Request::Nearest { key, count: k }
-        } else {
             Request::Closest { key, count: k }
+        } else {
+            Request::Lookup { key, count: k }
         }
     }
 
@@ -233,10 +233,10 @@ impl Scheme for GuardedScheme {
             .with(|roster| ReplicaSet::confirmed(key, roster, k, (&from_z, &from_w), epoch));
         if let Err(Disagreement::Lists { only_first, only_second }) = &confirmed {
             if *only_first > 0 {
-                self.accuse(z.0, Misdeed::FalseList, &z.1);
+                self.report(z.0, Violation::FalseList, &z.1);
             }
             if *only_second > 0 {
-                self.accuse(w.0, Misdeed::FalseList, &w.1);
+                self.report(w.0, Violation::FalseList, &w.1);
             }
         }
         Ok(confirmed?)
@@ -259,9 +259,9 @@ impl Scheme for GuardedScheme {
 
     fn near(&self, key: Key, count: u8) -> Targets {
         if self.plan.complete {
-            Targets::Nearest { key, count }
-        } else {
             Targets::Closest { key, count }
+        } else {
+            Targets::LookedUp { key, count }
         }
     }
 }

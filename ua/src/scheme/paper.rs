@@ -15,7 +15,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
-    selection::Draw,
+    selection::SampledKeys,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
 use futures::future::BoxFuture;
@@ -29,14 +29,14 @@ use crate::{
     event::{Event, Path, Purpose},
 };
 
-/// How often new keys are drawn before a channel is given up.
+/// How often new keys are sampled before a channel is given up.
 const ATTEMPTS: usize = 5;
-/// How often a key is drawn again whose node has a part in the channel already. In a network of a dozen nodes
-/// that is every third draw.
-const REDRAWS: usize = 16;
+/// How often a key is sampled again whose node has a part in the channel already. In a network of a dozen nodes
+/// that is every third sample.
+const RESAMPLES: usize = 16;
 /// How long a handshake may take, hop by hop.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the far end may take for the request that rides along.
+/// How long the anonymizer may take for the request that rides along.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Section 4.1 to the letter.
@@ -58,40 +58,40 @@ impl PaperScheme {
 
     async fn try_open(&self, purpose: Purpose, early: &Request) -> Result<OpenChannel, AgentError> {
         let (mut keys, go_between, witness) = self.first_two(purpose).await?;
-        let (channel, far_end, key) =
-            self.cross_verified_far_end(keys.far_end, &go_between, &witness).await?;
-        keys.far_end = key;
+        let (channel, anonymizer, key) =
+            self.cross_verified_anonymizer(keys.anonymizer, &go_between, &witness).await?;
+        keys.anonymizer = key;
         let path = Path {
             go_between: go_between.certificate().node(),
             middle: Vec::new(),
             witness: witness.certificate().node(),
-            far_end: far_end.certificate().node(),
+            anonymizer: anonymizer.certificate().node(),
         };
-        let mut channel = channel.extend(&far_end, Some(early), HANDSHAKE_TIMEOUT).await?;
+        let mut channel = channel.extend(&anonymizer, Some(early), HANDSHAKE_TIMEOUT).await?;
         let answer = channel.response(ANSWER_TIMEOUT).await?;
         self.bootstrap.remember(&[
             go_between.certificate().clone(),
             witness.certificate().clone(),
-            far_end.certificate().clone(),
+            anonymizer.certificate().clone(),
         ]);
         self.context().tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
 
-    /// Draws until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
+    /// Samples until keyX and keyY name two nodes. In a small network they may name one, which could not confirm
     /// itself; where all nodes that an agent knows are hostile they may do so every time.
     async fn first_two(
         &self,
         purpose: Purpose,
-    ) -> Result<(Draw, CrossVerified, CrossVerified), AgentError> {
-        for _ in 0..REDRAWS {
-            let draw = Draw::fresh(&mut rand::rng());
+    ) -> Result<(SampledKeys, CrossVerified, CrossVerified), AgentError> {
+        for _ in 0..RESAMPLES {
+            let sample = SampledKeys::fresh(&mut rand::rng());
             let (x, y) = tokio::try_join!(
-                self.bootstrap.nearest(draw.go_between, purpose),
-                self.bootstrap.nearest(draw.witness, purpose),
+                self.bootstrap.lookup(sample.go_between, purpose),
+                self.bootstrap.lookup(sample.witness, purpose),
             )?;
             if x.certificate().node() != y.certificate().node() {
-                return Ok((draw, x, y));
+                return Ok((sample, x, y));
             }
         }
         Err(AgentError::TooFewNodes)
@@ -99,7 +99,7 @@ impl PaperScheme {
 
     /// Asks X, on the way of the handshake, and Y for the node closest to keyZ, and compares. In a small
     /// network that may be X or Y itself: then they are asked for another key.
-    async fn cross_verified_far_end(
+    async fn cross_verified_anonymizer(
         &self,
         mut key: Key,
         go_between: &CrossVerified,
@@ -107,7 +107,7 @@ impl PaperScheme {
     ) -> Result<(Channel, CrossVerified, Key), AgentError> {
         let via_x = async {
             let links = self.context().disposable()?;
-            let early = Request::Closest { key, count: 1 };
+            let early = Request::Lookup { key, count: 1 };
             let mut channel =
                 Channel::open(&links, go_between, Some(&early), HANDSHAKE_TIMEOUT).await?;
             let answer = channel.response(LOOKUP_TIMEOUT).await?;
@@ -116,19 +116,19 @@ impl PaperScheme {
         let links = self.context().disposable()?;
         let via_y = self.ask_witness(&links, witness, key);
         let ((mut channel, mut from_x), mut from_y) = tokio::try_join!(via_x, via_y)?;
-        for _ in 0..REDRAWS {
-            let far_end =
-                cross_verify(self.nearest_of(from_x, key)?, self.nearest_of(from_y, key)?)?;
-            let node = far_end.certificate().node();
+        for _ in 0..RESAMPLES {
+            let anonymizer =
+                cross_verify(self.closest_of(from_x, key)?, self.closest_of(from_y, key)?)?;
+            let node = anonymizer.certificate().node();
             if node != go_between.certificate().node() && node != witness.certificate().node() {
-                return Ok((channel, far_end, key));
+                return Ok((channel, anonymizer, key));
             }
-            key = Draw::fresh(&mut rand::rng()).far_end;
-            let again = Request::Closest { key, count: 1 };
+            key = SampledKeys::fresh(&mut rand::rng()).anonymizer;
+            let again = Request::Lookup { key, count: 1 };
             let via_x = async { Ok(channel.request(&again, LOOKUP_TIMEOUT).await?) };
             (from_x, from_y) = tokio::try_join!(via_x, self.ask_witness(&links, witness, key))?;
         }
-        // Not final: another X and Y leave other nodes to be the far end.
+        // Not final: another X and Y leave other nodes to be the anonymizer.
         Err(AgentError::TooFewNodes)
     }
 
@@ -138,12 +138,12 @@ impl PaperScheme {
         witness: &CrossVerified,
         key: Key,
     ) -> Result<Response, AgentError> {
-        let closest = Request::Closest { key, count: 1 };
-        Ok(ask(links, witness.certificate(), &closest, LOOKUP_TIMEOUT).await?)
+        let lookup = Request::Lookup { key, count: 1 };
+        Ok(ask(links, witness.certificate(), &lookup, LOOKUP_TIMEOUT).await?)
     }
 
-    fn nearest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
-        let Response::Closest(list) = answer else { return Err(AgentError::BadAnswer) };
+    fn closest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {
+        let Response::LookedUp(list) = answer else { return Err(AgentError::BadAnswer) };
         let list = verify_list(list, &key, 1, &self.context().network, self.context().now())?;
         list.into_iter().next().ok_or(AgentError::Disagreement(Disagreement::BadList))
     }
@@ -175,7 +175,7 @@ impl Scheme for PaperScheme {
     }
 
     fn list_replicas(&self, key: Key, k: u8) -> Request {
-        Request::Closest { key, count: k }
+        Request::Lookup { key, count: k }
     }
 
     fn compare_replicas(
@@ -192,6 +192,6 @@ impl Scheme for PaperScheme {
     }
 
     fn near(&self, key: Key, count: u8) -> Targets {
-        Targets::Closest { key, count }
+        Targets::LookedUp { key, count }
     }
 }

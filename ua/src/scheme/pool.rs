@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{id::NodeId, selection::Draw};
+use anon::{id::NodeId, selection::SampledKeys};
 
 use super::ReadyChannel;
 
@@ -17,7 +17,7 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(90);
 /// A channel that waits, and the keys that chose its nodes.
 pub(super) struct Waiting {
     pub(super) ready: ReadyChannel,
-    pub(super) keys: Draw,
+    pub(super) keys: SampledKeys,
     pub(super) since: Instant,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Pool(Vec<Waiting>);
 
 impl Pool {
     /// Adds a channel, unless there are enough.
-    pub(super) fn put(&mut self, ready: ReadyChannel, keys: Draw) {
+    pub(super) fn put(&mut self, ready: ReadyChannel, keys: SampledKeys) {
         if self.0.len() < MAX_READY {
             self.0.push(Waiting { ready, keys, since: Instant::now() });
         }
@@ -51,8 +51,8 @@ impl Pool {
         self.0.retain(|waiting| waiting.since.elapsed() < MAX_AGE);
     }
 
-    /// Closes all that wait: their far ends, which are free again.
+    /// Closes all that wait: their anonymizers, which are free again.
     pub(super) fn discard(&mut self) -> Vec<NodeId> {
-        self.0.drain(..).map(|waiting| waiting.ready.path.far_end).collect()
+        self.0.drain(..).map(|waiting| waiting.ready.path.anonymizer).collect()
     }
 }

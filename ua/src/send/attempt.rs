@@ -20,10 +20,10 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use super::{Outcome, Sender, permissions::Permissions};
 use crate::{
     certificates::{fetch_directly, known},
-    courier::{AnonymousCourier, Courier, DirectCourier, deposit},
     error::AgentError,
     event::Purpose,
     outbox::{OutgoingPart, OutgoingRecipient, Progress, State},
+    replica_client::{ReplicaClient, client, deposit},
     session::random_delay,
 };
 
@@ -197,7 +197,7 @@ impl<'a> Attempt<'a> {
         let Some(part) = self.parts.get(index) else { return Ok(()) };
         let name = &self.sender.context().network.name;
         let key = part.part.message_id.key(name);
-        let mut courier = self.courier(key, Purpose::Body).await?;
+        let mut client = self.replica_client(key, Purpose::Body).await?;
         let request = Request::Store(Store {
             key,
             kind: ObjectKind::Body,
@@ -205,7 +205,7 @@ impl<'a> Attempt<'a> {
             deleters: self.permissions.for_part(&part.part.message_id),
             nonce: self.nonce(&part.nonce),
         });
-        let receipts = self.deposit(&mut *courier, &request).await?;
+        let receipts = self.deposit(&mut *client, &request).await?;
         self.note(|outcome| lower(&mut outcome.body_receipts, receipts));
         let mut state = self.state.lock().await;
         if let Some(stored) = state.stored.get_mut(index) {
@@ -214,31 +214,27 @@ impl<'a> Attempt<'a> {
         self.sender.outbox.update(self.id, &state)
     }
 
-    pub(super) async fn courier(
+    pub(super) async fn replica_client(
         &self,
         key: Key,
         purpose: Purpose,
-    ) -> Result<Box<dyn Courier>, AgentError> {
-        if self.direct {
-            let bootstrap = Arc::clone(self.sender.bootstrap);
-            return Ok(Box::new(DirectCourier::new(bootstrap, key, purpose)?));
-        }
-        let (scheme, evidence) =
-            (Arc::clone(&self.sender.scheme), Arc::clone(self.sender.evidence));
-        Ok(Box::new(AnonymousCourier::open(scheme, evidence, key, purpose).await?))
+    ) -> Result<Box<dyn ReplicaClient>, AgentError> {
+        let scheme = (!self.direct).then(|| Arc::clone(&self.sender.scheme));
+        let Sender { bootstrap, evidence, .. } = self.sender;
+        client(scheme, bootstrap, evidence, key, purpose).await
     }
 
     /// Has a request performed at the replicas until a quorum has given receipts: how many did.
     pub(super) async fn deposit(
         &self,
-        courier: &mut dyn Courier,
+        client: &mut dyn ReplicaClient,
         request: &Request,
     ) -> Result<usize, AgentError> {
         let Sender { bootstrap, evidence, .. } = self.sender;
         let context = self.sender.context();
         let expected = Expected::of(request, context.network.id, context.now().after(KEEP));
         let mut tally = Tally::new(expected.ok_or(AgentError::BadAnswer)?);
-        deposit(courier, request, &mut tally, bootstrap, evidence).await?;
+        deposit(client, request, &mut tally, bootstrap, evidence).await?;
         Ok(tally.len())
     }
 
@@ -263,7 +259,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// How long a recipient's notification waits once the bodies are stored.
-    pub(super) fn draw_delay(&self) -> Duration {
+    pub(super) fn sample_delay(&self) -> Duration {
         if self.direct { Duration::ZERO } else { random_delay(self.sender.delay) }
     }
 
@@ -301,7 +297,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        courier::made_up::{KEY, MadeUp},
+        replica_client::made_up::{KEY, MadeUp},
         send::{
             hand_in,
             tests::{Stage, mail},
@@ -384,9 +380,9 @@ mod tests {
         });
         let week = 7 * 24 * 60 * 60;
         for (kept, is_enough) in [(week + 60, true), (week - 60, false)] {
-            let mut courier = MadeUp::with_receipts(5, &[5], now().after(kept));
-            courier.rounds_left = 1;
-            let receipts = attempt.deposit(&mut courier, &request).await;
+            let mut client = MadeUp::with_receipts(5, &[5], now().after(kept));
+            client.rounds_left = 1;
+            let receipts = attempt.deposit(&mut client, &request).await;
             assert_eq!(receipts.ok(), is_enough.then_some(5), "{kept} seconds");
         }
     }

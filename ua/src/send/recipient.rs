@@ -13,32 +13,32 @@ use serde_bytes::ByteBuf;
 use super::attempt::{Attempt, lower};
 use crate::{
     certificates::{fetch_anonymously, known},
-    courier::Courier,
     error::AgentError,
     event::{Event, Purpose},
     outbox::{OutgoingRecipient, Progress},
+    replica_client::ReplicaClient,
 };
 
 /// The longest that channels are left to stand while a delay passes; nodes close silent ones after 120 s.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// What a notification needs: the recipient's certificate, unless it is sealed already, and perhaps a way to the inboxes.
-type Prepared = (Option<AddressCertificate>, Option<Box<dyn Courier>>);
+type Prepared = (Option<AddressCertificate>, Option<Box<dyn ReplicaClient>>);
 
 impl Attempt<'_> {
     /// Serves one recipient: prepares what can be prepared, waits for the bodies, so that whoever reads a notification
     /// finds them, and for the random delay, and appends the notification. If it is `hurried` the way to the inboxes is
     /// made at once; else not before the recipient is known to exist.
     pub(super) async fn serve(&self, index: usize, hurried: bool) -> Result<(), AgentError> {
-        let delay = self.draw_delay();
+        let delay = self.sample_delay();
         let Ok(place) = self.places.acquire().await else { return Ok(()) };
-        let (certificate, courier) = self.prepare(index, hurried && delay <= MAX_IDLE).await?;
+        let (certificate, client) = self.prepare(index, hurried && delay <= MAX_IDLE).await?;
         drop(place);
         // That they could not be stored is noted already.
         let Some(stored) = self.bodies().await else { return Ok(()) };
         self.let_others_pass(delay.saturating_sub(stored.elapsed())).await;
         let Ok(_place) = self.places.acquire().await else { return Ok(()) };
-        self.announce(index, certificate, courier).await
+        self.announce(index, certificate, client).await
     }
 
     /// Waits a random time, so that whoever sees a body stored and a notification appended cannot match the
@@ -53,15 +53,15 @@ impl Attempt<'_> {
 
     async fn prepare(&self, index: usize, hurried: bool) -> Result<Prepared, AgentError> {
         let recipient = self.recipient(index).await?;
-        let courier = async {
+        let client = async {
             if !hurried {
                 return Ok(None);
             }
-            self.courier(recipient.address.inbox(), Purpose::Inbox).await.map(Some)
+            self.replica_client(recipient.address.inbox(), Purpose::Inbox).await.map(Some)
         };
         let certificate = self.certificate(index, &recipient);
-        let (certificate, courier) = future::join(certificate, courier).await;
-        Ok((certificate?, courier?))
+        let (certificate, client) = future::join(certificate, client).await;
+        Ok((certificate?, client?))
     }
 
     /// A recipient's certificate, where the notification is still to be sealed: the one in the vault while it is fresh,
@@ -96,18 +96,18 @@ impl Attempt<'_> {
         &self,
         index: usize,
         certificate: Option<AddressCertificate>,
-        courier: Option<Box<dyn Courier>>,
+        client: Option<Box<dyn ReplicaClient>>,
     ) -> Result<(), AgentError> {
         let recipient = self.recipient(index).await?;
         let inbox = recipient.address.inbox();
-        let mut courier = match courier {
-            Some(courier) => courier,
-            None => self.courier(inbox, Purpose::Inbox).await?,
+        let mut client = match client {
+            Some(client) => client,
+            None => self.replica_client(inbox, Purpose::Inbox).await?,
         };
         let notification = self.notification(index, &recipient, certificate).await?;
         let nonce = self.nonce(&recipient.nonce);
         let append = Append { inbox, notification, nonce };
-        let receipts = self.deposit(&mut *courier, &Request::AppendInbox(append)).await?;
+        let receipts = self.deposit(&mut *client, &Request::AppendInbox(append)).await?;
         self.note(|outcome| lower(&mut outcome.inbox_receipts, receipts));
         self.record(index, Progress::Delivered).await
     }
@@ -225,8 +225,8 @@ mod tests {
         // Nobody is asked for the certificate.
         state.recipients[0].progress = Progress::Sealed(ByteBuf::from(vec![1]));
         let attempt = Attempt::new(&sender, &id, &[], state);
-        let (certificate, courier) = attempt.prepare(0, false).await.unwrap();
-        assert!(certificate.is_none() && courier.is_none());
+        let (certificate, client) = attempt.prepare(0, false).await.unwrap();
+        assert!(certificate.is_none() && client.is_none());
         assert_eq!(stage.scheme.asked(), 0);
         assert!(attempt.prepare(0, true).await.is_err(), "no channel can be had");
         assert!(stage.scheme.asked() > 0);

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    courier::made_up::parts,
+    replica_client::made_up::parts,
     scheme::closed::Closed,
     vault::{KdfCost, Passphrase, Vault},
 };

@@ -1,7 +1,5 @@
 //! What the user types, and how much work a guess at it costs.
 
-use std::fmt;
-
 use zeroize::ZeroizeOnDrop;
 
 use super::VaultError;
@@ -18,7 +16,8 @@ pub const MAX_PASSES: u32 = 16;
 /// The passphrase that the vault is sealed under. Zeroized on drop, printed never.
 ///
 /// There is no least length: an empty one is refused, the rest is the user's decision.
-#[derive(ZeroizeOnDrop)]
+#[derive(ZeroizeOnDrop, derive_more::Debug)]
+#[debug("Passphrase([scrubbed])")]
 pub struct Passphrase(String);
 
 impl Passphrase {
@@ -35,12 +34,6 @@ impl Passphrase {
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase([scrubbed])")
     }
 }
 

@@ -135,9 +135,9 @@ pub(super) fn lock_file(dir: &Path, name: &str) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(name))
 }
 
-/// Locks a file for this process alone until it is dropped; `WouldBlock` if another has it for longer than `patience`.
-pub(super) fn lock_within(file: File, patience: Duration) -> io::Result<File> {
-    let deadline = Instant::now() + patience;
+/// Locks a file for this process alone until it is dropped; `WouldBlock` if another has it for longer than `timeout`.
+pub(super) fn lock_within(file: File, timeout: Duration) -> io::Result<File> {
+    let deadline = Instant::now() + timeout;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_lock_excludes_until_it_is_dropped_and_is_waited_for() {
         let root = tempfile::tempdir().unwrap();
-        let take = |patience| lock_within(lock_file(root.path(), ".lock").unwrap(), patience);
+        let take = |timeout| lock_within(lock_file(root.path(), ".lock").unwrap(), timeout);
         let held = take(Duration::ZERO).unwrap();
         assert_eq!(take(Duration::ZERO).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         std::thread::scope(|scope| {

@@ -10,8 +10,6 @@
 //! secretbox has no associated data, so the name is bound through the key: a file moved to
 //! another name meets another key and does not open (RFC 5869, section 3.2, on `info`).
 
-use std::fmt;
-
 use hkdf::Hkdf;
 use rand::{TryRng, rngs::SysRng};
 use sha2::Sha256;
@@ -35,11 +33,12 @@ const FILE_VERSION: u8 = 1;
 const FILE_KEY_LABEL: &[u8] = b"cutout/vault/file/v1:";
 
 /// The root of every file key. It lies on disk sealed under the passphrase only.
-#[derive(ZeroizeOnDrop)]
+#[derive(ZeroizeOnDrop, derive_more::Debug)]
+#[debug("MasterKey([scrubbed])")]
 pub(super) struct MasterKey([u8; KEY_BYTES]);
 
 impl MasterKey {
-    /// Draws a new key.
+    /// Samples a new key.
     pub(super) fn generate() -> Result<Self, VaultError> {
         let mut key = Self([0; KEY_BYTES]);
         fill_random(&mut key.0)?;
@@ -65,24 +64,13 @@ impl MasterKey {
     }
 }
 
-impl fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MasterKey([scrubbed])")
-    }
-}
-
 /// The key of one file name, and that name.
-#[derive(ZeroizeOnDrop)]
+#[derive(ZeroizeOnDrop, derive_more::Debug)]
+#[debug("FileKey([scrubbed])")]
 pub(super) struct FileKey {
     key: [u8; KEY_BYTES],
     #[zeroize(skip)]
     name: String,
-}
-
-impl fmt::Debug for FileKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FileKey([scrubbed])")
-    }
 }
 
 impl FileKey {
@@ -207,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nonces_and_master_keys_are_drawn_afresh() {
+    fn nonces_and_master_keys_are_sampled_afresh() {
         let (one, two) = (key("a").seal(b"x").unwrap(), key("a").seal(b"x").unwrap());
         assert_ne!(one, two);
         let (one, two) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());

@@ -122,13 +122,13 @@ pub(super) fn transcript(scheme: &(dyn Scheme + 'static), rng: &mut StdRng) -> S
     let places: Vec<usize> =
         (0..64).step_by(3).chain((64..CELL).step_by(173)).chain([31]).collect();
     let (mut tried, mut confirmed) = (0, 0);
-    // Each time the same sender: what it draws is the same again.
+    // Each time the same sender: what it samples is the same again.
     let seed = rng.next_u64();
     let attempt = |of_first: Option<usize>, of_answer: Option<usize>, network| {
         let mut rng = StdRng::seed_from_u64(seed);
         let (waiting, mut first) = scheme.start(&node, &mut rng)?;
         flip(&mut first, of_first);
-        let (_, mut answer) = scheme.accept(network, &node.channel, &first, &mut rng)?;
+        let (_, mut answer) = scheme.accept((network, &node.channel), &first, &mut rng)?;
         flip(&mut answer, of_answer);
         waiting.finish(&answer)
     };

@@ -2,31 +2,37 @@
 
 use anon::{
     cell::CELL,
-    id::NetworkId,
-    keys::{ChannelSecret, EphemeralSecret},
+    keys::EphemeralSecret,
     secretbox::{self, TAG, counter_nonce},
 };
+use clap::ValueEnum;
 use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
-use super::{End, Scheme, Waiting};
+use super::{Accepted, End, Place, Scheme, Waiting};
 use crate::property::world::Node;
 
 /// What is wrong with a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Flaw {
-    /// One key for both directions.
+    /// A channel has one key, so that what the sender sends can be handed back to it as the answer.
+    #[value(name = "one key both ways")]
     OneKey,
-    /// The node's answer has no fresh key in it.
+    /// The node adds no fresh key of its own, so that its key, once stolen, opens all that ever passed.
+    #[value(name = "session key sealed to the node's key")]
     NoFreshAnswer,
-    /// Cells are not authenticated.
+    /// Cells are enciphered and not authenticated, so that a go-between can change what arrives.
+    #[value(name = "cells without a tag")]
     NoTag,
-    /// Cells carry their nonce, and are not counted.
+    /// Each cell opens by itself, so that cells can be dropped, repeated and swapped unnoticed.
+    #[value(name = "cells without a counter")]
     NoCounter,
-    /// Keys depend on the key agreements alone.
+    /// The keys do not depend on what was said, so that a channel meant for one network or certificate serves another.
+    #[value(name = "handshake without a transcript")]
     NoTranscript,
-    /// Why a cell is refused shows.
+    /// A refused cell tells what was wrong with it, so that whoever changes cells learns from each try.
+    #[value(name = "refusal that says why")]
     Talkative,
 }
 
@@ -88,13 +94,8 @@ impl Scheme for Homemade {
         Some((Box::new(started), filled(first)))
     }
 
-    fn accept(
-        &self,
-        network: &NetworkId,
-        secret: &ChannelSecret,
-        first: &[u8],
-        rng: &mut StdRng,
-    ) -> Option<(Box<dyn End>, Vec<u8>)> {
+    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
+        let (network, secret) = at;
         let [digest, e] = unfilled(first)?;
         let es = x25519(secret.expose_seed(), e);
         let ephemeral = EphemeralSecret::generate(rng);

@@ -70,7 +70,7 @@ impl Recorded {
     }
 
     fn accepted_again(&self, scheme: &dyn Scheme, rng: &mut StdRng) -> Option<Box<dyn End>> {
-        scheme.accept(&network().id, &self.channel, &self.first, rng).map(|(end, _)| end)
+        scheme.accept((&network().id, &self.channel), &self.first, rng).map(|(end, _)| end)
     }
 
     /// How many recorded requests the node takes if it is told the same first message again.

@@ -86,8 +86,7 @@ async fn what_was_acknowledged_survives_kill() {
         let store = Store::open(&path, limits()).unwrap();
         let mut inboxes = std::collections::BTreeMap::new();
         for task in 0..16 {
-            let page = store.read_inbox([task; 32], usize::MAX).await.unwrap();
-            inboxes.extend(page.entries.into_iter().map(|entry| (entry.digest, entry.bytes)));
+            inboxes.extend(held(&store, task).await.unwrap());
         }
         for (number, kept) in &acknowledged {
             let (key, bytes) = (digest(*number), bytes(*number));

@@ -178,13 +178,13 @@ async fn has(disk: &Disk, acknowledged: &[(usize, Act)], by: usize) -> Result<()
         // A write that was under way, too, may be there or not.
         acts.entry(n).or_insert_with(Vec::new).push((*at <= by, *act));
     }
-    let page = store.read_inbox([9; 32], usize::MAX).await.map_err(|error| error.to_string())?;
+    let inbox = held(&store, 9).await.map_err(|error| error.to_string())?;
     for (number, acts) in acts {
         let held = match acts[0].1 {
             Act::Stored(_) => {
                 store.fetch(digest(number)).await.map_err(|e| e.to_string())?.is_some()
             }
-            _ => page.entries.iter().any(|entry| entry.digest == digest(number)),
+            _ => inbox.iter().any(|(held, _)| *held == digest(number)),
         };
         let came = acts[0].0;
         let (asked, went) = acts.get(1).map_or((false, false), |(by, _)| (true, *by));

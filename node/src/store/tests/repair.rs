@@ -68,10 +68,10 @@ async fn holds(path: &Path) -> (u64, u64) {
     }
     let mut entries = 0;
     for inbox in 0..2_u8 {
-        let page = store.read_inbox([inbox; 32], usize::MAX).await.unwrap();
-        let numbers: Vec<_> = page.entries.iter().map(|entry| entry.bytes[0]).collect();
+        let held = held(&store, inbox).await.unwrap();
+        let numbers: Vec<_> = held.iter().map(|(_, bytes)| bytes[0]).collect();
         assert!(numbers.is_sorted(), "in the order of their arrival");
-        for InboxEntry { bytes, .. } in page.entries {
+        for (_, bytes) in held {
             assert_eq!(bytes, notification(u64::from(bytes[0])));
             entries += 1;
         }

@@ -13,7 +13,7 @@ use anon::{
 };
 use net::{NetworkFile, NetworkFileError, now};
 use ua::{
-    home::HomeError,
+    profile::ProfileError,
     sealed,
     vault::{Vault, VaultError, VaultLock},
 };
@@ -26,6 +26,9 @@ use crate::{
 
 /// The greatest length of the file that says whom it signed for, bytes.
 const MAX_ISSUED: usize = 32 << 20;
+
+/// What to do about a network file that is another network's.
+const MOVE_IT: &str = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
 
 /// Which key each address was certified for.
 pub(super) type Issued = BTreeMap<String, VerifyKey>;
@@ -58,12 +61,8 @@ impl Authority {
             seed.as_slice().try_into().map_err(|_| VaultError::OtherForm(KEY.to_owned()))?;
         let secret = AuthoritySecret::from_seed(&seed);
         if network.authority != Some(secret.verify_key()) {
-            return Err(Failure::new(
-                78,
-                "the network file names another authority",
-                path.display(),
-                "move it away, and it is made anew as `ca init` or `ca revoke` wrote it",
-            ));
+            let what = "the network file names another authority";
+            return Err(Failure::new(78, what, path.display(), MOVE_IT));
         }
         Ok(Self { secret, vault, network, file, path })
     }
@@ -150,7 +149,7 @@ impl Authority {
         let mut file = self.file.clone();
         file.set_revocations(&list);
         let text = to_text(&file)?;
-        NetworkFile::parse(&text).map_err(HomeError::from)?;
+        NetworkFile::parse(&text).map_err(ProfileError::from)?;
         self.vault.write(NETWORK, text.as_bytes())?;
         write_file(&self.path, text.as_bytes())?;
         Ok(Some(number))
@@ -159,12 +158,12 @@ impl Authority {
     /// All that was ever taken back, and the number of the last list. The plain file may be an older copy: nothing that
     /// was revoked is forgotten, and no number is used twice.
     fn taken_back(&self) -> Result<(Revoked, u64), Failure> {
-        let number = |file: &NetworkFile| -> Result<u64, HomeError> {
+        let number = |file: &NetworkFile| -> Result<u64, ProfileError> {
             Ok(file.revocation_list()?.map_or(0, |list| list.number()))
         };
         let (mut revoked, mut last) = (self.network.revoked.clone(), number(&self.file)?);
         if let Some((_, written)) = last_written(&self.vault)? {
-            let before = written.network().map_err(HomeError::from)?.revoked;
+            let before = written.network().map_err(ProfileError::from)?.revoked;
             revoked.nodes.extend(before.nodes);
             revoked.addresses.extend(before.addresses);
             last = last.max(number(&written)?);
@@ -208,9 +207,8 @@ fn network_file(vault: &Vault, path: &Path) -> Result<(NetworkFile, Network), Fa
         let own = own.network().map_err(bad)?;
         if own.id != network.id {
             let cause = format!("it is for another network than {}", own.name);
-            let remedy = "move it away, and it is made anew as `ca init` or `ca revoke` wrote it";
             let what = "the authority's network.toml cannot be used";
-            return Err(Failure::new(78, what, cause, remedy));
+            return Err(Failure::new(78, what, cause, MOVE_IT));
         }
         vault.notice(
             "network.toml is not as `ca init` or `ca revoke` wrote it; was it you who changed it?",

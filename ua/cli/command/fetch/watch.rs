@@ -39,8 +39,8 @@ const ADVICE: &str = "run `cutout fetch --watch` again: what was not delivered s
 /// Reads until it is interrupted.
 ///
 /// # Errors
-/// [`Failure`]: 130 or 143 if it is interrupted, others if the home cannot be opened; a reading that fails is told, and comes
-/// round again.
+/// [`Failure`]: 130 or 143 if it is interrupted, others if the profile cannot be opened; a reading that fails is told, and
+/// comes round again.
 pub(super) async fn run(global: &Global, args: &FetchArgs, seconds: u64) -> Result<(), Failure> {
     let passphrase = global.passphrase("Passphrase: ")?;
     drop(global.unlock(&passphrase)?);
@@ -65,12 +65,13 @@ async fn watch(
             return Ok(());
         };
         interruption.unless(tokio::time::sleep_until(next.into())).await.map_err(ended)?;
-        let home = Arc::new(global.unlock(passphrase)?);
+        let profile = Arc::new(global.unlock(passphrase)?);
         if let Some(turn) = turns.get_mut(&name) {
             turn.next = Instant::now() + random_delay(mean).max(LEAST);
             let check = turn.checked.is_none_or(|checked| checked.elapsed() > CHECK);
             let mut fetched = Fetched::default();
-            let read = match Session::start(&home, args, global.verbose > 0, interruption).await {
+            let read = match Session::start(&profile, args, global.verbose > 0, interruption).await
+            {
                 Ok(session) => {
                     let read = session.fetch(&name, check, &mut fetched).await;
                     session.end(read.is_ok()).await;
@@ -88,7 +89,7 @@ async fn watch(
                 Err(failure) => failure.print(),
             }
         }
-        for name in Account::replies(home.vault())? {
+        for name in Account::replies(profile.vault())? {
             let fresh = || Turn { next: Instant::now() + random_delay(mean), checked: None };
             turns.entry(name).or_insert_with(fresh);
         }

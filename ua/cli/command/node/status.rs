@@ -36,44 +36,14 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     let running = RunningStatus::read(&args.dir).map_err(unreadable)?;
     let runs = running.is_some();
     let behind = running.and_then(|running| running.clock_behind);
-    let state = if runs { "running" } else { "not running" };
     if args.json {
-        let onion = onion.as_ref().map(|onion| {
-            serde_json::json!({
-                "address": onion.address,
-                "state": onion.state,
-                "published": onion.published,
-                "reachable": runs && onion.is_reachable(),
-                "tried": onion.tried.map(|time| time.0),
-                "reached": onion.reached.map(|time| time.0),
-            })
-        });
-        let object = serde_json::json!({
-            "state": state,
-            "serves": runs && behind.is_none(),
-            "clock_behind_seconds": behind,
-            "onion": onion,
-        });
-        say(object.to_string())?;
+        say(describe(runs, behind, onion.as_ref()).to_string())?;
     } else {
-        say(format!("node        {state}"))?;
-        if let Some(behind) = behind {
-            say(format!("clock       {}, as most other nodes have it", clock_fault(behind)))?;
-        }
-        if let Some(onion) = &onion {
-            say(format!("onion       {}", onion.address))?;
-            let published = if onion.published { "published" } else { "not published" };
-            say(format!("descriptor  {published} ({})", onion.state))?;
-            say(format!("reachable   {}", reachable(onion, runs)))?;
-        }
+        show(runs, behind, onion.as_ref())?;
     }
     if !runs {
-        return Err(Failure::new(
-            69,
-            "the node does not run",
-            "",
-            "start it with `cutout node run`",
-        ));
+        let remedy = "start it with `cutout node run`";
+        return Err(Failure::new(69, "the node does not run", "", remedy));
     }
     if let Some(behind) = behind {
         let cause = format!("this machine's clock is {}", clock_fault(behind));
@@ -81,14 +51,49 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
         return Err(Failure::new(69, "the node serves nobody", cause, remedy));
     }
     match onion {
-        Some(onion) if !onion.is_reachable() => Err(Failure::new(
-            69,
-            "the onion service is not reached",
-            onion.state,
-            "wait a minute or two after a start; `cutout doctor` looks at Tor itself",
-        )),
+        Some(onion) if !onion.is_reachable() => {
+            let remedy = "wait a minute or two after a start; `cutout doctor` looks at Tor itself";
+            Err(Failure::new(69, "the onion service is not reached", onion.state, remedy))
+        }
         _ => Ok(()),
     }
+}
+
+const fn state(runs: bool) -> &'static str {
+    if runs { "running" } else { "not running" }
+}
+
+fn describe(runs: bool, behind: Option<i64>, onion: Option<&OnionStatus>) -> serde_json::Value {
+    let onion = onion.map(|onion| {
+        serde_json::json!({
+            "address": onion.address,
+            "state": onion.state,
+            "published": onion.published,
+            "reachable": runs && onion.is_reachable(),
+            "tried": onion.tried.map(|time| time.0),
+            "reached": onion.reached.map(|time| time.0),
+        })
+    });
+    serde_json::json!({
+        "state": state(runs),
+        "serves": runs && behind.is_none(),
+        "clock_behind_seconds": behind,
+        "onion": onion,
+    })
+}
+
+fn show(runs: bool, behind: Option<i64>, onion: Option<&OnionStatus>) -> Result<(), Failure> {
+    say(format!("node        {}", state(runs)))?;
+    if let Some(behind) = behind {
+        say(format!("clock       {}, as most other nodes have it", clock_fault(behind)))?;
+    }
+    if let Some(onion) = onion {
+        say(format!("onion       {}", onion.address))?;
+        let published = if onion.published { "published" } else { "not published" };
+        say(format!("descriptor  {published} ({})", onion.state))?;
+        say(format!("reachable   {}", reachable(onion, runs)))?;
+    }
+    Ok(())
 }
 
 fn reachable(onion: &OnionStatus, runs: bool) -> String {

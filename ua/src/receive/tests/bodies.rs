@@ -19,7 +19,7 @@ async fn a_silent_node_is_not_asked_for_every_body() {
 #[tokio::test]
 async fn a_node_whose_copy_does_not_fit_a_shared_answer_is_asked_alone() {
     let stage = Stage::new();
-    // The nearest has none, nor have the others but one.
+    // The closest has none, nor have the others but one.
     stage.world().empty = vec![0, 1, 2, 4];
     stage.world().silent_in_company = vec![3];
     stage.announce(&stage.store(b"the genuine mail"));

@@ -1,5 +1,5 @@
-//! Channels are built along the paths that the planner names: to the guard, through it to the far end, and to the
-//! witness that confirms the far end.
+//! Channels are built along the paths that the planner names: to the guard, through it to the anonymizer, and to the
+//! witness that confirms the anonymizer.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use anon::{
     id::NodeId,
     position::Key,
     request::{Request, Response},
-    selection::{ATTEMPTS, Draw, Failure, GuardedPath, Wanted},
+    selection::{ATTEMPTS, Failure, GuardedPath, SampledKeys, Wanted},
     verification::CrossVerified,
 };
 use futures::TryFutureExt as _;
@@ -26,7 +26,7 @@ pub(super) struct Built {
     pub(super) channel: Channel,
     pub(super) answer: Option<Response>,
     pub(super) path: Path,
-    pub(super) keys: Draw,
+    pub(super) keys: SampledKeys,
 }
 
 impl GuardedScheme {
@@ -44,7 +44,7 @@ impl GuardedScheme {
             let path = self.next_path(wanted).ok_or_else(|| self.too_few())?;
             let built = self.try_build(&path, early).await;
             let result = built.as_ref().map(|_| ()).map_err(failure);
-            self.state.lock().planner.note(path.guard.node(), path.far_end.1.node(), result);
+            self.state.lock().planner.note(path.guard.node(), path.anonymizer.1.node(), result);
             match built {
                 Err(error) if !matches!(error, AgentError::RosterTooSmall) => {
                     self.context().tell(&Event::failed(purpose, &error));
@@ -111,7 +111,7 @@ impl GuardedScheme {
         Ok(fresh)
     }
 
-    /// Makes a path through the guard to the far end; each hop is asked who is nearest to the key that chose the
+    /// Makes a path through the guard to the anonymizer; each hop is asked who is closest to the key that chose the
     /// next one, and judged as its answer comes.
     async fn build(
         &self,
@@ -119,7 +119,7 @@ impl GuardedScheme {
         path: &GuardedPath,
         early: Option<&Request>,
     ) -> Result<(Channel, Option<Response>), AgentError> {
-        let questions = path.hops().map(|(key, _)| Some(nearest(*key))).chain([early.cloned()]);
+        let questions = path.hops().map(|(key, _)| Some(closest(*key))).chain([early.cloned()]);
         let nodes = [&path.guard].into_iter().chain(path.hops().map(|(_, node)| node));
         let hops = self.active(nodes.zip(questions))?;
         let judge =
@@ -140,14 +140,14 @@ impl GuardedScheme {
     /// Asks the witness, through the guard and the middle, sealed: it learns neither who asks nor for what, and the
     /// guard not whom it knows. Asked through the guard alone it would be as good as the middle to a hostile guard.
     async fn ask_witness(&self, links: &Links, path: &GuardedPath) -> Result<(), AgentError> {
-        let ((key, far_end), (_, witness)) = (&path.far_end, &path.witness);
+        let ((key, anonymizer), (_, witness)) = (&path.anonymizer, &path.witness);
         let go_betweens = [&path.guard].into_iter().chain(path.middle.iter().map(|(_, node)| node));
         let unasked = go_betweens.map(|node| (node, None));
-        let hops = self.active(unasked.chain([(witness, Some(nearest(*key)))]))?;
+        let hops = self.active(unasked.chain([(witness, Some(closest(*key)))]))?;
         let unasked = |_: usize, _: &Response| Err(AgentError::BadAnswer);
         let mut channel = path::make(links, &hops, unasked).await?;
         let statement = channel.response(ANSWER_TIMEOUT).await?;
-        self.judge(witness.node(), *key, far_end, &statement)
+        self.judge(witness.node(), *key, anonymizer, &statement)
     }
 
     /// The nodes of a path, each active in the agent's own roster, and what they are asked.
@@ -167,8 +167,8 @@ impl GuardedScheme {
     }
 }
 
-const fn nearest(key: Key) -> Request {
-    Request::Nearest { key, count: 1 }
+const fn closest(key: Key) -> Request {
+    Request::Closest { key, count: 1 }
 }
 
 /// What the planner is told of an error.

@@ -10,7 +10,7 @@ use anon::{
 };
 
 use super::GuardedScheme;
-use crate::{error::AgentError, evidence::Misdeed};
+use crate::{error::AgentError, evidence::Violation};
 
 impl GuardedScheme {
     /// Holds what a node states of a key against one's own roster.
@@ -21,12 +21,12 @@ impl GuardedScheme {
         own: &NodeCertificate,
         answer: &Response,
     ) -> Result<(), AgentError> {
-        let nearest = self.stated(asked, key, answer)?;
+        let closest = self.stated(asked, key, answer)?;
         let own = std::slice::from_ref(own);
-        if self.plan.roster.with(|roster| differs_by_churn(&key, &nearest, own, roster)) {
-            let is_other = nearest.first() != own.first().map(NodeCertificate::node).as_ref();
+        if self.plan.roster.with(|roster| differs_by_churn(&key, &closest, own, roster)) {
+            let is_other = closest.first() != own.first().map(NodeCertificate::node).as_ref();
             if is_other && self.plan.complete {
-                self.accuse(asked, Misdeed::OtherNearest, answer);
+                self.report(asked, Violation::OtherClosest, answer);
             }
             return Ok(());
         }
@@ -34,8 +34,8 @@ impl GuardedScheme {
             // Whoever knows that there are nodes it has not heard of cannot call another's word for them a lie.
             return Ok(());
         }
-        self.accuse(asked, Misdeed::FalseNearest, answer);
-        let second = nearest.first().copied().unwrap_or(asked);
+        self.report(asked, Violation::FalseClosest, answer);
+        let second = closest.first().copied().unwrap_or(asked);
         let first = own.first().map_or(asked, NodeCertificate::node);
         Err(Disagreement::Node { first, second }.into())
     }
@@ -47,12 +47,12 @@ impl GuardedScheme {
         }
     }
 
-    pub(super) fn accuse(&self, node: NodeId, misdeed: Misdeed, answer: &Response) {
+    pub(super) fn report(&self, node: NodeId, violation: Violation, answer: &Response) {
         let proof = match answer {
-            Response::Nearest(statement) => wire::encode(&**statement),
+            Response::Closest(statement) => wire::encode(&**statement),
             _ => Vec::new(),
         };
-        self.evidence.accuse(node, misdeed, proof);
+        self.evidence.report(node, violation, proof);
     }
 
     /// The nodes that a signed answer states.
@@ -62,9 +62,9 @@ impl GuardedScheme {
         key: Key,
         answer: &Response,
     ) -> Result<Vec<NodeId>, AgentError> {
-        let Response::Nearest(statement) = answer else { return Err(AgentError::BadAnswer) };
+        let Response::Closest(statement) = answer else { return Err(AgentError::BadAnswer) };
         let network = self.context().network.id;
         statement.verify(&network, asked, key, self.epoch()).map_err(|_| AgentError::BadAnswer)?;
-        Ok(statement.claims.nearest.clone())
+        Ok(statement.claims.closest.clone())
     }
 }

@@ -1,7 +1,7 @@
-//! How a path comes about: in one pass, three round trips for a guard, one more go-between and a far end. A hop
+//! How a path comes about: in one pass, three round trips for a guard, one more go-between and an anonymizer. A hop
 //! whose roster lacks the next node says no; then hop by hop over the same nodes, each named by its certificate.
 //!
-//! In one pass the far end hears its request before the answers of those who come before it are judged. They
+//! In one pass the anonymizer hears its request before the answers of those who come before it are judged. They
 //! could not have changed who it is: that is the agent's own roster's word. They are judged as they come, and
 //! nothing more is sent if one is bad.
 
@@ -99,7 +99,7 @@ mod tests {
             let own = node.service().handle(&peer, Via::Direct, Request::Certificate).await;
             let Response::Certificate(own) = own else { panic!("{own:?}") };
             let own = own.verify(node.network(), now()).unwrap();
-            let question = Request::Nearest { key: Key([1; 32]), count: 1 };
+            let question = Request::Closest { key: Key([1; 32]), count: 1 };
             hops.push((cross_verify(own.clone(), own).unwrap(), Some(question)));
         }
         hops
@@ -112,19 +112,19 @@ mod tests {
         let (hops, links) = (hops(&nodes).await, Links::disposable("path.alt").unwrap());
         let judged = RefCell::new(Vec::new());
         let judge = |place: usize, answer: &Response| {
-            assert!(matches!(answer, Response::Nearest(_)));
+            assert!(matches!(answer, Response::Closest(_)));
             judged.borrow_mut().push(place);
             Ok(())
         };
         // The first knows the second, and the second not the third until it has been there.
         nodes[0].service().roster().met(hops[1].0.certificate().clone());
         let mut channel = make(&links, &hops, judge).await.unwrap();
-        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
+        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Closest(_))));
         assert_eq!(judged.take(), [0, 1, 0, 1]);
 
         nodes[1].service().roster().met(hops[2].0.certificate().clone());
         let mut channel = make(&links, &hops, judge).await.unwrap();
-        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Nearest(_))));
+        assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Closest(_))));
         assert_eq!(judged.take(), [0, 1]);
 
         let refuse = |place: usize, _: &Response| {

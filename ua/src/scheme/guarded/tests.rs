@@ -1,12 +1,12 @@
-//! What the agent's own roster decides: whom it draws and asks, and what it holds against whom.
+//! What the agent's own roster decides: whom it samples and asks, and what it holds against whom.
 
 mod built;
 
 use anon::{
     network::Network,
-    request::Errand,
+    request::ProxiedRequest,
     roster::{Operator, Source},
-    selection::{Draw, Failure, Wanted},
+    selection::{Failure, SampledKeys, Wanted},
     verification::{CrossVerified, Statement, StatementClaims, cross_verify},
 };
 use net::{Channel, LinkError, NetworkFile, Peer, Via, now};
@@ -71,8 +71,8 @@ fn guarded_by(guards: &[u8], active: u8, others: u8, complete: bool) -> GuardedS
     GuardedScheme::new(evidence, GuardedPlan { roster, guards, middle: 1, complete })
 }
 
-/// The seeds of the first so many nodes, nearest to the key first.
-fn nearest(nodes: u8) -> Vec<u8> {
+/// The seeds of the first so many nodes, closest to the key first.
+fn closest(nodes: u8) -> Vec<u8> {
     let mut seeds: Vec<u8> = (1..=nodes).collect();
     keep_closest(&mut seeds, &KEY, usize::MAX, |seed| id(*seed).position());
     seeds
@@ -86,34 +86,34 @@ fn nodes(certificates: &[NodeCertificate]) -> Vec<NodeId> {
     certificates.iter().map(NodeCertificate::node).collect()
 }
 
-/// What a node states to be nearest to the key.
-fn statement(by: u8, nearest: &[u8]) -> (NodeId, Response) {
+/// What a node states to be closest to the key.
+fn statement(by: u8, closest: &[u8]) -> (NodeId, Response) {
     let network = network();
     let claims = StatementClaims {
         network: network.id,
         node: id(by),
         epoch: network.epoch(now()),
         key: KEY,
-        nearest: ids(nearest),
+        closest: ids(closest),
     };
     let statement = Statement::issue(identity(by).secret(), claims);
-    (id(by), Response::Nearest(Box::new(statement)))
+    (id(by), Response::Closest(Box::new(statement)))
 }
 
 fn found(seeds: &[u8]) -> Response {
-    Response::Closest(seeds.iter().map(|seed| certificate(*seed).to_unverified()).collect())
+    Response::LookedUp(seeds.iter().map(|seed| certificate(*seed).to_unverified()).collect())
 }
 
-fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Misdeed)> {
+fn evidence(scheme: &GuardedScheme) -> Vec<(NodeId, Violation)> {
     let evidence = scheme.evidence.take();
     assert!(evidence.iter().all(|e| !e.proof.is_empty()), "it is signed");
-    evidence.into_iter().map(|e| (e.node, e.misdeed)).collect()
+    evidence.into_iter().map(|e| (e.node, e.violation)).collect()
 }
 
 #[test]
 fn an_agent_knows_the_replicas_only_by_a_complete_roster() {
     let replicas = knowing(20, 0, true).own_replicas(&KEY).unwrap();
-    assert_eq!(nodes(&replicas), ids(&nearest(20)[..K]));
+    assert_eq!(nodes(&replicas), ids(&closest(20)[..K]));
     assert!(knowing(20, 0, false).own_replicas(&KEY).is_none());
     assert!(knowing(0, 0, true).own_replicas(&KEY).is_none());
 }
@@ -121,10 +121,10 @@ fn an_agent_knows_the_replicas_only_by_a_complete_roster() {
 #[test]
 fn a_reader_asks_four_nodes_more_than_there_are_replicas_and_what_others_found() {
     let ask = |scheme: &GuardedScheme, answer| scheme.candidates(KEY, answer).unwrap();
-    let all = nearest(21);
-    // The nearest of all is one that only the far end has found.
+    let all = closest(21);
+    // The closest of all is one that only the anonymizer has found.
     let scheme = knowing(20, 0, true);
-    let own = nearest(20);
+    let own = closest(20);
     assert_eq!(nodes(&ask(&scheme, Response::Refused)), ids(&own[..K + 4]));
     let scheme = knowing(20, 0, false);
     let asked = nodes(&ask(&scheme, found(&[own[0], 21])));
@@ -137,7 +137,7 @@ fn a_reader_asks_four_nodes_more_than_there_are_replicas_and_what_others_found()
 #[test]
 fn who_lists_other_replicas_is_charged_by_its_signature_and_nobody_else() {
     let scheme = knowing(20, 0, true);
-    let (honest, false_list) = (&nearest(20)[..K], [31, 32, 33, 34, 35]);
+    let (honest, false_list) = (&closest(20)[..K], [31, 32, 33, 34, 35]);
     for (z_lies, w_lies) in [(false, false), (true, false), (false, true), (true, true)] {
         let list = |by, lies| statement(by, if lies { &false_list } else { honest });
         let set = scheme.compare_replicas(KEY, list(1, z_lies), list(2, w_lies));
@@ -147,7 +147,7 @@ fn who_lists_other_replicas_is_charged_by_its_signature_and_nobody_else() {
             Err(error) => panic!("{error}"),
         }
         let liars = [(1, z_lies), (2, w_lies)].into_iter().filter(|(_, lies)| *lies);
-        let expected: Vec<_> = liars.map(|(seed, _)| (id(seed), Misdeed::FalseList)).collect();
+        let expected: Vec<_> = liars.map(|(seed, _)| (id(seed), Violation::FalseList)).collect();
         assert_eq!(evidence(&scheme), expected, "{z_lies} {w_lies}");
     }
 }
@@ -157,7 +157,7 @@ fn without_a_complete_roster_two_lists_that_were_looked_up_must_be_the_same() {
     let scheme = knowing(20, 0, false);
     let compare =
         |z: &[u8], w: &[u8]| scheme.compare_replicas(KEY, (id(1), found(z)), (id(2), found(w)));
-    let list = nearest(30)[..K].to_vec();
+    let list = closest(30)[..K].to_vec();
     assert_eq!(nodes(compare(&list, &list).unwrap().nodes()), ids(&list));
     assert!(compare(&list, &list[1..]).is_err());
     assert_eq!(evidence(&scheme), []);
@@ -165,7 +165,7 @@ fn without_a_complete_roster_two_lists_that_were_looked_up_must_be_the_same() {
 
 #[test]
 fn a_statement_is_held_against_the_roster_as_far_as_that_is_complete() {
-    let near = nearest(20);
+    let near = closest(20);
     let own = certificate(near[0]);
     for complete in [true, false] {
         let scheme = knowing(20, 0, complete);
@@ -174,12 +174,12 @@ fn a_statement_is_held_against_the_roster_as_far_as_that_is_complete() {
         assert_eq!(evidence(&scheme), []);
         // Another that is next in line, as after churn.
         judge(statement(2, &near[1..2])).unwrap();
-        let noted = [(id(2), Misdeed::OtherNearest)];
+        let noted = [(id(2), Violation::OtherClosest)];
         assert_eq!(evidence(&scheme), noted[..usize::from(complete)]);
         // One that nobody knows.
         let lie = judge(statement(2, &[31]));
         assert_eq!(matches!(lie, Err(AgentError::Disagreement(_))), complete, "{lie:?}");
-        let noted = [(id(2), Misdeed::FalseNearest)];
+        let noted = [(id(2), Violation::FalseClosest)];
         assert_eq!(evidence(&scheme), noted[..usize::from(complete)]);
         // What another signed says nothing.
         let (_, others) = statement(3, &near[..1]);
@@ -188,7 +188,7 @@ fn a_statement_is_held_against_the_roster_as_far_as_that_is_complete() {
 }
 
 #[test]
-fn an_agent_says_why_it_can_draw_no_path() {
+fn an_agent_says_why_it_can_sample_no_path() {
     let why = |active, others| knowing(active, others, true).too_few();
     let (known, needed) = (usize::from(NEEDED) - 1, usize::from(NEEDED));
     let small = why(NEEDED - 1, 0);
@@ -207,7 +207,7 @@ fn an_agent_says_why_it_can_draw_no_path() {
 const SENDING: Wanted<'static> = Wanted { is_reading: false, near: &BTreeSet::new(), attempt: 0 };
 
 #[test]
-fn a_mail_in_a_small_network_always_finds_a_far_end() {
+fn a_mail_in_a_small_network_always_finds_an_anonymizer() {
     let scheme = knowing(NEEDED, 0, true);
     for number in 0..3 * NEEDED {
         assert!(scheme.next_path(SENDING).is_some(), "path {number}");
@@ -215,13 +215,13 @@ fn a_mail_in_a_small_network_always_finds_a_far_end() {
 }
 
 #[test]
-fn a_far_end_that_is_set_apart_serves_no_other_path_of_a_reading() {
+fn an_anonymizer_that_is_set_apart_serves_no_other_path_of_a_reading() {
     let scheme = knowing(NEEDED, 0, true);
     let reading = Wanted { is_reading: true, ..SENDING };
-    let draw = || scheme.next_path(reading).unwrap().far_end.1.node();
-    let inbox = draw();
+    let sample = || scheme.next_path(reading).unwrap().anonymizer.1.node();
+    let inbox = sample();
     scheme.set_apart(inbox);
-    assert!((0..5 * NEEDED).all(|_| draw() != inbox));
+    assert!((0..5 * NEEDED).all(|_| sample() != inbox));
 }
 
 #[test]
@@ -241,7 +241,7 @@ async fn after_a_guard_that_is_not_there_the_spare_serves() {
     let scheme = guarded_by(&[1, 2], 20, 0, true);
     let serves = || scheme.next_path(SENDING).unwrap().guard.node();
     assert_eq!(serves(), id(1));
-    let early = Request::Nearest { key: KEY, count: 1 };
+    let early = Request::Closest { key: KEY, count: 1 };
     let open = scheme.open(Purpose::Body, &early).await;
     assert!(matches!(open, Err(AgentError::NoGuard)), "{open:?}");
     assert_eq!(serves(), id(2));
@@ -251,17 +251,17 @@ async fn after_a_guard_that_is_not_there_the_spare_serves() {
 fn a_request_is_about_the_key_that_it_names_nodes_by() {
     let about = |request: &Request| key_of(request).copied();
     let (key, count) = (KEY, 1);
-    assert_eq!(about(&Request::Nearest { key, count }), Some(KEY));
     assert_eq!(about(&Request::Closest { key, count }), Some(KEY));
+    assert_eq!(about(&Request::Lookup { key, count }), Some(KEY));
     let perform = |targets| {
         let request = Box::new(Request::Fetch { key: Key([8; 32]) });
         about(&Request::Perform { targets, request })
     };
-    assert_eq!(perform(Targets::Nearest { key, count }), Some(KEY));
     assert_eq!(perform(Targets::Closest { key, count }), Some(KEY));
+    assert_eq!(perform(Targets::LookedUp { key, count }), Some(KEY));
     assert_eq!(perform(Targets::Nodes(vec![id(1)])), None);
-    let errand = Errand { target: id(1), request: Request::Fetch { key } };
-    assert_eq!(about(&Request::PerformEach(vec![errand])), None);
+    let proxied = ProxiedRequest { target: id(1), request: Request::Fetch { key } };
+    assert_eq!(about(&Request::PerformEach(vec![proxied])), None);
 }
 
 /// A node that runs in a directory of its own.
@@ -302,25 +302,25 @@ impl Far {
     }
 
     /// A channel that says to lead through one node to another.
-    async fn ready(&self, go_between: u8, middle: &[u8], far_end: u8) -> ReadyChannel {
+    async fn ready(&self, go_between: u8, middle: &[u8], anonymizer: u8) -> ReadyChannel {
         let hop = std::slice::from_ref(&self.hop);
         let open = Channel::open(&self.links, &hop[0], None, HANDSHAKE_TIMEOUT).await;
         let path = Path {
             go_between: id(go_between),
             middle: ids(middle),
             witness: id(99),
-            far_end: id(far_end),
+            anonymizer: id(anonymizer),
         };
         ReadyChannel { channel: open.unwrap(), path }
     }
 }
 
-const KEYS: Draw = Draw { go_between: KEY, witness: KEY, far_end: KEY };
+const KEYS: SampledKeys = SampledKeys { go_between: KEY, witness: KEY, anonymizer: KEY };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
     let (far, scheme) = (Far::start().await, knowing(20, 0, true));
-    let order = nearest(20);
+    let order = closest(20);
     let (near, aside) = (&order[..K], &order[K..]);
     let paths = [
         (near[0], [aside[1]], aside[2]),
@@ -328,11 +328,11 @@ async fn of_what_stands_ready_that_is_taken_which_is_not_near_the_key() {
         (aside[0], [aside[1]], near[4]),
         (aside[0], [aside[1]], aside[4]),
     ];
-    for (go_between, middle, far_end) in paths {
-        let ready = far.ready(go_between, &middle, far_end).await;
+    for (go_between, middle, anonymizer) in paths {
+        let ready = far.ready(go_between, &middle, anonymizer).await;
         scheme.state.lock().pool.put(ready, KEYS);
     }
-    let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.far_end);
+    let take = || scheme.take_ready(Purpose::Body, &KEY).map(|ready| ready.path.anonymizer);
     assert_eq!((take(), take()), (Some(id(aside[4])), None));
     assert_eq!(scheme.ready(), 3, "the others serve for other keys");
 }

@@ -5,7 +5,7 @@ use super::*;
 /// So many nodes: a mail needs no more where one of them keeps it.
 const NODES: u8 = 6;
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Tells a roster of all these nodes, as if they had long been there.
 fn tell(roster: &RosterKeeper, nodes: &[Alive]) {
@@ -48,16 +48,16 @@ async fn a_channel_that_was_built_ahead_serves_first_and_the_next_one_is_built_w
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, built).await.expect("a channel is built");
-    let early = Request::Nearest { key, count: 1 };
-    let mut far_ends = BTreeSet::new();
+    tokio::time::timeout(TIMEOUT, built).await.expect("a channel is built");
+    let early = Request::Closest { key, count: 1 };
+    let mut anonymizers = BTreeSet::new();
     for place in ["built ahead", "built now"] {
         let OpenChannel { answer, path, .. } = scheme.open(Purpose::Body, &early).await.unwrap();
         assert_eq!(scheme.ready(), 0, "{place}");
         assert_eq!(path.go_between, nodes[0].certificate.node());
-        let stated = scheme.stated(path.far_end, key, &answer).unwrap();
+        let stated = scheme.stated(path.anonymizer, key, &answer).unwrap();
         assert_eq!(BTreeSet::from_iter(stated), scheme.near_to(&key), "{place}");
-        assert!(far_ends.insert(path.far_end), "no far end serves twice");
+        assert!(anonymizers.insert(path.anonymizer), "no anonymizer serves twice");
     }
     assert_eq!(evidence(&scheme), []);
 }
