@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How many nodes there are at once; a larger network is alone.
-const ROOM: u32 = 96;
+const ROOM: u32 = 48;
 static FREE: Semaphore = Semaphore::const_new(ROOM as usize);
 
 pub fn program() -> PathBuf {

@@ -62,7 +62,7 @@ pub mod request;
 pub mod roster;
 pub mod secretbox;
 pub mod selection;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 pub mod verification;

@@ -146,8 +146,13 @@ mod tests {
             ("log that shortens peers", &["logs"]),
             ("log that shows secrets", &["logs"]),
         ];
+        let mutants = mutants(1);
+        assert!(
+            mutants.iter().all(|mutant| !mutant.weakness.is_empty()),
+            "one does not say its weakness"
+        );
         let caught: Vec<(String, Vec<String>)> =
-            mutants(1).into_iter().map(|m| (m.name, m.caught_by)).collect();
+            mutants.into_iter().map(|m| (m.name, m.caught_by)).collect();
         let expected: Vec<(String, Vec<String>)> = expected
             .iter()
             .map(|(name, checks)| {

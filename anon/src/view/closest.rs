@@ -86,7 +86,7 @@ impl Search<'_> {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{position::keep_closest, testing::views::Keepers};

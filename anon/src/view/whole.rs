@@ -163,7 +163,7 @@ impl Steps for Reader {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
