@@ -7,7 +7,7 @@
 //!   0x80       join:   a descriptor follows
 //!   0xC0–0xFF  leave:  the next 1 to 64 nodes are left out
 //! ```
-//! The front is [`super::stream`]'s; it costs one hash for each chunk, an eighth of a byte a node. A channel key's highest bit is
+//! The front is `stream`'s; it costs one hash for each chunk, an eighth of a byte a node. A channel key's highest bit is
 //! never set, so that an operation needs no byte of its own where a node stays. A changed node leaves and joins. Nodes after the
 //! last operation have left. The operations make the new view's chunks in order; each is checked when it is complete.
 

@@ -1,7 +1,7 @@
 //! Sampling nodes for paths: who may be on one, and how likely each is.
 //!
 //! Eligible are the nodes that stand in the view and in the one before it; a network's first view waives that. Samples are by
-//! rank, equal for all of them but for the caps of [`super::shares`]; nearness to a key plays no part. Never two of one family
+//! rank, equal for all of them but for the caps of `shares`; nearness to a key plays no part. Never two of one family
 //! or one prefix on a path. Everything comes from the caller's randomness, in a fixed order.
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 //! ```text
 //! front (kind 0, or 1 with signatures), then for each chunk:  descriptors | [signature 64 × entries]
 //! ```
-//! The front is [`super::stream`]'s. A descriptor says by its kind how long it is, and a chunk has 256 of them but for the last,
+//! The front is `stream`'s. A descriptor says by its kind how long it is, and a chunk has 256 of them but for the last,
 //! so nothing states a length that could lie.
 
 use super::{
