@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
+#[cfg(feature = "tor")]
+use libp2p::Transport as _;
 use libp2p::{
-    Multiaddr, PeerId, Transport as _,
+    Multiaddr, PeerId,
     core::{self, muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
