@@ -79,9 +79,12 @@ impl Terminal {
             assert!(self.look().await, "not asked {shown:?}:\n{}", text(&self.screen));
         }
         // A prompt is there a moment before the terminal stops to show what is typed.
-        while PROMPTS.contains(&shown) && self.shows_keys() {
-            tokio::task::yield_now().await;
-        }
+        let hidden = async {
+            while PROMPTS.contains(&shown) && self.shows_keys() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, hidden).await.expect("the terminal hides what is typed");
         self.press(keys).await;
     }
 

@@ -50,6 +50,7 @@ pub async fn ground() -> MutexGuard<'static, Ground> {
         GROUND.get_or_init(async || Mutex::new(Ground::lay().await)).await.lock().await;
     // A scenario that failed may have left it dark.
     ground.tor.resume().await.unwrap();
+    ground.wait_until_quiet().await;
     ground
 }
 
@@ -109,6 +110,8 @@ impl Ground {
         inside(&format!("ip address add {AGENT}/32 dev eth0"));
         inside("ip link set eth0 up");
         inside("ip route add default dev eth0");
+        // What a process leaves behind when it ends is over soon.
+        inside("sysctl -q -w net.ipv4.tcp_fin_timeout=1 net.ipv4.tcp_orphan_retries=1");
         let tor =
             TorNetwork::start(&directory, relay).await.unwrap_or_else(|error| panic!("{error}"));
         println!("the Tor network is ready after {:.1} s", began.elapsed().as_secs_f64());
@@ -120,6 +123,22 @@ impl Ground {
         ["nsenter", "-t", &self.host.id().to_string(), "-n"].map(str::to_owned).into()
     }
 
+    /// Waits until no connection of an earlier scenario is left on the agents' host: the kernel goes on ending those of a
+    /// process that has ended, and a watch would take its packets for this scenario's.
+    async fn wait_until_quiet(&self) {
+        let began = Instant::now();
+        let table = format!("/proc/{}/net/tcp", self.host.id());
+        loop {
+            let table = std::fs::read_to_string(&table).unwrap();
+            let open: Vec<&str> = table.lines().skip(1).filter(|line| !is_over(line)).collect();
+            if open.is_empty() {
+                return;
+            }
+            assert!(began.elapsed() < READY_WITHIN, "connections stay: {open:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Counts what leaves the agents' host, or goes round in it, from now on.
     pub fn watch(&self) -> Watch {
         Watch::start(self.host.id())
@@ -129,6 +148,11 @@ impl Ground {
     pub fn relays(&self) -> BTreeSet<Ipv4Addr> {
         self.tor.addresses().iter().map(|address| *address.ip()).collect()
     }
+}
+
+/// Whether a line of the kernel's table is of a connection for which nothing is sent any more: in TIME_WAIT.
+fn is_over(line: &str) -> bool {
+    line.split_whitespace().nth(3) == Some("06")
 }
 
 /// A packet socket on the agents' host.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::id::NodeId;
 
-/// How often a sample is drawn anew before all nodes are gone through.
-const MOST_DRAWS: usize = 64;
+/// How often a node is sampled anew before all nodes are gone through.
+const MOST_SAMPLES: usize = 64;
 /// How many nodes are tried for a path before there is said to be none.
 const MOST_TRIES: usize = 256;
 
@@ -35,7 +35,7 @@ struct Group {
     up_to: u64,
 }
 
-/// What samples are drawn from: about 4 bytes an eligible node, and 32 a prefix.
+/// What is sampled from: about 4 bytes an eligible node, and 32 a prefix.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     groups: Vec<Group>,
@@ -105,10 +105,10 @@ impl Sampler {
         rng: &mut impl CryptoRng,
         may: impl Fn(&Descriptor) -> bool,
     ) -> Option<Descriptor> {
-        for _ in 0..MOST_DRAWS {
-            let drawn = view.nodes().get(self.rank(rng)?)?;
-            if may(&drawn) {
-                return Some(drawn);
+        for _ in 0..MOST_SAMPLES {
+            let sampled = view.nodes().get(self.rank(rng)?)?;
+            if may(&sampled) {
+                return Some(sampled);
             }
         }
         self.sample_of_all(view, rng, may)
@@ -207,9 +207,9 @@ fn as_u64(count: usize) -> u64 {
 fn below(all: u64, rng: &mut impl CryptoRng) -> Option<u64> {
     let unfair = u64::MAX.checked_rem(all)?;
     loop {
-        let draw = rng.next_u64();
-        if draw < u64::MAX - unfair {
-            return Some(draw % all);
+        let number = rng.next_u64();
+        if number < u64::MAX - unfair {
+            return Some(number % all);
         }
     }
 }

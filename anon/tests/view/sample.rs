@@ -21,9 +21,9 @@ use anon::{
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 
-/// Draws of the statistical tests. Each compares a count with its expectation within five standard deviations, and the seed is
+/// Samples of the statistical tests. Each compares a count with its expectation within five standard deviations, and the seed is
 /// fixed: one in a million seeds would fail.
-const DRAWS: usize = 20_000;
+const SAMPLES: usize = 20_000;
 
 /// A node in a /16; without one over Tor alone.
 fn node_in(number: u32, prefix: Option<u16>, family: Option<u8>) -> Descriptor {
@@ -47,22 +47,22 @@ fn sampler(view: &View, caps: Option<Caps>) -> Sampler {
     Sampler::new(view, None, caps).unwrap()
 }
 
-/// How often each node is drawn.
+/// How often each node is sampled.
 fn counts(view: &View, caps: Option<Caps>) -> BTreeMap<NodeId, usize> {
     let (sampler, mut rng) = (sampler(view, caps), StdRng::seed_from_u64(7));
     let mut counts = BTreeMap::new();
-    for _ in 0..DRAWS {
-        let drawn = sampler.sample(view, &mut rng, |_| true).unwrap();
-        *counts.entry(drawn.node()).or_default() += 1;
+    for _ in 0..SAMPLES {
+        let sampled = sampler.sample(view, &mut rng, |_| true).unwrap();
+        *counts.entry(sampled.node()).or_default() += 1;
     }
     counts
 }
 
-/// Whether a count lies within five standard deviations of `share` of all draws.
+/// Whether a count lies within five standard deviations of `share` of all samples.
 fn is_about(count: usize, share: f64) -> bool {
-    let draws = f64::from(u32::try_from(DRAWS).unwrap());
-    let deviation = (draws * share * (1.0 - share)).sqrt();
-    (f64::from(u32::try_from(count).unwrap()) - draws * share).abs() <= 5.0 * deviation
+    let samples = f64::from(u32::try_from(SAMPLES).unwrap());
+    let deviation = (samples * share * (1.0 - share)).sqrt();
+    (f64::from(u32::try_from(count).unwrap()) - samples * share).abs() <= 5.0 * deviation
 }
 
 fn prefixes(from: u16, count: u32) -> Vec<Descriptor> {
@@ -71,7 +71,7 @@ fn prefixes(from: u16, count: u32) -> Vec<Descriptor> {
 }
 
 #[test]
-fn all_nodes_are_drawn_equally_often() {
+fn all_nodes_are_sampled_equally_often() {
     let view = view(prefixes(0x1000, 40));
     for caps in [None, Some(Caps::DEFAULT)] {
         let counts = counts(&view, caps);
@@ -81,7 +81,7 @@ fn all_nodes_are_drawn_equally_often() {
 }
 
 #[test]
-fn a_crowded_16_has_a_hundredth_of_the_draws() {
+fn a_crowded_16_has_a_hundredth_of_the_samples() {
     let mut nodes = prefixes(0x1000, 200);
     nodes.extend((0..300).map(|number| node_in(number, Some(0x2000), None)));
     let view = view(nodes);
@@ -97,7 +97,7 @@ fn a_crowded_16_has_a_hundredth_of_the_draws() {
 }
 
 #[test]
-fn tor_only_nodes_together_have_a_tenth_of_the_draws() {
+fn tor_only_nodes_together_have_a_tenth_of_the_samples() {
     let mut nodes = prefixes(0x1000, 150);
     nodes.extend((0..300).map(|number| node_in(number, None, None)));
     let view = view(nodes);
@@ -109,7 +109,7 @@ fn tor_only_nodes_together_have_a_tenth_of_the_draws() {
 }
 
 #[test]
-fn only_nodes_of_two_views_are_drawn_and_the_first_view_waives_it() {
+fn only_nodes_of_two_views_are_sampled_and_the_first_view_waives_it() {
     let keepers = Keepers::new(1);
     let first = keepers.view_of(1, None, 0..300);
     let second = keepers.view_of(2, Some(&first), 200..500);
@@ -118,19 +118,19 @@ fn only_nodes_of_two_views_are_drawn_and_the_first_view_waives_it() {
     assert_eq!(sampler.eligible(), 100);
     let mut rng = StdRng::seed_from_u64(1);
     for _ in 0..1_000 {
-        let drawn = sampler.sample(&second, &mut rng, |_| true).unwrap();
-        assert!(first.nodes().rank_of(&drawn.node()).is_some());
-        assert_eq!(second.nodes().find(&drawn.node()), Some(drawn), "the key is the view's");
+        let sampled = sampler.sample(&second, &mut rng, |_| true).unwrap();
+        assert!(first.nodes().rank_of(&sampled.node()).is_some());
+        assert_eq!(second.nodes().find(&sampled.node()), Some(sampled), "the key is the view's");
     }
     let refused = |view, before| Sampler::new(view, before, None).map(|_| ());
-    assert_eq!(refused(&second, None), Err(ViewError::OtherBase), "who is new would be drawn");
+    assert_eq!(refused(&second, None), Err(ViewError::OtherBase), "who is new would be sampled");
     assert_eq!(refused(&first, Some(&second)), Err(ViewError::OtherBase));
     let other = keepers.view_of(1, None, 0..299);
     assert_eq!(refused(&second, Some(&other)), Err(ViewError::OtherBase));
 }
 
 #[test]
-fn nobody_is_drawn_from_nobody() {
+fn nobody_is_sampled_from_nobody() {
     let empty = view(vec![]);
     for caps in [None, Some(Caps::DEFAULT)] {
         let mut rng = StdRng::seed_from_u64(1);
@@ -152,10 +152,10 @@ fn the_few_that_may_be_taken_are_found_among_many_and_equally_often() {
     let mut first = 0;
     for _ in 0..600 {
         let may = |one: &Descriptor| wanted.contains(&one.node());
-        let drawn = sampler.sample(&view, &mut rng, may).unwrap();
-        first += usize::from(drawn.node() == wanted[0]);
+        let sampled = sampler.sample(&view, &mut rng, may).unwrap();
+        first += usize::from(sampled.node() == wanted[0]);
     }
-    // 600 draws of one half: within five standard deviations of 300.
+    // 600 samples of one half: within five standard deviations of 300.
     assert!((239..=361).contains(&first), "{first}");
     assert_eq!(sampler.sample(&view, &mut rng, |_| false), None);
 }
@@ -169,9 +169,9 @@ fn of_the_few_that_may_be_taken_one_in_a_crowd_is_as_rare_as_ever() {
     let sampler = sampler(&view, Some(Caps::DEFAULT));
     let mut rng = StdRng::seed_from_u64(3);
     let may = |one: &Descriptor| one.node() == alone || one.node() == crowded;
-    let drawn = (0..2_000).filter_map(|_| sampler.sample(&view, &mut rng, may));
-    let rare = drawn.filter(|one| one.node() == crowded).count();
-    // A hundredth among 400, against 99 hundredths among 150: 7.6 of 2,000 draws, give or take five times 2.8.
+    let sampled = (0..2_000).filter_map(|_| sampler.sample(&view, &mut rng, may));
+    let rare = sampled.filter(|one| one.node() == crowded).count();
+    // A hundredth among 400, against 99 hundredths among 150: 7.6 of 2,000 samples, give or take five times 2.8.
     assert!((1..=21).contains(&rare), "{rare}");
 }
 
@@ -236,14 +236,14 @@ proptest! {
             .collect();
         let other = nodes[4];
         let view = view(nodes);
-        let draw = || {
+        let sample_path = || {
             let mut rng = StdRng::seed_from_u64(seed);
             let may = |one: &Descriptor| one.node().0[0] != 7;
             sampler(&view, Some(Caps::DEFAULT)).path(&view, hops, &[other], &mut rng, may).unwrap()
         };
-        let path = draw();
+        let path = sample_path();
         prop_assert_eq!(path.len(), hops);
-        prop_assert_eq!(&path, &draw(), "the same randomness gives the same path");
+        prop_assert_eq!(&path, &sample_path(), "the same randomness gives the same path");
         for (at, one) in path.iter().enumerate() {
             prop_assert!(!one.is_beside(&other) && one.node().0[0] != 7);
             prop_assert!(!path[at + 1..].iter().any(|next| next.is_beside(one)));
