@@ -45,15 +45,16 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts these words of the program. Its stdin is the terminal, unless another is given.
+    /// Starts these words of the program. Its stdin is the terminal, unless another is given. Nothing else of the environment
+    /// reaches it: `CI` alone is enough for colours at a terminal that has none.
     fn of(user: &User, words: &[&str], stdin: Option<File>) -> Self {
         let (pty, pts) = pty_process::open().unwrap();
         let stdout = user.profile.with_extension("stdout");
         let mut command = pty_process::Command::new(program())
             .args(words)
+            .env_clear()
             .env("TERM", "dumb")
             .env("CUTOUT_HOME", &user.profile)
-            .env_remove("CUTOUT_PASSPHRASE")
             .stdout(Stdio::from(File::create(&stdout).unwrap()))
             .kill_on_drop(true);
         if let Some(stdin) = stdin {
