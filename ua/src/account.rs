@@ -96,7 +96,7 @@ impl Account {
 
     /// The account with these secrets and an address that certifies itself.
     #[must_use]
-    pub fn from_secrets(
+    pub(crate) fn from_secrets(
         signing: AddressSecret,
         sealing: SealingSecret,
         network: &Network,
@@ -119,7 +119,7 @@ impl Account {
     }
 
     /// Signs a self-certifying account's certificate anew.
-    pub fn renew(&mut self, network: &Network, now: Time) {
+    pub(crate) fn renew(&mut self, network: &Network, now: Time) {
         let claims = AddressClaims {
             network: network.id,
             address: self.address.clone(),
@@ -254,7 +254,7 @@ impl Account {
 
     /// Whether a self-certifying certificate is in its last quarter, or over.
     #[must_use]
-    pub fn wants_renewal(&self, network: &Network, now: Time) -> bool {
+    pub(crate) fn wants_renewal(&self, network: &Network, now: Time) -> bool {
         self.address.is_self_certifying()
             && self.certificate(network, now.after(VALIDITY / 4)).is_err()
     }

@@ -113,13 +113,13 @@ pub enum AgentError {
 impl AgentError {
     /// Whether nobody in the network has heard of an attempt that ended so.
     #[must_use]
-    pub const fn has_reached_nobody(&self) -> bool {
+    pub(crate) const fn has_reached_nobody(&self) -> bool {
         matches!(self, Self::NoNode | Self::NoGuard)
     }
 
     /// Whether what kept one recipient from being served would keep all others, too.
     #[must_use]
-    pub const fn is_everybodys(&self) -> bool {
+    pub(crate) const fn is_everybodys(&self) -> bool {
         self.has_reached_nobody() || matches!(self, Self::NetworkTooSmall { .. })
     }
 

@@ -32,7 +32,7 @@ pub enum Purpose {
 impl Purpose {
     /// The verifier's purpose beside an anonymizer's.
     #[must_use]
-    pub const fn check(self) -> Self {
+    pub(crate) const fn check(self) -> Self {
         match self {
             Self::Body | Self::BodyCheck => Self::BodyCheck,
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
@@ -174,7 +174,7 @@ pub enum Event {
 impl Event {
     /// What an attempt that failed, and is made again, is to whoever watches.
     #[must_use]
-    pub fn failed(purpose: Purpose, error: &AgentError) -> Self {
+    pub(crate) fn failed(purpose: Purpose, error: &AgentError) -> Self {
         match error {
             AgentError::Disagreement(disagreement) => {
                 Self::Disagreed { purpose, disagreement: disagreement.clone() }

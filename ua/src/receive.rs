@@ -41,10 +41,9 @@ use crate::{
     account::Account, context::Context, error::AgentError, maildir::Maildir, vault::Vault,
 };
 
-pub use inbox::MAX_LISTED_BY_ONE;
-pub use notes::{GIVE_UP_AFTER, LAST_TRIES, RETRIES};
+pub use notes::GIVE_UP_AFTER;
 pub use report::{Delivered, Fetched};
-pub use route::{AnonymousRoute, DirectRoute, Place, Route, Way};
+pub(crate) use route::{AnonymousRoute, DirectRoute, Place, Route, Way};
 
 /// How often a reading looks into the inbox. Each time it tries what could not be reached the last time.
 const MAX_ROUNDS: usize = 16;
@@ -61,7 +60,7 @@ type Announced = (Digest, Headers);
 /// Reads one account's mail.
 #[derive(derive_more::Debug)]
 #[debug("Reader(..)")]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     context: Context,
     route: Box<dyn Route>,
     vault: &'a Vault,
@@ -73,7 +72,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader for `account`, whose certificate is `certificate`, over this route.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         context: Context,
         route: Box<dyn Route>,
         vault: &'a Vault,
@@ -89,7 +88,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.
-    pub async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
+    pub(crate) async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
         let mut notes = Notes::read(self.vault, self.context.now())?;
         let mut seen = Seen::read(self.vault)?;
         let mut inbox = Inbox::new(self);

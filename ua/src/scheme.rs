@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use guarded::{GuardedPlan, GuardedScheme};
-pub use paper::PaperScheme;
+pub(crate) use paper::PaperScheme;
 
 /// A channel, and the anonymizer's answer to the request that rode along.
 #[derive(Debug)]
@@ -39,11 +39,11 @@ pub struct OpenChannel {
 
 /// A channel that was built ahead: nobody has asked its anonymizer anything, or told it what it is for.
 #[derive(Debug)]
-pub struct ReadyChannel {
+pub(crate) struct ReadyChannel {
     /// The channel.
-    pub channel: Channel,
+    pub(crate) channel: Channel,
     /// Its nodes.
-    pub path: Path,
+    pub(crate) path: Path,
 }
 
 /// A way to get channels.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The longest proof that is kept, bytes. A signed statement that names [`anon::network::MAX_K`] nodes, which is the
 /// most that one is asked for, has some 850.
-pub const MAX_PROOF: usize = 1024;
+pub(crate) const MAX_PROOF: usize = 1024;
 
 /// What a node did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct Evidence {
 impl Evidence {
     /// What a node did, seen at `seen`; a proof that is longer than any honest statement is not kept.
     #[must_use]
-    pub fn new(node: NodeId, violation: Violation, seen: Time, mut proof: Vec<u8>) -> Self {
+    pub(crate) fn new(node: NodeId, violation: Violation, seen: Time, mut proof: Vec<u8>) -> Self {
         if proof.len() > MAX_PROOF {
             proof = Vec::new();
         }

@@ -32,7 +32,7 @@ const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What lies at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// The reader's inbox.
     Inbox,
     /// A part of a mail.
@@ -40,13 +40,13 @@ pub enum Place {
 }
 
 /// A way to the nodes that hold what belongs to a key.
-pub trait Route: Send + Sync {
+pub(crate) trait Route: Send + Sync {
     /// Opens a way to the nodes near a key.
     fn open(&self, key: Key, place: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>>;
 }
 
 /// An open way; dropping it closes it.
-pub trait Way: Send {
+pub(crate) trait Way: Send {
     /// The nodes that may hold it, closest first: rather one too many.
     fn nodes(&self) -> &[NodeCertificate];
 
@@ -62,7 +62,7 @@ pub trait Way: Send {
 
 /// The reader goes itself: the nodes see its address.
 #[derive(Debug)]
-pub struct DirectRoute {
+pub(crate) struct DirectRoute {
     bootstrap: Arc<Bootstrap>,
     links: Links,
 }
@@ -72,7 +72,7 @@ impl DirectRoute {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub fn new(bootstrap: Arc<Bootstrap>) -> Result<Self, AgentError> {
+    pub(crate) fn new(bootstrap: Arc<Bootstrap>) -> Result<Self, AgentError> {
         let links = bootstrap.context().disposable()?;
         Ok(Self { bootstrap, links })
     }
@@ -114,7 +114,7 @@ impl Way for DirectWay {
 /// one reader.
 #[derive(derive_more::Debug)]
 #[debug("AnonymousRoute(..)")]
-pub struct AnonymousRoute {
+pub(crate) struct AnonymousRoute {
     scheme: Arc<dyn Scheme>,
     k: usize,
 }
@@ -122,7 +122,7 @@ pub struct AnonymousRoute {
 impl AnonymousRoute {
     /// A route over channels of this scheme, in a network of k replicas.
     #[must_use]
-    pub const fn new(scheme: Arc<dyn Scheme>, k: usize) -> Self {
+    pub(crate) const fn new(scheme: Arc<dyn Scheme>, k: usize) -> Self {
         Self { scheme, k }
     }
 }

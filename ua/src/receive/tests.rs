@@ -27,7 +27,7 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::*;
+use super::{notes::RETRIES, *};
 use crate::vault::{KdfCost, Passphrase};
 
 /// Nodes near every key.

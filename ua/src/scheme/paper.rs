@@ -41,14 +41,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Section 4.1 to the letter.
 #[derive(Debug)]
-pub struct PaperScheme {
+pub(crate) struct PaperScheme {
     bootstrap: Arc<Bootstrap>,
 }
 
 impl PaperScheme {
     /// The scheme over what an agent knows of the network.
     #[must_use]
-    pub const fn new(bootstrap: Arc<Bootstrap>) -> Self {
+    pub(crate) const fn new(bootstrap: Arc<Bootstrap>) -> Self {
         Self { bootstrap }
     }
 
