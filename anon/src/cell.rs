@@ -92,7 +92,7 @@ impl Cell {
 
 /// Cuts messages into cells and seals them, in one direction.
 #[derive(Debug)]
-pub struct Sealer {
+pub(crate) struct Sealer {
     key: DerivedKey,
     counter: u64,
 }
@@ -106,7 +106,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`CellError`] if it is longer.
-    pub fn seal(&mut self, message: &[u8]) -> Result<Vec<Cell>, CellError> {
+    pub(crate) fn seal(&mut self, message: &[u8]) -> Result<Vec<Cell>, CellError> {
         if message.len() > MAX_MESSAGE {
             return Err(CellError);
         }
@@ -135,7 +135,7 @@ impl Sealer {
 
 /// Opens cells and joins them to messages, in one direction.
 #[derive(Debug)]
-pub struct Opener {
+pub(crate) struct Opener {
     key: DerivedKey,
     counter: u64,
     message: Vec<u8>,
@@ -153,7 +153,7 @@ impl Opener {
     /// # Errors
     /// [`CellError`] if it is not the next cell, or claims a message beyond [`MAX_MESSAGE`]; from then on,
     /// whatever comes.
-    pub fn open(&mut self, cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
+    pub(crate) fn open(&mut self, cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
         let opened = if self.ended { Err(CellError) } else { self.open_next(cell) };
         self.ended = opened.is_err();
         opened
@@ -184,7 +184,7 @@ impl Opener {
 
     /// Whether a message has begun and not ended.
     #[must_use]
-    pub const fn is_amid_message(&self) -> bool {
+    pub(crate) const fn is_amid_message(&self) -> bool {
         self.missing > 0
     }
 }

@@ -94,7 +94,7 @@ impl AgreementKey {
     ///
     /// # Errors
     /// [`KeyError::BadPublicKey`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         const P: [u8; 32] = {
             let mut p = [0xff; 32];
             p[0] = 0xed;
@@ -281,7 +281,7 @@ impl SharedSecret {
 impl DerivedKey {
     /// Derives one more key from this one, as [`SharedSecret::derive`].
     #[must_use]
-    pub fn derive(&self, salt: &[u8], label: Label, context: &[u8]) -> Self {
+    pub(crate) fn derive(&self, salt: &[u8], label: Label, context: &[u8]) -> Self {
         derive_key(salt, &self.0, label, context)
     }
 }
