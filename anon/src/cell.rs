@@ -8,8 +8,6 @@
 //! Nonces count cells and are never sent: a cell that is lost, repeated, swapped, reflected, taken from
 //! another channel or changed does not open, and the channel ends. A go-between cannot tell one from another.
 
-use std::fmt;
-
 use thiserror::Error;
 
 use crate::{
@@ -29,11 +27,7 @@ const LENGTH: usize = 4;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cell(Box<[u8; CELL]>);
 
-impl fmt::Debug for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cell(..)")
-    }
-}
+crate::hex::debug_as_name!(Cell);
 
 /// A cell was not the next one of its channel, or what it carries is not a message. The channel ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

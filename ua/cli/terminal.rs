@@ -274,24 +274,23 @@ impl Listener for Progress {
 pub fn describe(event: &Event) -> Option<String> {
     Some(match event {
         Event::Channel { purpose, path, .. } => format!(
-            "{}: channel through X {} to {}, confirmed by Y {}",
-            purpose.words(),
+            "{purpose}: channel through X {} to {}, confirmed by Y {}",
             path.go_between.short(),
             path.anonymizer.short(),
             path.witness.short(),
         ),
         Event::Identity(_) => return None,
         Event::Disagreed { purpose, disagreement } => {
-            format!("{}: answers disagree, asking others ({disagreement})", purpose.words())
+            format!("{purpose}: answers disagree, asking others ({disagreement})")
         }
         Event::Agreed { purpose, replicas } => {
-            format!("{}: both lists name the same {} replicas", purpose.words(), replicas.len())
+            format!("{purpose}: both lists name the same {} replicas", replicas.len())
         }
         Event::Receipts { purpose, valid, wanted } => {
-            format!("{}: {valid} of {wanted} receipts verified", purpose.words())
+            format!("{purpose}: {valid} of {wanted} receipts verified")
         }
         Event::Evidence(evidence) => {
-            format!("evidence: {} {}", evidence.node.short(), evidence.violation.words())
+            format!("evidence: {} {}", evidence.node.short(), evidence.violation)
         }
         Event::Waiting { seconds } => {
             format!(
@@ -309,6 +308,6 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::NotPublished { reason } => {
             format!("your certificate could not be checked: {reason}")
         }
-        Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
+        Event::Retry { purpose, reason } => format!("{purpose}: trying again ({reason})"),
     })
 }

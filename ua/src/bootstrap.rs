@@ -137,7 +137,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`AgentError`] if too few nodes answer, or they go on disagreeing.
-    pub(crate) async fn lookup(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
+    pub(crate) async fn lookup(
+        &self,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<CrossVerified, AgentError> {
         let agree = |first: Vec<NodeCertificate>, second: Vec<NodeCertificate>| {
             let closest = |list: Vec<NodeCertificate>| list.into_iter().next();
             match (closest(first), closest(second)) {
@@ -152,7 +156,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// As [`Self::lookup`].
-    pub(crate) async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
+    pub(crate) async fn replicas(
+        &self,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<ReplicaSet, AgentError> {
         let agree = |first, second| ReplicaSet::agree(key, first, second);
         let set = self.agreed(key, self.context.network.k, purpose, agree).await?;
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();

@@ -200,7 +200,7 @@ fn print(findings: &Findings, checks: &[Outcome]) -> Result<(), Failure> {
     }
     say("")?;
     for check in checks {
-        say(format!("{:12} {}: {}", check.verdict.words(), check.check, check.seen))?;
+        say(format!("{:12} {}: {}", check.verdict.to_string(), check.check, check.seen))?;
         for detail in &check.details {
             say(format!("          {detail}"))?;
         }

@@ -32,7 +32,11 @@ impl DirectClient {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub(crate) fn new(bootstrap: Arc<Bootstrap>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        bootstrap: Arc<Bootstrap>,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<Self, AgentError> {
         let links = bootstrap.context().disposable()?;
         Ok(Self { bootstrap, links, key, purpose })
     }
