@@ -1,7 +1,6 @@
 //! A client of the Tor network: its start, step by step, and why it does not come about.
 
 use std::{
-    fmt,
     path::Path,
     sync::{Arc, Once},
     time::Duration,
