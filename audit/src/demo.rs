@@ -29,7 +29,7 @@ use ua::{
     send::Outcome,
     session::SchemeChoice,
 };
-use view::{Marks, Secrets};
+use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
@@ -214,14 +214,14 @@ async fn send(
     bob: &Person,
     message: &Message,
     choice: SchemeChoice,
-) -> Result<(Outcome, Costs, Marks), Failure> {
+) -> Result<(Outcome, Costs, Vec<u64>), Failure> {
     let scheme = alice.agent.scheme(choice).await?;
     let id = alice.hand_in(&message.bytes, &message.subject, bob.address(), false)?;
     settle(cluster).await;
     let own = std::process::id();
     let looked_up = cluster.lookup_counters().await.map_err(failed)?;
     let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
-    let marks = view::mark(cluster);
+    let marks = cluster.marks();
     cluster.set_delay(DELAY);
     let start = Instant::now();
     let outcome = alice.deliver(&id, scheme).await?;

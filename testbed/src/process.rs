@@ -20,9 +20,9 @@ use crate::{
         channels::{Channels, Handed},
         liar::Liar,
         marking::Marking,
-        note::{self, Notes},
+        note,
     },
-    record::Recorder,
+    record::{JsonLines, Recorder},
 };
 
 /// The command that makes the program one of these. No `--help` names it.
@@ -107,7 +107,7 @@ pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };
     let recorder = args.record.as_deref().map(Recorder::create).transpose();
     let recorder = recorder.map_err(ProcessError::Record)?.map(Arc::new);
-    let notes = args.record.map(|record| Notes::create(&record.with_file_name(note::FILE)));
+    let notes = args.record.map(|record| JsonLines::create(&record.with_file_name(note::FILE)));
     let notes = notes.transpose().map_err(ProcessError::Record)?;
     let ledger = Arc::new(Ledger::new(recorder.clone(), notes));
     let mut node = Node::new(args.dir.clone(), network, config);

@@ -161,6 +161,18 @@ pub fn say_json(value: &serde_json::Value) -> Result<(), Failure> {
     pour(format!("{}\n", printable::json(value)).as_bytes())
 }
 
+/// Prints one finding of a check, as a line for people or in JSON.
+///
+/// # Errors
+/// [`Failure`] if nobody reads it.
+pub fn finding(what: &str, is_good: bool, detail: &str, json: bool) -> Result<(), Failure> {
+    if json {
+        return say_json(&serde_json::json!({ "check": what, "good": is_good, "detail": detail }));
+    }
+    let mark = if is_good { "ok " } else { "BAD" };
+    say(format!("{mark}  {what:14} {detail}"))
+}
+
 /// Writes bytes to stdout as they are.
 ///
 /// # Errors

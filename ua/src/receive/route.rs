@@ -45,6 +45,9 @@ pub(crate) trait Route: Send + Sync {
     fn open(&self, key: Key, place: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>>;
 }
 
+/// Each node's answer, if it gave one.
+pub(crate) type Asked<'a> = BoxFuture<'a, Result<Vec<Option<Response>>, AgentError>>;
+
 /// An open way; dropping it closes it.
 pub(crate) trait Way: Send {
     /// The nodes that may hold it, closest first: rather one too many.
@@ -54,10 +57,7 @@ pub(crate) trait Way: Send {
     ///
     /// # Errors
     /// [`AgentError`] if the way is broken, and no good any more.
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>>;
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_>;
 }
 
 /// The reader goes itself: the nodes see its address.
@@ -97,10 +97,7 @@ impl Way for DirectWay {
         &self.nodes
     }
 
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_> {
         Box::pin(async move {
             let asked = requests.iter().map(async |(node, request)| {
                 ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
@@ -194,10 +191,7 @@ impl Way for AnonymousWay {
         &self.nodes
     }
 
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_> {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(requests.len());
             for some in requests.chunks(MAX_K) {
