@@ -84,13 +84,17 @@ pub struct Account {
     certificate: Option<UnverifiedAddressCertificate>,
 }
 
+/// An address's secrets, sampled.
+fn secrets() -> (AddressSecret, SealingSecret) {
+    let mut rng = rand::rng();
+    (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng))
+}
+
 impl Account {
     /// A new account with an address that certifies itself.
     #[must_use]
     pub fn self_certifying(network: &Network, now: Time) -> Self {
-        let mut rng = rand::rng();
-        let (signing, sealing) =
-            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        let (signing, sealing) = secrets();
         Self::from_secrets(signing, sealing, network, now)
     }
 
@@ -112,9 +116,7 @@ impl Account {
     /// A new account with an address of one's choice, for which the authority has yet to sign.
     #[must_use]
     pub fn uncertified(address: Address) -> Self {
-        let mut rng = rand::rng();
-        let (signing, sealing) =
-            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        let (signing, sealing) = secrets();
         Self { address, signing, sealing, certificate: None }
     }
 

@@ -61,28 +61,15 @@ type Announced = (Digest, Headers);
 #[derive(derive_more::Debug)]
 #[debug("Reader(..)")]
 pub(crate) struct Reader<'a> {
-    context: Context,
-    route: Box<dyn Route>,
-    vault: &'a Vault,
-    account: &'a Account,
-    certificate: AddressCertificate,
-    maildir: &'a Maildir,
+    pub(crate) context: Context,
+    pub(crate) route: Box<dyn Route>,
+    pub(crate) vault: &'a Vault,
+    pub(crate) account: &'a Account,
+    pub(crate) certificate: AddressCertificate,
+    pub(crate) maildir: &'a Maildir,
 }
 
-impl<'a> Reader<'a> {
-    /// A reader for `account`, whose certificate is `certificate`, over this route.
-    #[must_use]
-    pub(crate) const fn new(
-        context: Context,
-        route: Box<dyn Route>,
-        vault: &'a Vault,
-        account: &'a Account,
-        certificate: AddressCertificate,
-        maildir: &'a Maildir,
-    ) -> Self {
-        Self { context, route, vault, account, certificate, maildir }
-    }
-
+impl Reader<'_> {
     /// Reads, delivers, acknowledges and deletes everything that is there. What was delivered stands in `fetched` also
     /// where this fails or is dropped later: who signed a mail, and where an answer goes, is told there alone.
     ///

@@ -112,16 +112,8 @@ impl Way for DirectWay {
 #[derive(derive_more::Debug)]
 #[debug("AnonymousRoute(..)")]
 pub(crate) struct AnonymousRoute {
-    scheme: Arc<dyn Scheme>,
-    k: usize,
-}
-
-impl AnonymousRoute {
-    /// A route over channels of this scheme, in a network of k replicas.
-    #[must_use]
-    pub(crate) const fn new(scheme: Arc<dyn Scheme>, k: usize) -> Self {
-        Self { scheme, k }
-    }
+    pub(crate) scheme: Arc<dyn Scheme>,
+    pub(crate) k: usize,
 }
 
 impl Route for AnonymousRoute {
