@@ -77,7 +77,7 @@ const OWN: &str = "non-goals: a machine that is taken over";
 const TABLE_CERTIFICATE: &str = "who learns what: certificate nodes";
 const TABLE_INBOX: &str = "who learns what: inbox nodes";
 const TABLE_ANONYMIZER: &str = "who learns what: Z3, and anonymizers of Bob's";
-const TABLE_GUARD: &str = "who learns what: guard X, members; L-39";
+const TABLE_GUARD: &str = "who learns what: guard X, sync peers; L-39";
 
 /// The table.
 pub(super) const EXPECTED: &[Rule] = &[

@@ -46,7 +46,7 @@ pub(super) fn look(scope: &Scope, nodes: &[InstalledNode]) -> Vec<Finding> {
     }
     if findings.is_empty() {
         let seen = format!(
-            "unknown: no time service has left a mark here, and no other member's certificate can be read; it must be \
+            "unknown: no time service has left a mark here, and no other node's certificate can be read; it must be \
              right to {MAX_SKEW} s"
         );
         findings.push(

@@ -44,7 +44,7 @@ fn agent(scope: &Scope) -> Finding {
             finding(Severity::Ok, subject, "every command goes over Tor or fails")
         }
         Ok(_) => {
-            let seen = "not over Tor unless --tor is typed: the guard and the members that rosters are compared with \
+            let seen = "not over Tor unless --tor is typed: guard, sync peers and bootstrap nodes \
                         see this machine's address (L-49)";
             finding(Severity::Note, subject, seen).or_try("tor = \"required\" in config.toml")
         }

@@ -143,7 +143,10 @@ async fn linking(
         if number >= MAILS && found.has_both() {
             break;
         }
-        step(&format!("members that mark and guards that tag, mail {}", number + 1));
+        step(&format!(
+            "sync peers that mark certificates and guards that write into cells, mail {}",
+            number + 1
+        ));
         let from = number % stage.senders.len().max(1);
         let to = number % stage.recipients.len().max(1);
         let Some(alice) = stage.senders.get(from) else { break };

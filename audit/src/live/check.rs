@@ -42,14 +42,14 @@ pub(super) fn views(found: &SchemeFindings, claims: &Claims) -> Outcome {
             more.push(format!("{role} is a role that nobody published"));
             continue;
         };
-        more.extend(seen.difference(may).map(|label| format!("{role} was told: {label}")));
+        more.extend(seen.difference(may).map(|label| format!("{role} learned: {label}")));
     }
     for (role, may) in &published {
         let seen = found.views.get(*role).unwrap_or(&nothing);
-        less.extend(may.difference(seen).map(|label| format!("{role} was not told: {label}")));
+        less.extend(may.difference(seen).map(|label| format!("{role} did not learn: {label}")));
     }
     let seen = format!(
-        "{} roles of {} mails: {} told too much, {} of what they are known to be told not seen",
+        "{} roles of {} mails: {} things learned that are not published, {} published that were not learned",
         found.views.len(),
         found.mails.0,
         more.len(),
@@ -100,8 +100,8 @@ fn ends(found: &SchemeFindings, claims: &Claims) -> Outcome {
     );
     let list = |roles: &BTreeSet<String>| roles.iter().cloned().collect::<Vec<_>>().join(", ");
     Outcome::of_some(&check, found.mails.0, holds, seen).with_details(vec![
-        format!("told who sends: {}", list(&found.sender_ends)),
-        format!("told for whom: {}", list(&found.recipient_ends)),
+        format!("learn who sends: {}", list(&found.sender_ends)),
+        format!("learn for whom it is: {}", list(&found.recipient_ends)),
     ])
 }
 
@@ -194,7 +194,7 @@ fn acting(found: &ActingFindings, claims: &Claims) -> Vec<Outcome> {
     };
     let (marks, notes) = (found.by_marks(), found.by_notes());
     let marked = format!(
-        "{} coalitions of a member and an anonymizer link in {} mails; {handed} certificates were marked, anonymizers were asked \
+        "{} coalitions of a sync peer and an anonymizer link in {} mails; {handed} certificates were marked, anonymizers were asked \
          {asked} times",
         marks.len(),
         found.mails,

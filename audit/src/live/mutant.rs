@@ -109,7 +109,7 @@ fn first_line(outcome: &Outcome) -> String {
 
 /// What is not there in so few mails is no finding here: only what is too much is.
 fn is_too_much(line: &str) -> bool {
-    !line.starts_with("not found") && !line.contains("was not told")
+    !line.starts_with("not found") && !line.contains("did not learn")
 }
 
 /// The checks that see this weakness; `None` is production, which must not be caught.

@@ -153,7 +153,7 @@ impl Ground {
     }
 }
 
-/// Makes a node next to each key that was sampled, and lets everybody vouch for it.
+/// Makes a node next to each key that was sampled, and lets everybody endorse it.
 fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
     let mut ground = Ground::new(believing, rng)?;
     let (mut minted, mut chosen) = (0, 0);
@@ -172,15 +172,15 @@ fn grinding(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
         chosen += usize::from(ground.book.chosen(&key, TODAY) == Some(bogus.id()));
     }
     let seen = format!(
-        "{minted} nodes made next to a key that was sampled, all vouched for: {chosen} chosen"
+        "{minted} nodes made next to a key that was sampled, all endorsed: {chosen} chosen"
     );
     Some((chosen == 0, seen))
 }
 
-/// Makes nodes long before, for which one operator vouches under many names and from many addresses.
+/// Makes nodes long before, which one operator endorses under many names and from many addresses.
 fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen {
     let mut ground = Ground::new(believing, rng)?;
-    // What two operators vouch for is believed in: otherwise nobody would ever be new.
+    // A node that two operators endorse is believed in: otherwise no node could ever be new.
     let key = Key(rng.random());
     let honest = ground.grind(&key, rng)?;
     for member in ground.members.clone() {
@@ -215,7 +215,7 @@ fn two_sources(believing: &(dyn Believing + 'static), rng: &mut StdRng) -> Seen 
         displaced += usize::from(found != ground.closest(&key));
     }
     let seen = format!(
-        "{minted} nodes for which one operator vouches under four names: {chosen} chosen, {displaced} honest ones lost their place"
+        "{minted} nodes that one operator endorses under four names: {chosen} chosen, {displaced} honest nodes lost their place"
     );
     Some((chosen == 0 && displaced == 0, seen))
 }

@@ -121,7 +121,7 @@ fn plots(findings: &sim::Findings) -> Result<BTreeMap<&'static str, String>, Str
 const LINES: [(&str, &str, Measure, bool); 7] = [
     ("paper: its own claim, {X, Z}", "paper, to the letter", Measure::Claim, true),
     (
-        "paper: all that nodes are told, to the letter",
+        "paper: all that nodes learn, to the letter",
         "paper, to the letter",
         Measure::Identifiers,
         false,
@@ -204,7 +204,7 @@ struct ViewRow {
     cells: Vec<bool>,
 }
 
-/// For each scheme, which role was told what.
+/// For each scheme, which role learned what.
 fn views(report: &Report) -> Vec<Value> {
     let schemes = report.parts.live.iter().flat_map(|live| &live.schemes);
     schemes

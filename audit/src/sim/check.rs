@@ -115,7 +115,7 @@ fn guarded(findings: &Findings) -> Outcome {
     let is_ever_so = headline.ever.value <= formula.max(GOAL_EVER) || headline.ever.agrees(formula);
     let holds = keeps && headline.identifiers.high <= GOAL_MAIL && is_ever_so;
     let seen = format!(
-        "f = {} %: {} of mails by identifiers (goal {} %), {} of senders ever in {} mails (goal {} %, formula {:.1} %)",
+        "f = {} %: {} of mails by identifiers (goal {} %), {} of senders linked at least once in {} mails (goal {} %, formula {:.1} %)",
         headline.share * 100.0,
         percent(headline.identifiers),
         GOAL_MAIL * 100.0,
@@ -133,7 +133,10 @@ fn guarded(findings: &Findings) -> Outcome {
     details.extend(findings.settings.iter().map(|setting| {
         let reached = if setting.is_within_goal { "within" } else { "beyond" };
         let (per_mail, ever) = (percent(setting.per_mail), setting.ever * 100.0);
-        format!("{}: {per_mail} of mails, {ever:.1} % ever: {reached} the goal", setting.scheme)
+        format!(
+            "{}: {per_mail} of mails, {ever:.1} % of senders at least once: {reached} the goal",
+            setting.scheme
+        )
     }));
     enough(headline.identifiers.trials, Outcome::of(name, holds, seen)).with_details(details)
 }
@@ -145,8 +148,8 @@ fn acting(findings: &Findings) -> Outcome {
         return Outcome::not_run(name, "the guarded scheme was not simulated");
     };
     let seen = format!(
-        "f = {} %, first mails of an epoch: {} where members mark certificates, {} where guards write into cells, {} where \
-         they do both (goal {} %); {} of senders ever in {} epochs with a mail",
+        "f = {} %, first mails of an epoch: {} where sync peers mark certificates, {} where guards write into cells, {} where \
+         they do both (goal {} %); {} of senders at least once in {} epochs with a mail each",
         acting.share * 100.0,
         percent(acting.marks),
         percent(acting.tags),
@@ -156,7 +159,7 @@ fn acting(findings: &Findings) -> Outcome {
         acting.mails,
     );
     let holds = acting.both.high <= GOAL_MAIL;
-    let details = vec![format!("by time alone, members included: {}", percent(acting.timing))];
+    let details = vec![format!("by time alone, sync peers included: {}", percent(acting.timing))];
     enough(acting.both.trials, Outcome::of(name, holds, seen)).with_details(details)
 }
 

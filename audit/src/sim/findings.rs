@@ -72,7 +72,7 @@ pub(crate) struct Headline {
 pub(crate) struct ActingHeadline {
     /// The hostile share.
     pub share: f64,
-    /// First mails of an epoch that are linked by identifiers where members mark certificates.
+    /// First mails of an epoch that are linked by identifiers where sync peers mark certificates.
     pub marks: Estimate,
     /// The same where guards write into cells.
     pub tags: Estimate,
