@@ -49,7 +49,7 @@ pub use unvouched::{MAX_UNVOUCHED, MAX_UNVOUCHED_EACH};
 /// The most nodes a roster holds.
 pub const MAX_NODES: usize = 100_000;
 /// Sources of different operators that a node needs to become active.
-pub(crate) const VOUCHERS: usize = 2;
+pub const VOUCHERS: usize = 2;
 /// Older certificates of a node that are recognised, so that they are not asked for.
 const OLDER: usize = 4;
 /// The least time after which a node is silent, seconds: certificates tell whole seconds.

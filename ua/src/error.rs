@@ -36,7 +36,7 @@ pub enum AgentError {
     NetworkTooSmall {
         /// How many nodes are known and alive.
         known: usize,
-        /// How many an anonymous mail needs ([`crate::roster::nodes_needed`]).
+        /// How many an anonymous mail needs.
         needed: usize,
     },
     /// The roster has too few nodes of different operators that have been known for an epoch.

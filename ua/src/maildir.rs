@@ -47,7 +47,7 @@ pub struct Maildir {
 
 impl Maildir {
     /// Opens the Maildir in `root`, creates what is missing of it (mode 700), and removes files
-    /// in `tmp` that nobody has written to for [`ABANDONED_AFTER`].
+    /// in `tmp` that nobody has written to for a day and a half.
     ///
     /// # Errors
     /// [`MaildirError::Io`].

@@ -117,7 +117,7 @@ pub struct State {
     pub attempts: u32,
     /// Why the last attempt ended.
     pub last_error: String,
-    /// What nodes did on the way that honest ones do not do, each once; at most [`MAX_NOTED`].
+    /// What nodes did on the way that honest ones do not do, each once; at most 64 of these.
     pub evidence: Vec<(NodeId, Violation)>,
 }
 

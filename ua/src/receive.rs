@@ -16,7 +16,7 @@
 //! key that the address can have. Whoever reads an address that has got other keys deletes nothing of the new owner's.
 //!
 //! **Invariant:** nothing that lies in an inbox keeps what lies behind it from being read, up to
-//! [`MAX_LISTED_BY_ONE`] notifications at a node.
+//! 16,384 notifications at a node.
 
 mod body;
 mod deliver;

@@ -141,7 +141,7 @@ impl Vault {
             .map_err(VaultError::io("write", "vault/vault"))
     }
 
-    /// Writes a sealed file of up to [`MAX_FILE_BYTES`] bytes, replacing the one of that name.
+    /// Writes a sealed file of up to 64 MiB, replacing the one of that name.
     /// Durable when it returns.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ impl Vault {
     }
 
     /// Takes the directory for one change that reads, thinks and writes, until the guard is dropped. Another process's
-    /// change is waited for, [`TIMEOUT`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
+    /// change is waited for, 20 seconds at most: so whoever holds it waits for nothing meanwhile, and takes it once.
     ///
     /// # Errors
     /// [`VaultError::InUse`] if it is not given up in time; [`VaultError::Io`].

@@ -48,8 +48,7 @@ impl KdfCost {
     /// Checks a cost: `memory_kib` KiB of memory, gone over `passes` times.
     ///
     /// # Errors
-    /// [`VaultError::CostOutOfBounds`] outside [`MIN_MEMORY_KIB`] to [`MAX_MEMORY_KIB`] and
-    /// [`MIN_PASSES`] to [`MAX_PASSES`].
+    /// [`VaultError::CostOutOfBounds`] outside 8 KiB to 1 GiB and 1 to 16 passes.
     pub fn new(memory_kib: u32, passes: u32) -> Result<Self, VaultError> {
         let memory_fits = (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&memory_kib);
         let passes_fit = (MIN_PASSES..=MAX_PASSES).contains(&passes);
