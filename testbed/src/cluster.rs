@@ -3,6 +3,8 @@
 //! Each node is a process of its own with a directory of its own. Where its links are to be delayed or counted,
 //! it sits behind a [`DelayProxy`], whose address is the one it advertises.
 
+mod nodes;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -12,10 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anon::{
-    id::NodeId,
-    position::{Key, keep_closest},
-};
+use anon::id::NodeId;
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use net::NetworkFile;
 use thiserror::Error;
@@ -24,11 +23,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use crate::{
-    delay::DelayProxy,
-    process, programs,
-    record::{self, Record},
-};
+use crate::{delay::DelayProxy, process, programs};
 
 /// How long a node may take to listen, and the network to come together.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -192,40 +187,6 @@ impl Cluster {
     #[must_use]
     pub fn nodes(&self) -> &[ClusterNode] {
         &self.nodes
-    }
-
-    /// The nodes' ids, in the order of their numbers.
-    #[must_use]
-    pub fn ids(&self) -> Vec<NodeId> {
-        self.nodes.iter().map(|node| node.id).collect()
-    }
-
-    /// The `count` nodes closest to a key, closest first.
-    #[must_use]
-    pub fn closest(&self, key: &Key, count: usize) -> Vec<NodeId> {
-        let mut ids = self.ids();
-        keep_closest(&mut ids, key, count, NodeId::position);
-        ids
-    }
-
-    /// How long each node's record is, bytes: what comes after that is new.
-    #[must_use]
-    pub fn marks(&self) -> Vec<u64> {
-        let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-        self.nodes.iter().map(|node| length(node.record())).collect()
-    }
-
-    /// What the nodes recorded after these marks, node by node.
-    ///
-    /// # Errors
-    /// [`std::io::Error`] if a record cannot be read.
-    pub fn records(&self, marks: &[u64]) -> std::io::Result<Vec<(NodeId, Record)>> {
-        let mut all = Vec::new();
-        for (node, from) in self.nodes.iter().zip(marks) {
-            let (records, _) = record::read(&node.record(), *from)?;
-            all.extend(records.into_iter().map(|record| (node.id, record)));
-        }
-        Ok(all)
     }
 
     /// Starts so many more nodes, and waits until they have joined. `step` is told how many there are.
