@@ -128,7 +128,7 @@ pub async fn rosters_are_full(cluster: &Cluster) {
     let name = NetworkFile::read(&cluster.network_file()).unwrap().name;
     let links = Links::disposable(&name).unwrap();
     let keys: Vec<Key> = (0..8).map(|_| Key(rand::random())).collect();
-    let all: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
+    let all: Vec<NodeId> = cluster.ids();
     let full = async {
         for node in cluster.nodes() {
             for key in &keys {

@@ -36,7 +36,7 @@ async fn of_64_nodes_the_8_closest_are_found_in_99_of_100_lookups() {
 
 /// The true answer, closest first, from all identities.
 fn truth(cluster: &Cluster, key: &Key) -> Vec<NodeId> {
-    let mut all: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
+    let mut all: Vec<NodeId> = cluster.ids();
     keep_closest(&mut all, key, K, NodeId::position);
     all
 }

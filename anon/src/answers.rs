@@ -6,8 +6,6 @@
 //! ```
 //! Two of these addresses show nobody that they have one owner.
 
-use std::fmt;
-
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
@@ -20,11 +18,7 @@ use crate::{
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct AnswerSeed([u8; 32]);
 
-impl fmt::Debug for AnswerSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AnswerSeed(..)")
-    }
-}
+crate::hex::debug_as_name!(AnswerSeed);
 
 impl AnswerSeed {
     /// The seed with these bytes, fresh randomness once.

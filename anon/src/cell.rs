@@ -8,8 +8,6 @@
 //! Nonces count cells and are never sent: a cell that is lost, repeated, swapped, reflected, taken from
 //! another channel or changed does not open, and the channel ends. A go-between cannot tell one from another.
 
-use std::fmt;
-
 use thiserror::Error;
 
 use crate::{
@@ -29,11 +27,7 @@ const LENGTH: usize = 4;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cell(Box<[u8; CELL]>);
 
-impl fmt::Debug for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cell(..)")
-    }
-}
+crate::hex::debug_as_name!(Cell);
 
 /// A cell was not the next one of its channel, or what it carries is not a message. The channel ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -92,7 +86,7 @@ impl Cell {
 
 /// Cuts messages into cells and seals them, in one direction.
 #[derive(Debug)]
-pub struct Sealer {
+pub(crate) struct Sealer {
     key: DerivedKey,
     counter: u64,
 }
@@ -106,7 +100,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`CellError`] if it is longer.
-    pub fn seal(&mut self, message: &[u8]) -> Result<Vec<Cell>, CellError> {
+    pub(crate) fn seal(&mut self, message: &[u8]) -> Result<Vec<Cell>, CellError> {
         if message.len() > MAX_MESSAGE {
             return Err(CellError);
         }
@@ -135,7 +129,7 @@ impl Sealer {
 
 /// Opens cells and joins them to messages, in one direction.
 #[derive(Debug)]
-pub struct Opener {
+pub(crate) struct Opener {
     key: DerivedKey,
     counter: u64,
     message: Vec<u8>,
@@ -153,7 +147,7 @@ impl Opener {
     /// # Errors
     /// [`CellError`] if it is not the next cell, or claims a message beyond [`MAX_MESSAGE`]; from then on,
     /// whatever comes.
-    pub fn open(&mut self, cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
+    pub(crate) fn open(&mut self, cell: Cell) -> Result<Option<Vec<u8>>, CellError> {
         let opened = if self.ended { Err(CellError) } else { self.open_next(cell) };
         self.ended = opened.is_err();
         opened
@@ -184,7 +178,7 @@ impl Opener {
 
     /// Whether a message has begun and not ended.
     #[must_use]
-    pub const fn is_amid_message(&self) -> bool {
+    pub(crate) const fn is_amid_message(&self) -> bool {
         self.missing > 0
     }
 }

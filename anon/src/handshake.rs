@@ -21,8 +21,6 @@
 
 mod onion;
 
-use std::fmt;
-
 use onion::{Hop, OnionKeys};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -72,11 +70,7 @@ pub struct HopKeys {
     pub(crate) layer_backward: DerivedKey,
 }
 
-impl fmt::Debug for HopKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HopKeys(..)")
-    }
-}
+crate::hex::debug_as_name!(HopKeys);
 
 struct Transcript {
     h0: [u8; 32],
@@ -127,11 +121,7 @@ pub struct Initiator {
     body: [u8; BODY],
 }
 
-impl fmt::Debug for Initiator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Initiator(..)")
-    }
-}
+crate::hex::debug_as_name!(Initiator);
 
 /// A handshake as far as it goes without knowing the path.
 struct Begun {

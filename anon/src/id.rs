@@ -17,7 +17,7 @@ debug_as_short_hex!(NodeId);
 
 impl NodeId {
     /// What libp2p puts before an Ed25519 key in a peer id: identity multihash of 36 bytes, protobuf type 1.
-    pub const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+    pub(crate) const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
 
     /// The libp2p peer id, 38 bytes.
     #[must_use]

@@ -48,7 +48,7 @@ impl InboxQuery {
 
     /// Whether its counts are within their bounds.
     #[must_use]
-    pub fn is_in_bounds(&self) -> bool {
+    pub(crate) fn is_in_bounds(&self) -> bool {
         match self {
             Self::List { count, .. } => (1..=MAX_DIGESTS).contains(&usize::from(*count)),
             Self::HandOver(digests) => digests.len() <= MAX_HANDED_OVER,
@@ -73,7 +73,7 @@ pub enum InboxPage {
 impl InboxPage {
     /// Whether its counts and lengths are within their bounds.
     #[must_use]
-    pub fn is_in_bounds(&self) -> bool {
+    pub(crate) fn is_in_bounds(&self) -> bool {
         match self {
             Self::List { digests, .. } => digests.len() <= MAX_DIGESTS,
             Self::HandedOver(notifications) => {

@@ -4,15 +4,13 @@
 //! `label ‖ 0x00 ‖ network id ‖ encoded content`. Key agreement is X25519 (RFC 7748) and refuses a result
 //! of zeros. Key derivation is HKDF-SHA256 (RFC 5869).
 
-use std::fmt;
-
 use ed25519_dalek::Signer as _;
 use hkdf::Hkdf;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     hex::debug_as_short_hex,
@@ -94,7 +92,7 @@ impl AgreementKey {
     ///
     /// # Errors
     /// [`KeyError::BadPublicKey`].
-    pub fn check(&self) -> Result<(), KeyError> {
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
         const P: [u8; 32] = {
             let mut p = [0xff; 32];
             p[0] = 0xed;
@@ -121,6 +119,13 @@ pub trait SigningSecret {
     fn sign<T: Serialize>(&self, label: Label, network: &NetworkId, content: &T) -> Signature;
 }
 
+/// A secret from a seed that is sampled for it.
+fn sampled<S>(rng: &mut impl CryptoRng, from_seed: fn(&[u8; 32]) -> S) -> S {
+    let mut seed = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *seed);
+    from_seed(&seed)
+}
+
 macro_rules! signing_secrets {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
         $(#[$doc])*
@@ -130,11 +135,7 @@ macro_rules! signing_secrets {
             /// Makes a new secret.
             #[must_use]
             pub fn generate(rng: &mut impl CryptoRng) -> Self {
-                let mut seed = [0; 32];
-                rng.fill_bytes(&mut seed);
-                let secret = Self::from_seed(&seed);
-                seed.zeroize();
-                secret
+                sampled(rng, Self::from_seed)
             }
 
             /// The secret with this seed (RFC 8032's private key, 32 bytes).
@@ -160,11 +161,7 @@ macro_rules! signing_secrets {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
+        crate::hex::debug_as_name!($name);
     )*};
 }
 
@@ -193,11 +190,7 @@ macro_rules! agreement_secrets {
             /// Makes a new secret.
             #[must_use]
             pub fn generate(rng: &mut impl CryptoRng) -> Self {
-                let mut seed = [0; 32];
-                rng.fill_bytes(&mut seed);
-                let secret = Self::from_seed(&seed);
-                seed.zeroize();
-                secret
+                sampled(rng, Self::from_seed)
             }
 
             /// The secret with this seed (RFC 7748's scalar before clamping, 32 bytes).
@@ -233,11 +226,7 @@ macro_rules! agreement_secrets {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
+        crate::hex::debug_as_name!($name);
     )*};
 }
 
@@ -258,17 +247,7 @@ pub struct SharedSecret([u8; 32]);
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct DerivedKey(pub(crate) [u8; 32]);
 
-impl fmt::Debug for SharedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedSecret(..)")
-    }
-}
-
-impl fmt::Debug for DerivedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DerivedKey(..)")
-    }
-}
+crate::hex::debug_as_name!(SharedSecret, DerivedKey);
 
 impl SharedSecret {
     /// `HKDF-Expand(HKDF-Extract(salt, self), label ‖ 0x00 ‖ context, 32)`.
@@ -281,7 +260,7 @@ impl SharedSecret {
 impl DerivedKey {
     /// Derives one more key from this one, as [`SharedSecret::derive`].
     #[must_use]
-    pub fn derive(&self, salt: &[u8], label: Label, context: &[u8]) -> Self {
+    pub(crate) fn derive(&self, salt: &[u8], label: Label, context: &[u8]) -> Self {
         derive_key(salt, &self.0, label, context)
     }
 }

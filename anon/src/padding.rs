@@ -42,7 +42,7 @@ pub fn pad(content: &[u8], size: usize) -> Result<Vec<u8>, PaddingError> {
 ///
 /// # Errors
 /// [`PaddingError`] if the length is out of range or the filling is not zero.
-pub fn unpad(padded: &[u8]) -> Result<&[u8], PaddingError> {
+pub(crate) fn unpad(padded: &[u8]) -> Result<&[u8], PaddingError> {
     let (prefix, rest) = padded.split_first_chunk::<PREFIX>().ok_or(PaddingError)?;
     let length = usize::try_from(u32::from_le_bytes(*prefix)).map_err(|_| PaddingError)?;
     let (content, filling) = rest.split_at_checked(length).ok_or(PaddingError)?;

@@ -14,7 +14,7 @@ use xsalsa20poly1305::{AeadInPlace, KeyInit, XSalsa20Poly1305};
 pub const TAG: usize = 16;
 
 /// A key's length, bytes.
-pub const KEY: usize = 32;
+pub(crate) const KEY: usize = 32;
 
 /// A box did not open; nothing more is said about why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -69,7 +69,7 @@ pub fn open(key: &[u8; KEY], nonce: &[u8; 24], sealed: &[u8]) -> Result<Vec<u8>,
 ///
 /// # Errors
 /// As [`open`]; the buffer then holds nothing of use.
-pub fn open_in_place(
+pub(crate) fn open_in_place(
     key: &[u8; KEY],
     nonce: &[u8; 24],
     buffer: &mut [u8],

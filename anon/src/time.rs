@@ -40,7 +40,7 @@ pub struct Validity {
 
 /// Where a moment lies with respect to a [`Validity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timeliness {
+pub(crate) enum Timeliness {
     /// More than [`MAX_SKEW`] before the first moment.
     NotYet,
     /// Within, give or take [`MAX_SKEW`].
@@ -58,7 +58,7 @@ impl Validity {
 
     /// Where `now` lies, allowing [`MAX_SKEW`] on both sides.
     #[must_use]
-    pub const fn at(&self, now: Time) -> Timeliness {
+    pub(crate) const fn at(&self, now: Time) -> Timeliness {
         if now.after(MAX_SKEW).0 < self.not_before.0 {
             Timeliness::NotYet
         } else if now.before(MAX_SKEW).0 > self.not_after.0 {

@@ -29,7 +29,7 @@ use ua::{
     send::Outcome,
     session::SchemeChoice,
 };
-use view::{Marks, Secrets};
+use view::Secrets;
 
 /// One way on each link while the mail crosses, so that round trips can be counted.
 const DELAY: Duration = Duration::from_millis(50);
@@ -131,7 +131,12 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
 async fn show(args: &DemoArgs) -> Result<(), Failure> {
     let directory = tempfile::tempdir()
         .map_err(|error| Failure::new(73, "no temporary directory", error, "set TMPDIR"))?;
-    let mut cluster = start(args, directory.path()).await?;
+    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
+    let recorded = |options: &mut ClusterOptions| {
+        (options.proxied, options.recorded) = (true, true);
+    };
+    let mut cluster = start(args, directory.path().join("network"), &progress, recorded).await?;
+    progress.finish();
     let network = String::from_utf8_lossy(&read_file(&cluster.network_file())?).into_owned();
     let (bob, _) = person(&directory.path().join("bob"), &network, true)?;
     bob.publish().await?;
@@ -181,19 +186,23 @@ async fn show(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 /// Starts the network.
-async fn start(args: &DemoArgs, directory: &Path) -> Result<Cluster, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
-    let progress = Progress::start(&format!("starting {} nodes", args.nodes), !args.json);
-    let mut options =
-        ClusterOptions::new(program, directory.join("network"), usize::from(args.nodes));
-    (options.proxied, options.recorded) = (true, true);
+async fn start(
+    args: &DemoArgs,
+    network: PathBuf,
+    progress: &Progress,
+    dress: impl FnOnce(&mut ClusterOptions),
+) -> Result<Cluster, Failure> {
+    let mut options = ClusterOptions::new(this_program()?, network, usize::from(args.nodes));
     options.network.epoch_seconds = EPOCH_SECONDS;
+    dress(&mut options);
     let all = args.nodes;
     let cluster = Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up")));
-    let cluster = cluster.await.map_err(failed)?;
-    progress.finish();
-    Ok(cluster)
+    cluster.await.map_err(failed)
+}
+
+fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))
 }
 
 /// Waits until the links are quiet, so that what is counted is the mail's and not the network's coming together.
@@ -214,14 +223,14 @@ async fn send(
     bob: &Person,
     message: &Message,
     choice: SchemeChoice,
-) -> Result<(Outcome, Costs, Marks), Failure> {
+) -> Result<(Outcome, Costs, Vec<u64>), Failure> {
     let scheme = alice.agent.scheme(choice).await?;
     let id = alice.hand_in(&message.bytes, &message.subject, bob.address(), false)?;
     settle(cluster).await;
     let own = std::process::id();
     let looked_up = cluster.lookup_counters().await.map_err(failed)?;
     let before = (cluster.link_bytes(), cluster.cpu(), cpu_of(own));
-    let marks = view::mark(cluster);
+    let marks = cluster.marks();
     cluster.set_delay(DELAY);
     let start = Instant::now();
     let outcome = alice.deliver(&id, scheme).await?;

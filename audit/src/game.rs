@@ -29,10 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anon::{
-    id::NodeId,
-    position::{Key, keep_closest},
-};
+use anon::{id::NodeId, position::Key};
 use cutout::terminal::Failure;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use schemars::JsonSchema;
@@ -231,11 +228,8 @@ async fn recipients(stage: &Stage, choice: SchemeChoice) -> Result<Option<Vec<Ag
     for _ in 0..CANDIDATES {
         let candidate = stage.newcomer()?;
         let k = candidate.network().k;
-        let is_near = |key: Key| {
-            let mut nodes: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
-            keep_closest(&mut nodes, &key, k, NodeId::position);
-            nodes.iter().any(|node| guards.contains(node))
-        };
+        let is_near =
+            |key: Key| stage.cluster.closest(&key, k).iter().any(|node| guards.contains(node));
         if !is_near(candidate.address().inbox()) && !is_near(candidate.address().certificate()) {
             candidate.publish().await?;
             found.push(candidate);

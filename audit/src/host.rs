@@ -30,34 +30,26 @@ use serde::Serialize;
 use ua::vault::Passphrase;
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, derive_more::Display, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Severity {
     /// As it should be.
+    #[display("ok")]
     Ok,
     /// Good to know.
+    #[display("note")]
     Note,
     /// Weakens something; nothing is given away by it alone.
+    #[display("WARN")]
     Warn,
     /// Gives something away, or will.
+    #[display("BAD")]
     Bad,
 }
 
-impl Severity {
-    /// As the table says it.
-    #[must_use]
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Warn => "WARN",
-            Self::Bad => "BAD",
-        }
-    }
-}
-
 /// What is looked at; each is a check, `host.files` and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, derive_more::Display, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[display(rename_all = "lowercase")]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Area {
     /// Modes, owners, what lies in clear.
@@ -74,22 +66,6 @@ pub(crate) enum Area {
     Tor,
     /// The program itself.
     Build,
-}
-
-impl Area {
-    /// The check's name.
-    #[must_use]
-    pub(crate) const fn check(self) -> &'static str {
-        match self {
-            Self::Files => "host.files",
-            Self::Keys => "host.keys",
-            Self::Logs => "host.logs",
-            Self::Exposure => "host.exposure",
-            Self::Clock => "host.clock",
-            Self::Tor => "host.tor",
-            Self::Build => "host.build",
-        }
-    }
 }
 
 /// One thing that was seen.

@@ -130,7 +130,7 @@ pub(crate) fn analyse(
     runs: &[MailRun<'_>],
     sharers: &mut Sharers,
 ) -> SchemeFindings {
-    let nodes: BTreeSet<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
+    let nodes: BTreeSet<NodeId> = stage.cluster.ids().into_iter().collect();
     let mails: Vec<Vec<Observation>> = runs.iter().map(|mail| observations(mail, &nodes)).collect();
     for (mail, seen) in runs.iter().zip(&mails) {
         count_sharers(sharers, mail.from, seen);

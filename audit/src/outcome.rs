@@ -1,38 +1,30 @@
 //! What comes of a check: the one shape in which every part of the audit reports.
 
+use derive_more::Display;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a check ended.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, Display, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// What was to hold was seen to hold.
+    #[display("holds")]
     Holds,
     /// It does not hold, `claims.toml` says so, and names the limit that tells why.
+    #[display("fails: known")]
     Known,
     /// It ran and looked at too little to show anything. Never counted as holding.
+    #[display("not shown")]
     NotShown,
     /// It was not run here; the outcome says why. Never counted as holding.
+    #[display("not run")]
     NotRun,
     /// It does not hold.
+    #[display("FELL")]
     Fell,
-}
-
-impl Verdict {
-    /// What people read.
-    #[must_use]
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Known => "fails: known",
-            Self::NotShown => "not shown",
-            Self::NotRun => "not run",
-            Self::Fell => "FELL",
-        }
-    }
 }
 
 /// What one check saw.

@@ -37,7 +37,7 @@ mod witness;
 mod world;
 
 use self::family::Tried;
-pub(crate) use self::world::Node;
+pub(crate) use self::world::{Node, Owner};
 use crate::{mutant::MutantOutcome, outcome::Outcome};
 
 /// Attacks the project's own code: an outcome for each check of this family. The same seed gives the same attacks.

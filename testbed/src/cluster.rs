@@ -3,6 +3,8 @@
 //! Each node is a process of its own with a directory of its own. Where its links are to be delayed or counted,
 //! it sits behind a [`DelayProxy`], whose address is the one it advertises.
 
+mod nodes;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -91,21 +93,19 @@ impl ClusterOptions {
             bootstrap: Vec::new(),
             revocations: None,
         };
-        let (dressed, node_toml) = (BTreeMap::new(), String::new());
-        let (proxied, onion_only, recorded, kept) = (false, false, false, false);
         Self {
             program,
             directory,
             nodes,
             k,
             address: loopback,
-            proxied,
-            onion_only,
-            recorded,
-            kept,
-            dressed,
+            proxied: false,
+            onion_only: false,
+            recorded: false,
+            kept: false,
+            dressed: BTreeMap::new(),
             network,
-            node_toml,
+            node_toml: String::new(),
         }
     }
 
@@ -159,14 +159,7 @@ impl Cluster {
             } else {
                 STARTS_AT_ONCE.min(all.saturating_sub(first))
             };
-            for index in first..first + together {
-                let node = cluster.spawn(index).await?;
-                cluster.nodes.push(node);
-            }
-            for index in first..first + together {
-                cluster.await_event(index, "joined").await?;
-                step(index + 1);
-            }
+            cluster.spawn_together(together, &mut step).await?;
             if first < BOOTSTRAP_NODES {
                 cluster.write_network_file()?;
             }
@@ -196,14 +189,31 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Starts so many more nodes, and waits until they have joined. `step` is told how many there are.
+    async fn spawn_together(
+        &mut self,
+        count: usize,
+        mut step: impl FnMut(usize),
+    ) -> Result<(), ClusterError> {
+        let first = self.nodes.len();
+        for index in first..first + count {
+            let node = self.spawn(index).await?;
+            self.nodes.push(node);
+        }
+        for index in first..first + count {
+            self.await_event(index, "joined").await?;
+            step(index + 1);
+        }
+        Ok(())
+    }
+
     async fn spawn(&self, index: usize) -> Result<ClusterNode, ClusterError> {
         let ip = (self.options.address)(index);
         // A port that is free now; whoever else takes it in between makes the start fail, not lie.
         let listen = TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?;
-        let proxy = if self.options.proxied {
-            Some(DelayProxy::start(SocketAddr::new(ip, 0), listen).await?)
-        } else {
-            None
+        let proxy = match self.options.proxied {
+            true => Some(DelayProxy::start(SocketAddr::new(ip, 0), listen).await?),
+            false => None,
         };
         let directory = self.options.node_directory(index);
         std::fs::create_dir_all(&directory)?;
@@ -225,7 +235,7 @@ impl Cluster {
         if let Some(arguments) = self.options.dressed.get(&index) {
             command.args(arguments).stdin(Stdio::piped());
         } else if self.options.recorded {
-            command.arg(process::COMMAND).arg("--record").arg(node.directory.join("record.jsonl"));
+            command.arg(process::COMMAND).arg("--record").arg(node.record());
             command.stdin(Stdio::piped());
         } else {
             command.args(["node", "run", "--json"]).stdin(Stdio::null());
@@ -302,13 +312,7 @@ impl Cluster {
     pub async fn add(&mut self, count: usize) -> Result<usize, ClusterError> {
         self.write_network_file()?;
         let first = self.nodes.len();
-        for index in first..first + count {
-            let node = self.spawn(index).await?;
-            self.nodes.push(node);
-        }
-        for index in first..first + count {
-            self.await_event(index, "joined").await?;
-        }
+        self.spawn_together(count, |_| ()).await?;
         Ok(first)
     }
 
@@ -370,6 +374,11 @@ impl ClusterNode {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(|(child, _)| child.id())
+    }
+
+    /// Where it records, if it does.
+    fn record(&self) -> PathBuf {
+        self.directory.join("record.jsonl")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nodes that do what honest ones would not, made from the public interfaces of `anon` and `node`.
 
 pub mod behaviour;
+pub(crate) mod channels;
 pub(crate) mod liar;
 pub(crate) mod marking;
 pub mod note;

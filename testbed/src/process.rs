@@ -10,20 +10,19 @@ use std::{
 
 use clap::Args;
 use net::NetworkFile;
-use node::{Acceptor, Node, NodeConfig, NodeError, Parts, Running, Service};
+use node::{Node, NodeConfig, NodeError, Running, Service};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
     hostile::{
         behaviour::{Behaviour, Hostile, Ledger},
+        channels::{Channels, Handed},
         liar::Liar,
         marking::Marking,
-        note::{self, Notes},
-        silence::{Handed, Silence},
-        tagging::Tagging,
+        note,
     },
-    record::Recorder,
+    record::{JsonLines, Recorder},
 };
 
 /// The command that makes the program one of these. No `--help` names it.
@@ -76,47 +75,25 @@ fn dressed(
 ) -> Node {
     let handed: Arc<OnceLock<Handed>> = Arc::default();
     let has = |behaviour| behaviours.contains(&behaviour);
-    let is_silent = has(Behaviour::DroppingGoBetween);
-    let acts = has(Behaviour::Marking) || has(Behaviour::Tagging);
-    let taken = Arc::clone(&handed);
-    let marking = Marking::new(directory.parent().unwrap_or(directory).to_owned());
-    let (liars_list, liars_ledger) = (hostile.clone(), Arc::clone(ledger));
+    let drops = has(Behaviour::DroppingGoBetween);
+    let reads = has(Behaviour::Marking) || has(Behaviour::Tagging);
+    let operators = directory.parent().unwrap_or(directory).to_owned();
+    let marking = Marking::new(operators, hostile.clone(), Arc::clone(ledger));
+    let (taken, its_list, its_ledger) = (Arc::clone(&handed), hostile.clone(), Arc::clone(ledger));
     let node = node.serving(move |standard| {
-        let (hostile, ledger) = (liars_list, liars_ledger);
         let roster = Arc::clone(standard.roster());
-        let service: Arc<dyn Service> = Arc::new(Liar {
-            standard,
-            behaviours,
-            hostile,
-            ledger,
-            kept: Default::default(),
-            marking,
-        });
+        let (hostile, ledger, kept) = (its_list, its_ledger, Default::default());
+        let service: Arc<dyn Service> =
+            Arc::new(Liar { standard, behaviours, hostile, ledger, kept, marking });
         let _ = handed.set(Handed { service: Arc::clone(&service), roster });
         service
     });
-    if !is_silent && !acts {
+    if !drops && !reads {
         return node;
     }
-    let (hostile, ledger) = (hostile.clone(), Arc::clone(ledger));
+    let (handed, hostile, ledger) = (taken, hostile.clone(), Arc::clone(ledger));
     node.accepting(move |standard, parts| {
-        let same = |parts: &Parts| Parts {
-            network: Arc::clone(&parts.network),
-            keys: Arc::clone(&parts.keys),
-            links: parts.links.clone(),
-        };
-        let inner: Arc<dyn Acceptor> = if is_silent {
-            let (hostile, ledger) = (hostile.clone(), Arc::clone(&ledger));
-            let (parts, handed) = (same(&parts), Arc::clone(&taken));
-            Arc::new(Silence { standard, parts, handed, hostile, ledger })
-        } else {
-            standard
-        };
-        if acts {
-            Arc::new(Tagging { standard: inner, parts, handed: taken, hostile, ledger })
-        } else {
-            inner
-        }
+        Arc::new(Channels { standard, parts, handed, reads, drops, hostile, ledger })
     })
 }
 
@@ -130,7 +107,7 @@ pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };
     let recorder = args.record.as_deref().map(Recorder::create).transpose();
     let recorder = recorder.map_err(ProcessError::Record)?.map(Arc::new);
-    let notes = args.record.map(|record| Notes::create(&record.with_file_name(note::FILE)));
+    let notes = args.record.map(|record| JsonLines::create(&record.with_file_name(note::FILE)));
     let notes = notes.transpose().map_err(ProcessError::Record)?;
     let ledger = Arc::new(Ledger::new(recorder.clone(), notes));
     let mut node = Node::new(args.dir.clone(), network, config);

@@ -110,9 +110,26 @@ impl Record {
     }
 }
 
+/// A file of JSON, one value a line.
+#[derive(Debug)]
+pub(crate) struct JsonLines(Mutex<File>);
+
+impl JsonLines {
+    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
+        Ok(Self(Mutex::new(File::create(path)?)))
+    }
+
+    pub(crate) fn write(&self, value: &impl Serialize) {
+        if let Ok(mut line) = serde_json::to_vec(value) {
+            line.push(b'\n');
+            let _ = self.0.lock().write_all(&line);
+        }
+    }
+}
+
 /// Writes a record.
 #[derive(Debug)]
-pub(crate) struct Recorder(Mutex<File>);
+pub(crate) struct Recorder(JsonLines);
 
 impl Recorder {
     /// A new record in `path`.
@@ -120,7 +137,7 @@ impl Recorder {
     /// # Errors
     /// The disk's.
     pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
-        Ok(Self(Mutex::new(File::create(path)?)))
+        Ok(Self(JsonLines::create(path)?))
     }
 
     /// Notes something that an honest node would not have done.
@@ -129,10 +146,7 @@ impl Recorder {
     }
 
     fn write(&self, record: &Record) {
-        if let Ok(mut line) = serde_json::to_vec(record) {
-            line.push(b'\n');
-            let _ = self.0.lock().write_all(&line);
-        }
+        self.0.write(record);
     }
 }
 
@@ -213,7 +227,7 @@ mod tests {
         let (first, end) = read(&path, 0).unwrap();
         assert_eq!((first.len(), first[0].node()), (1, Some(node)));
         assert_eq!(first[0].decoded(), Some(Request::Certificate));
-        recorder.0.lock().write_all(b"{\"what\":").unwrap();
+        recorder.0.0.lock().write_all(b"{\"what\":").unwrap();
         assert_eq!(read(&path, end).unwrap(), (Vec::new(), end));
         std::fs::remove_file(path).unwrap();
     }

@@ -255,7 +255,8 @@ impl User {
         let (subject, signed, direct, reply_to) = ("hostile", false, false, None);
         let mail = Mail { bytes, subject, recipients, signed, direct, reply_to };
         let choices = Choices::hurried(SchemeChoice::Paper);
-        let (_, outcome) = self.agent.send(&mail, &choices).await.unwrap();
+        let claim = self.agent.claim(&self.agent.hand_in(&mail).unwrap()).unwrap();
+        let outcome = self.agent.retry(&claim, &choices).await.unwrap();
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         assert_eq!(outcome.delivered, [to.address().clone()]);
         assert!(self.outbox().is_empty());

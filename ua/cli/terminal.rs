@@ -161,6 +161,18 @@ pub fn say_json(value: &serde_json::Value) -> Result<(), Failure> {
     pour(format!("{}\n", printable::json(value)).as_bytes())
 }
 
+/// Prints one finding of a check, as a line for people or in JSON.
+///
+/// # Errors
+/// [`Failure`] if nobody reads it.
+pub fn finding(what: &str, is_good: bool, detail: &str, json: bool) -> Result<(), Failure> {
+    if json {
+        return say_json(&serde_json::json!({ "check": what, "good": is_good, "detail": detail }));
+    }
+    let mark = if is_good { "ok " } else { "BAD" };
+    say(format!("{mark}  {what:14} {detail}"))
+}
+
 /// Writes bytes to stdout as they are.
 ///
 /// # Errors
@@ -274,24 +286,23 @@ impl Listener for Progress {
 pub fn describe(event: &Event) -> Option<String> {
     Some(match event {
         Event::Channel { purpose, path, .. } => format!(
-            "{}: channel through X {} to {}, confirmed by Y {}",
-            purpose.words(),
+            "{purpose}: channel through X {} to {}, confirmed by Y {}",
             path.go_between.short(),
             path.anonymizer.short(),
             path.witness.short(),
         ),
         Event::Identity(_) => return None,
         Event::Disagreed { purpose, disagreement } => {
-            format!("{}: answers disagree, asking others ({disagreement})", purpose.words())
+            format!("{purpose}: answers disagree, asking others ({disagreement})")
         }
         Event::Agreed { purpose, replicas } => {
-            format!("{}: both lists name the same {} replicas", purpose.words(), replicas.len())
+            format!("{purpose}: both lists name the same {} replicas", replicas.len())
         }
         Event::Receipts { purpose, valid, wanted } => {
-            format!("{}: {valid} of {wanted} receipts verified", purpose.words())
+            format!("{purpose}: {valid} of {wanted} receipts verified")
         }
         Event::Evidence(evidence) => {
-            format!("evidence: {} {}", evidence.node.short(), evidence.violation.words())
+            format!("evidence: {} {}", evidence.node.short(), evidence.violation)
         }
         Event::Waiting { seconds } => {
             format!(
@@ -309,6 +320,6 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::NotPublished { reason } => {
             format!("your certificate could not be checked: {reason}")
         }
-        Event::Retry { purpose, reason } => format!("{}: trying again ({reason})", purpose.words()),
+        Event::Retry { purpose, reason } => format!("{purpose}: trying again ({reason})"),
     })
 }

@@ -84,19 +84,23 @@ pub struct Account {
     certificate: Option<UnverifiedAddressCertificate>,
 }
 
+/// An address's secrets, sampled.
+fn secrets() -> (AddressSecret, SealingSecret) {
+    let mut rng = rand::rng();
+    (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng))
+}
+
 impl Account {
     /// A new account with an address that certifies itself.
     #[must_use]
     pub fn self_certifying(network: &Network, now: Time) -> Self {
-        let mut rng = rand::rng();
-        let (signing, sealing) =
-            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        let (signing, sealing) = secrets();
         Self::from_secrets(signing, sealing, network, now)
     }
 
     /// The account with these secrets and an address that certifies itself.
     #[must_use]
-    pub fn from_secrets(
+    pub(crate) fn from_secrets(
         signing: AddressSecret,
         sealing: SealingSecret,
         network: &Network,
@@ -112,14 +116,12 @@ impl Account {
     /// A new account with an address of one's choice, for which the authority has yet to sign.
     #[must_use]
     pub fn uncertified(address: Address) -> Self {
-        let mut rng = rand::rng();
-        let (signing, sealing) =
-            (AddressSecret::generate(&mut rng), SealingSecret::generate(&mut rng));
+        let (signing, sealing) = secrets();
         Self { address, signing, sealing, certificate: None }
     }
 
     /// Signs a self-certifying account's certificate anew.
-    pub fn renew(&mut self, network: &Network, now: Time) {
+    pub(crate) fn renew(&mut self, network: &Network, now: Time) {
         let claims = AddressClaims {
             network: network.id,
             address: self.address.clone(),
@@ -254,7 +256,7 @@ impl Account {
 
     /// Whether a self-certifying certificate is in its last quarter, or over.
     #[must_use]
-    pub fn wants_renewal(&self, network: &Network, now: Time) -> bool {
+    pub(crate) fn wants_renewal(&self, network: &Network, now: Time) -> bool {
         self.address.is_self_certifying()
             && self.certificate(network, now.after(VALIDITY / 4)).is_err()
     }

@@ -25,7 +25,7 @@ const ANSWERS: &str = "answers";
 /// More than it takes, bytes.
 const MAX: usize = 64;
 /// How many numbers beyond the next one a restored copy looks at, at most.
-pub const WINDOW: u32 = 64;
+pub(crate) const WINDOW: u32 = 64;
 /// How many numbers in a row that the network does not know end the looking: an address is made before it is published,
 /// which may fail.
 pub const MISSES: usize = 4;

@@ -54,7 +54,7 @@ pub struct Bootstrap {
 impl Bootstrap {
     /// Begins with these nodes.
     #[must_use]
-    pub fn new(context: Context, nodes: Vec<(PeerId, Multiaddr)>) -> Self {
+    pub(crate) fn new(context: Context, nodes: Vec<(PeerId, Multiaddr)>) -> Self {
         let mut known: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
         for (peer, address) in nodes {
             known.entry(peer).or_default().push(address);
@@ -65,13 +65,13 @@ impl Bootstrap {
 
     /// What is around it.
     #[must_use]
-    pub const fn context(&self) -> &Context {
+    pub(crate) const fn context(&self) -> &Context {
         &self.context
     }
 
     /// Remembers nodes for the next time: only such as a random key led to. A node that was found near
     /// somebody's inbox, asked later from this machine's own address, would learn who asks.
-    pub fn remember(&self, certificates: &[NodeCertificate]) {
+    pub(crate) fn remember(&self, certificates: &[NodeCertificate]) {
         self.hear_of(certificates);
         let mut nodes = self.nodes.lock();
         for certificate in certificates {
@@ -104,7 +104,7 @@ impl Bootstrap {
     /// How many of these replicas make a success: the network's quorum. In a network that has fewer nodes than that, as far
     /// as this agent has ever heard, and names all of them, it is the quorum of so many.
     #[must_use]
-    pub fn quorum_of(&self, replicas: &[NodeCertificate]) -> usize {
+    pub(crate) fn quorum_of(&self, replicas: &[NodeCertificate]) -> usize {
         let quorum = self.context.network.quorum;
         if replicas.len() < quorum && self.are_all(replicas) {
             return default_quorum(replicas.len()).max(1);
@@ -114,7 +114,7 @@ impl Bootstrap {
 
     /// Gets to know more nodes, those near random keys, so that the way in outlives the bootstrap nodes. Who is
     /// asked learns that the agent is there, and nothing else. Failures do not matter.
-    pub async fn widen(&self) {
+    pub(crate) async fn widen(&self) {
         for _ in 0..WIDEN {
             if self.known().len() >= ENOUGH {
                 return;
@@ -128,7 +128,7 @@ impl Bootstrap {
 
     /// The nodes known now.
     #[must_use]
-    pub fn known(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+    pub(crate) fn known(&self) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let nodes = self.nodes.lock();
         nodes.iter().map(|(peer, addresses)| (*peer, addresses.clone())).collect()
     }
@@ -137,7 +137,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`AgentError`] if too few nodes answer, or they go on disagreeing.
-    pub async fn lookup(&self, key: Key, purpose: Purpose) -> Result<CrossVerified, AgentError> {
+    pub(crate) async fn lookup(
+        &self,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<CrossVerified, AgentError> {
         let agree = |first: Vec<NodeCertificate>, second: Vec<NodeCertificate>| {
             let closest = |list: Vec<NodeCertificate>| list.into_iter().next();
             match (closest(first), closest(second)) {
@@ -152,7 +156,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// As [`Self::lookup`].
-    pub async fn replicas(&self, key: Key, purpose: Purpose) -> Result<ReplicaSet, AgentError> {
+    pub(crate) async fn replicas(
+        &self,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<ReplicaSet, AgentError> {
         let agree = |first, second| ReplicaSet::agree(key, first, second);
         let set = self.agreed(key, self.context.network.k, purpose, agree).await?;
         let replicas = set.nodes().iter().map(NodeCertificate::node).collect();

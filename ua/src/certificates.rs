@@ -1,7 +1,7 @@
 //! Recipients' certificates: found, checked, and put back where a replica has lost its copy (paper, 2.4, 3.1).
 
 mod absence;
-pub mod known;
+pub(crate) mod known;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The request that keeps a certificate in the network; its owner may delete it.
 #[must_use]
-pub fn store_request(certificate: &AddressCertificate) -> Store {
+pub(crate) fn store_request(certificate: &AddressCertificate) -> Store {
     Store {
         key: certificate.address().certificate(),
         kind: ObjectKind::Certificate,
@@ -43,7 +43,7 @@ pub fn store_request(certificate: &AddressCertificate) -> Store {
 /// # Errors
 /// [`AgentError::NoSuchRecipient`] if three anonymizers agree that a quorum of the replicas has none;
 /// [`AgentError::NotFoundOut`] if too many bring too little to say.
-pub async fn fetch_anonymously(
+pub(crate) async fn fetch_anonymously(
     scheme: &Arc<dyn Scheme>,
     context: &Context,
     address: &Address,
@@ -85,7 +85,7 @@ pub async fn fetch_anonymously(
 /// # Errors
 /// [`AgentError::NoSuchRecipient`] if a quorum of the replicas say, each for itself, that they have none;
 /// [`AgentError::NotFoundOut`] if neither a certificate nor such a quorum is there.
-pub async fn fetch_directly(
+pub(crate) async fn fetch_directly(
     bootstrap: &Arc<Bootstrap>,
     address: &Address,
 ) -> Result<AddressCertificate, AgentError> {

@@ -24,9 +24,9 @@ pub struct Context {
     /// The network's parameters.
     pub network: Arc<Network>,
     /// Where the time comes from.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// Who is told what happens.
-    pub listener: SharedListener,
+    pub(crate) listener: SharedListener,
     /// What links go over.
     pub transport: Transport,
 }
@@ -68,7 +68,7 @@ impl Context {
     ///
     /// # Errors
     /// [`AgentError::Lost`], or what the work ends with.
-    pub async fn unless_lost<T>(
+    pub(crate) async fn unless_lost<T>(
         &self,
         work: impl Future<Output = Result<T, AgentError>>,
     ) -> Result<T, AgentError> {

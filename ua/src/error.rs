@@ -36,7 +36,7 @@ pub enum AgentError {
     NetworkTooSmall {
         /// How many nodes are known and alive.
         known: usize,
-        /// How many an anonymous mail needs ([`crate::roster::nodes_needed`]).
+        /// How many an anonymous mail needs.
         needed: usize,
     },
     /// The roster has too few nodes of different operators that have been known for an epoch.
@@ -113,13 +113,13 @@ pub enum AgentError {
 impl AgentError {
     /// Whether nobody in the network has heard of an attempt that ended so.
     #[must_use]
-    pub const fn has_reached_nobody(&self) -> bool {
+    pub(crate) const fn has_reached_nobody(&self) -> bool {
         matches!(self, Self::NoNode | Self::NoGuard)
     }
 
     /// Whether what kept one recipient from being served would keep all others, too.
     #[must_use]
-    pub const fn is_everybodys(&self) -> bool {
+    pub(crate) const fn is_everybodys(&self) -> bool {
         self.has_reached_nobody() || matches!(self, Self::NetworkTooSmall { .. })
     }
 

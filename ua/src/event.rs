@@ -11,46 +11,39 @@ use libp2p::PeerId;
 use crate::{error::AgentError, violation::Evidence};
 
 /// What a channel or a step is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, derive_more::Display, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Fetching the recipient's certificate.
+    #[display("certificate")]
     Certificate,
     /// Storing a body: through the anonymizer.
+    #[display("body")]
     Body,
     /// Checking a body's replica list: the verifier.
+    #[display("body check")]
     BodyCheck,
     /// Appending to an inbox: through the anonymizer.
+    #[display("inbox")]
     Inbox,
     /// Checking an inbox's replica list: the verifier.
+    #[display("inbox check")]
     InboxCheck,
     /// Reading: an inbox, or the bodies of one mail.
+    #[display("reading")]
     Reading,
     /// Nothing yet: built ahead.
+    #[display("channel ahead")]
     Ahead,
 }
 
 impl Purpose {
     /// The verifier's purpose beside an anonymizer's.
     #[must_use]
-    pub const fn check(self) -> Self {
+    pub(crate) const fn check(self) -> Self {
         match self {
             Self::Body | Self::BodyCheck => Self::BodyCheck,
             Self::Inbox | Self::InboxCheck => Self::InboxCheck,
             Self::Certificate | Self::Reading | Self::Ahead => self,
-        }
-    }
-
-    /// A few words for people.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Body => "body",
-            Self::BodyCheck => "body check",
-            Self::Inbox => "inbox",
-            Self::InboxCheck => "inbox check",
-            Self::Reading => "reading",
-            Self::Ahead => "channel ahead",
         }
     }
 }
@@ -174,7 +167,7 @@ pub enum Event {
 impl Event {
     /// What an attempt that failed, and is made again, is to whoever watches.
     #[must_use]
-    pub fn failed(purpose: Purpose, error: &AgentError) -> Self {
+    pub(crate) fn failed(purpose: Purpose, error: &AgentError) -> Self {
         match error {
             AgentError::Disagreement(disagreement) => {
                 Self::Disagreed { purpose, disagreement: disagreement.clone() }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{context::Context, error::AgentError, event::Event, sealed, vault::Vault};
 
-pub use crate::violation::{Evidence, MAX_PROOF, Violation};
+pub use crate::violation::{Evidence, Violation};
 
 /// The sealed file.
 const FILE: &str = "evidence";
@@ -41,18 +41,18 @@ pub struct EvidenceLog {
 impl EvidenceLog {
     /// An empty log.
     #[must_use]
-    pub const fn new(context: Context) -> Self {
+    pub(crate) const fn new(context: Context) -> Self {
         Self { context, found: Mutex::new(Vec::new()) }
     }
 
     /// What is around it.
     #[must_use]
-    pub const fn context(&self) -> &Context {
+    pub(crate) const fn context(&self) -> &Context {
         &self.context
     }
 
     /// Holds a violation against a node; `proof` is its signed statement, if there is one.
-    pub fn report(&self, node: NodeId, violation: Violation, proof: Vec<u8>) {
+    pub(crate) fn report(&self, node: NodeId, violation: Violation, proof: Vec<u8>) {
         let evidence = Evidence::new(node, violation, self.context.now(), proof);
         self.context.tell(&Event::Evidence(evidence.clone()));
         let mut all = self.found.lock();
@@ -63,7 +63,7 @@ impl EvidenceLog {
     }
 
     /// Notes that a channel through these nodes broke. None of them is reported: any may have done it.
-    pub fn path_broke(&self, nodes: &[NodeId]) {
+    pub(crate) fn path_broke(&self, nodes: &[NodeId]) {
         for node in nodes {
             self.report(*node, Violation::OnBrokenPath, Vec::new());
         }
@@ -71,7 +71,7 @@ impl EvidenceLog {
 
     /// What was gathered so far.
     #[must_use]
-    pub fn all(&self) -> Vec<Evidence> {
+    pub(crate) fn all(&self) -> Vec<Evidence> {
         self.found.lock().clone()
     }
 
@@ -152,6 +152,7 @@ mod tests {
     use anon::time::Time;
 
     use super::*;
+    use crate::violation::MAX_PROOF;
 
     #[test]
     fn a_liar_is_who_signed_three_lies() {

@@ -8,7 +8,7 @@ use mail_parser::{HeaderValue, MessageParser};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Its name, without the spaces that may follow it.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// Its value, folds and all.
     pub value: &'a [u8],
     /// Where its name begins in the message, bytes.

@@ -78,7 +78,7 @@ impl Guards {
     }
 
     /// Replaces guards that have served their time or are gone from the roster, and fills up to two.
-    pub fn renew(&mut self, roster: &Roster, epoch: Epoch, now: Time) {
+    pub(crate) fn renew(&mut self, roster: &Roster, epoch: Epoch, now: Time) {
         self.guards.retain(|guard| {
             guard.since.after(GUARD_SECONDS) > now
                 && roster.certificate(&guard.node).is_some()
@@ -101,7 +101,7 @@ impl Guards {
     }
 
     /// Replaces a guard against which evidence speaks.
-    pub fn ban(&mut self, node: NodeId) {
+    pub(crate) fn ban(&mut self, node: NodeId) {
         if self.banned.len() < MAX_FILE / 64 {
             self.banned.insert(node);
         }
@@ -116,7 +116,7 @@ impl Guards {
 
     /// The certificates of the guards that are not silent, the one in use first.
     #[must_use]
-    pub fn certificates(&self, roster: &Roster) -> Vec<NodeCertificate> {
+    pub(crate) fn certificates(&self, roster: &Roster) -> Vec<NodeCertificate> {
         let alive = self.guards.iter().filter(|guard| roster.is_alive(&guard.node));
         alive.filter_map(|guard| roster.certificate(&guard.node).cloned()).collect()
     }

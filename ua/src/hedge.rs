@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
 /// How long an answer over TCP may be waited for before somebody else is asked as well.
-pub const GAP: Duration = Duration::from_secs(2);
+pub(crate) const GAP: Duration = Duration::from_secs(2);
 /// The most that are asked at once.
-pub const MOST: usize = 6;
+pub(crate) const MOST: usize = 6;
 
 /// Runs what `next` hands out, `width` at a time, and one more whenever `gap` passes without an end, up to [`MOST`]; until
 /// `take`, which gets each result as it comes, says that it is enough, or there is nothing left to run. What still runs
 /// then is dropped.
-pub async fn hedge<F: Future>(
+pub(crate) async fn hedge<F: Future>(
     mut next: impl FnMut() -> Option<F>,
     width: usize,
     gap: Duration,

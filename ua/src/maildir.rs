@@ -34,9 +34,9 @@ pub use error::MaildirError;
 use entry::{describe, ignore_vanished, unique_name};
 
 /// Most bytes of one mail, on the way in and out.
-pub const MAX_MAIL_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_MAIL_BYTES: usize = 64 * 1024 * 1024;
 /// Age after which a file in `tmp` counts as abandoned (the convention's 36 hours).
-pub const ABANDONED_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
+pub(crate) const ABANDONED_AFTER: Duration = Duration::from_secs(36 * 60 * 60);
 
 /// A Maildir with its three folders.
 #[derive(Clone, derive_more::Debug)]
@@ -47,7 +47,7 @@ pub struct Maildir {
 
 impl Maildir {
     /// Opens the Maildir in `root`, creates what is missing of it (mode 700), and removes files
-    /// in `tmp` that nobody has written to for [`ABANDONED_AFTER`].
+    /// in `tmp` that nobody has written to for a day and a half.
     ///
     /// # Errors
     /// [`MaildirError::Io`].

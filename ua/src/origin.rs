@@ -57,7 +57,7 @@ impl<'a> Origins<'a> {
     ///
     /// # Errors
     /// [`AgentError::Vault`].
-    pub fn note(&self, mail: &[u8], origin: &Origin) -> Result<(), AgentError> {
+    pub(crate) fn note(&self, mail: &[u8], origin: &Origin) -> Result<(), AgentError> {
         let digest: [u8; 32] = Sha256::digest(mail).into();
         let name = file_name(&digest);
         let mut all = self.read(&name)?;

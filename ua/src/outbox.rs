@@ -36,9 +36,9 @@ const MAX_STATE: usize = 1 << 20;
 pub const TRIED_SECONDS: u64 = 30 * 86_400;
 /// How long a body counts as stored that a quorum has acknowledged, seconds. Replicas promise to keep it for a week at
 /// least: one that was stored longer ago than this is stored again before it is announced to anybody.
-pub const STORED_SECONDS: u64 = 86_400;
+pub(crate) const STORED_SECONDS: u64 = 86_400;
 /// The most violations noted beside one mail; the evidence itself is kept elsewhere.
-pub const MAX_NOTED: usize = 64;
+pub(crate) const MAX_NOTED: usize = 64;
 
 /// One part of a mail, sealed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub enum Progress {
 impl Progress {
     /// How soon a recipient's turn comes: whoever is known first, so that nobody waits behind addresses that may not exist.
     #[must_use]
-    pub const fn turn(&self) -> u8 {
+    pub(crate) const fn turn(&self) -> u8 {
         match self {
             Self::Sealed(_) => 0,
             Self::Waiting => 1,
@@ -84,7 +84,7 @@ pub struct OutgoingRecipient {
     /// Who.
     pub address: Address,
     /// The seed of this recipient's one-time delete keys.
-    pub delete_seed: [u8; 32],
+    pub(crate) delete_seed: [u8; 32],
     /// From which each attempt makes the nonce of the inbox receipts.
     pub nonce: [u8; 16],
     /// How far it is.
@@ -101,29 +101,29 @@ pub struct State {
     /// The mail's length, bytes.
     pub size: u64,
     /// Whether the headers are signed.
-    pub signed: bool,
+    pub(crate) signed: bool,
     /// Whether it travels directly (paper, 3).
     pub direct: bool,
     /// The address at which answers reach the sender, if one was made.
-    pub reply_to: Option<Address>,
+    pub(crate) reply_to: Option<Address>,
     /// When a quorum has acknowledged each part, in order.
     pub stored: Vec<Option<Time>>,
     /// The recipients.
     pub recipients: Vec<OutgoingRecipient>,
     /// In a direct send: by the key of which certificate each recipient deletes the bodies; `None`: by one-time keys, as in
     /// any other. It is decided before anything is stored, and empty until then.
-    pub delete_keys: Vec<Option<VerifyKey>>,
+    pub(crate) delete_keys: Vec<Option<VerifyKey>>,
     /// Attempts so far of which somebody in the network has heard.
     pub attempts: u32,
     /// Why the last attempt ended.
     pub last_error: String,
-    /// What nodes did on the way that honest ones do not do, each once; at most [`MAX_NOTED`].
+    /// What nodes did on the way that honest ones do not do, each once; at most 64 of these.
     pub evidence: Vec<(NodeId, Violation)>,
 }
 
 impl State {
     /// Notes what nodes did in an attempt.
-    pub fn note(&mut self, evidence: impl IntoIterator<Item = Evidence>) {
+    pub(crate) fn note(&mut self, evidence: impl IntoIterator<Item = Evidence>) {
         for Evidence { node, violation, .. } in evidence {
             if self.evidence.len() < MAX_NOTED && !self.evidence.contains(&(node, violation)) {
                 self.evidence.push((node, violation));
@@ -133,13 +133,13 @@ impl State {
 
     /// By the key of which certificate this recipient deletes the bodies; `None`: by one-time keys.
     #[must_use]
-    pub fn delete_key(&self, recipient: usize) -> Option<VerifyKey> {
+    pub(crate) fn delete_key(&self, recipient: usize) -> Option<VerifyKey> {
         self.delete_keys.get(recipient).copied().flatten()
     }
 
     /// Whether nothing is left to do.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.recipients.iter().all(|r| r.progress == Progress::Delivered)
     }
 
@@ -151,7 +151,7 @@ impl State {
 
     /// Whether a part lies in the network, at `now`, and will for days.
     #[must_use]
-    pub fn is_stored(&self, part: usize, now: Time) -> bool {
+    pub(crate) fn is_stored(&self, part: usize, now: Time) -> bool {
         let stored = self.stored.get(part).copied().flatten();
         stored.is_some_and(|at| at <= now && now < at.after(STORED_SECONDS))
     }
@@ -217,7 +217,7 @@ impl<'a> Outbox<'a> {
 
     /// The vault it lies in.
     #[must_use]
-    pub const fn vault(&self) -> &'a Vault {
+    pub(crate) const fn vault(&self) -> &'a Vault {
         self.vault
     }
 
@@ -225,7 +225,7 @@ impl<'a> Outbox<'a> {
     ///
     /// # Errors
     /// [`AgentError::Vault`].
-    pub fn add(&self, parts: &[OutgoingPart], state: &State) -> Result<String, AgentError> {
+    pub(crate) fn add(&self, parts: &[OutgoingPart], state: &State) -> Result<String, AgentError> {
         let id = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 6]>());
         let _writing = self.vault.lock()?;
         let taken_in = self

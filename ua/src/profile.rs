@@ -272,7 +272,7 @@ impl Profile {
     ///
     /// # Errors
     /// [`ProfileError::Network`], or [`ProfileError::Vault`] if the vault cannot be read.
-    pub fn bootstrap(&self) -> Result<Vec<(PeerId, Multiaddr)>, ProfileError> {
+    pub(crate) fn bootstrap(&self) -> Result<Vec<(PeerId, Multiaddr)>, ProfileError> {
         let costs = "the network is entered by its bootstrap nodes";
         let nodes: Vec<(String, String)> =
             sealed::read_or_new(&self.vault, NODES, MAX_NODES, costs)?;
@@ -284,7 +284,7 @@ impl Profile {
     }
 
     /// Remembers nodes for the next time. Where that fails it is said: what was done before is done all the same.
-    pub fn remember(&self, nodes: Vec<(PeerId, Vec<Multiaddr>)>) {
+    pub(crate) fn remember(&self, nodes: Vec<(PeerId, Vec<Multiaddr>)>) {
         let text = |(peer, addresses): (PeerId, Vec<Multiaddr>)| {
             Some((peer.to_string(), addresses.first()?.to_string()))
         };

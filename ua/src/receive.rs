@@ -16,7 +16,7 @@
 //! key that the address can have. Whoever reads an address that has got other keys deletes nothing of the new owner's.
 //!
 //! **Invariant:** nothing that lies in an inbox keeps what lies behind it from being read, up to
-//! [`MAX_LISTED_BY_ONE`] notifications at a node.
+//! 16,384 notifications at a node.
 
 mod body;
 mod deliver;
@@ -41,10 +41,9 @@ use crate::{
     account::Account, context::Context, error::AgentError, maildir::Maildir, vault::Vault,
 };
 
-pub use inbox::MAX_LISTED_BY_ONE;
-pub use notes::{GIVE_UP_AFTER, LAST_TRIES, RETRIES};
+pub use notes::GIVE_UP_AFTER;
 pub use report::{Delivered, Fetched};
-pub use route::{AnonymousRoute, DirectRoute, Place, Route, Way};
+pub(crate) use route::{AnonymousRoute, DirectRoute, Place, Route, Way};
 
 /// How often a reading looks into the inbox. Each time it tries what could not be reached the last time.
 const MAX_ROUNDS: usize = 16;
@@ -61,35 +60,22 @@ type Announced = (Digest, Headers);
 /// Reads one account's mail.
 #[derive(derive_more::Debug)]
 #[debug("Reader(..)")]
-pub struct Reader<'a> {
-    context: Context,
-    route: Box<dyn Route>,
-    vault: &'a Vault,
-    account: &'a Account,
-    certificate: AddressCertificate,
-    maildir: &'a Maildir,
+pub(crate) struct Reader<'a> {
+    pub(crate) context: Context,
+    pub(crate) route: Box<dyn Route>,
+    pub(crate) vault: &'a Vault,
+    pub(crate) account: &'a Account,
+    pub(crate) certificate: AddressCertificate,
+    pub(crate) maildir: &'a Maildir,
 }
 
-impl<'a> Reader<'a> {
-    /// A reader for `account`, whose certificate is `certificate`, over this route.
-    #[must_use]
-    pub const fn new(
-        context: Context,
-        route: Box<dyn Route>,
-        vault: &'a Vault,
-        account: &'a Account,
-        certificate: AddressCertificate,
-        maildir: &'a Maildir,
-    ) -> Self {
-        Self { context, route, vault, account, certificate, maildir }
-    }
-
+impl Reader<'_> {
     /// Reads, delivers, acknowledges and deletes everything that is there. What was delivered stands in `fetched` also
     /// where this fails or is dropped later: who signed a mail, and where an answer goes, is told there alone.
     ///
     /// # Errors
     /// [`AgentError`] if no inbox answers or the disk fails; then nothing was acknowledged that is not safe.
-    pub async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
+    pub(crate) async fn fetch(&self, fetched: &mut Fetched) -> Result<(), AgentError> {
         let mut notes = Notes::read(self.vault, self.context.now())?;
         let mut seen = Seen::read(self.vault)?;
         let mut inbox = Inbox::new(self);

@@ -28,14 +28,14 @@ use crate::{
     scheme::Scheme,
 };
 
-pub use anonymous::AnonymousClient;
-pub use direct::DirectClient;
+pub(crate) use anonymous::AnonymousClient;
+pub(crate) use direct::DirectClient;
 
 /// Rounds of fresh nodes before a deposit is given up for now.
 const ROUNDS: u32 = 4;
 
 /// Carries requests to replicas.
-pub trait ReplicaClient: Send {
+pub(crate) trait ReplicaClient: Send {
     /// The replicas of this client's key, found anew by two parties that agree.
     fn replicas(&mut self) -> BoxFuture<'_, Result<ReplicaSet, AgentError>>;
 
@@ -88,7 +88,7 @@ pub(crate) async fn client(
 ///
 /// # Errors
 /// [`AgentError::NotEnoughReceipts`], or what kept the replicas from being found.
-pub async fn deposit(
+pub(crate) async fn deposit(
     client: &mut dyn ReplicaClient,
     request: &Request,
     tally: &mut Tally,

@@ -252,6 +252,6 @@ impl AgentRoster {
 /// How many nodes a network needs for an anonymous mail of `hops` middle go-betweens: the `k` that keep it, and beside
 /// them, for nobody may both keep and carry it, the guard, the middle, the witness, the anonymizer and the verifier.
 #[must_use]
-pub const fn nodes_needed(k: usize, hops: usize) -> usize {
+pub(crate) const fn nodes_needed(k: usize, hops: usize) -> usize {
     k + 1 + hops + 3
 }

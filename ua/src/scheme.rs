@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use guarded::{GuardedPlan, GuardedScheme};
-pub use paper::PaperScheme;
+pub(crate) use paper::PaperScheme;
 
 /// A channel, and the anonymizer's answer to the request that rode along.
 #[derive(Debug)]
@@ -39,21 +39,23 @@ pub struct OpenChannel {
 
 /// A channel that was built ahead: nobody has asked its anonymizer anything, or told it what it is for.
 #[derive(Debug)]
-pub struct ReadyChannel {
+pub(crate) struct ReadyChannel {
     /// The channel.
-    pub channel: Channel,
+    pub(crate) channel: Channel,
     /// Its nodes.
-    pub path: Path,
+    pub(crate) path: Path,
 }
+
+/// A channel that is being opened.
+pub type Opening<'a> = BoxFuture<'a, Result<OpenChannel, AgentError>>;
+
+/// What a node answered.
+pub type Told = (NodeId, Response);
 
 /// A way to get channels.
 pub trait Scheme: Send + Sync {
     /// Opens a channel to a random node that nobody could choose for us, with a first request on board.
-    fn open<'a>(
-        &'a self,
-        purpose: Purpose,
-        early: &'a Request,
-    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>>;
+    fn open<'a>(&'a self, purpose: Purpose, early: &'a Request) -> Opening<'a>;
 
     /// The scheme that plans its paths itself, if this is one: what only that can do is no part of this trait.
     fn guarded(self: Arc<Self>) -> Option<Arc<GuardedScheme>>;
@@ -65,12 +67,7 @@ pub trait Scheme: Send + Sync {
     ///
     /// # Errors
     /// [`AgentError::Disagreement`] if they do not agree.
-    fn compare_replicas(
-        &self,
-        key: Key,
-        z: (NodeId, Response),
-        w: (NodeId, Response),
-    ) -> Result<ReplicaSet, AgentError>;
+    fn compare_replicas(&self, key: Key, z: Told, w: Told) -> Result<ReplicaSet, AgentError>;
 
     /// Whom a reader asks for what belongs to a key, given an anonymizer's answer to [`Self::list_replicas`].
     ///

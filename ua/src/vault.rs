@@ -41,19 +41,19 @@ use notice::Notices;
 use seal::{MasterKey, OVERHEAD_BYTES};
 use zeroize::Zeroizing;
 
-pub use begin::{Begun, Contents, contents};
-pub use cost::{KdfCost, MAX_MEMORY_KIB, MAX_PASSES, MIN_MEMORY_KIB, MIN_PASSES, Passphrase};
+pub use begin::Begun;
+pub(crate) use begin::{Contents, contents};
+pub use cost::{KdfCost, Passphrase};
 pub use disk::{replace as replace_file, set_aside};
-pub use error::VaultError;
-pub use error::disk_remedy;
+pub use error::{VaultError, disk_remedy};
 
 /// Most bytes that one sealed file may hold.
-pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 /// Most characters in the name of a sealed file.
-pub const MAX_NAME_CHARS: usize = 80;
+pub(crate) const MAX_NAME_CHARS: usize = 80;
 
 /// How long one process waits while others write their changes, which take milliseconds each.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long somebody may hold a file who only looks whether it is held.
 const A_LOOK: Duration = Duration::from_millis(200);
@@ -141,7 +141,7 @@ impl Vault {
             .map_err(VaultError::io("write", "vault/vault"))
     }
 
-    /// Writes a sealed file of up to [`MAX_FILE_BYTES`] bytes, replacing the one of that name.
+    /// Writes a sealed file of up to 64 MiB, replacing the one of that name.
     /// Durable when it returns.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::InvalidName`], [`VaultError::Io`].
-    pub fn forget(&self, name: &str) -> Result<(), VaultError> {
+    pub(crate) fn forget(&self, name: &str) -> Result<(), VaultError> {
         match self.remove(name) {
             Err(VaultError::NotFound) => Ok(()),
             removed => removed,
@@ -213,13 +213,13 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Io`].
-    pub fn enter(&self) -> Result<VaultLock, VaultError> {
+    pub(crate) fn enter(&self) -> Result<VaultLock, VaultError> {
         let held = disk::be_present(&self.dir).map_err(VaultError::io("lock", "vault/.present"))?;
         Ok(VaultLock { _file: held })
     }
 
     /// Takes the directory for one change that reads, thinks and writes, until the guard is dropped. Another process's
-    /// change is waited for, [`TIMEOUT`] at most: so whoever holds it waits for nothing meanwhile, and takes it once.
+    /// change is waited for, 20 seconds at most: so whoever holds it waits for nothing meanwhile, and takes it once.
     ///
     /// # Errors
     /// [`VaultError::InUse`] if it is not given up in time; [`VaultError::Io`].
@@ -246,7 +246,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`], [`VaultError::InvalidName`], [`VaultError::Io`].
-    pub fn claim(&self, name: &str) -> Result<Option<VaultLock>, VaultError> {
+    pub(crate) fn claim(&self, name: &str) -> Result<Option<VaultLock>, VaultError> {
         check_name(name)?;
         try_lock(File::open(self.dir.join(name)), A_LOOK)
     }

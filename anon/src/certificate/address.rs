@@ -88,7 +88,7 @@ impl Address {
 
     /// The part before the `@`.
     #[must_use]
-    pub fn local(&self) -> &str {
+    pub(crate) fn local(&self) -> &str {
         self.0.split_once('@').map_or("", |(local, _)| local)
     }
 

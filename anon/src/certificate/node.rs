@@ -130,7 +130,7 @@ impl UnverifiedNodeCertificate {
 
     /// Whether everything in it is as long, and holds as long, as it may. No signature is checked.
     #[must_use]
-    pub fn is_in_bounds(&self) -> bool {
+    pub(crate) fn is_in_bounds(&self) -> bool {
         let NodeClaims { addresses, family, validity, .. } = &self.claims;
         let seconds = validity.not_after.0.saturating_sub(validity.not_before.0);
         addresses.len() <= MAX_ADDRESSES

@@ -1,7 +1,5 @@
 //! Sealing a mail's bytes into objects of at most 1 MiB, each under its own key and random Message-ID.
 
-use std::fmt;
-
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -50,11 +48,7 @@ pub enum MailError {
 #[derive(Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
 pub struct BodyKey([u8; 32]);
 
-impl fmt::Debug for BodyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BodyKey(..)")
-    }
-}
+crate::hex::debug_as_name!(BodyKey);
 
 /// What a recipient needs to find, check and open one part of a mail.
 #[derive(Debug, Serialize, Deserialize)]

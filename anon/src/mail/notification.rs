@@ -5,8 +5,6 @@
 //! k            = HKDF(salt e ‖ recipient's sealing key, X25519(e, sealing key), context network ‖ address)
 //! ```
 
-use std::fmt;
-
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -57,22 +55,14 @@ pub struct Headers {
     pub reply_to: Option<Address>,
 }
 
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Headers(..)")
-    }
-}
+crate::hex::debug_as_name!(Headers);
 
 /// The seed of one recipient's one-time delete keys: one for each part, so that parts do not show that they
 /// belong together.
 #[derive(Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
 pub struct DeleteSeed([u8; 32]);
 
-impl fmt::Debug for DeleteSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DeleteSeed(..)")
-    }
-}
+crate::hex::debug_as_name!(DeleteSeed);
 
 impl DeleteSeed {
     /// The seed with these bytes, fresh randomness.
@@ -96,11 +86,7 @@ pub struct SenderProof {
     signature: Signature,
 }
 
-impl fmt::Debug for SenderProof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SenderProof(..)")
-    }
-}
+crate::hex::debug_as_name!(SenderProof);
 
 #[derive(Serialize)]
 struct SignedMail<'a> {

@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use aho_corasick::{AhoCorasick, BuildError};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use derive_more::Display;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,46 +14,37 @@ const CONTEXT: usize = 16;
 
 /// What a canary is.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, Display, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Label {
     /// The sender's e-mail address. It is published nowhere.
+    #[display("the sender's e-mail address")]
     SenderAddress,
     /// The public keys that belong to it.
+    #[display("the sender's public keys")]
     SenderKeys,
     /// The recipient's e-mail address.
+    #[display("the recipient's e-mail address")]
     RecipientAddress,
     /// The mail's subject.
+    #[display("the subject")]
     Subject,
     /// The mail's text.
+    #[display("the text")]
     Body,
     /// The passphrases of both.
+    #[display("a passphrase")]
     Passphrase,
     /// The sender's network address and port.
+    #[display("the sender's network address")]
     SenderEndpoint,
     /// The recipient's.
+    #[display("the recipient's network address")]
     RecipientEndpoint,
     /// What the audit itself sends or writes, to see that it would be found.
+    #[display("the audit's own marker")]
     Marker,
-}
-
-impl Label {
-    /// In words.
-    #[must_use]
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::SenderAddress => "the sender's e-mail address",
-            Self::SenderKeys => "the sender's public keys",
-            Self::RecipientAddress => "the recipient's e-mail address",
-            Self::Subject => "the subject",
-            Self::Body => "the text",
-            Self::Passphrase => "a passphrase",
-            Self::SenderEndpoint => "the sender's network address",
-            Self::RecipientEndpoint => "the recipient's network address",
-            Self::Marker => "the audit's own marker",
-        }
-    }
 }
 
 /// Something found.

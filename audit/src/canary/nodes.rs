@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use anon::{certificate::Address, id::NodeId, network::MAX_K, position::keep_closest};
+use anon::{certificate::Address, network::MAX_K};
 use libp2p::multiaddr::Protocol;
 use testbed::cluster::{Cluster, ClusterNode};
 
@@ -47,8 +47,7 @@ impl<'a> Nodes<'a> {
         let near =
             [(to.certificate(), k, Part::CertificateNode), (to.inbox(), wider, Part::InboxNode)];
         for (key, count, part) in near {
-            let mut ids: Vec<NodeId> = cluster.nodes().iter().map(|node| node.id).collect();
-            keep_closest(&mut ids, &key, count, NodeId::position);
+            let ids = cluster.closest(&key, count);
             nodes.mark(part, |node| ids.contains(&node.id));
         }
         nodes

@@ -98,8 +98,7 @@ impl Searched {
     pub(super) fn outcome(&self, check: &str, medium: Medium) -> Outcome {
         let show = |hit: &Hit| {
             let Hit { of, parts, place, label, form, times, context, .. } = hit;
-            let what = label.words();
-            format!("{of} {parts:?}, {place}: {what} as {form}, {times} times: {context}")
+            format!("{of} {parts:?}, {place}: {label} as {form}, {times} times: {context}")
         };
         let leaks: Vec<&Hit> = self.hits.iter().filter(|hit| hit.allowed.is_none()).collect();
         let details = leaks.iter().map(|hit| show(hit)).collect::<Vec<_>>();
@@ -120,7 +119,7 @@ impl Searched {
                 let fits = |hit: &Hit| hit.label == rule.label && hit.parts.contains(&rule.part);
                 !self.hits.iter().any(fits)
             })
-            .map(|rule| format!("{} with {:?} ({})", rule.label.words(), rule.part, rule.says))
+            .map(|rule| format!("{} with {:?} ({})", rule.label, rule.part, rule.says))
             .chain(self.blind.iter().cloned())
             .collect();
         let (places, megabytes) = (self.amount.0, self.amount.1 >> 20);

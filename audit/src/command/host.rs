@@ -94,11 +94,11 @@ fn table(findings: &Findings, all: bool) -> String {
             seen.push_str("\ntry: ");
             seen.push_str(&finding.remedy);
         }
-        let area = finding.area.check().trim_start_matches("host.");
-        table.add_row([finding.severity.word(), area, &seen]);
+        table.add_row([finding.severity.to_string(), finding.area.to_string(), seen]);
     }
-    let counts = [Severity::Bad, Severity::Warn, Severity::Note, Severity::Ok]
-        .map(|severity| format!("{} {}", findings.count(severity), severity.word().to_lowercase()));
+    let counts = [Severity::Bad, Severity::Warn, Severity::Note, Severity::Ok].map(|severity| {
+        format!("{} {}", findings.count(severity), severity.to_string().to_lowercase())
+    });
     let table = table.to_string();
     let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
     format!("{}\n{}", lines.join("\n"), counts.join(", "))

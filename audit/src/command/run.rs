@@ -205,7 +205,12 @@ fn conclude(args: &RunArgs, report: &Report) -> Result<(), Failure> {
     let fallen: Vec<&Outcome> = report.ended(Verdict::Fell).collect();
     if args.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
         for outcome in &report.parts.outcomes {
-            say(format!("{:12} {:34} {}", outcome.verdict.words(), outcome.check, outcome.seen))?;
+            say(format!(
+                "{:12} {:34} {}",
+                outcome.verdict.to_string(),
+                outcome.check,
+                outcome.seen
+            ))?;
             if outcome.verdict == Verdict::Fell {
                 for line in &outcome.details {
                     say(format!("          {line}"))?;

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use cutout::terminal::{Failure, say};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,13 +58,13 @@ pub(crate) struct SimArgs {
     guards: usize,
     /// One scheme only
     #[arg(long)]
-    scheme: Option<SchemeArg>,
+    scheme: Option<Scheme>,
     /// How section 4 of the paper is read
     #[arg(long, default_value = "letter")]
-    model: ModelArg,
+    model: Model,
     /// What it costs to be a node under another name
     #[arg(long, default_value = "costly")]
-    identifiers: IdentifiersArg,
+    identifiers: Identifiers,
     /// The hostile operator says that all its nodes are one family
     #[arg(long)]
     declared: bool,
@@ -77,29 +77,6 @@ pub(crate) struct SimArgs {
     /// Report in JSON on stdout
     #[arg(long)]
     json: bool,
-}
-
-/// `--scheme`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SchemeArg {
-    Paper,
-    Guarded,
-}
-
-/// `--model`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModelArg {
-    /// A looks keyX and keyY up itself
-    Letter,
-    /// As the code does it: bootstrap nodes look them up
-    Built,
-}
-
-/// `--identifiers`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum IdentifiersArg {
-    Free,
-    Costly,
 }
 
 impl SimArgs {
@@ -132,18 +109,9 @@ impl SimArgs {
             alpha: self.alpha,
             hops: self.hops,
             guards: self.guards,
-            scheme: self.scheme.map(|scheme| match scheme {
-                SchemeArg::Paper => Scheme::Paper,
-                SchemeArg::Guarded => Scheme::Guarded,
-            }),
-            model: match self.model {
-                ModelArg::Letter => Model::Letter,
-                ModelArg::Built => Model::Built,
-            },
-            identifiers: match self.identifiers {
-                IdentifiersArg::Free => Identifiers::Free,
-                IdentifiersArg::Costly => Identifiers::Costly,
-            },
+            scheme: self.scheme,
+            model: self.model,
+            identifiers: self.identifiers,
             declared: self.declared,
             crowd: self.crowd,
             seed: self.seed,
@@ -200,7 +168,7 @@ fn print(findings: &Findings, checks: &[Outcome]) -> Result<(), Failure> {
     }
     say("")?;
     for check in checks {
-        say(format!("{:12} {}: {}", check.verdict.words(), check.check, check.seen))?;
+        say(format!("{:12} {}: {}", check.verdict.to_string(), check.check, check.seen))?;
         for detail in &check.details {
             say(format!("          {detail}"))?;
         }

@@ -16,13 +16,10 @@ use cutout::{
 };
 use net::NetworkFile;
 use rustix::process::{Pid, Signal, kill_process};
-use testbed::{
-    cluster::{Cluster, ClusterOptions},
-    programs,
-};
+use testbed::{cluster::Cluster, programs};
 use tokio::process::Command;
 
-use super::{DemoArgs, EPOCH_SECONDS, failed};
+use super::{DemoArgs, EPOCH_SECONDS, start, this_program};
 
 /// Where a network is kept unless another directory is named.
 pub(super) const DIRECTORY: &str = "cutout-demo";
@@ -73,16 +70,11 @@ pub(super) async fn keep(args: &DemoArgs, directory: &Path) -> Result<(), Failur
 }
 
 async fn make(args: &DemoArgs, directory: &Path, progress: &Progress) -> Result<Cluster, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(71, "this program cannot find itself", error, ""))?;
-    let network = nodes_of(directory);
-    let mut options = ClusterOptions::new(program.clone(), network, usize::from(args.nodes));
-    options.kept = true;
-    options.network.epoch_seconds = EPOCH_SECONDS;
-    options.network.delay_seconds = DELAY_SECONDS;
-    let all = args.nodes;
-    let cluster = Cluster::start(options, |n| progress.step(&format!("{n} of {all} nodes are up")));
-    let cluster = cluster.await.map_err(failed)?;
+    let cluster = start(args, nodes_of(directory), progress, |options| {
+        options.kept = true;
+        options.network.delay_seconds = DELAY_SECONDS;
+    });
+    let cluster = cluster.await?;
     progress.step("waiting for the nodes to know each other for an epoch");
     tokio::time::sleep(Duration::from_secs(EPOCH_SECONDS * 3)).await;
 
@@ -92,9 +84,10 @@ async fn make(args: &DemoArgs, directory: &Path, progress: &Progress) -> Result<
     let invitation =
         invitation.map_err(|error| Failure::new(70, "no invitation", error, "report this"))?;
     write_file(&directory.join(PASSPHRASE), b"demo\n")?;
+    let program = programs::cutout(&this_program()?);
     for name in USERS {
         progress.step(&format!("{name} joins"));
-        let address = join(&programs::cutout(&program), directory, name, &invitation).await?;
+        let address = join(&program, directory, name, &invitation).await?;
         write_file(&directory.join(format!("{name}.address")), address.as_bytes())?;
     }
     Ok(cluster)

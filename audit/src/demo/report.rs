@@ -134,7 +134,7 @@ fn describe(run: &Run) -> serde_json::Value {
     let paths = run.channels().into_iter().map(|(purpose, path)| {
         let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         serde_json::json!({
-            "for": purpose.words(), "x": path.go_between.short(), "m": middle,
+            "for": purpose.to_string(), "x": path.go_between.short(), "m": middle,
             "y": path.witness.short(), "z": path.anonymizer.short(),
         })
     });
@@ -161,7 +161,7 @@ fn channel_table(run: &Run) -> Table {
         let middle: Vec<String> = path.middle.iter().map(|node| node.short()).collect();
         let (x, y) = (path.go_between.short(), path.witness.short());
         let (middle, anonymizer) = (middle.join(" "), path.anonymizer.short());
-        table.add_row([purpose.words(), &x, &middle, &anonymizer, &y]);
+        table.add_row([purpose.to_string(), x, middle, anonymizer, y]);
     }
     table
 }

@@ -1,16 +1,13 @@
 //! What each role saw: secrets searched as bytes in what the processes wrote down. Nothing here knows which
 //! role *should* see what.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anon::{id::NodeId, position::Key, request::Request, selection::SampledKeys};
 use cutout::terminal::Failure;
 use testbed::{
     cluster::Cluster,
-    record::{self, Record, What},
+    record::{Record, What},
 };
 use ua::{
     compose::Message,
@@ -147,26 +144,6 @@ impl Secrets {
     }
 }
 
-/// How far each node's record goes.
-pub(super) type Marks = Vec<u64>;
-
-/// Where the records end now: what was recorded before does not count.
-pub(super) fn mark(cluster: &Cluster) -> Marks {
-    let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-    cluster.nodes().iter().map(|node| length(node.directory.join("record.jsonl"))).collect()
-}
-
-fn records(cluster: &Cluster, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
-    let fail = |error: std::io::Error| Failure::new(74, "the records cannot be read", error, "");
-    let mut all = Vec::new();
-    for (node, from) in cluster.nodes().iter().zip(marks) {
-        let path = node.directory.join("record.jsonl");
-        let (new, _) = record::read(&path, *from).map_err(fail)?;
-        all.extend(new.into_iter().map(|record| (node.id, record)));
-    }
-    Ok(all)
-}
-
 /// Who recorded, the record, the bytes in it that tell something, and the request that they are or answer.
 type Read<'a> = (NodeId, &'a Record, Vec<u8>, Option<Request>);
 
@@ -186,9 +163,10 @@ fn read((at, record): &(NodeId, Record)) -> Read<'_> {
 pub(super) fn draw(
     cluster: &Cluster,
     mut secrets: Secrets,
-    marks: &Marks,
+    marks: &[u64],
 ) -> Result<Views, Failure> {
-    let records = records(cluster, marks)?;
+    let fail = |error| Failure::new(74, "the records cannot be read", error, "");
+    let records = cluster.records(marks).map_err(fail)?;
     let requests: Vec<Read<'_>> = records.iter().map(read).collect();
     secrets.body_paths = stored_keys(&requests);
     let keys = secrets.body_paths.iter().map(|key| key.0.to_vec()).collect();

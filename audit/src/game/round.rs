@@ -125,7 +125,7 @@ pub(super) async fn play(
     for sender in stage.senders.iter().take(SENDERS) {
         sender.agent.scheme(choice).await?;
     }
-    let marks = stage.mark();
+    let marks = stage.cluster.marks();
     let sent = if at_once {
         let all = letters.iter().map(|letter| send(table, *letter, choice));
         futures::future::try_join_all(all).await?
@@ -137,7 +137,7 @@ pub(super) async fn play(
         sent
     };
     let mut lines = stage.read(&marks).await?;
-    let nodes: BTreeSet<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
+    let nodes: BTreeSet<NodeId> = stage.cluster.ids().into_iter().collect();
     let mut played = Vec::new();
     for Sent { letter, key, object, sending } in sent {
         let (from, to) = (letter.from, letter.to);

@@ -15,23 +15,16 @@ use node::Identity;
 use super::{Area, Finding, InstalledNode, Scope, Severity};
 
 /// What names somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, derive_more::Display, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    #[display("IP addresses")]
     IpAddress,
+    #[display("peer ids")]
     PeerId,
+    #[display("e-mail addresses")]
     EmailAddress,
+    #[display("keys or node ids in hexadecimal")]
     HexKey,
-}
-
-impl Kind {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::IpAddress => "IP addresses",
-            Self::PeerId => "peer ids",
-            Self::EmailAddress => "e-mail addresses",
-            Self::HexKey => "keys or node ids in hexadecimal",
-        }
-    }
 }
 
 /// Searches the logs that were named.
@@ -88,7 +81,7 @@ fn search(log: &Path, own: &BTreeSet<String>) -> Vec<Finding> {
         return vec![finding(Severity::Ok, seen)];
     }
     let bad = found.into_iter().map(|(kind, (count, first))| {
-        let seen = format!("{count} {}, the first in line {first} of {number}", kind.words());
+        let seen = format!("{count} {kind}, the first in line {first} of {number}");
         finding(Severity::Bad, seen).or_try(
             "delete the log; run without --log-sensitive; if neither explains it, report it (SECURITY.md)",
         )

@@ -102,7 +102,7 @@ fn a_machine_as_it_should_be_passes() {
     assert_eq!(machine.worse(), []);
     let verdicts: Vec<_> =
         outcomes(&machine.look()).into_iter().map(|o| (o.check, o.verdict)).collect();
-    assert_eq!(verdicts, AREAS.map(|area| (area.check().to_owned(), Verdict::Holds)));
+    assert_eq!(verdicts, AREAS.map(|area| (format!("host.{area}"), Verdict::Holds)));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn on_tor(change: impl FnOnce(&Machine)) -> Vec<String> {
     change(&machine);
     let findings = machine.look().findings.into_iter();
     let on_tor = findings.filter(|finding| finding.area == Area::Tor);
-    on_tor.map(|finding| format!("{} {}", finding.severity.word(), finding.seen)).collect()
+    on_tor.map(|finding| format!("{} {}", finding.severity, finding.seen)).collect()
 }
 
 #[cfg(feature = "tor")]
@@ -374,15 +374,16 @@ fn outcomes(findings: &Findings) -> Vec<Outcome> {
         let own: Vec<&Finding> = findings.findings.iter().filter(|f| f.area == area).collect();
         let worst = own.iter().map(|finding| finding.severity).max();
         let Some(worst) = worst else {
-            return Outcome::not_run(area.check(), "nothing of that kind is here");
+            return Outcome::not_run(&format!("host.{area}"), "nothing of that kind is here");
         };
         let bad = own.iter().filter(|finding| finding.severity == Severity::Bad).count();
         let warned = own.iter().filter(|finding| finding.severity == Severity::Warn).count();
         let seen = format!("{} findings, {bad} bad, {warned} to be looked at", own.len());
-        let details = own.iter().map(|finding| {
-            format!("{}: {}: {}", finding.severity.word(), finding.subject, finding.seen)
-        });
-        Outcome::of(area.check(), worst < Severity::Bad, seen).with_details(details.collect())
+        let details = own
+            .iter()
+            .map(|finding| format!("{}: {}: {}", finding.severity, finding.subject, finding.seen));
+        Outcome::of(&format!("host.{area}"), worst < Severity::Bad, seen)
+            .with_details(details.collect())
     };
     AREAS.into_iter().map(of).collect()
 }

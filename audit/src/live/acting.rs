@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anon::{
-    id::NodeId,
-    position::{Key, keep_closest},
-};
+use anon::{id::NodeId, position::Key};
 use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,11 +122,7 @@ async fn mail_past_replicas(
 
 /// Who answers at length and who holds back, so that the third replica of each key is honest.
 fn misbehaving(stage: &Stage, keys: &[Key]) -> Vec<(NodeId, Behaviour)> {
-    let near = |key: &Key| {
-        let mut all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
-        keep_closest(&mut all, key, 3, NodeId::position);
-        all
-    };
+    let near = |key: &Key| stage.cluster.closest(key, 3);
     let honest: BTreeSet<NodeId> =
         keys.iter().filter_map(|key| near(key).get(2).copied()).collect();
     let does = [Behaviour::AnsweringAtLength, Behaviour::HoldingBack];
@@ -143,8 +136,7 @@ async fn linking(
     found: &mut ActingFindings,
     step: &impl Fn(&str),
 ) -> Result<(), Failure> {
-    let all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
-    stage.make_hostile(&all, &[Behaviour::Marking, Behaviour::Tagging])?;
+    stage.make_hostile(&stage.cluster.ids(), &[Behaviour::Marking, Behaviour::Tagging])?;
     let (mut mails, mut sharers) = (Vec::new(), Sharers::new());
     let epoch = Duration::from_secs(stage.epoch_seconds);
     for number in 0..MOST_MAILS {

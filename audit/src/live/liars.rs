@@ -3,10 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anon::{
-    id::NodeId,
-    position::{Key, keep_closest},
-};
+use anon::id::NodeId;
 use cutout::terminal::Failure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,8 +41,7 @@ pub async fn run_liars(
     mails: usize,
     step: impl Fn(&str),
 ) -> Result<LiarFindings, Failure> {
-    let all: Vec<NodeId> = stage.cluster.nodes().iter().map(|node| node.id).collect();
-    let liars: BTreeSet<NodeId> = all.iter().copied().step_by(2).collect();
+    let liars: BTreeSet<NodeId> = stage.cluster.ids().into_iter().step_by(2).collect();
     let scheme = super::name_of(choice);
     let mut found = LiarFindings { scheme: scheme.to_owned(), ..LiarFindings::default() };
     let lie = [Behaviour::LyingGoBetween];
@@ -76,18 +72,11 @@ pub async fn run_liars(
             let asked = path.middle.last().copied().unwrap_or(path.go_between);
             let both = liars.contains(&asked) && liars.contains(&path.witness);
             found.both_lie += usize::from(both);
-            let truth = closest(&all, &keys.anonymizer);
-            found.taken += usize::from(
-                truth != Some(path.anonymizer) && liars.contains(&path.anonymizer) && both,
-            );
+            let truth = stage.cluster.closest(&keys.anonymizer, 1);
+            found.taken +=
+                usize::from(truth != [path.anonymizer] && liars.contains(&path.anonymizer) && both);
         }
     }
     stage.make_hostile(&[], &[])?;
     Ok(found)
-}
-
-fn closest(all: &[NodeId], key: &Key) -> Option<NodeId> {
-    let mut all = all.to_vec();
-    keep_closest(&mut all, key, 1, NodeId::position);
-    all.first().copied()
 }

@@ -13,14 +13,13 @@ use anon::{
 };
 use clap::ValueEnum;
 use cutout::terminal::Failure;
-use futures::future::BoxFuture;
 use net::{Channel, RosterKeeper, ask};
 use parking_lot::Mutex;
 use ua::{
     context::Context,
     error::AgentError,
     event::{Event, Path, Purpose},
-    scheme::{GuardedPlan, GuardedScheme, OpenChannel, Scheme},
+    scheme::{GuardedPlan, GuardedScheme, OpenChannel, Opening, Scheme, Told},
     session::SchemeChoice,
 };
 
@@ -215,11 +214,7 @@ impl Weak {
 }
 
 impl Scheme for Weak {
-    fn open<'a>(
-        &'a self,
-        purpose: Purpose,
-        early: &'a Request,
-    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+    fn open<'a>(&'a self, purpose: Purpose, early: &'a Request) -> Opening<'a> {
         Box::pin(async move {
             if self.weakness == Some(Weakness::DirectCertificate)
                 && purpose == Purpose::Certificate
@@ -263,12 +258,7 @@ impl Scheme for Weak {
         self.inner.list_replicas(key, k)
     }
 
-    fn compare_replicas(
-        &self,
-        key: Key,
-        z: (NodeId, Response),
-        w: (NodeId, Response),
-    ) -> Result<ReplicaSet, AgentError> {
+    fn compare_replicas(&self, key: Key, z: Told, w: Told) -> Result<ReplicaSet, AgentError> {
         self.inner.compare_replicas(key, z, w)
     }
 

@@ -10,7 +10,7 @@ use testbed::{
     cluster::{Cluster, ClusterOptions},
     hostile::behaviour::{Behaviour, Hostile},
     process::COMMAND,
-    record::{self, Record},
+    record::Record,
 };
 use ua::{
     event::{Event, Path, Purpose},
@@ -196,27 +196,13 @@ impl Stage {
         std::fs::rename(next, list).map_err(disk)
     }
 
-    /// Where the records end now.
-    #[must_use]
-    pub(crate) fn mark(&self) -> Marks {
-        let length = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-        let nodes = self.cluster.nodes().iter();
-        nodes.map(|node| length(node.directory.join("record.jsonl"))).collect()
-    }
-
     /// What was written down since.
     ///
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn read(&self, marks: &Marks) -> Result<Vec<(NodeId, Record)>, Failure> {
         tokio::time::sleep(TAIL).await;
-        let mut all = Vec::new();
-        for (node, from) in self.cluster.nodes().iter().zip(marks) {
-            let path = node.directory.join("record.jsonl");
-            let (records, _) = record::read(&path, *from).map_err(disk)?;
-            all.extend(records.into_iter().map(|record| (node.id, record)));
-        }
-        Ok(all)
+        self.cluster.records(marks).map_err(disk)
     }
 
     /// Sends one mail by a scheme of the project's own, reads it, and tells all about it.
@@ -251,7 +237,7 @@ impl Stage {
     pub(crate) fn begin(&self, from: usize, to: usize) -> Result<Marks, Failure> {
         let (alice, bob) = self.pair(from, to)?;
         let _ = (alice.take_events(), bob.take_events());
-        Ok(self.mark())
+        Ok(self.cluster.marks())
     }
 
     /// As [`Self::mail`], by a scheme of the caller's, from [`Self::begin`] on; the reader goes through channels of a

@@ -47,8 +47,8 @@ pub(super) fn network() -> Network {
 
 /// A node with its secrets.
 pub(crate) struct Node {
-    pub(super) identity: IdentitySecret,
-    pub(super) channel: ChannelSecret,
+    pub(crate) identity: IdentitySecret,
+    pub(crate) channel: ChannelSecret,
     pub(crate) certificate: NodeCertificate,
 }
 
@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// As two independent answers would make it.
-    pub(super) fn verified(&self) -> Option<CrossVerified> {
+    pub(crate) fn verified(&self) -> Option<CrossVerified> {
         cross_verify(self.certificate.clone(), self.certificate.clone()).ok()
     }
 }
@@ -96,10 +96,10 @@ pub(super) fn nodes(count: u8, rng: &mut StdRng) -> Option<Vec<Node>> {
 }
 
 /// The owner of an address, with the secrets.
-pub(super) struct Owner {
-    pub(super) secret: AddressSecret,
-    pub(super) sealing: SealingSecret,
-    pub(super) certificate: AddressCertificate,
+pub(crate) struct Owner {
+    pub(crate) secret: AddressSecret,
+    pub(crate) sealing: SealingSecret,
+    pub(crate) certificate: AddressCertificate,
 }
 
 impl Owner {

@@ -1,27 +1,32 @@
 //! What is simulated, and how long.
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::paper::Model;
 
 /// Which scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scheme {
     /// Section 4 of the paper.
+    #[value(help = None)]
     Paper,
     /// The default.
+    #[value(help = None)]
     Guarded,
 }
 
 /// What a node's identifier costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Identifiers {
     /// Nothing: who knows a key mints a node next to it.
+    #[value(help = None)]
     Free,
     /// Admission by the network, or work.
+    #[value(help = None)]
     Costly,
 }
 

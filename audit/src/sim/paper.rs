@@ -1,6 +1,7 @@
 //! What is seen of mails that the `paper` scheme sends. The keys are sampled by [`anon::selection::SampledKeys::fresh`].
 
 use anon::{position::Key, selection::SampledKeys};
+use clap::ValueEnum;
 use rand::{RngExt as _, rngs::ChaCha8Rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,13 @@ use super::{
 };
 
 /// Which reading of section 4 is simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Model {
     /// A looks keyX and keyY up itself.
     Letter,
     /// Two of the nodes that A knows look keyX up for it, and two keyY, as the code has it.
+    #[value(help = "As the code does it: bootstrap nodes look them up")]
     Built,
 }
 

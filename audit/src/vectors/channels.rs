@@ -11,7 +11,6 @@ use anon::{
     create::{Create, Created},
     receipt::Receipt,
     request::{Request, Response},
-    verification::{CrossVerified, cross_verify},
     wire,
 };
 use rand::{TryCryptoRng, TryRng};
@@ -19,8 +18,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Compared, Known,
-    protocol::{Members, Node, other_file},
+    protocol::{Members, other_file},
 };
+use crate::property::Node;
 
 /// Randomness that is known beforehand; zeros when it is used up, which [`Tape::is_used_up`] then denies.
 pub(super) struct Tape {
@@ -64,10 +64,6 @@ impl TryCryptoRng for Tape {}
 
 /// The cells of one message on each link, the sender's link first.
 type Links = Vec<Vec<Cell>>;
-
-fn verified(node: &Node) -> Option<CrossVerified> {
-    cross_verify(node.certificate.clone(), node.certificate.clone()).ok()
-}
 
 fn accept(node: &Node, create: &Create, tape: &mut Tape) -> Option<Accepted> {
     LastHop::accept(create, &node.channel, &node.certificate.claims().network, tape).ok()
@@ -184,7 +180,7 @@ pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
         let mut longer = match line {
             None => {
                 let (opening, first) =
-                    Opening::start(&verified(node)?, early.as_ref(), &mut tape).ok()?;
+                    Opening::start(&node.verified()?, early.as_ref(), &mut tape).ok()?;
                 let sent = first.to_create().ok()?;
                 let accepted = accept(node, &sent, &mut tape)?;
                 compared.same("a first message", sent.to_bytes() == create);
@@ -219,7 +215,8 @@ fn extend(
     tape: &mut Tape,
     compared: &mut Compared,
 ) -> Option<Line> {
-    let (mut extending, cells) = line.sender.extend(&verified(node)?, early.as_ref(), tape).ok()?;
+    let (mut extending, cells) =
+        line.sender.extend(&node.verified()?, early.as_ref(), tape).ok()?;
     let links = forward(&mut line.go_betweens, cells);
     let next = Box::new(node.certificate.to_unverified());
     let asked = Request::Extend { next, create: Box::new(create.clone()) };
@@ -286,7 +283,7 @@ fn one_pass(
         each.collect::<Option<Vec<_>>>().map(|seeds| seeds.concat())
     };
     let mut tape = Tape::new([seeds("sender")?, path.bytes("/rest")?, seeds("node")?].concat());
-    let all: Vec<_> = nodes.iter().map(|node| verified(node)).collect::<Option<_>>()?;
+    let all: Vec<_> = nodes.iter().map(|node| node.verified()).collect::<Option<_>>()?;
     let hops: Vec<_> = all.iter().zip(questions.iter().map(Option::as_ref)).collect();
     let (opening, first) = OpeningPath::start(&hops, &mut tape).ok()?;
     let (mut onward, mut taken) = (Some(first.to_create().ok()?), Vec::new());

@@ -4,7 +4,7 @@ use anon::{
     answers::AnswerSeed,
     authorization::{AuthorizationError, Deletion, InboxOperation, InboxProof},
     certificate::{
-        Address, AddressCertificate, NodeCertificate, SigningRequest, UnverifiedAddressCertificate,
+        Address, NodeCertificate, SigningRequest, UnverifiedAddressCertificate,
         UnverifiedNodeCertificate,
     },
     id::{NetworkId, NodeId},
@@ -24,6 +24,7 @@ use anon::{
 };
 
 use super::{Compared, Known, channels::Tape};
+use crate::property::{Node, Owner};
 
 /// The text of a file, for those that build on another.
 macro_rules! other_file {
@@ -38,20 +39,6 @@ macro_rules! other_file {
     };
 }
 pub(super) use other_file;
-
-/// A node of the answers' network.
-pub(super) struct Node {
-    pub(super) identity: IdentitySecret,
-    pub(super) channel: ChannelSecret,
-    pub(super) certificate: NodeCertificate,
-}
-
-/// The owner of an address there.
-struct Owner {
-    secret: AddressSecret,
-    sealing: SealingSecret,
-    certificate: AddressCertificate,
-}
 
 /// The answers' network, and who is in it.
 pub(super) struct Members {

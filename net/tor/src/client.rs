@@ -1,7 +1,6 @@
 //! A client of the Tor network: its start, step by step, and why it does not come about.
 
 use std::{
-    fmt,
     path::Path,
     sync::{Arc, Once},
     time::Duration,
@@ -24,35 +23,24 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What Tor waits for, as far as can be told from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, derive_more::Display, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Blockage {
     /// No connection to anywhere comes about.
+    #[display("no connection to any relay comes about")]
     Offline,
     /// Connections come about, and then are cut or answered by somebody else: a firewall or a filter.
+    #[display("relays are reached, but what they say is cut off or changed on the way")]
     Filtered,
     /// This machine's clock, or the relays', is wrong.
+    #[display("this machine's clock does not fit the Tor network's")]
     Clock,
     /// Relays are there, and the directory of the network is not to be had.
+    #[display("relays answer, but the directory of the Tor network is not to be had")]
     Directory,
     /// Something else, or nothing that arti could name.
+    #[display("nothing moves")]
     Unknown,
-}
-
-impl fmt::Display for Blockage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Offline => "no connection to any relay comes about",
-            Self::Filtered => {
-                "relays are reached, but what they say is cut off or changed on the way"
-            }
-            Self::Clock => "this machine's clock does not fit the Tor network's",
-            Self::Directory => {
-                "relays answer, but the directory of the Tor network is not to be had"
-            }
-            Self::Unknown => "nothing moves",
-        })
-    }
 }
 
 /// Why there is no Tor.

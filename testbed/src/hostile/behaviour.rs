@@ -17,8 +17,8 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use net::Peer;
 use serde::{Deserialize, Serialize};
 
-use super::note::{Note, Notes};
-use crate::record::{Record, Recorder};
+use super::note::Note;
+use crate::record::{JsonLines, Record, Recorder};
 
 /// A way of being hostile. A node may have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -184,12 +184,12 @@ impl Hostile {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     recorder: Option<Arc<Recorder>>,
-    notes: Option<Notes>,
+    notes: Option<JsonLines>,
     acts: AtomicUsize,
 }
 
 impl Ledger {
-    pub(crate) fn new(recorder: Option<Arc<Recorder>>, notes: Option<Notes>) -> Self {
+    pub(crate) fn new(recorder: Option<Arc<Recorder>>, notes: Option<JsonLines>) -> Self {
         Self { recorder, notes, acts: AtomicUsize::new(0) }
     }
 

@@ -86,8 +86,7 @@ impl Liar {
             (Request::Roster { .. } | Request::RosterEntries { .. }, Via::Direct)
                 if is(Behaviour::Marking) =>
             {
-                let (hostile, ledger) = (&self.hostile, &self.ledger);
-                self.marking.answer(&self.standard, hostile, ledger, peer, request).await
+                self.marking.answer(&self.standard, peer, request).await
             }
             (Request::Fetch { .. } | Request::ReadInbox { .. }, Via::Direct)
                 if is(Behaviour::AnsweringAtLength) =>

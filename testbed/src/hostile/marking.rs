@@ -2,11 +2,10 @@
 //! that nobody else has. They are newer than the public ones, so that the agent takes them over, and from then on
 //! names them in the first message to each of these nodes, which thereby knows who comes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anon::{
     certificate::{NodeCertificate, UnverifiedNodeCertificate},
-    id::NodeId,
     request::{Request, Response},
     roster::{PIECES, ShortDigest},
 };
@@ -28,31 +27,30 @@ const AHEAD: u64 = 240;
 pub(crate) struct Marking {
     /// Where the operator's nodes have their directories, with the keys in them.
     operators: PathBuf,
+    hostile: Hostile,
+    ledger: Arc<Ledger>,
     /// What was listed and may be asked for.
     handed: Mutex<BTreeMap<ShortDigest, UnverifiedNodeCertificate>>,
 }
 
 impl Marking {
-    pub(crate) fn new(operators: PathBuf) -> Self {
-        Self { operators, handed: Mutex::default() }
+    pub(crate) fn new(operators: PathBuf, hostile: Hostile, ledger: Arc<Ledger>) -> Self {
+        Self { operators, hostile, ledger, handed: Mutex::default() }
     }
 
     /// Answers one who compares rosters: nodes honestly, agents with marks.
     pub(crate) async fn answer(
         &self,
         standard: &StandardService,
-        hostile: &Hostile,
-        ledger: &Ledger,
         peer: &Peer,
         request: Request,
     ) -> Response {
-        let is_node =
-            |node: &NodeId| standard.roster().with(|roster| roster.certificate(node).is_some());
-        if peer.node().is_some_and(|node| is_node(&node)) {
+        let is_node = |node| standard.roster().with(|roster| roster.certificate(&node).is_some());
+        if peer.node().is_some_and(is_node) {
             return standard.handle(peer, Via::Direct, request).await;
         }
         match request {
-            Request::Roster { .. } => self.list(standard, hostile, ledger, peer).await,
+            Request::Roster { .. } => self.list(standard, peer).await,
             Request::RosterEntries { wanted } => {
                 let (marked, rest) = self.taken(wanted);
                 let rest =
@@ -65,19 +63,13 @@ impl Marking {
     }
 
     /// Lists everything, and a fresh version of each accomplice's certificate besides.
-    async fn list(
-        &self,
-        standard: &StandardService,
-        hostile: &Hostile,
-        ledger: &Ledger,
-        peer: &Peer,
-    ) -> Response {
+    async fn list(&self, standard: &StandardService, peer: &Peer) -> Response {
         let nobodys = Request::Roster { pieces: vec![ShortDigest([0xff; 8]); PIECES] };
         let answer = standard.handle(peer, Via::Direct, nobodys).await;
         let Response::Roster { alike, mut listed } = answer else { return answer };
-        for (identity, public) in self.accomplices(standard, hostile) {
+        for (identity, public) in self.accomplices(standard) {
             let Some((digest, marked)) = mark(standard, &identity, &public) else { continue };
-            ledger.note(&Note::new(Act::HandedMark, peer, &[&digest]));
+            self.ledger.note(&Note::new(Act::HandedMark, peer, &[&digest]));
             let Some(short) = digest.first_chunk().copied().map(ShortDigest) else { continue };
             listed.push(short);
             self.handed.lock().insert(short, marked);
@@ -97,18 +89,14 @@ impl Marking {
     }
 
     /// The operator's nodes that know marks, with their keys and their public certificates.
-    fn accomplices(
-        &self,
-        standard: &StandardService,
-        hostile: &Hostile,
-    ) -> Vec<(Identity, NodeCertificate)> {
+    fn accomplices(&self, standard: &StandardService) -> Vec<(Identity, NodeCertificate)> {
         let directories = std::fs::read_dir(&self.operators).into_iter().flatten().flatten();
         let identities =
             directories.filter_map(|entry| Identity::read(&entry.path()).ok().flatten());
         let known = |identity: Identity| {
             let node = identity.node();
             let public = standard.roster().with(|roster| roster.certificate(&node).cloned());
-            hostile
+            self.hostile
                 .has(&node, Behaviour::Marking)
                 .then(|| public.map(|public| (identity, public)))?
         };

@@ -1,7 +1,7 @@
 //! What hostile nodes write down for their accomplices: one JSON line each. The audit reads these notes, and nothing else,
 //! to find out what the operator knows.
 
-use std::{fs::File, io::Write as _, path::Path};
+use std::path::Path;
 
 use anon::{
     position::Key,
@@ -9,7 +9,6 @@ use anon::{
 };
 use data_encoding::HEXLOWER;
 use net::Peer;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::behaviour::Act;
@@ -71,23 +70,6 @@ pub(crate) fn key_of(request: &Request) -> Option<Key> {
             Targets::Nodes(_) => key_of(request),
         },
         _ => None,
-    }
-}
-
-/// The file of notes.
-#[derive(Debug)]
-pub(crate) struct Notes(Mutex<File>);
-
-impl Notes {
-    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
-        Ok(Self(Mutex::new(File::create(path)?)))
-    }
-
-    pub(crate) fn write(&self, note: &Note) {
-        if let Ok(mut line) = serde_json::to_vec(note) {
-            line.push(b'\n');
-            let _ = self.0.lock().write_all(&line);
-        }
     }
 }
 

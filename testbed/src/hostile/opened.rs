@@ -33,13 +33,8 @@ impl Opened {
         let bytes = create.to_bytes();
         let (certificate, rest) = bytes.split_first_chunk::<32>()?;
         let (theirs, body) = rest.split_first_chunk::<32>()?;
-        let mut hash = Sha256::new();
-        hash.update(labels::HANDSHAKE.as_bytes());
-        hash.update([0]);
-        for part in [&network.0, certificate, theirs] {
-            hash.update(part);
-        }
-        let h0: [u8; 32] = hash.finalize().into();
+        let parts = [labels::HANDSHAKE.as_bytes(), &[0], &network.0, certificate, theirs];
+        let h0: [u8; 32] = Sha256::digest(parts.concat()).into();
         let es = x25519(secret, *theirs);
         let seal = derive(&h0, &es, labels::HANDSHAKE_EARLY, &[])?;
         // The layer is a stream: what its tag says does not matter to whoever only looks.
@@ -54,11 +49,7 @@ impl Opened {
     /// The key of the cells from the sender to this hop, if the hop answered with the ephemeral key of this seed.
     pub(crate) fn cell_key(&self, own: [u8; 32]) -> Option<[u8; 32]> {
         let public = x25519(own, x25519_dalek::X25519_BASEPOINT_BYTES);
-        let mut hash = Sha256::new();
-        hash.update(self.h0);
-        hash.update(&self.body);
-        hash.update(public);
-        let h1: [u8; 32] = hash.finalize().into();
+        let h1: [u8; 32] = Sha256::digest([&self.h0[..], &self.body, &public].concat()).into();
         derive(&self.chain, &x25519(own, self.theirs), labels::CELL_FORWARD, &h1)
     }
 }

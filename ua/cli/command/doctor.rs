@@ -22,7 +22,7 @@ use ua::profile::{Profile, ProfileError};
 use super::interruption::Interruption;
 use crate::{
     command::Global,
-    terminal::{Failure, Progress, say, say_json},
+    terminal::{Failure, Progress, finding},
     transport::{TransportArgs, transport},
 };
 
@@ -79,12 +79,7 @@ struct Doctor<'a> {
 impl Doctor<'_> {
     fn find(&self, what: &str, is_good: bool, detail: &str) -> Result<(), Failure> {
         self.progress.hide();
-        let said = if self.json {
-            say_json(&serde_json::json!({ "check": what, "good": is_good, "detail": detail }))
-        } else {
-            let mark = if is_good { "ok " } else { "BAD" };
-            say(format!("{mark}  {what:14} {detail}"))
-        };
+        let said = finding(what, is_good, detail, self.json);
         self.progress.show();
         said
     }

@@ -35,29 +35,23 @@ pub(super) struct Letters {
 }
 
 /// Who signed a mail, as far as can be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, derive_more::Display, PartialEq, Eq)]
 pub(super) enum Signed {
     /// These; verified when it came.
+    #[display("verified")]
     By(Vec<Address>),
     /// It came without a signature.
+    #[display("none")]
     Nobody,
     /// It did not come by this user's `fetch`, or so long ago that it is forgotten.
+    #[display("unknown")]
     Unknown,
     /// The vault was not opened.
+    #[display("not checked")]
     NotChecked,
 }
 
 impl Signed {
-    /// A word for programs.
-    pub(super) const fn word(&self) -> &'static str {
-        match self {
-            Self::By(_) => "verified",
-            Self::Nobody => "none",
-            Self::Unknown => "unknown",
-            Self::NotChecked => "not checked",
-        }
-    }
-
     /// Who signed, in one line; nothing if nobody is known to have.
     pub(super) fn names(&self) -> Option<String> {
         match self {

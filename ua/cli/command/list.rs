@@ -54,7 +54,7 @@ pub fn list(global: &Global, args: &ListArgs) -> Result<(), Failure> {
         if args.json {
             say_json(&serde_json::json!({
                 "n": index + 1, "unread": entry.unread, "delivered": entry.delivered,
-                "bytes": entry.size, "signed_by": signed.names(), "signature": signed.word(),
+                "bytes": entry.size, "signed_by": signed.names(), "signature": signed.to_string(),
                 "from": from, "subject": subject,
             }))?;
             continue;

@@ -23,7 +23,7 @@ use super::write_file;
 
 #[cfg(feature = "tor")]
 use crate::terminal::Progress;
-use crate::terminal::{Failure, say, tell};
+use crate::terminal::{Failure, finding, say, tell};
 
 /// How long a node finds nobody before it says so.
 const ALONE: Duration = Duration::from_secs(30);
@@ -289,19 +289,9 @@ fn request(args: &RequestArgs) -> Result<(), Failure> {
     say(args.out.display().to_string())
 }
 
-/// One line of `node check`.
-struct Finding {
-    what: &'static str,
-    good: bool,
-    detail: String,
-}
-
 async fn check(args: &CheckArgs) -> Result<(), Failure> {
     let mut findings = Vec::new();
-    let mut find = |what, result: Result<String, String>| {
-        let good = result.is_ok();
-        findings.push(Finding { what, good, detail: result.unwrap_or_else(|error| error) });
-    };
+    let mut find = |what, result: Result<String, String>| findings.push((what, result));
     let file = NetworkFile::read(&args.network);
     find(
         "network file",
@@ -339,16 +329,11 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
         );
         find("bootstrap", reach(file, config, &args.dir).await);
     }
-    for finding in &findings {
-        if args.json {
-            let Finding { what, good, detail } = finding;
-            say(serde_json::json!({ "check": what, "good": good, "detail": detail }).to_string())?;
-        } else {
-            let mark = if finding.good { "ok " } else { "BAD" };
-            say(format!("{mark}  {:14} {}", finding.what, finding.detail))?;
-        }
+    for (what, result) in &findings {
+        let (Ok(detail) | Err(detail)) = result;
+        finding(what, result.is_ok(), detail, args.json)?;
     }
-    match findings.iter().filter(|f| !f.good).count() {
+    match findings.iter().filter(|(_, result)| result.is_err()).count() {
         0 => Ok(()),
         bad => {
             Err(Failure::new(78, &format!("{bad} checks failed"), "", "see the lines marked BAD"))

@@ -326,8 +326,7 @@ fn why(state: &State) -> &str {
 
 /// What speaks against nodes on this mail's way, a few words each; `cutout status` has all of it.
 fn evidence(state: &State) -> String {
-    let noted =
-        |(node, violation): &(NodeId, Violation)| format!("{} {}", node.short(), violation.words());
+    let noted = |(node, violation): &(NodeId, Violation)| format!("{} {violation}", node.short());
     let speaks = |m: Violation| !matches!(m, Violation::OnBrokenPath | Violation::OtherClosest);
     let told = state.evidence.iter().filter(|(_, violation)| speaks(*violation));
     let mut words: Vec<String> = told.map(noted).take(3).collect();
@@ -351,7 +350,7 @@ fn describe(id: &str, state: &State, is_sent_now: bool) -> serde_json::Value {
         "attempts": state.attempts,
         "error": why(state),
         "evidence": state.evidence.iter().map(|(node, violation)| {
-            serde_json::json!({ "node": node.short(), "did": violation.words() })
+            serde_json::json!({ "node": node.short(), "did": violation.to_string() })
         }).collect::<Vec<_>>(),
     })
 }

@@ -56,7 +56,7 @@ fn describe(status: &Status, network: &str, incomplete: Option<&str>) -> serde_j
         .iter()
         .map(|e| {
             serde_json::json!({
-                "node": e.node.short(), "did": e.violation.words(), "seen": e.seen.0,
+                "node": e.node.short(), "did": e.violation.to_string(), "seen": e.seen.0,
                 "signed": !e.proof.is_empty(),
             })
         })
@@ -102,7 +102,7 @@ fn show(status: &Status, context: &Context, incomplete: Option<&str>) -> Result<
     ))?;
     for item in evidence.iter().rev().take(20) {
         let signed = if item.proof.is_empty() { "" } else { " (signed by it)" };
-        say(format!("  {}  {}{signed}", item.node.short(), item.violation.words()))?;
+        say(format!("  {}  {}{signed}", item.node.short(), item.violation))?;
     }
     Ok(())
 }

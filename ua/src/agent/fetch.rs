@@ -125,11 +125,11 @@ impl Agent {
         let context = self.context.clone();
         let certificate = account.certificate(&context.network, context.now())?;
         let route: Box<dyn Route> = match scheme {
-            Some(scheme) => Box::new(AnonymousRoute::new(scheme, context.network.k)),
+            Some(scheme) => Box::new(AnonymousRoute { scheme, k: context.network.k }),
             None => Box::new(DirectRoute::new(Arc::clone(&self.bootstrap))?),
         };
         let vault = self.profile.vault();
-        let reader = Reader::new(context, route, vault, account, certificate, maildir);
+        let reader = Reader { context, route, vault, account, certificate, maildir };
         self.context.unless_lost(reader.fetch(fetched)).await
     }
 }

@@ -56,7 +56,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError::Account`].
-    pub fn account(&self, name: &str) -> Result<Account, AgentError> {
+    pub(crate) fn account(&self, name: &str) -> Result<Account, AgentError> {
         let (vault, now) = (self.profile.vault(), self.context.now());
         // As one change: `cutout init --certificate` may write it meanwhile.
         let _writing = vault.lock().map_err(AccountError::from)?;

@@ -28,7 +28,7 @@ struct Entry {
 ///
 /// # Errors
 /// [`AgentError::Vault`] if the file cannot be read; one that is lost counts as empty, and is said to be.
-pub fn read(
+pub(crate) fn read(
     vault: &Vault,
     context: &Context,
     address: &Address,
@@ -41,7 +41,7 @@ pub fn read(
 }
 
 /// Keeps a certificate that was fetched now. Where that fails it is said, and fetched again the next time.
-pub fn add(vault: &Vault, context: &Context, certificate: &AddressCertificate) {
+pub(crate) fn add(vault: &Vault, context: &Context, certificate: &AddressCertificate) {
     let (network, current) = (&context.network, context.now());
     let locked = vault.lock().map_err(AgentError::from);
     let (_writing, mut kept) = match locked.and_then(|writing| Ok((writing, entries(vault)?))) {

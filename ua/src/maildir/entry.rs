@@ -29,7 +29,7 @@ const SEEN: u8 = b'S';
 #[non_exhaustive]
 pub struct Entry {
     /// The name without flags: it stays the same when the mail is marked or moved to `cur`.
-    pub id: OsString,
+    pub(crate) id: OsString,
     /// Whether the mail lacks the flag `S`.
     pub unread: bool,
     /// Size in bytes.

@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaildirError {
-    /// The mail exceeds [`MAX_MAIL_BYTES`](super::MAX_MAIL_BYTES).
+    /// The mail exceeds 64 MiB.
     #[error("a mail may have {limit} bytes at most")]
     TooLarge {
         /// The limit, in bytes.

@@ -23,7 +23,7 @@ use super::{Digest, Place, Reader, Way};
 use crate::error::AgentError;
 
 /// Notifications of one node that a reading looks at: twice what an inbox holds by default.
-pub const MAX_LISTED_BY_ONE: usize = 16_384;
+pub(crate) const MAX_LISTED_BY_ONE: usize = 16_384;
 /// Lists that one node is asked for: those of an honest one are full but for the last.
 const MAX_LISTS: usize = 32;
 /// How many ways to the inbox are tried before a question is given up.

@@ -21,9 +21,9 @@ use crate::{error::AgentError, sealed, vault::Vault};
 /// How long a mail is missing before it is given up, seconds: three days.
 pub const GIVE_UP_AFTER: u64 = 3 * 86_400;
 /// Missing mails that are looked for again in one reading.
-pub const RETRIES: usize = 64;
+pub(crate) const RETRIES: usize = 64;
 /// Missing mails that are looked for a last time in one reading.
-pub const LAST_TRIES: usize = 1_024;
+pub(crate) const LAST_TRIES: usize = 1_024;
 /// How often one reading tries a mail that it could not reach.
 const TRIES_IN_ONE_READING: u32 = 3;
 /// How often a mail that could not be reached is tried like a new one; then it is retried like a missing one.

@@ -36,13 +36,13 @@ pub struct Fetched {
     /// Mails that say somebody signed them who did not; delivered as anonymous.
     pub forged: usize,
     /// Announced mails that were tried, whatever came of it.
-    pub tried: usize,
+    pub(crate) tried: usize,
     /// Inbox nodes that answered.
     pub inboxes: usize,
     /// Whether the user's own inbox was read to its end.
     pub has_read_own: bool,
     /// Whether no more paths could be made at the end: the agent has to catch up with the network, and read on.
-    pub is_cut_short: bool,
+    pub(crate) is_cut_short: bool,
 }
 
 impl Fetched {
@@ -53,14 +53,14 @@ impl Fetched {
     }
 
     /// Adds what the same account's next reading did.
-    pub fn go_on(&mut self, next: Self) {
+    pub(crate) fn go_on(&mut self, next: Self) {
         (self.missing, self.unreached, self.inboxes) = (0, 0, self.inboxes.max(next.inboxes));
         self.is_cut_short = next.is_cut_short;
         self.merge(Self { inboxes: 0, ..next });
     }
 
     /// Adds what another account's fetch did.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.delivered.extend(other.delivered);
         self.repeated += other.repeated;
         self.junk += other.junk;

@@ -32,7 +32,7 @@ const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What lies at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// The reader's inbox.
     Inbox,
     /// A part of a mail.
@@ -40,13 +40,16 @@ pub enum Place {
 }
 
 /// A way to the nodes that hold what belongs to a key.
-pub trait Route: Send + Sync {
+pub(crate) trait Route: Send + Sync {
     /// Opens a way to the nodes near a key.
     fn open(&self, key: Key, place: Place) -> BoxFuture<'_, Result<Box<dyn Way>, AgentError>>;
 }
 
+/// Each node's answer, if it gave one.
+pub(crate) type Asked<'a> = BoxFuture<'a, Result<Vec<Option<Response>>, AgentError>>;
+
 /// An open way; dropping it closes it.
-pub trait Way: Send {
+pub(crate) trait Way: Send {
     /// The nodes that may hold it, closest first: rather one too many.
     fn nodes(&self) -> &[NodeCertificate];
 
@@ -54,15 +57,12 @@ pub trait Way: Send {
     ///
     /// # Errors
     /// [`AgentError`] if the way is broken, and no good any more.
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>>;
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_>;
 }
 
 /// The reader goes itself: the nodes see its address.
 #[derive(Debug)]
-pub struct DirectRoute {
+pub(crate) struct DirectRoute {
     bootstrap: Arc<Bootstrap>,
     links: Links,
 }
@@ -72,7 +72,7 @@ impl DirectRoute {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub fn new(bootstrap: Arc<Bootstrap>) -> Result<Self, AgentError> {
+    pub(crate) fn new(bootstrap: Arc<Bootstrap>) -> Result<Self, AgentError> {
         let links = bootstrap.context().disposable()?;
         Ok(Self { bootstrap, links })
     }
@@ -97,10 +97,7 @@ impl Way for DirectWay {
         &self.nodes
     }
 
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_> {
         Box::pin(async move {
             let asked = requests.iter().map(async |(node, request)| {
                 ask(&self.links, node, request, ANSWER_TIMEOUT).await.ok()
@@ -114,17 +111,9 @@ impl Way for DirectWay {
 /// one reader.
 #[derive(derive_more::Debug)]
 #[debug("AnonymousRoute(..)")]
-pub struct AnonymousRoute {
-    scheme: Arc<dyn Scheme>,
-    k: usize,
-}
-
-impl AnonymousRoute {
-    /// A route over channels of this scheme, in a network of k replicas.
-    #[must_use]
-    pub const fn new(scheme: Arc<dyn Scheme>, k: usize) -> Self {
-        Self { scheme, k }
-    }
+pub(crate) struct AnonymousRoute {
+    pub(crate) scheme: Arc<dyn Scheme>,
+    pub(crate) k: usize,
 }
 
 impl Route for AnonymousRoute {
@@ -194,10 +183,7 @@ impl Way for AnonymousWay {
         &self.nodes
     }
 
-    fn ask_each(
-        &mut self,
-        requests: Vec<(NodeCertificate, Request)>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Response>>, AgentError>> {
+    fn ask_each(&mut self, requests: Vec<(NodeCertificate, Request)>) -> Asked<'_> {
         Box::pin(async move {
             let mut answers = Vec::with_capacity(requests.len());
             for some in requests.chunks(MAX_K) {

@@ -27,7 +27,7 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::*;
+use super::{notes::RETRIES, *};
 use crate::vault::{KdfCost, Passphrase};
 
 /// Nodes near every key.
@@ -253,8 +253,8 @@ impl Stage {
     async fn fetch_at(&self, clock: Clock) -> Fetched {
         let certificate = self.bob.certificate(&self.network, now()).unwrap();
         let (context, route) = (Context { clock, ..self.context() }, Box::new(self.fake.clone()));
-        let reader =
-            Reader::new(context, route, &self.vault, &self.bob, certificate, &self.maildir);
+        let (vault, account, maildir) = (&self.vault, &self.bob, &self.maildir);
+        let reader = Reader { context, route, vault, account, certificate, maildir };
         let mut fetched = Fetched::default();
         reader.fetch(&mut fetched).await.unwrap();
         fetched

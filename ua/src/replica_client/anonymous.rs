@@ -29,7 +29,7 @@ const PERFORM_TIMEOUT: Duration = Duration::from_secs(60);
 /// Goes through an anonymizer, confirmed by a verifier.
 #[derive(derive_more::Debug)]
 #[debug("AnonymousClient(..)")]
-pub struct AnonymousClient {
+pub(crate) struct AnonymousClient {
     scheme: Arc<dyn Scheme>,
     evidence: Arc<EvidenceLog>,
     key: Key,
@@ -46,7 +46,7 @@ impl AnonymousClient {
     ///
     /// # Errors
     /// [`AgentError`], [`AgentError::Disagreement`] if no pair of lists agreed.
-    pub async fn open(
+    pub(crate) async fn open(
         scheme: Arc<dyn Scheme>,
         evidence: Arc<EvidenceLog>,
         key: Key,

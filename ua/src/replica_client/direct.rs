@@ -20,7 +20,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Goes to the replicas itself.
 #[derive(Debug)]
-pub struct DirectClient {
+pub(crate) struct DirectClient {
     bootstrap: Arc<Bootstrap>,
     links: Links,
     key: Key,
@@ -32,7 +32,11 @@ impl DirectClient {
     ///
     /// # Errors
     /// [`AgentError::Link`] if this machine gives no randomness.
-    pub fn new(bootstrap: Arc<Bootstrap>, key: Key, purpose: Purpose) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        bootstrap: Arc<Bootstrap>,
+        key: Key,
+        purpose: Purpose,
+    ) -> Result<Self, AgentError> {
         let links = bootstrap.context().disposable()?;
         Ok(Self { bootstrap, links, key, purpose })
     }

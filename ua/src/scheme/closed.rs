@@ -7,14 +7,12 @@ use std::sync::{
 
 use anon::{
     certificate::NodeCertificate,
-    id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
     verification::ReplicaSet,
 };
-use futures::future::BoxFuture;
 
-use super::{GuardedScheme, OpenChannel, Scheme};
+use super::{GuardedScheme, Opening, Scheme, Told};
 use crate::{error::AgentError, event::Purpose};
 
 /// Counts the channels that were asked for, and opens none.
@@ -29,11 +27,7 @@ impl Closed {
 }
 
 impl Scheme for Closed {
-    fn open<'a>(
-        &'a self,
-        _: Purpose,
-        _: &'a Request,
-    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+    fn open<'a>(&'a self, _: Purpose, _: &'a Request) -> Opening<'a> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(async { Err(AgentError::NoGuard) })
     }
@@ -46,12 +40,7 @@ impl Scheme for Closed {
         Request::Lookup { key, count }
     }
 
-    fn compare_replicas(
-        &self,
-        _: Key,
-        _: (NodeId, Response),
-        _: (NodeId, Response),
-    ) -> Result<ReplicaSet, AgentError> {
+    fn compare_replicas(&self, _: Key, _: Told, _: Told) -> Result<ReplicaSet, AgentError> {
         Err(AgentError::BadAnswer)
     }
 

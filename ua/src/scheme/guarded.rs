@@ -29,13 +29,13 @@ use anon::{
     selection::Planner,
     verification::{Disagreement, ReplicaSet},
 };
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, stream};
 use net::{Links, RosterKeeper};
 use parking_lot::Mutex;
 
 use self::build::Built;
 use super::{
-    OpenChannel, ReadyChannel, Scheme, listed,
+    OpenChannel, Opening, ReadyChannel, Scheme, Told, listed,
     pool::{MAX_READY, Pool},
 };
 use crate::{
@@ -175,11 +175,7 @@ const fn key_of(request: &Request) -> Option<&Key> {
 }
 
 impl Scheme for GuardedScheme {
-    fn open<'a>(
-        &'a self,
-        purpose: Purpose,
-        early: &'a Request,
-    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+    fn open<'a>(&'a self, purpose: Purpose, early: &'a Request) -> Opening<'a> {
         Box::pin(async move {
             if let Some(key) = key_of(early)
                 && let Some(ready) = self.take_ready(purpose, key)
@@ -212,12 +208,7 @@ impl Scheme for GuardedScheme {
         }
     }
 
-    fn compare_replicas(
-        &self,
-        key: Key,
-        z: (NodeId, Response),
-        w: (NodeId, Response),
-    ) -> Result<ReplicaSet, AgentError> {
+    fn compare_replicas(&self, key: Key, z: Told, w: Told) -> Result<ReplicaSet, AgentError> {
         if !self.plan.complete {
             return Ok(ReplicaSet::agree(
                 key,

@@ -12,16 +12,14 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{
     certificate::NodeCertificate,
-    id::NodeId,
     position::Key,
     request::{Request, Response, Targets},
     selection::SampledKeys,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
-use futures::future::BoxFuture;
 use net::{Channel, Links, ask};
 
-use super::{GuardedScheme, OpenChannel, Scheme, listed};
+use super::{GuardedScheme, OpenChannel, Opening, Scheme, Told, listed};
 use crate::{
     bootstrap::{Bootstrap, LOOKUP_TIMEOUT},
     context::Context,
@@ -41,14 +39,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Section 4.1 to the letter.
 #[derive(Debug)]
-pub struct PaperScheme {
+pub(crate) struct PaperScheme {
     bootstrap: Arc<Bootstrap>,
 }
 
 impl PaperScheme {
     /// The scheme over what an agent knows of the network.
     #[must_use]
-    pub const fn new(bootstrap: Arc<Bootstrap>) -> Self {
+    pub(crate) const fn new(bootstrap: Arc<Bootstrap>) -> Self {
         Self { bootstrap }
     }
 
@@ -150,11 +148,7 @@ impl PaperScheme {
 }
 
 impl Scheme for PaperScheme {
-    fn open<'a>(
-        &'a self,
-        purpose: Purpose,
-        early: &'a Request,
-    ) -> BoxFuture<'a, Result<OpenChannel, AgentError>> {
+    fn open<'a>(&'a self, purpose: Purpose, early: &'a Request) -> Opening<'a> {
         Box::pin(async move {
             let mut attempt = 1;
             loop {
@@ -178,12 +172,7 @@ impl Scheme for PaperScheme {
         Request::Lookup { key, count: k }
     }
 
-    fn compare_replicas(
-        &self,
-        key: Key,
-        z: (NodeId, Response),
-        w: (NodeId, Response),
-    ) -> Result<ReplicaSet, AgentError> {
+    fn compare_replicas(&self, key: Key, z: Told, w: Told) -> Result<ReplicaSet, AgentError> {
         Ok(ReplicaSet::agree(key, self.candidates(key, z.1)?, self.candidates(key, w.1)?)?)
     }
 

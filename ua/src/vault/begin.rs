@@ -15,7 +15,7 @@ const LOCK_FILE: &str = ".begin";
 
 /// What a vault's directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
+pub(crate) enum Contents {
     /// Nothing that was ever sealed: it may be that there is no such directory.
     Nothing,
     /// The `vault` file with the master key, and nothing else: it was begun and never finished.
@@ -30,7 +30,7 @@ pub enum Contents {
 ///
 /// # Errors
 /// [`VaultError::Io`] if the directory cannot be read.
-pub fn contents(dir: &Path) -> Result<Contents, VaultError> {
+pub(crate) fn contents(dir: &Path) -> Result<Contents, VaultError> {
     let failed = || VaultError::io("list", "vault");
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Contents::Nothing),

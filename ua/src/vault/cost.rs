@@ -5,13 +5,13 @@ use zeroize::ZeroizeOnDrop;
 use super::VaultError;
 
 /// Least memory of argon2id with one lane, in KiB (RFC 9106, section 3.1: 8 blocks per lane).
-pub const MIN_MEMORY_KIB: u32 = 8;
+pub(crate) const MIN_MEMORY_KIB: u32 = 8;
 /// Most memory accepted, in KiB: 1 GiB. A vault file that claims more is refused unread.
-pub const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+pub(crate) const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 /// Fewest passes over the memory.
-pub const MIN_PASSES: u32 = 1;
+pub(crate) const MIN_PASSES: u32 = 1;
 /// Most passes over the memory accepted.
-pub const MAX_PASSES: u32 = 16;
+pub(crate) const MAX_PASSES: u32 = 16;
 
 /// The passphrase that the vault is sealed under. Zeroized on drop, printed never.
 ///
@@ -48,8 +48,7 @@ impl KdfCost {
     /// Checks a cost: `memory_kib` KiB of memory, gone over `passes` times.
     ///
     /// # Errors
-    /// [`VaultError::CostOutOfBounds`] outside [`MIN_MEMORY_KIB`] to [`MAX_MEMORY_KIB`] and
-    /// [`MIN_PASSES`] to [`MAX_PASSES`].
+    /// [`VaultError::CostOutOfBounds`] outside 8 KiB to 1 GiB and 1 to 16 passes.
     pub fn new(memory_kib: u32, passes: u32) -> Result<Self, VaultError> {
         let memory_fits = (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&memory_kib);
         let passes_fit = (MIN_PASSES..=MAX_PASSES).contains(&passes);
@@ -62,13 +61,13 @@ impl KdfCost {
 
     /// Memory, in KiB.
     #[must_use]
-    pub fn memory_kib(self) -> u32 {
+    pub(crate) fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
     /// Passes over the memory.
     #[must_use]
-    pub fn passes(self) -> u32 {
+    pub(crate) fn passes(self) -> u32 {
         self.passes
     }
 }

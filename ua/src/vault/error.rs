@@ -63,7 +63,7 @@ pub enum VaultError {
     /// Storage failed: the sealed file was changed, cut short, or stored under another name.
     #[error("vault/{0} is damaged, or was moved to this name from another")]
     Damaged(String),
-    /// The contents to be written exceed [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
+    /// The contents to be written exceed 64 MiB.
     #[error("a sealed file may hold {limit} bytes at most")]
     TooLarge {
         /// The limit, in bytes.

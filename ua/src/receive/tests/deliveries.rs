@@ -26,10 +26,9 @@ async fn fetch_and_listen(stage: &Stage) -> (Fetched, Vec<(usize, usize)>) {
     let certificate = stage.bob.certificate(&stage.network, now()).unwrap();
     let context = Context { listener: Arc::clone(&told) as _, ..stage.context() };
     let route = Box::new(stage.fake.clone());
-    Reader::new(context, route, &stage.vault, &stage.bob, certificate, &stage.maildir)
-        .fetch(&mut fetched)
-        .await
-        .unwrap();
+    let (vault, account, maildir) = (&stage.vault, &stage.bob, &stage.maildir);
+    let reader = Reader { context, route, vault, account, certificate, maildir };
+    reader.fetch(&mut fetched).await.unwrap();
     let told = told.0.lock().unwrap().clone();
     (fetched, told)
 }
