@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -147,12 +148,15 @@ fn empty(_: Vec<u8>) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_commands_share_a_profile_and_only_one_reads() {
     let directory = tempfile::tempdir().unwrap();
-    // A node that accepts and says nothing, so that the first command is busy.
+    // A node that accepts and says nothing, so that the first command is busy; and it stands still, so that it stays so
+    // however long the others take.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let alice = user_of(&directory, &format!("/ip4/127.0.0.1/tcp/{port}")).await;
     let mut first = alice.command(["fetch"]).spawn().unwrap();
     let (_held, _) = silent.accept().await.unwrap();
+    let id = Pid::from_raw(i32::try_from(first.id().unwrap()).unwrap()).unwrap();
+    kill_process(id, Signal::STOP).unwrap();
     for command in [&["outbox"][..], &["outbox", "--list"], &["status"]] {
         let output = alice.run(command.iter().copied()).await;
         assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));

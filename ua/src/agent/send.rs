@@ -13,6 +13,20 @@ use crate::{
 };
 
 impl Agent {
+    /// Hands a mail in, durably, and tries to deliver it: its id in the outbox, and what came of it.
+    ///
+    /// # Errors
+    /// [`AgentError::Mail`] if it is too long, or as [`Self::retry`]; once it is handed in it waits.
+    pub async fn send(
+        &self,
+        mail: &Mail<'_>,
+        choices: &Choices,
+    ) -> Result<(String, Outcome), AgentError> {
+        let id = self.hand_in(mail)?;
+        let outcome = self.retry(&self.claim(&id)?, choices).await?;
+        Ok((id, outcome))
+    }
+
     /// Puts a mail into the outbox, durably: its id. Nothing is sent yet.
     ///
     /// # Errors
@@ -99,5 +113,8 @@ mod tests {
         let retried = agent.retry(&claim, &Choices::hurried(guarded)).await;
         assert!(matches!(retried, Err(AgentError::NoNode)), "{retried:?}");
         assert_eq!(agent.outbox().mail(&id).unwrap(), bytes);
+        let sent = agent.send(&mail, &Choices::hurried(guarded)).await;
+        assert!(matches!(sent, Err(AgentError::NoNode)), "{sent:?}");
+        assert_eq!(agent.outbox().ids().unwrap().len(), 2, "what cannot be sent yet waits");
     }
 }
