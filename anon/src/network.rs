@@ -13,6 +13,8 @@ use crate::{
     time::Time,
 };
 
+pub use crate::time::Epoch;
+
 /// The most replicas a network may ask for: what one Kademlia lookup can return.
 pub const MAX_K: usize = 20;
 
@@ -37,20 +39,6 @@ impl NetworkId {
             hash.update(key.0);
         }
         Self(hash.finalize().into())
-    }
-}
-
-/// A period of the network's own clock: `time / epoch length`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Epoch(pub u64);
-
-impl Epoch {
-    /// The epoch before.
-    #[must_use]
-    pub const fn before(self) -> Self {
-        Self(self.0.saturating_sub(1))
     }
 }
 

@@ -127,6 +127,7 @@ impl Service for StandardService {
                 | Request::Roster { .. }
                 | Request::RosterEntries { .. }
                 | Request::Time
+                | Request::View(_)
                 | Request::Extend { .. } => Response::Refused,
             }
         })

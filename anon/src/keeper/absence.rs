@@ -17,8 +17,7 @@ use super::{ballot::Ballot, schedule::Moment};
 use crate::{
     keys::{KeeperSecret, KeyError, Signature, SigningSecret as _},
     labels,
-    network::Epoch,
-    time::MAX_SKEW,
+    time::{Epoch, MAX_SKEW},
     view::quorum::MAX_KEEPERS,
     wire::{self, WireError},
 };

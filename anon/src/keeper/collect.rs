@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::ballot::Ballot;
 use crate::{
-    network::Epoch,
+    time::Epoch,
     view::{
         header::{ViewHeader, ViewId},
         quorum::{KeeperSignature, QuorumError, SignedView, UnverifiedSignedView},

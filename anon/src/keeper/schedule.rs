@@ -14,7 +14,7 @@
 
 use thiserror::Error;
 
-use crate::{network::Epoch, time::Time};
+use crate::time::{Epoch, Time};
 
 /// The shortest round, milliseconds: a quarter of it is what a busy machine needs to answer.
 pub const MIN_ROUND: u64 = 40;
