@@ -8,9 +8,11 @@ use thiserror::Error;
 
 use crate::{
     id::{NetworkId, NodeId},
+    keeper::charter::Charter,
     keys::{AuthoritySecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     labels,
     time::Time,
+    wire,
 };
 
 pub use crate::time::Epoch;
@@ -61,6 +63,8 @@ pub struct Network {
     pub epoch_seconds: u64,
     /// What the authority took back.
     pub revoked: Revoked,
+    /// Who makes the network's views; a network without keepers has none.
+    pub charter: Option<Charter>,
 }
 
 impl Network {
@@ -118,6 +122,16 @@ impl UnverifiedRevocationList {
         };
         let signature = authority.sign(labels::REVOCATION_LIST, network, &content);
         Self { content, signature }
+    }
+
+    /// `SHA-256(label ‖ 0x00 ‖ encoded list)`: what keepers name it by.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [labels::REVOCATIONS_DIGEST.as_bytes(), &[0], &wire::encode(self)] {
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 
     /// The list's number; a later list has a higher one.

@@ -41,6 +41,12 @@ impl Epoch {
     pub const fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
+
+    /// The epoch so many epochs later, at most the last one.
+    #[must_use]
+    pub const fn after(self, epochs: u64) -> Self {
+        Self(self.0.saturating_add(epochs))
+    }
 }
 
 /// From when until when something holds; both ends count.

@@ -90,6 +90,7 @@ impl ClusterOptions {
             delay_seconds: 30,
             bootstrap: Vec::new(),
             revocations: None,
+            ..NetworkFile::default()
         };
         let (dressed, node_toml) = (BTreeMap::new(), String::new());
         let (proxied, onion_only, recorded, kept) = (false, false, false, false);
