@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest revocation list, bytes.
-const MAX_REVOCATIONS: usize = 1 << 20;
+pub const MAX_REVOCATIONS: usize = 1 << 20;
 
 /// A network's shared parameters, as written.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -175,6 +175,8 @@ pub struct NodeConfig {
     pub advertise: Vec<String>,
     /// Whether the node offers an onion service.
     pub onion: Onion,
+    /// Whether it is a keeper, which the network file must name.
+    pub keeper: bool,
     /// Tor, for a node with an onion service: `mode` does not matter here, the rest is as for user agents.
     #[cfg(feature = "tor")]
     pub tor: tor::TorConfig,

@@ -131,6 +131,11 @@ impl Charter {
         self.sets.last_key_value().map(|(from, (keepers, _))| (*from, keepers))
     }
 
+    /// The keys of the keepers of all sets.
+    pub fn all_keepers(&self) -> impl Iterator<Item = &VerifyKey> {
+        self.sets.values().flat_map(|(keepers, _)| keepers.keys())
+    }
+
     /// Whether a key is that of a keeper of this epoch's view or of a later one.
     #[must_use]
     pub fn is_keeper(&self, key: &VerifyKey, from: Epoch) -> bool {

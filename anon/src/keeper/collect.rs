@@ -107,6 +107,14 @@ impl Collector {
         self.views.values().filter_map(verify).collect()
     }
 
+    /// A view with all signatures under it that are here, be they a quorum or not.
+    #[must_use]
+    pub fn signed(&self, header: &ViewHeader) -> UnverifiedSignedView {
+        let signed = self.views.get(&header.id());
+        let signatures = signed.map(|signed| signed.signatures.values().copied().collect());
+        UnverifiedSignedView { header: *header, signatures: signatures.unwrap_or_default() }
+    }
+
     /// Who signed a view, by its id: what a status shows before a quorum is lost.
     #[must_use]
     pub fn signers(&self, id: &ViewId) -> BTreeSet<u8> {
