@@ -31,6 +31,9 @@ mod statements;
 pub(crate) mod status;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

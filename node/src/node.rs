@@ -153,6 +153,7 @@ impl Node {
     pub async fn start(mut self) -> Result<Running, NodeError> {
         self.config.check()?;
         let storage = self.storage()?;
+        self.check_keeper(&storage)?;
         let transport = self.transport(&storage).await?;
         let viewing = self.viewing(&storage, &transport)?;
         Ok(self.tasks(storage, transport, viewing))

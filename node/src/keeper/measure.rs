@@ -218,7 +218,7 @@ mod tests {
             Box::pin(async move {
                 let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
                 self.most.fetch_max(now, Ordering::SeqCst);
-                self.asked.lock().entry(node).or_insert((0, self.clock.moment())).0 += 1;
+                self.asked.lock().entry(node).or_insert_with(|| (0, self.clock.moment())).0 += 1;
                 self.clock.reach(self.clock.moment().after(10)).await;
                 self.now.fetch_sub(1, Ordering::SeqCst);
                 node.0[0].is_multiple_of(2)

@@ -31,7 +31,7 @@ impl Keeper {
             }
             vote
         };
-        self.with(epoch, |work| work.own_vote = super::work::OwnVote::Made(vote));
+        self.with(epoch, |work| work.own_vote = super::work::OwnVote::Made(Box::new(vote)));
         self.wake.notify_one();
     }
 

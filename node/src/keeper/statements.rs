@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(all.take(other.clone(), false), Ok(Some([one.clone(), other.clone()])));
         assert_eq!(all.take(other.clone(), false), Ok(None), "that is known");
         assert_eq!(all.take(third.clone(), true), Err(NotTaken::ThirdFace));
-        assert_eq!(all.first_of_each(), [one.clone()]);
+        assert_eq!(all.first_of_each(), [one]);
         assert_eq!(all.known().get(&other.digest()), Some(&other));
         assert_eq!((all.known().get(&third.digest()), all.len()), (None, 1));
     }

@@ -59,7 +59,7 @@ pub(super) enum Job {
 pub(super) enum OwnVote {
     None,
     Making,
-    Made(Vote),
+    Made(Box<Vote>),
     Sent,
 }
 
@@ -270,7 +270,7 @@ impl Work {
         }
         match std::mem::replace(&mut self.own_vote, OwnVote::Sent) {
             OwnVote::Made(vote) => {
-                if let Err(error) = self.broadcast.handle_own_vote(now, vote, secret) {
+                if let Err(error) = self.broadcast.handle_own_vote(now, *vote, secret) {
                     tracing::warn!(%error, view = self.epoch().0, "this keeper has no vote");
                 }
             }

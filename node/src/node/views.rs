@@ -27,15 +27,11 @@ pub(super) struct Viewing {
 }
 
 impl Node {
-    /// What this node needs for views.
+    /// Checks that a node that is to be a keeper is named as one. One that is named and was not told so says it.
     ///
     /// # Errors
-    /// [`NodeError::NotKeeper`] if it is to be a keeper and is not named as one; [`NodeError::Record`].
-    pub(super) fn viewing(
-        &mut self,
-        storage: &Storage,
-        transport: &Transport,
-    ) -> Result<Option<Viewing>, NodeError> {
+    /// [`NodeError::NotKeeper`].
+    pub(super) fn check_keeper(&self, storage: &Storage) -> Result<(), NodeError> {
         let is_named = self.is_named_as_keeper(&storage.network, &storage.identity);
         if self.config.keeper && !is_named {
             return Err(NodeError::NotKeeper);
@@ -43,6 +39,18 @@ impl Node {
         if is_named && !self.config.keeper {
             tracing::warn!("the network file names this node as a keeper: start it with --keeper");
         }
+        Ok(())
+    }
+
+    /// What this node needs for views.
+    ///
+    /// # Errors
+    /// [`NodeError::Record`].
+    pub(super) fn viewing(
+        &mut self,
+        storage: &Storage,
+        transport: &Transport,
+    ) -> Result<Option<Viewing>, NodeError> {
         let Some(charter) = storage.network.charter.clone() else { return Ok(None) };
         let limits = &self.config.limits;
         let links: Arc<dyn Exchange> = Arc::new(OverLinks {

@@ -88,13 +88,12 @@ impl Stater {
         };
         self.clock.reach(deadlines.opens).await;
         let latest = deadlines.statements_until.before(schedule.skew() + schedule.delay());
-        let window = latest.0.saturating_sub(self.clock.moment().0) / TIMES;
-        for _ in 0..TIMES {
-            let from = self.clock.moment();
-            let at = from.after(rand::rng().random_range(0..=window));
-            self.clock.reach(at).await;
+        let begins = self.clock.moment();
+        let window = latest.0.saturating_sub(begins.0) / TIMES;
+        for number in 0..TIMES {
+            let later = number * window + rand::rng().random_range(0..=window);
+            self.clock.reach(begins.after(later)).await;
             self.state_to_all(view).await;
-            self.clock.reach(from.after(window)).await;
         }
         deadlines.statements_until
     }
