@@ -99,7 +99,9 @@ impl Seen {
     ) {
         for (number, node) in cluster.nodes().iter().enumerate().take(keepers) {
             if let Ok(bytes) = std::fs::read(node.directory.join("keeper.record")) {
-                let record = Record::decode(&bytes).expect("the record is whole, always");
+                // Behind the record stand eight bytes of its hash.
+                let (record, _) = bytes.split_last_chunk::<8>().unwrap();
+                let record = Record::decode(record).expect("the record is whole, always");
                 let views = self.promised.entry((number, record.epoch().0)).or_default();
                 views.extend(record.view());
             }

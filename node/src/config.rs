@@ -52,7 +52,7 @@ pub struct Limits {
     pub requests: usize,
     /// The same for one peer; more wait for three seconds at most.
     pub requests_per_peer: usize,
-    /// Direct questions about the roster answered at once: an answer may have 800 KB.
+    /// Direct questions about the roster or a view answered at once: an answer may have a mebibyte.
     pub roster_requests: usize,
     /// The same for one peer.
     pub roster_requests_per_peer: usize,

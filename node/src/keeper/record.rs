@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! keeper.record     the promise of the latest epoch: on the disk before the signature or the word leaves
+//!                   the record │ the first 8 bytes of its SHA-256, so that no flipped bit makes another promise of it
 //! keeper-vote.bin   epoch 8 (big-endian) │ the vote for the view of that epoch, as it was sent
 //! ```
 //! A new keeper begins with a record that promises nothing. So a directory that has another file of a keeper and no record
@@ -22,10 +23,13 @@ use anon::{
     network::Epoch,
 };
 use net::durable;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// The record's file.
 const RECORD: &str = "keeper.record";
+/// Bytes behind the record that tell a damaged one.
+const CHECK: usize = 8;
 /// The vote's file.
 const VOTE: &str = "keeper-vote.bin";
 /// What tells that a keeper has run here before.
@@ -43,7 +47,10 @@ pub enum RecordError {
         /// What went wrong.
         source: io::Error,
     },
-    /// The record is damaged, or of another version.
+    /// The record is not what was written.
+    #[error("{0} is damaged")]
+    Damaged(PathBuf),
+    /// The record is of another version.
     #[error("{path}: {source}")]
     Record {
         /// The file.
@@ -79,9 +86,10 @@ impl Disk {
     pub(crate) fn promises(&self) -> Result<Promises, RecordError> {
         let path = self.path(RECORD);
         match fs::read(&path) {
-            Ok(bytes) => match Record::decode(&bytes) {
-                Ok(record) => Ok(Promises::new(Some(record))),
-                Err(source) => Err(RecordError::Record { path, source }),
+            Ok(bytes) => match checked(&bytes).map(Record::decode) {
+                Some(Ok(record)) => Ok(Promises::new(Some(record))),
+                Some(Err(source)) => Err(RecordError::Record { path, source }),
+                None => Err(RecordError::Damaged(path)),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if TRACES.iter().any(|name| self.path(name).exists()) {
@@ -107,7 +115,8 @@ impl Disk {
     /// # Errors
     /// The disk's: the promise must not be kept then.
     pub(crate) fn record<T>(&self, promised: &Promised<T>) -> io::Result<()> {
-        durable::replace(&self.path(RECORD), &promised.record().encode())
+        let record = promised.record().encode();
+        durable::replace(&self.path(RECORD), &[&record[..], &check(&record)].concat())
     }
 
     /// Puts this keeper's vote on the disk before it is sent: after a restart the same is sent again.
@@ -128,6 +137,18 @@ impl Disk {
         }
         Vote::decode(vote, ballot).ok()
     }
+}
+
+/// What stands behind a record: the first bytes of its SHA-256.
+fn check(record: &[u8]) -> [u8; CHECK] {
+    let digest: [u8; 32] = Sha256::digest(record).into();
+    *digest.first_chunk().unwrap_or(&[0; CHECK])
+}
+
+/// The record in the bytes of its file, if they are whole.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    let (record, rest) = bytes.split_last_chunk::<CHECK>()?;
+    (*rest == check(record)).then_some(record)
 }
 
 #[cfg(test)]
@@ -180,10 +201,19 @@ mod tests {
         disk.write_vote(Epoch(3), &vote).unwrap();
         let path = disk.path(RECORD);
         let good = fs::read(&path).unwrap();
-        for damage in [&[][..], &good[..good.len() - 1], &[2]] {
-            fs::write(&path, damage).unwrap();
-            assert!(matches!(disk.promises(), Err(RecordError::Record { .. })), "{damage:?}");
+        for end in 0..good.len() {
+            fs::write(&path, &good[..end]).unwrap();
+            assert!(matches!(disk.promises(), Err(RecordError::Damaged(_))), "{end}");
         }
+        for bit in 0..8 * good.len() {
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, flipped).unwrap();
+            assert!(matches!(disk.promises(), Err(RecordError::Damaged(_))), "bit {bit}");
+        }
+        let other = [2, 7, 7];
+        fs::write(&path, [&other[..], &check(&other)].concat()).unwrap();
+        assert!(matches!(disk.promises(), Err(RecordError::Record { .. })), "of another version");
         fs::remove_file(&path).unwrap();
         assert!(matches!(disk.promises(), Err(RecordError::Missing(_))));
         assert!(!path.exists(), "it does not begin anew");

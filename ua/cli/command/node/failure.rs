@@ -56,7 +56,7 @@ impl From<NodeError> for Failure {
                 78,
                 "restore keeper.record; if it is lost, see docs/operators.md, \"A keeper whose disk was lost\"",
             ),
-            NodeError::Record(RecordError::Record { .. }) => {
+            NodeError::Record(RecordError::Record { .. } | RecordError::Damaged(_)) => {
                 (78, "see docs/operators.md, \"A keeper whose disk was lost\"")
             }
             NodeError::Record(_) => (74, "check the directory, its permissions and the disk"),
