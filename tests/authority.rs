@@ -2,6 +2,7 @@
 
 mod addresses;
 mod invitation;
+mod keepers;
 mod nodes;
 mod refusals;
 mod replaced;

@@ -31,6 +31,7 @@ mod guarded;
 mod holdings;
 mod hostile;
 mod hostile40;
+mod keepers;
 mod layers;
 mod letters;
 mod lookup;

@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`schedule`] | the deadlines of an epoch |
+//! | [`charter`] | what the network file says of keepers |
 //! | [`ballot`] | which keepers vote for which view |
 //! | [`vote`] | what a keeper votes: which nodes it reached |
 //! | [`chain`], [`broadcast`] | the exchange of votes, after which all honest keepers hold the same |
@@ -20,6 +21,7 @@ pub mod absence;
 pub mod ballot;
 pub mod broadcast;
 pub mod chain;
+pub mod charter;
 pub mod collect;
 pub mod compute;
 pub mod equivocation;

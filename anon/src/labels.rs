@@ -27,6 +27,8 @@ pub const ADDRESS_CERTIFICATE: Label = Label("cutout/1 address certificate");
 pub const FINGERPRINT: Label = Label("cutout/1 address fingerprint");
 /// Signature: the authority over the list of revoked nodes and addresses.
 pub const REVOCATION_LIST: Label = Label("cutout/1 revocation list");
+/// Hash: a revocation list, by which keepers name it.
+pub const REVOCATIONS_DIGEST: Label = Label("cutout/1 revocations digest");
 /// Signature: the applicant over what it asks the authority to sign.
 pub const SIGNING_REQUEST: Label = Label("cutout/1 signing request");
 /// Hash: what a storage node acknowledges when it stored an object.
@@ -106,6 +108,7 @@ mod tests {
             ADDRESS_CERTIFICATE,
             FINGERPRINT,
             REVOCATION_LIST,
+            REVOCATIONS_DIGEST,
             SIGNING_REQUEST,
             STORE_DIGEST,
             APPEND_DIGEST,

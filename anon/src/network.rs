@@ -8,10 +8,14 @@ use thiserror::Error;
 
 use crate::{
     id::{NetworkId, NodeId},
+    keeper::charter::Charter,
     keys::{AuthoritySecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     labels,
     time::Time,
+    wire,
 };
+
+pub use crate::time::Epoch;
 
 /// The most replicas a network may ask for: what one Kademlia lookup can return.
 pub const MAX_K: usize = 20;
@@ -40,20 +44,6 @@ impl NetworkId {
     }
 }
 
-/// A period of the network's own clock: `time / epoch length`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Epoch(pub u64);
-
-impl Epoch {
-    /// The epoch before.
-    #[must_use]
-    pub const fn before(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
-}
-
 /// What a member checks others against.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -73,6 +63,8 @@ pub struct Network {
     pub epoch_seconds: u64,
     /// What the authority took back.
     pub revoked: Revoked,
+    /// Who makes the network's views; a network without keepers has none.
+    pub charter: Option<Charter>,
 }
 
 impl Network {
@@ -130,6 +122,16 @@ impl UnverifiedRevocationList {
         };
         let signature = authority.sign(labels::REVOCATION_LIST, network, &content);
         Self { content, signature }
+    }
+
+    /// `SHA-256(label ‖ 0x00 ‖ encoded list)`: what keepers name it by.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [labels::REVOCATIONS_DIGEST.as_bytes(), &[0], &wire::encode(self)] {
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 
     /// The list's number; a later list has a higher one.

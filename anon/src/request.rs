@@ -24,6 +24,10 @@ use crate::{
     wire::{self, WireError},
 };
 
+use view::{MAX_PIECE, ViewRequest};
+
+pub mod view;
+
 pub use crate::inbox::{
     InboxPage, InboxQuery, MAX_DIGESTS, MAX_HANDED_OVER, answer_share, handed_over_at_once,
     listed_at_once,
@@ -200,6 +204,8 @@ pub enum Request {
     PerformEach(Vec<ProxiedRequest>),
     /// Tell the time, over a link of one's own: nodes compare their clocks.
     Time,
+    /// Something for the sake of the view, over a link of one's own.
+    View(ViewRequest),
 }
 
 /// One request for one node.
@@ -267,6 +273,8 @@ pub enum Response {
     RosterEntries(Vec<UnverifiedNodeCertificate>),
     /// The time by the answerer's clock.
     Time(Time),
+    /// What was asked for the sake of the view, at most [`MAX_PIECE`] bytes.
+    View(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 impl Request {
@@ -309,17 +317,22 @@ impl Request {
             }
             Self::Fetch { .. } | Self::Delete(_) | Self::Certificate | Self::Time => true,
             Self::Extend { next, .. } => next.is_in_bounds(),
+            Self::View(view) => view.is_in_bounds(),
         }
     }
 
-    /// Whether it is no proxied request and no extension, so that it may be inside a proxied request.
+    /// Whether it is no proxied request, no extension and nothing about the view, so that it may be inside a proxied
+    /// request.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
-        !matches!(self, Self::Perform { .. } | Self::PerformEach(_) | Self::Extend { .. })
+        !matches!(
+            self,
+            Self::Perform { .. } | Self::PerformEach(_) | Self::Extend { .. } | Self::View(_)
+        )
     }
 
     /// Whether carrying it out twice could differ from once: such a request never rides in a handshake's
-    /// first message, which can be replayed.
+    /// first message, which can be replayed. What is about the view rides in none at all.
     #[must_use]
     pub fn changes_state(&self) -> bool {
         match self {
@@ -328,7 +341,8 @@ impl Request {
             | Self::AppendInbox(_)
             | Self::ReadInbox { .. }
             | Self::Acknowledge { .. }
-            | Self::Extend { .. } => true,
+            | Self::Extend { .. }
+            | Self::View(_) => true,
             Self::Fetch { .. }
             | Self::Lookup { .. }
             | Self::Certificate
@@ -363,6 +377,7 @@ impl Response {
         };
         match self {
             Self::Object(object) => object.len() <= MAX_OBJECT,
+            Self::View(bytes) => bytes.len() <= MAX_PIECE,
             Self::Inbox(page) => page.is_in_bounds(),
             Self::LookedUp(nodes) => all(nodes, MAX_K),
             Self::Certificate(certificate) => certificate.is_in_bounds(),

@@ -10,6 +10,7 @@ use crate::{
     certificate::{AddressCertificate, NodeCertificate, UnverifiedNodeCertificate},
     create::{BODY, Create, Created},
     id::NodeId,
+    keeper::vote::VoteDigest,
     keys::{AddressSecret, AgreementKey, DeleteSecret, IdentitySecret, SigningSecret as _},
     mail::NOTIFICATION,
     network::Network,
@@ -17,11 +18,12 @@ use crate::{
     receipt::{Receipt, ReceiptClaims, ReceiptKind},
     request::{
         Answer, Append, DeletePermission, InboxPage, InboxQuery, ObjectKind, ProxiedRequest,
-        Request, Response, Store, Targets,
+        Request, Response, Store, Targets, view::ViewRequest,
     },
     roster::ShortDigest,
-    time::Time,
+    time::{Epoch, Time},
     verification::{Statement, StatementClaims},
+    view::{header::ViewId, statement::StatementDigest},
 };
 
 /// A list that goes on in the middle of an inbox.
@@ -176,6 +178,9 @@ impl Cast<'_> {
             ("roster_entries", Request::RosterEntries { wanted: vec![ShortDigest([5; 8])] }),
             ("perform_each", Request::PerformEach(each)),
         ]
+        .into_iter()
+        .chain(view_requests().map(|(name, request)| (name, Request::View(request))))
+        .collect()
     }
 
     /// A response of every kind, each with a name.
@@ -216,8 +221,26 @@ impl Cast<'_> {
             ("roster", Response::Roster { alike: [0x55; 32], listed: vec![ShortDigest([6; 8])] }),
             ("roster_entries", Response::RosterEntries(vec![third])),
             ("time", Response::Time(self.now)),
+            ("view", Response::View(object())),
         ]
     }
+}
+
+/// What is asked for the sake of the view, one of each kind; what keepers and nodes sign in it is noise.
+fn view_requests() -> [(&'static str, ViewRequest); 10] {
+    let (epoch, from, noise) = (Epoch(7), 300, ramp(40, 251));
+    [
+        ("view_state", ViewRequest::State(noise.clone())),
+        ("view_statements", ViewRequest::Statements(vec![StatementDigest([8; 32]); 2])),
+        ("view_vote", ViewRequest::Vote { epoch, digest: VoteDigest([9; 32]), from }),
+        ("view_chain", ViewRequest::Chain(noise.clone())),
+        ("view_signatures", ViewRequest::Signatures(noise.clone())),
+        ("view_word", ViewRequest::Word(noise)),
+        ("view_words", ViewRequest::Words(epoch)),
+        ("view_latest", ViewRequest::Latest),
+        ("view_whole", ViewRequest::View { id: ViewId([10; 32]), from }),
+        ("view_revocations", ViewRequest::Revocations { digest: [11; 32], from }),
+    ]
 }
 
 /// A first message that nobody can open.

@@ -1,4 +1,4 @@
-//! Time as an argument: seconds since 1970-01-01 UTC, and spans of validity.
+//! Time as an argument: seconds since 1970-01-01 UTC, epochs, and spans of validity.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,26 @@ impl Time {
     #[must_use]
     pub const fn is_close_to(self, other: Self) -> bool {
         self.0.abs_diff(other.0) <= MAX_SKEW
+    }
+}
+
+/// A period of the network's own clock: `time / epoch length`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch before.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// The epoch so many epochs later, at most the last one.
+    #[must_use]
+    pub const fn after(self, epochs: u64) -> Self {
+        Self(self.0.saturating_add(epochs))
     }
 }
 

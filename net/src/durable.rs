@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 /// The disk's; the old file is as it was.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let written = write(&new, bytes).and_then(|()| fs::rename(&new, path));
     if written.is_err() {

@@ -6,12 +6,12 @@
 //! No character of it means anything to a shell. The sum is the first four bytes of the SHA-256 of all that stands before
 //! `,sum=`: a line that lost its end is noticed. It is no proof of where an invitation comes from; nor is a network file.
 
-use anon::network::MAX_K;
+use anon::{keeper::charter::MAX_SETS, network::MAX_K};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::{NetworkFile, NetworkFileError};
+use crate::{NetworkFile, NetworkFileError, network_file::Keepers};
 
 /// What every invitation begins with.
 const SCHEME: &str = "cutout:";
@@ -19,6 +19,9 @@ const SCHEME: &str = "cutout:";
 pub const MAX_INVITATION: usize = 16 << 10;
 /// The most nodes to enter by that an invitation names.
 const MAX_BOOTSTRAP: usize = 64;
+
+/// What an invitation may say several times.
+const REPEATED: [&str; 3] = ["bootstrap", "keepers", "keeper"];
 
 /// Why a line is no invitation.
 #[derive(Debug, Error)]
@@ -70,6 +73,7 @@ impl NetworkFile {
         if let Some(revocations) = &self.revocations {
             add("revocations", revocations);
         }
+        self.add_keepers(&mut add);
         for address in &self.bootstrap {
             add("bootstrap", address);
         }
@@ -79,6 +83,23 @@ impl NetworkFile {
             return Err(InvitationError::TooLong);
         }
         Ok(line)
+    }
+
+    /// What else a network with keepers has to say. The keepers of a set follow the epoch from which on they are.
+    fn add_keepers(&self, add: &mut impl FnMut(&str, &str)) {
+        if self.serial > 0 {
+            add("serial", &self.serial.to_string());
+        }
+        if let Some(round) = self.round_milliseconds {
+            add("round", &round.to_string());
+        }
+        if self.places_capped == Some(false) {
+            add("places", "uncapped");
+        }
+        for set in &self.keepers {
+            add("keepers", &set.from_epoch.to_string());
+            set.nodes.iter().for_each(|node| add("keeper", node));
+        }
     }
 
     /// The network file that an invitation stands for. White space in it, from a line that was broken on its way, does not
@@ -104,24 +125,11 @@ impl NetworkFile {
         for word in words {
             let unknown = || InvitationError::Unknown(word.to_owned());
             let (name, value) = word.split_once('=').ok_or_else(unknown)?;
-            if name != "bootstrap" && said.contains(&name) {
+            if !REPEATED.contains(&name) && said.contains(&name) {
                 return Err(unknown());
             }
             said.push(name);
-            match name {
-                "authority" => file.authority = Some(value.to_owned()),
-                "admission" if value == "required" => file.admission_required = true,
-                "k" => file.k = value.parse().map_err(|_| unknown())?,
-                "quorum" => file.quorum = Some(value.parse().map_err(|_| unknown())?),
-                "epoch" => file.epoch_seconds = value.parse().map_err(|_| unknown())?,
-                "delay" => file.delay_seconds = value.parse().map_err(|_| unknown())?,
-                "revocations" => file.revocations = Some(value.to_owned()),
-                "bootstrap" if file.bootstrap.len() < MAX_BOOTSTRAP => {
-                    file.bootstrap.push(value.to_owned());
-                }
-                "sum" => {}
-                _ => return Err(unknown()),
-            }
+            file.hear(name, value).ok_or_else(unknown)?;
         }
         let is_whole = ["k", "epoch", "delay"].iter().all(|name| said.contains(name));
         if !is_whole {
@@ -132,7 +140,38 @@ impl NetworkFile {
         }
         file.network()?;
         file.bootstrap_peers()?;
+        file.keeper_addresses()?;
         Ok(file)
+    }
+
+    /// Takes in one word of an invitation; `None` if it is none, or does not say what it should.
+    fn hear(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "authority" => self.authority = Some(value.to_owned()),
+            "admission" if value == "required" => self.admission_required = true,
+            "k" => self.k = value.parse().ok()?,
+            "quorum" => self.quorum = Some(value.parse().ok()?),
+            "epoch" => self.epoch_seconds = value.parse().ok()?,
+            "delay" => self.delay_seconds = value.parse().ok()?,
+            "revocations" => self.revocations = Some(value.to_owned()),
+            "bootstrap" if self.bootstrap.len() < MAX_BOOTSTRAP => {
+                self.bootstrap.push(value.to_owned());
+            }
+            "serial" => self.serial = value.parse().ok()?,
+            "round" => self.round_milliseconds = Some(value.parse().ok()?),
+            "places" if value == "uncapped" => self.places_capped = Some(false),
+            "keepers" if self.keepers.len() < MAX_SETS => {
+                let from_epoch = value.parse().ok()?;
+                self.keepers.push(Keepers { from_epoch, nodes: Vec::new() });
+            }
+            "keeper" => {
+                let set = self.keepers.last_mut()?;
+                set.nodes.push(value.to_owned());
+            }
+            "sum" => {}
+            _ => return None,
+        }
+        Some(())
     }
 }
 
@@ -166,6 +205,21 @@ mod tests {
         let (start, end) = line.split_at(40);
         let broken = format!("  {start}\r\n {end}\n");
         assert!(NetworkFile::from_invitation(&broken).is_ok(), "a line that a mail program broke");
+    }
+
+    #[test]
+    fn an_invitation_names_the_keepers_of_each_set() {
+        let [one, two] = [1, 2].map(|host| format!("/ip4/192.0.2.{host}/tcp/4001/p2p/{PEER}"));
+        let set = |from_epoch, node| Keepers { from_epoch, nodes: vec![node] };
+        let file = NetworkFile {
+            serial: 9,
+            round_milliseconds: Some(300),
+            places_capped: Some(false),
+            keepers: vec![set(0, one), set(5, two)],
+            ..file()
+        };
+        let read = NetworkFile::from_invitation(&file.invitation().unwrap()).unwrap();
+        assert_eq!(toml::to_string(&read).unwrap(), toml::to_string(&file).unwrap());
     }
 
     #[test]

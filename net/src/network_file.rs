@@ -1,11 +1,17 @@
 //! The network file: a small TOML file that every member shares.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anon::{
-    id::NetworkId,
+    id::{NetworkId, NodeId},
+    keeper::{
+        charter::{Charter, CharterError, CharterTerms, DEFAULT_ROUND},
+        vote::Rules,
+    },
     keys::VerifyKey,
-    network::{MAX_K, Network, RevocationError, Revoked, UnverifiedRevocationList, default_quorum},
+    network::{
+        Epoch, MAX_K, Network, RevocationError, Revoked, UnverifiedRevocationList, default_quorum,
+    },
     wire,
 };
 use data_encoding::{BASE64, HEXLOWER};
@@ -14,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest revocation list, bytes.
-const MAX_REVOCATIONS: usize = 1 << 20;
+pub const MAX_REVOCATIONS: usize = 1 << 20;
 
 /// A network's shared parameters, as written.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -46,6 +52,33 @@ pub struct NetworkFile {
     /// The authority's signed revocation list, base 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocations: Option<String>,
+    /// The file's serial number: of two files the later has the higher one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub serial: u64,
+    /// How long a round of the keepers' vote is, milliseconds; absent: [`DEFAULT_ROUND`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_milliseconds: Option<u64>,
+    /// Whether a view has two nodes at one address at most; absent: it has. Admission by the authority lifts it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places_capped: Option<bool>,
+    /// Who makes the network's views, from which epoch on; without keepers there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keepers: Vec<Keepers>,
+}
+
+/// A set of keepers, as written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keepers {
+    /// The first epoch whose view they make.
+    pub from_epoch: u64,
+    /// Their nodes: multiaddrs that end in `/p2p/<peer id>`, which is the key that a keeper signs with.
+    pub nodes: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(serial: &u64) -> bool {
+    *serial == 0
 }
 
 const fn default_k() -> usize {
@@ -82,6 +115,12 @@ pub enum NetworkFileError {
     /// A bootstrap address is not a multiaddr with IP address, TCP port and peer id.
     #[error("a bootstrap address must look like /ip4/192.0.2.1/tcp/4001/p2p/12D3…")]
     BadBootstrap,
+    /// A keeper's address is not a multiaddr with IP address or onion, TCP port and a node's peer id.
+    #[error("a keeper must look like /ip4/192.0.2.1/tcp/4001/p2p/12D3…")]
+    BadKeeper,
+    /// The keepers, or the length of their rounds.
+    #[error("the network's keepers: {0}")]
+    Keepers(#[from] CharterError),
     /// The revocation list is malformed.
     #[error("the revocation list is malformed")]
     BadRevocations,
@@ -107,6 +146,7 @@ impl NetworkFile {
         let file: Self = toml::from_str(text)?;
         file.network()?;
         file.bootstrap_peers()?;
+        file.keeper_addresses()?;
         Ok(file)
     }
 
@@ -145,7 +185,41 @@ impl NetworkFile {
             quorum,
             epoch_seconds: self.epoch_seconds.max(1),
             revoked,
+            charter: self.charter(id)?,
         })
+    }
+
+    /// What keepers and everybody who checks their views go by; `None` in a network without keepers.
+    fn charter(&self, id: NetworkId) -> Result<Option<Charter>, NetworkFileError> {
+        if self.keepers.is_empty() {
+            return Ok(None);
+        }
+        let key = |text: &String| keeper(text).map(|(node, _)| node.verify_key());
+        let keys = |set: &Keepers| {
+            let keys = set.nodes.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, NetworkFileError>((Epoch(set.from_epoch), keys))
+        };
+        let list = self.revocation_list()?;
+        let terms = CharterTerms {
+            epoch_seconds: self.epoch_seconds.max(1),
+            round: self.round_milliseconds.unwrap_or(DEFAULT_ROUND),
+            sets: self.keepers.iter().map(keys).collect::<Result<_, _>>()?,
+            rules: Rules {
+                network_serial: self.serial,
+                revocations_number: list.as_ref().map_or(0, UnverifiedRevocationList::number),
+                revocations: list.as_ref().map_or([0; 32], UnverifiedRevocationList::digest),
+            },
+            is_capped: self.places_capped.unwrap_or(true) && !self.admission_required,
+        };
+        Ok(Some(Charter::new(id, terms)?))
+    }
+
+    /// Where the keepers of all sets are reached.
+    ///
+    /// # Errors
+    /// [`NetworkFileError::BadKeeper`].
+    pub fn keeper_addresses(&self) -> Result<BTreeMap<NodeId, Multiaddr>, NetworkFileError> {
+        self.keepers.iter().flat_map(|set| &set.nodes).map(|text| keeper(text)).collect()
     }
 
     /// The nodes through which one enters.
@@ -153,12 +227,7 @@ impl NetworkFile {
     /// # Errors
     /// [`NetworkFileError::BadBootstrap`].
     pub fn bootstrap_peers(&self) -> Result<Vec<(PeerId, Multiaddr)>, NetworkFileError> {
-        let parse = |text: &String| {
-            let mut address: Multiaddr = text.parse().ok()?;
-            let Some(Protocol::P2p(peer)) = address.pop() else { return None };
-            crate::link::is_dialable(&address).then_some((peer, address))
-        };
-        let peers = self.bootstrap.iter().map(parse).collect::<Option<Vec<_>>>();
+        let peers = self.bootstrap.iter().map(|text| peer(text)).collect::<Option<Vec<_>>>();
         peers.ok_or(NetworkFileError::BadBootstrap)
     }
 
@@ -180,6 +249,24 @@ impl NetworkFile {
     pub fn write_key(key: &VerifyKey) -> String {
         HEXLOWER.encode(&key.0)
     }
+}
+
+/// The peer and the address of a multiaddr that ends in a peer id.
+fn peer(text: &str) -> Option<(PeerId, Multiaddr)> {
+    let mut address: Multiaddr = text.parse().ok()?;
+    let Some(Protocol::P2p(peer)) = address.pop() else { return None };
+    crate::link::is_dialable(&address).then_some((peer, address))
+}
+
+/// The node and the address of a keeper.
+///
+/// # Errors
+/// [`NetworkFileError::BadKeeper`].
+pub fn keeper(text: &str) -> Result<(NodeId, Multiaddr), NetworkFileError> {
+    let node = |(peer, address): (PeerId, Multiaddr)| {
+        NodeId::from_peer_id(&peer.to_bytes()).map(|node| (node, address))
+    };
+    peer(text).and_then(node).ok_or(NetworkFileError::BadKeeper)
 }
 
 fn parse_key(text: &str) -> Result<VerifyKey, NetworkFileError> {
@@ -220,8 +307,40 @@ mod tests {
             "name = 'demo.alt'\nbootstrap = ['/ip4/127.0.0.1/tcp/1']",
             "name = 'demo.alt'\nrevocations = 'AAAA'",
             "name = 'demo.alt'\nunheard_of = 1",
+            "name = 'demo.alt'\n[[keepers]]\nfrom_epoch = 0\nnodes = []",
+            "name = 'demo.alt'\n[[keepers]]\nfrom_epoch = 0\nnodes = ['/ip4/127.0.0.1/tcp/1']",
         ] {
             assert!(NetworkFile::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    const KEEPER: &str =
+        "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWGzBXWNvHpLtvkfM8T5vUhwVAbTC6Ff2rBbYg1hyGCYnD";
+
+    #[test]
+    fn a_keeper_signs_with_the_key_that_its_peer_id_is() {
+        let text = format!(
+            "name = 'demo.alt'\nserial = 7\n[[keepers]]\nfrom_epoch = 3\nnodes = ['{KEEPER}']"
+        );
+        let file = NetworkFile::parse(&text).unwrap();
+        let charter = file.network().unwrap().charter.unwrap();
+        let node = *file.keeper_addresses().unwrap().first_key_value().unwrap().0;
+        assert!(charter.is_keeper(&node.verify_key(), Epoch(0)));
+        assert_eq!((charter.keepers(Epoch(2)), charter.rules().network_serial), (None, 7));
+        assert!(charter.is_capped());
+        let lifted = NetworkFile { places_capped: Some(false), ..file.clone() };
+        assert!(!lifted.network().unwrap().charter.unwrap().is_capped());
+        let written = toml::to_string(&file).unwrap();
+        assert_eq!(NetworkFile::parse(&written).unwrap().keepers, file.keepers);
+    }
+
+    #[test]
+    fn rounds_are_looked_at_only_where_there_are_keepers() {
+        let short = "name = 'demo.alt'\nepoch_seconds = 3\n";
+        assert!(NetworkFile::parse(short).unwrap().network().unwrap().charter.is_none());
+        let kept = format!("{short}[[keepers]]\nfrom_epoch = 0\nnodes = ['{KEEPER}']");
+        assert!(matches!(NetworkFile::parse(&kept), Err(NetworkFileError::Keepers(_))));
+        let fits = kept.replace("[[", "round_milliseconds = 300\n[[");
+        assert!(NetworkFile::parse(&fits).is_ok());
     }
 }

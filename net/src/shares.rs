@@ -77,7 +77,8 @@ pub struct RangeShare {
 
 impl RangeShare {
     /// How much of `whole` this range gets, at least one.
-    pub(crate) fn of(self, whole: usize, range: Range) -> usize {
+    #[must_use]
+    pub fn of(self, whole: usize, range: Range) -> usize {
         let percent = if range == Range::Unknown { self.unknown } else { self.percent };
         (whole.saturating_mul(usize::from(percent.min(100))) / 100).max(1)
     }

@@ -93,6 +93,7 @@ async fn start(directory: &Path, name: &str, others: &[Running]) -> Running {
         delay_seconds: 0,
         bootstrap: others.iter().flat_map(Running::addresses).map(|a| a.to_string()).collect(),
         revocations: None,
+        ..NetworkFile::default()
     };
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     let config = NodeConfig { listen, ..NodeConfig::default() };

@@ -130,6 +130,7 @@ fn network_file() -> NetworkFile {
         delay_seconds: 0,
         bootstrap: Vec::new(),
         revocations: None,
+        ..NetworkFile::default()
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Limits {
     pub requests: usize,
     /// The same for one peer; more wait for three seconds at most.
     pub requests_per_peer: usize,
-    /// Direct questions about the roster answered at once: an answer may have 800 KB.
+    /// Direct questions about the roster or a view answered at once: an answer may have a mebibyte.
     pub roster_requests: usize,
     /// The same for one peer.
     pub roster_requests_per_peer: usize,
@@ -175,6 +175,8 @@ pub struct NodeConfig {
     pub advertise: Vec<String>,
     /// Whether the node offers an onion service.
     pub onion: Onion,
+    /// Whether it is a keeper, which the network file must name.
+    pub keeper: bool,
     /// Tor, for a node with an onion service: `mode` does not matter here, the rest is as for user agents.
     #[cfg(feature = "tor")]
     pub tor: tor::TorConfig,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use net::{LinkError, NetworkFileError};
 use thiserror::Error;
 
-use crate::{config::ConfigError, identity::IdentityError, store::StoreError};
+use crate::{config::ConfigError, identity::IdentityError, keeper::RecordError, store::StoreError};
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -42,6 +42,12 @@ pub enum NodeError {
     /// The admission file is not one.
     #[error("the admission file {0} is damaged")]
     BadAdmission(PathBuf),
+    /// The network file does not name this node as a keeper of the present epoch or of a coming one.
+    #[error("the network file does not name this node as a keeper")]
+    NotKeeper,
+    /// What a keeper has promised.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A file or directory cannot be used.
     #[error("{path}: {source}")]
     Io {

@@ -14,7 +14,7 @@ use std::{
 use anon::{
     certificate::{Admission, CertificateError, NodeCertificate, NodeClaims},
     id::NodeId,
-    keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
+    keys::{ChannelSecret, IdentitySecret, KeeperSecret, SigningSecret as _},
     network::Network,
     time::{Time, Validity},
 };
@@ -135,6 +135,15 @@ impl Identity {
     #[must_use]
     pub const fn secret(&self) -> &IdentitySecret {
         &self.secret
+    }
+
+    /// The same key, for a node that is a keeper: labels keep apart what it signs as one and as the other.
+    #[must_use]
+    pub fn keeper_secret(&self) -> KeeperSecret {
+        let mut seed = self.secret.expose_seed();
+        let secret = KeeperSecret::from_seed(&seed);
+        seed.zeroize();
+        secret
     }
 
     /// The same key, for libp2p.

@@ -7,6 +7,7 @@
 //! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, proxied requests
 //! store       redb, fsynced before an answer ◄─ channel   last hop and go-between of channels
 //! garbage     the paper's collection from either end
+//! view        the node's own statement, and views on disk           keeper    makes the views with others
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`net::Observer`] and [`net::Links`] by tests and
 //! audits; there is no hostile switch in here.
@@ -42,6 +43,7 @@ mod durability;
 mod error;
 mod garbage;
 mod identity;
+mod keeper;
 mod node;
 mod onion;
 mod replay;
@@ -51,12 +53,17 @@ mod service;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use clock_check::said as clock_fault;
 pub use config::{ConfigError, Limits, NodeConfig, Onion};
 pub use dht::{Dht, DhtError};
 pub use error::NodeError;
 pub use identity::{ChannelKeys, Identity, IdentityError};
+pub use keeper::{
+    RecordError,
+    status::{KeeperStatus, LastView, numbers},
+};
 pub use node::{Node, Running};
 pub use onion::OnionStatus;
 pub use replay::ReplayCache;
@@ -64,3 +71,4 @@ pub use running::RunningStatus;
 pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};
 pub use store::{Checked, Repaired, Store, StoreError, StoreLimits};
+pub use view::exchange::Exchange;

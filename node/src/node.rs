@@ -15,14 +15,17 @@ use crate::{
     identity::{ChannelKeys, Identity},
     server::{Acceptor, Parts},
     service::{Service, StandardService},
+    view::exchange::Exchange,
 };
 
 mod certifier;
 mod files;
 mod tasks;
 mod transport;
+mod views;
 
 type WrapService = Box<dyn FnOnce(Arc<StandardService>) -> Arc<dyn Service> + Send>;
+type WrapExchange = Box<dyn FnOnce(Arc<dyn Exchange>) -> Arc<dyn Exchange> + Send>;
 type WrapAcceptor = Box<dyn FnOnce(Arc<dyn Acceptor>, Parts) -> Arc<dyn Acceptor> + Send>;
 
 /// What a node is made of before it starts.
@@ -38,6 +41,7 @@ pub struct Node {
     observer: Arc<dyn Observer>,
     wrap_service: WrapService,
     wrap_acceptor: WrapAcceptor,
+    wrap_exchange: Option<WrapExchange>,
 }
 
 /// A node that runs. Dropping it stops it; [`Running::shutdown`] waits for the store to close.
@@ -62,6 +66,7 @@ impl Node {
             observer: Arc::new(()),
             wrap_service: Box::new(|standard| standard),
             wrap_acceptor: Box::new(|standard, _| standard),
+            wrap_exchange: None,
         }
     }
 
@@ -113,6 +118,16 @@ impl Node {
         self
     }
 
+    /// Puts another way to ask keepers in front of the standard one.
+    #[must_use]
+    pub fn exchanging(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Exchange>) -> Arc<dyn Exchange> + Send + 'static,
+    ) -> Self {
+        self.wrap_exchange = Some(Box::new(wrap));
+        self
+    }
+
     /// Makes the node's identity and store without starting it.
     ///
     /// # Errors
@@ -135,11 +150,13 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn start(self) -> Result<Running, NodeError> {
+    pub async fn start(mut self) -> Result<Running, NodeError> {
         self.config.check()?;
         let storage = self.storage()?;
+        self.check_keeper(&storage)?;
         let transport = self.transport(&storage).await?;
-        Ok(self.tasks(storage, transport))
+        let viewing = self.viewing(&storage, &transport)?;
+        Ok(self.tasks(storage, transport, viewing))
     }
 
     /// No keys yet; each of those that are made lives for so many seconds.

@@ -81,7 +81,11 @@ impl Server {
             places.wait(caller, count, QUEUE_TIMEOUT).await.ok_or(LinkError::Busy)
         };
         // Small questions with large answers: nobody gets many of them at once.
-        let is_long = matches!(request, Request::Roster { .. } | Request::RosterEntries { .. });
+        let is_long = match &request {
+            Request::Roster { .. } | Request::RosterEntries { .. } => true,
+            Request::View(view) => view.has_long_answer(),
+            _ => false,
+        };
         let roster = if is_long { Some(turn(&self.rosters, 1).await?) } else { None };
         // Only a request that is all here takes a place: whoever stalls holds nobody up.
         let place = turn(&self.requests, 1).await?;

@@ -26,6 +26,7 @@ use crate::{
     directory::Directory,
     garbage::Collector,
     identity::{ChannelKeys, Identity},
+    keeper::Keeper,
     replay::ReplayCache,
     store::Store,
 };
@@ -54,6 +55,8 @@ pub struct StandardService {
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
     pub(crate) limits: Limits,
+    /// The keeper that this node is, if it is one.
+    pub(crate) keeper: Option<Arc<Keeper>>,
 }
 
 impl StandardService {
@@ -121,12 +124,17 @@ impl Service for StandardService {
                 Request::RosterEntries { wanted } if via == Via::Direct => {
                     self.roster.hand_out(&wanted)
                 }
+                Request::View(request) if via == Via::Direct => match &self.keeper {
+                    Some(keeper) => keeper.answer(peer.node(), &request),
+                    None => Response::Refused,
+                },
                 // A channel's own server has dealt with `Extend` before it would come here.
                 Request::Perform { .. }
                 | Request::PerformEach(_)
                 | Request::Roster { .. }
                 | Request::RosterEntries { .. }
                 | Request::Time
+                | Request::View(_)
                 | Request::Extend { .. } => Response::Refused,
             }
         })

@@ -16,7 +16,8 @@ use std::{
 
 use anon::id::NodeId;
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use net::NetworkFile;
+use net::{LinkError, NetworkFile, network_file::Keepers, peer_id};
+use node::{Node, NodeConfig, NodeError};
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -42,6 +43,12 @@ pub enum ClusterError {
     /// A node did not say what it should in time.
     #[error("node {0} does not come up\n{1}")]
     NotReady(usize, String),
+    /// A keeper's identity cannot be made.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The name of a node is none.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The network file cannot be written.
     #[error(transparent)]
     Toml(#[from] toml::ser::Error),
@@ -75,6 +82,8 @@ pub struct ClusterOptions {
     pub network: NetworkFile,
     /// What goes into each node's `node.toml`.
     pub node_toml: String,
+    /// How many of the first nodes are keepers.
+    pub keepers: usize,
 }
 
 impl ClusterOptions {
@@ -92,6 +101,7 @@ impl ClusterOptions {
             delay_seconds: 30,
             bootstrap: Vec::new(),
             revocations: None,
+            ..NetworkFile::default()
         };
         Self {
             program,
@@ -106,6 +116,7 @@ impl ClusterOptions {
             dressed: BTreeMap::new(),
             network,
             node_toml: String::new(),
+            keepers: 0,
         }
     }
 
@@ -136,6 +147,8 @@ pub struct ClusterNode {
 pub struct Cluster {
     options: ClusterOptions,
     nodes: Vec<ClusterNode>,
+    /// Where the keepers listen, which is known before they run.
+    settled: Vec<SocketAddr>,
 }
 
 impl Cluster {
@@ -148,7 +161,8 @@ impl Cluster {
         mut step: impl FnMut(usize),
     ) -> Result<Self, ClusterError> {
         std::fs::create_dir_all(&options.directory)?;
-        let mut cluster = Self { options, nodes: Vec::new() };
+        let mut cluster = Self { options, nodes: Vec::new(), settled: Vec::new() };
+        cluster.name_keepers()?;
         cluster.write_network_file()?;
         let all = cluster.options.nodes;
         while cluster.nodes.len() < all {
@@ -165,6 +179,24 @@ impl Cluster {
             }
         }
         Ok(cluster)
+    }
+
+    /// Makes the identities of the keepers, and names them in the network file before any node runs.
+    fn name_keepers(&mut self) -> Result<(), ClusterError> {
+        let mut nodes = Vec::new();
+        for index in 0..self.options.keepers {
+            let ip = (self.options.address)(index);
+            let listen = TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?;
+            let directory = self.options.node_directory(index);
+            let node = Node::new(directory, self.options.network.clone(), NodeConfig::default());
+            let peer = peer_id(&node.initialise()?.node())?;
+            nodes.push(multiaddr(listen).with(Protocol::P2p(peer)).to_string());
+            self.settled.push(listen);
+        }
+        if !nodes.is_empty() {
+            self.options.network.keepers = vec![Keepers { from_epoch: 0, nodes }];
+        }
+        Ok(())
     }
 
     fn write_network_file(&self) -> Result<(), ClusterError> {
@@ -210,7 +242,10 @@ impl Cluster {
     async fn spawn(&self, index: usize) -> Result<ClusterNode, ClusterError> {
         let ip = (self.options.address)(index);
         // A port that is free now; whoever else takes it in between makes the start fail, not lie.
-        let listen = TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?;
+        let listen = match self.settled.get(index) {
+            Some(settled) => *settled,
+            None => TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?,
+        };
         let proxy = match self.options.proxied {
             true => Some(DelayProxy::start(SocketAddr::new(ip, 0), listen).await?),
             false => None,
@@ -239,6 +274,9 @@ impl Cluster {
             command.stdin(Stdio::piped());
         } else {
             command.args(["node", "run", "--json"]).stdin(Stdio::null());
+            if index < self.options.keepers {
+                command.arg("--keeper");
+            }
         }
         command.arg("--network").arg(self.network_file()).arg("--dir").arg(&node.directory);
         if self.options.onion_only {

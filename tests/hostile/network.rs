@@ -93,6 +93,7 @@ impl Network {
             delay_seconds: 0,
             bootstrap: Vec::new(),
             revocations: None,
+            ..NetworkFile::default()
         };
         let directory = tempfile::tempdir().unwrap();
         let mut network = Self { nodes: Vec::new(), file, directory, _room: room };

@@ -142,6 +142,14 @@ STORE = num(0) + STORED + RECEIPT_NONCE
 FETCH = num(1) + EXAMPLE_KEY
 
 
+def view_requests():
+    epoch, start, noise = num(7), num(300), blob(bytes(range(40)))
+    return dict(
+        state=num(0) + noise, statements=num(1) + seq([seed(8)] * 2), vote=num(2) + epoch + seed(9) + start,
+        chain=num(3) + noise, signatures=num(4) + noise, word=num(5) + noise, words=num(6) + epoch, latest=num(7),
+        whole=num(8) + seed(10) + start, revocations=num(9) + seed(11) + start)
+
+
 def messages():
     requests = dict(
         store=STORE, fetch=FETCH, delete=num(2) + DELETION, append=num(3) + APPENDED + RECEIPT_NONCE,
@@ -151,7 +159,8 @@ def messages():
         perform_closest=num(8) + num(1) + EXAMPLE_KEY + b"\x08" + FETCH,
         perform_nearest=num(8) + num(2) + EXAMPLE_KEY + b"\x08" + FETCH, nearest=num(10) + EXAMPLE_KEY + b"\x05",
         roster=num(11) + seq([bytes([i]) * 8 for i in range(256)]), roster_entries=num(12) + seq([bytes([5]) * 8]),
-        perform_each=num(13) + seq([A.id + FETCH, B.id + num(7)]))
+        perform_each=num(13) + seq([A.id + FETCH, B.id + num(7)]),
+        **{"view_" + name: num(15) + content for name, content in view_requests().items()})
     statement = NETWORK + A.id + num(NOW // 86_400) + EXAMPLE_KEY + seq([B.id, C.id])
     answers = seq([A.id + option(num(0) + RECEIPTS[0]), B.id + option(None)])
     responses = dict(
@@ -160,7 +169,8 @@ def messages():
         closest=num(5) + seq([C.certificate]), certificate=num(6) + C.certificate,
         performed=num(7) + seq([B.certificate]) + answers, not_found=num(9), full=num(10), refused=num(11),
         nearest=num(12) + signed(A.identity, "nearest statement", NETWORK, statement),
-        roster=num(13) + seed(0x55) + seq([bytes([6]) * 8]), roster_entries=num(14) + seq([C.certificate]))
+        roster=num(13) + seed(0x55) + seq([bytes([6]) * 8]), roster_entries=num(14) + seq([C.certificate]),
+        view=num(16) + blob(OBJECT))
     return dict(requests=requests, responses=responses)
 
 

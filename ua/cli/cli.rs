@@ -50,6 +50,9 @@ enum Command {
         after_help = "Examples:\n  cutout node run --network demo.toml --dir node1 --listen /ip4/0.0.0.0/tcp/4001\n  cutout node check --network demo.toml --dir node1"
     )]
     Node(command::node::NodeCommand),
+    /// Look after a node that is a keeper
+    #[command(subcommand, after_help = "Example:\n  cutout keeper status --dir node1")]
+    Keeper(command::keeper::KeeperCommand),
     /// Send a mail, anonymously unless told otherwise
     Send(command::send::SendArgs),
     /// Fetch new mail into a Maildir
@@ -129,6 +132,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ca(ca) => command::ca::run(global, ca),
         Command::Init(args) => command::init::run(global, args).await,
         Command::Node(node) => command::node::run(node).await,
+        Command::Keeper(keeper) => command::keeper::run(&keeper),
         Command::Send(args) => command::send::run(global, args).await,
         Command::Fetch(args) => command::fetch::run(global, args).await,
         Command::List(args) => command::list::list(global, &args),
@@ -146,7 +150,8 @@ fn start_log(global: &Global) {
         Sensitive::reveal_all();
     }
     let level = match global.verbose {
-        0 | 1 => "warn",
+        // One line a view, for whoever keeps one.
+        0 | 1 => "warn,node::keeper=info",
         2 => "warn,net=debug,node=debug,cutout=debug,ua=debug,anon=debug",
         _ => "debug",
     };

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod fetch;
 pub mod init;
 pub mod interruption;
+pub mod keeper;
 mod letters;
 pub mod list;
 pub mod node;

@@ -17,8 +17,7 @@ use super::{ballot::Ballot, schedule::Moment};
 use crate::{
     keys::{KeeperSecret, KeyError, Signature, SigningSecret as _},
     labels,
-    network::Epoch,
-    time::MAX_SKEW,
+    time::{Epoch, MAX_SKEW},
     view::quorum::MAX_KEEPERS,
     wire::{self, WireError},
 };
@@ -118,7 +117,23 @@ impl Absence {
         self.keeper
     }
 
-    fn verify(&self, ballot: &Ballot, now: Moment, holds: u64) -> Result<(), AbsenceError> {
+    /// When it says that it was said.
+    #[must_use]
+    pub const fn said(&self) -> Moment {
+        Moment(self.said)
+    }
+
+    /// For the view of which epoch it says so.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Checks that a keeper of the ballot said so, not longer than `holds` milliseconds before `now`.
+    ///
+    /// # Errors
+    /// [`AbsenceError`] saying why the word does not count.
+    pub fn verify(&self, ballot: &Ballot, now: Moment, holds: u64) -> Result<(), AbsenceError> {
         if self.epoch != ballot.epoch() {
             return Err(AbsenceError::WrongEpoch(self.epoch));
         }

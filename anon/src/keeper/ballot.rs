@@ -6,7 +6,7 @@ use crate::{
     id::NetworkId,
     keys::VerifyKey,
     labels,
-    network::Epoch,
+    time::Epoch,
     view::{header::MAX_VIEW_NODES, quorum::KeeperSet},
 };
 

@@ -17,7 +17,7 @@ use super::{ballot::Ballot, vote::VoteDigest};
 use crate::{
     keys::{KeeperSecret, KeyError, Signature, SigningSecret as _},
     labels,
-    network::Epoch,
+    time::Epoch,
     view::quorum::MAX_KEEPERS,
     wire::{self, WireError},
 };

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::ballot::Ballot;
 use crate::{
-    network::Epoch,
+    time::Epoch,
     view::{
         header::{ViewHeader, ViewId},
         quorum::{KeeperSignature, QuorumError, SignedView, UnverifiedSignedView},
@@ -105,6 +105,14 @@ impl Collector {
             view.verify(&self.ballot.network(), self.ballot.keepers()).ok()
         };
         self.views.values().filter_map(verify).collect()
+    }
+
+    /// A view with all signatures under it that are here, be they a quorum or not.
+    #[must_use]
+    pub fn signed(&self, header: &ViewHeader) -> UnverifiedSignedView {
+        let signed = self.views.get(&header.id());
+        let signatures = signed.map(|signed| signed.signatures.values().copied().collect());
+        UnverifiedSignedView { header: *header, signatures: signatures.unwrap_or_default() }
     }
 
     /// Who signed a view, by its id: what a status shows before a quorum is lost.

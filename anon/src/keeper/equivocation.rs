@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     keys::Signature,
-    network::Epoch,
+    time::Epoch,
     wire::{self, WireError},
 };
 

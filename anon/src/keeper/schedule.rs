@@ -14,7 +14,7 @@
 
 use thiserror::Error;
 
-use crate::{network::Epoch, time::Time};
+use crate::time::{Epoch, Time};
 
 /// The shortest round, milliseconds: a quarter of it is what a busy machine needs to answer.
 pub const MIN_ROUND: u64 = 40;
@@ -22,7 +22,7 @@ pub const MIN_ROUND: u64 = 40;
 pub const MAX_WORD_HOLDS: u64 = 600_000;
 
 /// A moment, milliseconds since 1970-01-01 UTC: epochs of a test are too short for seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 
 impl Moment {
@@ -89,6 +89,12 @@ impl Schedule {
             return Err(ScheduleError::EpochTooShort { needed, epoch });
         }
         Ok(Self { epoch, round, faulty })
+    }
+
+    /// The length of a round, milliseconds: `R`.
+    #[must_use]
+    pub const fn round(&self) -> u64 {
+        self.round
     }
 
     /// The longest time that a message between two honest keepers may take, milliseconds: `R/4`.

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::{absence::Absence, ballot::Ballot, schedule::Moment};
 use crate::{
     keys::KeeperSecret,
-    network::Epoch,
+    time::Epoch,
     view::{
         header::{ViewHeader, ViewId},
         quorum::KeeperSignature,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     id::NodeId,
-    network::Epoch,
+    time::Epoch,
     view::{
         quorum::{KeeperSet, SignedView, UnverifiedSignedView},
         statement::{NodeStatement, StatementDigest},

@@ -199,6 +199,7 @@ mod tests {
             quorum: 2,
             epoch_seconds: 60,
             revoked: crate::network::Revoked::default(),
+            charter: None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     hex::debug_as_short_hex,
     id::NetworkId,
     labels,
-    network::Epoch,
+    time::Epoch,
     wire::{self, WireError},
 };
 

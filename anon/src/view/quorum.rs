@@ -210,7 +210,7 @@ impl UnverifiedSignedView {
     ///
     /// # Errors
     /// [`QuorumError`]; no signature is checked.
-    pub(super) fn decode_first(bytes: &[u8]) -> Result<Option<(Self, usize)>, QuorumError> {
+    pub fn decode_first(bytes: &[u8]) -> Result<Option<(Self, usize)>, QuorumError> {
         let Some((&version, rest)) = bytes.split_first() else { return Ok(None) };
         if version != SIGNED_VIEW_VERSION {
             return Err(QuorumError::UnknownVersion(version));

@@ -8,7 +8,7 @@ use super::{
     list::{NodeList, SignatureList},
     quorum::SignedView,
 };
-use crate::{keys::KeyError, network::Epoch};
+use crate::{keys::KeyError, time::Epoch};
 
 /// A view whose nodes are those that a quorum of keepers signed.
 #[derive(Clone, PartialEq, Eq)]

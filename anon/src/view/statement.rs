@@ -16,7 +16,7 @@ use crate::{
     id::{NetworkId, NodeId},
     keys::{FamilySecret, IdentitySecret, KeyError, Signature, SigningSecret as _, VerifyKey},
     labels,
-    network::Epoch,
+    time::Epoch,
     wire::{self, WireError},
 };
 

@@ -13,7 +13,7 @@ use super::{
     header::ViewId,
     quorum::{KeeperSet, MAX_SIGNED_VIEW, QuorumError, SignedView, UnverifiedSignedView},
 };
-use crate::{id::NetworkId, keys::VerifyKey, network::Epoch};
+use crate::{id::NetworkId, keys::VerifyKey, time::Epoch};
 
 /// The version of proofs that this software makes and reads.
 pub const TWO_VIEWS_VERSION: u8 = 1;

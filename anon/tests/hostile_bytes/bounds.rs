@@ -3,16 +3,22 @@
 use anon::{
     certificate::{CertificateError, MAX_ADDRESSES, UnverifiedAddressCertificate},
     id::NodeId,
+    keeper::{absence::MAX_ABSENCE, chain::MAX_CHAIN},
     keys::{IdentitySecret, VerifyKey},
     mail::NOTIFICATION,
     network::{Epoch, MAX_K},
     request::{
         Answer, Append, DeletePermission, InboxPage, InboxQuery, MAX_ACKNOWLEDGED, MAX_DELETERS,
         MAX_DIGESTS, MAX_HANDED_OVER, MAX_MESSAGE, MAX_OBJECT, Request, Response, Store, Targets,
+        view::{MAX_PIECE, MAX_STATEMENTS_ASKED, ViewRequest},
     },
     roster::{MAX_CARRIED, MAX_LISTED, PIECES, ShortDigest},
     testing::key,
     verification::{Statement, StatementClaims},
+    view::{
+        quorum::MAX_SIGNED_VIEW,
+        statement::{MAX_STATEMENT, StatementDigest},
+    },
     wire::{self, WireError},
 };
 use proptest::prelude::*;
@@ -104,9 +110,26 @@ fn a_roster_exchange_has_bounds() {
 }
 
 #[test]
+fn what_is_about_the_view_has_bounds() {
+    for (more, good) in [(0, true), (1, false)] {
+        let of = |most: usize| vec![1; most + more];
+        for request in [
+            ViewRequest::State(of(MAX_STATEMENT)),
+            ViewRequest::Chain(of(MAX_CHAIN)),
+            ViewRequest::Signatures(of(MAX_SIGNED_VIEW)),
+            ViewRequest::Word(of(MAX_ABSENCE)),
+            ViewRequest::Statements(vec![StatementDigest([1; 32]); MAX_STATEMENTS_ASKED + more]),
+        ] {
+            assert_bound(&Request::View(request), good);
+        }
+        assert_answer_bound(&Response::View(of(MAX_PIECE)), good);
+    }
+}
+
+#[test]
 fn no_proxied_request_or_extension_inside_a_proxied_request() {
     for (name, request) in cast().requests() {
-        let plain = !name.starts_with("perform") && name != "extend";
+        let plain = !name.starts_with("perform") && !name.starts_with("view") && name != "extend";
         let targets = Targets::Nodes(vec![NodeId([1; 32])]);
         assert_eq!(request.is_plain(), plain, "{name}");
         let each = vec![proxied(Request::Certificate), proxied(request.clone())];

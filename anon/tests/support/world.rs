@@ -48,6 +48,7 @@ pub(crate) fn network() -> Network {
         quorum: 3,
         epoch_seconds: 86_400,
         revoked: Revoked::default(),
+        charter: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn network_named(name: &str) -> Network {
         quorum: 3,
         epoch_seconds: 86_400,
         revoked: Revoked::default(),
+        charter: None,
     }
 }
 

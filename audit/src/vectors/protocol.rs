@@ -66,6 +66,7 @@ impl Members {
             quorum: 5,
             epoch_seconds: 86_400,
             revoked: Revoked::default(),
+            charter: None,
         };
         let now = Time(all.number("/now")?);
         let node = |known: Known<'_>| {

@@ -51,6 +51,13 @@ pub(crate) fn onion_address(name: &str, port: u16) -> Option<Multiaddr> {
     Some(Multiaddr::empty().with(Protocol::Onion3(Onion3Addr::from((bytes, port)))))
 }
 
+/// The multiaddr of the onion service with this key.
+#[must_use]
+pub fn onion_of_key(key: [u8; 32], port: u16) -> Option<Multiaddr> {
+    use safelog::DisplayRedacted as _;
+    onion_address(&tor_hsservice::HsId::from(key).display_unredacted().to_string(), port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +73,9 @@ mod tests {
         let target = Target::of(&text.parse().unwrap()).unwrap();
         assert_eq!(target, Target { host: NAME.to_owned(), port: 4001, is_onion: true });
         assert_eq!(onion_address("short.onion", 1), None);
+        let Some(Protocol::Onion3(onion)) = address.iter().next() else { panic!("no onion") };
+        let key = *onion.hash().first_chunk().unwrap();
+        assert_eq!(onion_of_key(key, 4001), Some(address));
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod health;
 mod service;
 mod transport;
 
+pub use address::onion_of_key;
 pub use client::{Blockage, Step, Tor, TorError};
 pub use config::{ConfigError, Mode, TorConfig};
 pub use service::{OnionService, Reachability};

@@ -9,12 +9,15 @@ use tokio::{
     time::{Instant, Interval, interval_at},
 };
 
-use super::{Node, Running, certifier::Certifier, files::Storage, transport::Transport};
+use super::{
+    Node, Running, certifier::Certifier, files::Storage, transport::Transport, views::Viewing,
+};
 use crate::{
     channel::{ChannelContext, budget},
     clock_check::ClockCheck,
     directory::Directory,
     garbage::Collector,
+    keeper::Keeper,
     replay::ReplayCache,
     running::Sign,
     server::{self, Acceptor, Parts, Server},
@@ -22,12 +25,21 @@ use crate::{
 };
 
 impl Node {
-    pub(super) fn tasks(self, storage: Storage, transport: Transport) -> Running {
-        let service = Arc::new(self.service(storage, &transport));
+    pub(super) fn tasks(
+        self,
+        storage: Storage,
+        transport: Transport,
+        viewing: Option<Viewing>,
+    ) -> Running {
+        let keeper = viewing.as_ref().and_then(|viewing| viewing.keeper.clone());
+        let service = Arc::new(self.service(storage, &transport, keeper));
+        let mut tasks = JoinSet::new();
+        if let Some(viewing) = viewing {
+            viewing.begin(&service, &transport, &mut tasks);
+        }
         let Transport { started, seen, addresses, certifier, share, .. } = transport;
         let (certifier, directory) = (Arc::new(certifier), self.directory.clone());
         let check = Arc::new(ClockCheck::of(self.clock.clone()));
-        let mut tasks = JoinSet::new();
         #[cfg(feature = "tor")]
         if let Some(onion) = transport.onion {
             let (network, peer) = (&service.network.name, service.identity.keypair().public());
@@ -49,7 +61,12 @@ impl Node {
         Running { service, addresses, tasks }
     }
 
-    fn service(&self, storage: Storage, transport: &Transport) -> StandardService {
+    fn service(
+        &self,
+        storage: Storage,
+        transport: &Transport,
+        keeper: Option<Arc<Keeper>>,
+    ) -> StandardService {
         let Storage { network, identity, store, roster } = storage;
         let (limits, links) = (self.config.limits.clone(), transport.started.links.clone());
         let dht = transport.started.dht.clone();
@@ -88,6 +105,7 @@ impl Node {
             roster,
             links,
             limits,
+            keeper,
         }
     }
 

@@ -109,6 +109,7 @@ mod tests {
             quorum: 3,
             epoch_seconds: 86_400,
             revoked: Revoked::default(),
+            charter: None,
         };
         let mut rng = StdRng::seed_from_u64(1);
         let (first, last) = (node(&network, &mut rng), node(&network, &mut rng));

@@ -7,6 +7,7 @@
 //! What becomes of each where it is lost or damaged: docs/files.md.
 
 mod authority;
+pub mod keeper;
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +15,12 @@ use anon::{
     certificate::{CertificateError, SigningRequest, Subject, UnverifiedAddressCertificate},
     id::NodeId,
     keys::{AuthoritySecret, SigningSecret as _},
-    network::Revoked,
+    network::{Epoch, Revoked},
     time::Validity,
     wire,
 };
 use clap::{Args, Subcommand};
-use net::{InvitationError, NetworkFile, now};
+use net::{InvitationError, NetworkFile, network_file::Keepers, now};
 use ua::{
     profile::ProfileError,
     vault::{KdfCost, Vault, VaultError, disk_remedy, set_aside},
@@ -65,6 +66,12 @@ pub enum CaCommand {
         after_help = "Examples:\n  cutout ca revoke --dir authority --node 3b6a…\n  cutout ca revoke --dir authority --certificate bob.certificate"
     )]
     Revoke(RevokeArgs),
+    /// Say which nodes are the network's keepers: they make the list of nodes that all members use
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  cutout ca keeper add /ip4/192.0.2.2/tcp/4001/p2p/12D3… --dir authority\n  cutout ca keeper remove /ip4/192.0.2.2/tcp/4001/p2p/12D3… --dir authority\n\nA keeper runs `cutout node run --keeper`. How several operators share the work: docs/operators.md."
+    )]
+    Keeper(keeper::KeeperCommand),
 }
 
 /// Arguments of `cutout ca init`.
@@ -84,6 +91,9 @@ pub struct InitArgs {
     /// A node to enter by; may be repeated, and edited in the network file later
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
+    /// A node that is a keeper; may be repeated [default: the first --bootstrap]
+    #[arg(long, value_name = "MULTIADDR")]
+    keeper: Vec<String>,
     /// How long a node must be known before a path goes through it, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..))]
     epoch: u64,
@@ -148,6 +158,7 @@ pub fn run(global: &Global, command: CaCommand) -> Result<(), Failure> {
         CaCommand::Sign(args) => sign(global, &args),
         CaCommand::Invite(args) => invite(&args),
         CaCommand::Revoke(args) => revoke(global, &args),
+        CaCommand::Keeper(command) => keeper::run(global, command),
     }
 }
 
@@ -173,6 +184,7 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
 
 fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
     let secret = AuthoritySecret::generate(&mut rand::rng());
+    let keepers = keepers(&args);
     let file = NetworkFile {
         name: args.name,
         authority: Some(NetworkFile::write_key(&secret.verify_key())),
@@ -181,6 +193,8 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
         epoch_seconds: args.epoch,
         delay_seconds: args.delay,
         bootstrap: args.bootstrap,
+        round_milliseconds: keeper::round_that_fits(args.epoch).filter(|_| !keepers.is_empty()),
+        keepers,
         ..NetworkFile::default()
     };
     let text = to_text(&file)?;
@@ -215,7 +229,23 @@ fn init(global: &Global, args: InitArgs) -> Result<(), Failure> {
             file.name
         ));
     }
+    if file.keepers.is_empty() {
+        tell("Nobody makes a list of this network's nodes; `cutout ca keeper add` names a keeper.");
+    }
+    keeper::report(&file, Epoch(0))?;
     say(path.display().to_string())
+}
+
+/// The first set of keepers: those that are named, or else the first node to enter by.
+fn keepers(args: &InitArgs) -> Vec<Keepers> {
+    let mut nodes = args.keeper.clone();
+    if nodes.is_empty()
+        && let Some(first) = args.bootstrap.first()
+    {
+        tell(format!("The one keeper is {first}: start it with `cutout node run --keeper`."));
+        nodes.push(first.clone());
+    }
+    if nodes.is_empty() { Vec::new() } else { vec![Keepers { from_epoch: 0, nodes }] }
 }
 
 /// Why no authority is founded where a vault holds anything.

@@ -1,5 +1,6 @@
 //! `cutout node`: run a node, check one, ask for its admission.
 
+mod failure;
 mod signals;
 pub mod status;
 pub mod store;
@@ -16,8 +17,8 @@ use anon::{
     wire,
 };
 use clap::{Args, Subcommand};
-use net::{Carrier, LinkError, Links, NetworkFile, Transport, now};
-use node::{ConfigError, Identity, IdentityError, Node, NodeConfig, NodeError, Onion};
+use net::{Carrier, Links, NetworkFile, Transport, now};
+use node::{Identity, Node, NodeConfig, NodeError, Onion};
 
 use super::write_file;
 
@@ -76,6 +77,9 @@ pub struct RunArgs {
     /// Offer an onion service alone: no public socket is bound, and others are dialled over Tor as well
     #[arg(long, conflicts_with_all = ["listen", "advertise", "onion"])]
     onion_only: bool,
+    /// Make, with the network's other keepers, the list of its nodes; the network file must name this node as a keeper
+    #[arg(long)]
+    keeper: bool,
     /// Report in JSON lines on stdout
     #[arg(long)]
     json: bool,
@@ -107,62 +111,6 @@ pub struct RequestArgs {
     /// Where to write the request
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-}
-
-impl From<NodeError> for Failure {
-    fn from(error: NodeError) -> Self {
-        #[cfg(feature = "tor")]
-        let error = match error {
-            NodeError::Tor(error) => return Self::from(error).of("the node does not start"),
-            error => error,
-        };
-        let (code, remedy) = match &error {
-            NodeError::Config(ConfigError::NoTor) => (
-                78,
-                "use a program built with the feature `tor`, which is there unless it was switched off",
-            ),
-            NodeError::Config(ConfigError::OnionOnly(_)) => {
-                (78, "take `listen` and `advertise` out of node.toml, or set onion = \"beside\"")
-            }
-            NodeError::Config(ConfigError::BadAddress(_)) => {
-                (78, "give IP address and TCP port with --listen or --advertise, or in node.toml")
-            }
-            NodeError::Config(_) => (78, "check the file node.toml in --dir DIR"),
-            NodeError::Network(_) | NodeError::BadAdmission(_) => (78, "check the file"),
-            NodeError::Identity(IdentityError::Exposed(path)) => {
-                let remedy = format!(
-                    "`chmod 600 {}`; if others may have read it, start a new node in an empty directory",
-                    path.display()
-                );
-                return Self::new(78, "the node does not start", &error, &remedy);
-            }
-            NodeError::Identity(IdentityError::Damaged(_)) | NodeError::IdentityMissing(_) => (
-                78,
-                "restore identity.key from a copy; without one, start a new node in an empty directory",
-            ),
-            NodeError::Identity(IdentityError::Io { .. }) => {
-                (74, "check the node's directory and its permissions")
-            }
-            NodeError::Identity(_) => (
-                78,
-                "check the node's directory; if the network wants admission, see `cutout node request`",
-            ),
-            NodeError::StoreMissing(_) => (
-                74,
-                "restore store.redb; if it is lost, `cutout node store repair --dir DIR` begins an empty one",
-            ),
-            NodeError::Store(error) => return store::failure(*error).of("the node does not start"),
-            NodeError::Io { .. } => (74, "check the directory, its permissions and the disk"),
-            NodeError::Listen(LinkError::AddressInUse(_)) => {
-                (69, "stop the other program, or give this node another port with --listen")
-            }
-            NodeError::Listen(_) | NodeError::NoAddress => {
-                (69, "give a free address with --listen")
-            }
-            _ => (70, ""),
-        };
-        Self::new(code, "the node does not start", &error, remedy)
-    }
 }
 
 /// Runs a `node` command.
@@ -205,6 +153,7 @@ fn configured(args: &RunArgs) -> Result<Node, Failure> {
     if let Some(family) = &args.family {
         config.family.clone_from(family);
     }
+    config.keeper |= args.keeper;
     Ok(Node::new(args.dir.clone(), network, config))
 }
 
@@ -327,6 +276,9 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
                 Err(error) => Err(error.to_string()),
             },
         );
+        if !file.keepers.is_empty() {
+            find("keeper", keeper(&node));
+        }
         find("bootstrap", reach(file, config, &args.dir).await);
     }
     for (what, result) in &findings {
@@ -338,6 +290,17 @@ async fn check(args: &CheckArgs) -> Result<(), Failure> {
         bad => {
             Err(Failure::new(78, &format!("{bad} checks failed"), "", "see the lines marked BAD"))
         }
+    }
+}
+
+/// Whether the node is a keeper exactly if the network file says so. A node may be told so on its command line alone, which
+/// `node check` does not know.
+fn keeper(node: &Node) -> Result<String, String> {
+    match node.is_keeper().map_err(|error| error.to_string())? {
+        (true, true) => Ok("named in the network file".to_owned()),
+        (true, false) => Err("the network file does not name this node as a keeper".to_owned()),
+        (false, true) => Ok("named in the network file: it must run with --keeper".to_owned()),
+        (false, false) => Ok("this node is none".to_owned()),
     }
 }
 
@@ -403,5 +366,5 @@ async fn start_tor(
 #[cfg(not(feature = "tor"))]
 #[expect(clippy::unused_async, reason = "with Tor it waits for it")]
 async fn over_tor(_: &NodeConfig, _: &Path) -> Result<Transport, String> {
-    Err(ConfigError::NoTor.to_string())
+    Err(node::ConfigError::NoTor.to_string())
 }

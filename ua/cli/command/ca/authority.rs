@@ -148,11 +148,36 @@ impl Authority {
         );
         let mut file = self.file.clone();
         file.set_revocations(&list);
+        self.write(file)?;
+        Ok(Some(number))
+    }
+
+    /// Changes the network file, which gets a higher serial number: the file as it is now.
+    ///
+    /// # Errors
+    /// [`Failure`] if there can be no such network, or a file cannot be read or written.
+    pub(super) fn change(
+        &self,
+        _writing: &VaultLock,
+        change: impl FnOnce(&mut NetworkFile) -> Result<(), Failure>,
+    ) -> Result<NetworkFile, Failure> {
+        let mut file = self.file.clone();
+        change(&mut file)?;
+        self.write(file)
+    }
+
+    /// Writes the network file. That of a network with keepers has a higher number than all before, by which keepers know
+    /// which of two is the later one.
+    fn write(&self, mut file: NetworkFile) -> Result<NetworkFile, Failure> {
+        if !file.keepers.is_empty() {
+            let last = last_written(&self.vault)?.map_or(0, |(_, last)| last.serial);
+            file.serial = file.serial.max(last).saturating_add(1);
+        }
         let text = to_text(&file)?;
         NetworkFile::parse(&text).map_err(ProfileError::from)?;
         self.vault.write(NETWORK, text.as_bytes())?;
         write_file(&self.path, text.as_bytes())?;
-        Ok(Some(number))
+        Ok(file)
     }
 
     /// All that was ever taken back, and the number of the last list. The plain file may be an older copy: nothing that

@@ -77,6 +77,7 @@ mod tests {
             delay_seconds: 0,
             bootstrap: Vec::new(),
             revocations: None,
+            ..NetworkFile::default()
         };
         let mut nodes = Vec::new();
         for number in 0..3 {

@@ -1,0 +1,109 @@
+//! Proof against whoever showed two faces, in the folder `evidence/` of the node's directory. Anybody who has the network
+//! file can check it; nobody has been told yet.
+//!
+//! ```text
+//! two-votes-EPOCH-KEEPER        a keeper signed two votes                 anon::keeper::equivocation
+//! two-signatures-EPOCH-KEEPER   a keeper signed two views                 anon::view::two_views, one signature each
+//! two-views-EPOCH               two views of one epoch have a quorum      anon::view::two_views
+//! two-statements-EPOCH-NODE     a node stated two things for one view     two statements, one after the other
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anon::view::{statement::NodeStatement, two_views::TwoViews};
+use net::durable;
+use parking_lot::Mutex;
+
+use super::work::Work;
+
+/// The folder.
+const FOLDER: &str = "evidence";
+/// The most files in it: identities that show two faces are free.
+const MAX_FILES: usize = 1_000;
+
+/// The folder of evidence.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    folder: PathBuf,
+    /// The files that are there.
+    names: Mutex<BTreeSet<String>>,
+}
+
+impl Evidence {
+    /// That of the node in this directory.
+    pub(super) fn new(directory: &Path) -> Self {
+        let folder = directory.join(FOLDER);
+        let files = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let names = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+        Self { folder, names: Mutex::new(names) }
+    }
+
+    /// Keeps two statements of one node for one view.
+    pub(super) fn two_faces(&self, [one, other]: &[NodeStatement; 2]) {
+        let node = one.descriptor().node();
+        let name = format!("two-statements-{}-{}", one.epoch().0, node.short());
+        let both = [one, other].map(|statement| statement.to_unverified().encode());
+        self.keep(name, &both.concat());
+    }
+
+    /// Keeps what there is against keepers.
+    pub(super) fn of_keepers(&self, proofs: Vec<(String, Vec<u8>)>) {
+        for (name, proof) in proofs {
+            self.keep(name, &proof);
+        }
+    }
+
+    fn keep(&self, name: String, proof: &[u8]) {
+        let mut names = self.names.lock();
+        if names.contains(&name) || names.len() >= MAX_FILES {
+            return;
+        }
+        let path = self.folder.join(&name);
+        let written =
+            fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, proof));
+        match written {
+            Ok(()) => {
+                tracing::warn!("there is evidence: {}", path.display());
+                names.insert(name);
+            }
+            Err(error) => tracing::warn!(%error, "{} cannot be written", path.display()),
+        }
+    }
+
+    /// How many pieces there are.
+    pub(super) fn count(&self) -> usize {
+        self.names.lock().len()
+    }
+}
+
+/// What there is against keepers, with a name for each piece.
+pub(super) fn against_keepers(work: &Work) -> Vec<(String, Vec<u8>)> {
+    let epoch = work.epoch().0;
+    let votes = work
+        .broadcast
+        .evidence()
+        .into_iter()
+        .map(|proof| (format!("two-votes-{epoch}-{}", proof.keeper()), proof.encode()));
+    let signatures = work.collector.evidence().into_iter().map(|(keeper, [one, other])| {
+        (format!("two-signatures-{epoch}-{keeper}"), TwoViews::new(one, other).encode())
+    });
+    let quorums = work.collector.quorums();
+    let views = match quorums.as_slice() {
+        [one, other, ..] => {
+            let both = TwoViews::new(one.to_unverified(), other.to_unverified());
+            Some((format!("two-views-{epoch}"), both.encode()))
+        }
+        _ => None,
+    };
+    votes.chain(signatures).chain(views).collect()
+}
+
+/// The keepers that have signed two votes or two views.
+pub(super) fn liars(work: &Work) -> BTreeSet<u8> {
+    let votes = work.broadcast.evidence().into_iter().map(|proof| proof.keeper());
+    votes.chain(work.collector.evidence().into_keys()).collect()
+}

@@ -1,0 +1,225 @@
+//! Keepers in this process, over real links and this machine's clock, in epochs of a few seconds.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    sync::Arc,
+    time::Duration,
+};
+
+use anon::{
+    id::NodeId,
+    network::Epoch,
+    request::{Response, view::ViewRequest},
+    view::header::ViewId,
+};
+use futures::future::BoxFuture;
+use net::{NetworkFile, Peer, Via, network_file::Keepers, peer_id};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::{Exchange, KeeperStatus, Node, NodeConfig, Running, Service as _};
+
+/// An epoch, seconds, and a round, milliseconds.
+const EPOCH: u64 = 4;
+const ROUND: u64 = 250;
+
+/// Nodes of which the first are keepers.
+struct Town {
+    directory: TempDir,
+    file: NetworkFile,
+    listen: Vec<String>,
+    running: BTreeMap<usize, Running>,
+}
+
+impl Town {
+    fn new(nodes: usize, keepers: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "name = 'town.alt'\nk = 1\nepoch_seconds = {EPOCH}\nround_milliseconds = {ROUND}\nplaces_capped = false"
+        );
+        let mut file = NetworkFile::parse(&text).unwrap();
+        let mut listen = Vec::new();
+        for index in 0..nodes {
+            let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let at = format!("/ip4/127.0.0.1/tcp/{}", at.port());
+            let directory = directory.path().join(index.to_string());
+            let node = Node::new(directory, file.clone(), NodeConfig::default());
+            let peer = peer_id(&node.initialise().unwrap().node()).unwrap();
+            if index == 0 {
+                file.keepers.push(Keepers { from_epoch: 0, nodes: Vec::new() });
+                file.bootstrap.push(format!("{at}/p2p/{peer}"));
+            }
+            if index < keepers {
+                file.keepers[0].nodes.push(format!("{at}/p2p/{peer}"));
+            }
+            listen.push(at);
+            // Only whole files are read.
+            file.keepers.retain(|set| !set.nodes.is_empty());
+        }
+        Self { directory, file, listen, running: BTreeMap::new() }
+    }
+
+    async fn start(&mut self, index: usize, dress: impl FnOnce(Node) -> Node) {
+        let path = self.directory.path().join(index.to_string());
+        let address = self.listen[index].clone();
+        let peer = format!("{address}/p2p/");
+        let keeper = self.file.keepers[0].nodes.iter().any(|node| node.starts_with(&peer));
+        let config = NodeConfig { listen: vec![address], keeper, ..NodeConfig::default() };
+        let node = dress(Node::new(path, self.file.clone(), config));
+        self.running.insert(index, node.start().await.unwrap());
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.file.network().unwrap().epoch(net::now())
+    }
+
+    /// Waits until it is an epoch, and a second of it is over.
+    async fn reach(&self, epoch: u64) {
+        while self.epoch().0 < epoch {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    fn status(&self, index: usize) -> KeeperStatus {
+        KeeperStatus::read(&self.directory.path().join(index.to_string())).unwrap().unwrap()
+    }
+
+    /// The latest view that a keeper has: its epoch, its id, and how many nodes it has.
+    fn view(&self, index: usize) -> Option<(Epoch, ViewId, u32)> {
+        let keeper = self.running[&index].service().keeper.as_ref().unwrap();
+        let latest = keeper.views.latest()?;
+        Some((latest.view.epoch(), latest.view.id(), latest.view.nodes().len()))
+    }
+
+    async fn ask(&self, index: usize, request: ViewRequest) -> Response {
+        let service = self.running[&index].service();
+        let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
+        let peer = Peer { id: libp2p::PeerId::random(), address };
+        service.handle(&peer, Via::Direct, anon::request::Request::View(request)).await
+    }
+
+    async fn stop(self) {
+        for (_, running) in self.running {
+            running.shutdown().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_keeper_alone_makes_a_view_of_all_nodes_every_epoch() {
+    let mut town = Town::new(3, 1);
+    for index in 0..3 {
+        town.start(index, |node| node).await;
+    }
+    let first = town.epoch().0 + 2;
+    for epoch in first..first + 2 {
+        town.reach(epoch).await;
+        let (at, _, nodes) = town.view(0).unwrap();
+        assert_eq!((at.0, nodes), (epoch, 3), "{:?}", town.status(0));
+    }
+    let status = town.status(0);
+    assert_eq!((status.warnings(), status.keepers), (Vec::new(), 1));
+    // Whoever asks is told, and a node that is no keeper tells nothing.
+    assert!(matches!(town.ask(0, ViewRequest::Latest).await, Response::View(_)));
+    assert_eq!(town.ask(1, ViewRequest::Latest).await, Response::Refused);
+    assert_eq!(town.ask(0, ViewRequest::Chain(vec![1; 40])).await, Response::Refused);
+    town.stop().await;
+}
+
+/// Says nothing to anybody, once it is told to.
+struct Mute(Arc<dyn Exchange>, Arc<Mutex<bool>>);
+
+impl Exchange for Mute {
+    fn ask<'a>(&'a self, node: &'a NodeId, request: ViewRequest) -> BoxFuture<'a, Option<Vec<u8>>> {
+        if *self.1.lock() { Box::pin(std::future::ready(None)) } else { self.0.ask(node, request) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_keepers_agree_with_one_silent_and_with_two_they_say_that_there_is_no_view() {
+    let mut town = Town::new(5, 4);
+    let silent: Vec<Arc<Mutex<bool>>> = (0..5).map(|_| Arc::default()).collect();
+    for (index, silent) in silent.iter().enumerate() {
+        let silent = Arc::clone(silent);
+        town.start(index, |node| node.exchanging(|real| Arc::new(Mute(real, silent)))).await;
+    }
+    let first = town.epoch().0 + 2;
+    town.reach(first).await;
+    let views: BTreeSet<_> = (0..4).map(|index| town.view(index)).collect();
+    let (epoch, id, nodes) = views.first().copied().flatten().unwrap();
+    assert_eq!((views.len(), epoch.0, nodes), (1, first, 5), "{:?}", town.status(0));
+    assert_eq!(town.status(0).warnings(), [""; 0]);
+
+    *silent[3].lock() = true;
+    town.reach(first + 2).await;
+    let (epoch, later, nodes) = town.view(0).unwrap();
+    assert!(epoch.0 == first + 2 && later != id, "{:?}", town.status(0));
+    // The silent one does not state itself either.
+    assert_eq!(nodes, 4);
+    let warnings = town.status(0).warnings();
+    assert!(warnings[0].contains("silent: 3"), "{warnings:?}");
+
+    *silent[2].lock() = true;
+    town.reach(first + 4).await;
+    tokio::time::sleep(Duration::from_millis(4 * ROUND)).await;
+    let (epoch, ..) = town.view(0).unwrap();
+    assert!(epoch.0 < first + 4, "two of four are no quorum");
+    let status = town.status(0);
+    assert_eq!(status.no_view, Some(first + 4), "{status:?}");
+    let Response::View(words) = town.ask(0, ViewRequest::Words(Epoch(first + 4))).await else {
+        panic!("no words")
+    };
+    let words = anon::request::view::decode_words(&words).unwrap();
+    let charter = town.file.network().unwrap().charter.unwrap();
+    let (ballot, schedule) = (charter.ballot(Epoch(first + 4)), charter.schedule(Epoch(first + 4)));
+    let now = net::Clock::default().moment();
+    let holds = schedule.unwrap().word_holds();
+    anon::keeper::absence::check_words(&ballot.unwrap(), &words, now, holds).unwrap();
+
+    // When they speak again there is a view again, one epoch later at the latest.
+    silent.iter().for_each(|silent| *silent.lock() = false);
+    town.reach(first + 6).await;
+    let views: BTreeSet<_> = (0..4).map(|index| town.view(index)).collect();
+    let (epoch, _, nodes) = views.first().copied().flatten().unwrap();
+    assert_eq!((views.len(), epoch.0, nodes), (1, first + 6, 5), "{:?}", town.status(0));
+    assert_eq!(town.status(0).no_view, None);
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_starts_late_has_the_view_of_the_others() {
+    let mut town = Town::new(4, 4);
+    for index in 0..3 {
+        town.start(index, |node| node).await;
+    }
+    let first = town.epoch().0 + 2;
+    town.reach(first).await;
+    town.start(3, |node| node).await;
+    let has_it = async {
+        while town.view(3).is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3), has_it).await.expect("it asks");
+    assert_eq!(town.view(3).map(|(epoch, ..)| epoch.0), Some(first));
+    town.reach(first + 2).await;
+    assert_eq!(town.view(3), town.view(0));
+    assert_eq!(town.status(3).view.unwrap().signed.len(), 4, "it signs with the others");
+    town.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_not_named_does_not_start_as_a_keeper() {
+    let town = Town::new(2, 1);
+    let config = NodeConfig { listen: vec![town.listen[1].clone()], ..NodeConfig::default() };
+    let config = NodeConfig { keeper: true, ..config };
+    let node = Node::new(town.directory.path().join("1"), town.file.clone(), config);
+    assert_eq!(node.is_keeper().unwrap(), (true, false));
+    let refused = node.start().await.unwrap_err();
+    assert!(matches!(refused, crate::NodeError::NotKeeper), "{refused}");
+    let config = NodeConfig::default();
+    let keeper = Node::new(town.directory.path().join("0"), town.file.clone(), config);
+    assert_eq!(keeper.is_keeper().unwrap(), (false, true));
+}

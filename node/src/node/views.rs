@@ -1,0 +1,142 @@
+//! What a node has to do with views: it states itself to the keepers, and is one of them if it was told so.
+
+use std::{sync::Arc, time::Duration};
+
+use anon::{keeper::charter::Charter, keys::SigningSecret as _, network::Network, wire};
+use tokio::task::JoinSet;
+
+use super::{Node, files::Storage, transport::Transport};
+use crate::{
+    config::Onion,
+    error::NodeError,
+    identity::Identity,
+    keeper::{Keeper, Means, Prober},
+    service::StandardService,
+    view::{
+        address,
+        exchange::{Exchange, OverLinks},
+        state::{OwnEar, Stater},
+    },
+};
+
+/// What a node needs for views; a network without keepers has none.
+pub(super) struct Viewing {
+    charter: Charter,
+    exchange: Arc<dyn Exchange>,
+    pub(super) keeper: Option<Arc<Keeper>>,
+}
+
+impl Node {
+    /// Checks that a node that is to be a keeper is named as one. One that is named and was not told so says it.
+    ///
+    /// # Errors
+    /// [`NodeError::NotKeeper`].
+    pub(super) fn check_keeper(&self, storage: &Storage) -> Result<(), NodeError> {
+        let is_named = self.is_named_as_keeper(&storage.network, &storage.identity);
+        if self.config.keeper && !is_named {
+            return Err(NodeError::NotKeeper);
+        }
+        if is_named && !self.config.keeper {
+            tracing::warn!("the network file names this node as a keeper: start it with --keeper");
+        }
+        Ok(())
+    }
+
+    /// What this node needs for views.
+    ///
+    /// # Errors
+    /// [`NodeError::Record`].
+    pub(super) fn viewing(
+        &mut self,
+        storage: &Storage,
+        transport: &Transport,
+    ) -> Result<Option<Viewing>, NodeError> {
+        let Some(charter) = storage.network.charter.clone() else { return Ok(None) };
+        let limits = &self.config.limits;
+        let links: Arc<dyn Exchange> = Arc::new(OverLinks {
+            links: transport.started.links.clone(),
+            addresses: self.network.keeper_addresses()?,
+            timeout: Duration::from_secs(limits.answer_seconds),
+        });
+        let exchange = match self.wrap_exchange.take() {
+            Some(wrap) => wrap(links),
+            None => links,
+        };
+        let keeper = if self.config.keeper {
+            Some(self.keeper(storage, transport, &charter, &exchange)?)
+        } else {
+            None
+        };
+        Ok(Some(Viewing { charter, exchange, keeper }))
+    }
+
+    fn keeper(
+        &self,
+        storage: &Storage,
+        transport: &Transport,
+        charter: &Charter,
+        exchange: &Arc<dyn Exchange>,
+    ) -> Result<Arc<Keeper>, NodeError> {
+        let network = Arc::clone(&storage.network);
+        let list = self.network.revocation_list()?;
+        let keeper = Keeper::open(Means {
+            directory: &self.directory,
+            charter: charter.clone(),
+            secret: storage.identity.keeper_secret(),
+            clock: self.clock.clone(),
+            exchange: Arc::clone(exchange),
+            probe: Prober {
+                network: Arc::clone(&network),
+                clock: self.clock.clone(),
+                #[cfg(feature = "tor")]
+                tor: self.tor.clone(),
+                is_only_tor: self.config.onion == Onion::Only,
+            },
+            network,
+            revocations: list.map(|list| wire::encode(&list)),
+            share: transport.share,
+        })?;
+        Ok(Arc::new(keeper))
+    }
+
+    /// Whether the network file names this node as a keeper of the present epoch or of a coming one.
+    fn is_named_as_keeper(&self, network: &Network, identity: &Identity) -> bool {
+        let present = network.epoch(self.clock.now());
+        let key = identity.secret().verify_key();
+        network.charter.as_ref().is_some_and(|charter| charter.is_keeper(&key, present))
+    }
+
+    /// Whether this node is to be a keeper, and whether the network file says that it is.
+    ///
+    /// # Errors
+    /// [`NodeError`] if the identity or the network file cannot be read.
+    pub fn is_keeper(&self) -> Result<(bool, bool), NodeError> {
+        let Some(identity) = Identity::read(&self.directory)? else {
+            return Ok((self.config.keeper, false));
+        };
+        let is_named = self.is_named_as_keeper(&self.network.network()?, &identity);
+        Ok((self.config.keeper, is_named))
+    }
+}
+
+impl Viewing {
+    /// States the node, and makes views if it is a keeper.
+    pub(super) fn begin(self, service: &StandardService, at: &Transport, tasks: &mut JoinSet<()>) {
+        let own = self.keeper.clone().map(|keeper| {
+            let node = service.identity.node();
+            Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar
+        });
+        if let Some(keeper) = self.keeper {
+            tasks.spawn(keeper.run());
+        }
+        let Some(addresses) = address::stated(&at.addresses) else {
+            tracing::warn!("this node has no address that it could state to keepers");
+            return;
+        };
+        let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
+        let clock = service.clock.clone();
+        let stater =
+            Stater::new(network, self.charter, identity, addresses, clock, self.exchange, own);
+        tasks.spawn(stater.run());
+    }
+}

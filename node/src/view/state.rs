@@ -1,0 +1,229 @@
+//! Once an epoch the node states itself to all keepers of the next view: where it is reached, and its channel key for it.
+//!
+//! It states the same several times, at moments that nobody knows before, so that a keeper that was away hears it. One key
+//! belongs to one view. Keys are in memory alone so far: a node that starts again states another key for the same view, and
+//! that looks to keepers as if it showed two faces.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anon::{
+    id::NodeId,
+    keeper::{charter::Charter, schedule::Moment},
+    keys::ChannelSecret,
+    network::{Epoch, Network},
+    request::view::ViewRequest,
+    time::Time,
+    view::{
+        descriptor::{Addresses, Descriptor},
+        statement::UnverifiedNodeStatement,
+    },
+};
+use futures::future::join_all;
+use net::clock::Clock;
+use rand::RngExt as _;
+
+use super::exchange::Exchange;
+use crate::identity::Identity;
+
+/// How often a node states itself for one view.
+const TIMES: u64 = 3;
+/// Epochs for which a key is kept after its own began.
+const KEPT: u64 = 3;
+
+/// Takes what this node states itself, where it is a keeper.
+pub(crate) type OwnEar = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// States a node.
+pub(crate) struct Stater {
+    network: Arc<Network>,
+    charter: Charter,
+    identity: Arc<Identity>,
+    addresses: Addresses,
+    clock: Clock,
+    exchange: Arc<dyn Exchange>,
+    own: Option<OwnEar>,
+    stated: BTreeMap<Epoch, (ChannelSecret, Vec<u8>)>,
+}
+
+impl Stater {
+    pub(crate) const fn new(
+        network: Arc<Network>,
+        charter: Charter,
+        identity: Arc<Identity>,
+        addresses: Addresses,
+        clock: Clock,
+        exchange: Arc<dyn Exchange>,
+        own: Option<OwnEar>,
+    ) -> Self {
+        let stated = BTreeMap::new();
+        Self { network, charter, identity, addresses, clock, exchange, own, stated }
+    }
+
+    /// States the node for every view, for as long as it runs.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let now = self.clock.moment();
+            let present = self.network.epoch(Time(now.0 / 1_000));
+            let Some(view) = self.charter.stated_for(present, now) else {
+                // The first keepers are of a later epoch.
+                self.clock.reach(self.begins(present.after(1))).await;
+                continue;
+            };
+            let end = self.state_for(view).await;
+            self.clock.reach(end.after(1)).await;
+        }
+    }
+
+    /// When an epoch begins.
+    fn begins(&self, epoch: Epoch) -> Moment {
+        Moment::at(Time(epoch.0.saturating_mul(self.network.epoch_seconds)))
+    }
+
+    /// States the node for one view, and says until when that is any use.
+    async fn state_for(&mut self, view: Epoch) -> Moment {
+        let (Some(deadlines), Some(schedule)) =
+            (self.charter.deadlines(view), self.charter.schedule(view))
+        else {
+            return self.begins(view);
+        };
+        self.clock.reach(deadlines.opens).await;
+        let latest = deadlines.statements_until.before(schedule.skew() + schedule.delay());
+        let begins = self.clock.moment();
+        let window = latest.0.saturating_sub(begins.0) / TIMES;
+        for number in 0..TIMES {
+            let later = number * window + rand::rng().random_range(0..=window);
+            self.clock.reach(begins.after(later)).await;
+            self.state_to_all(view).await;
+        }
+        deadlines.statements_until
+    }
+
+    async fn state_to_all(&mut self, view: Epoch) {
+        let Some(statement) = self.statement(view) else { return };
+        let Some(keepers) = self.charter.keepers(view) else { return };
+        let heard = keepers.keys().iter().map(async |key| {
+            let (keeper, own) = (NodeId(key.0), self.identity.node());
+            match &self.own {
+                Some(ear) if keeper == own => ear(&statement),
+                _ => {
+                    let request = ViewRequest::State(statement.clone());
+                    self.exchange.ask(&keeper, request).await.is_some()
+                }
+            }
+        });
+        let heard = join_all(heard).await.into_iter().filter(|heard| *heard).count();
+        let all = keepers.keys().len();
+        tracing::debug!(view = view.0, "{heard} of {all} keepers took this node's statement");
+    }
+
+    /// The statement for a view: the same each time.
+    fn statement(&mut self, view: Epoch) -> Option<Vec<u8>> {
+        let oldest = view.0.saturating_sub(KEPT);
+        self.stated.retain(|epoch, _| epoch.0 >= oldest);
+        if let Some((_, statement)) = self.stated.get(&view) {
+            return Some(statement.clone());
+        }
+        let secret = ChannelSecret::generate(&mut rand::rng());
+        let (node, key) = (self.identity.node(), secret.agreement_key());
+        let descriptor = Descriptor::new(node, key, self.addresses, None).ok()?;
+        let (identity, network) = (self.identity.secret(), &self.network.id);
+        let statement =
+            UnverifiedNodeStatement::issue(identity, network, view, descriptor, None).encode();
+        self.stated.insert(view, (secret, statement.clone()));
+        Some(statement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anon::request::view::ViewRequest;
+    use futures::future::BoxFuture;
+    use net::NetworkFile;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::view::address::stated;
+
+    /// Takes what is stated to anybody.
+    #[derive(Default)]
+    struct Ear(Mutex<Vec<(Moment, NodeId, Vec<u8>)>>, Clock);
+
+    impl Exchange for Ear {
+        fn ask<'a>(
+            &'a self,
+            node: &'a NodeId,
+            request: ViewRequest,
+        ) -> BoxFuture<'a, Option<Vec<u8>>> {
+            let ViewRequest::State(statement) = request else { panic!("not stated") };
+            self.0.lock().push((self.1.moment(), *node, statement));
+            Box::pin(std::future::ready(Some(Vec::new())))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_is_stated_to_all_keepers_in_time_and_another_key_for_the_next_view() {
+        let peers: Vec<String> = (1..=4)
+            .map(|seed| {
+                let peer = net::peer_id(&Identity::from_seed(&[seed; 32]).unwrap().node()).unwrap();
+                format!("'/ip4/192.0.2.{seed}/tcp/1/p2p/{peer}'")
+            })
+            .collect();
+        let text = format!(
+            "name = 'test.alt'\nk = 1\nepoch_seconds = 100\nround_milliseconds = 1000\n\
+             [[keepers]]\nfrom_epoch = 0\nnodes = [{}]",
+            peers.join(",")
+        );
+        let network = NetworkFile::parse(&text).unwrap().network().unwrap();
+        let charter = network.charter.clone().unwrap();
+        let clock = Clock::stopped_at(Time(700));
+        let ear = Arc::new(Ear(Mutex::default(), clock.clone()));
+        let identity = Arc::new(Identity::from_seed(&[1; 32]).unwrap());
+        let own: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let heard = Arc::clone(&own);
+        let addresses = stated(&["/ip4/192.0.2.9/tcp/7".parse().unwrap()]).unwrap();
+        let exchange: Arc<dyn Exchange> = Arc::clone(&ear) as _;
+        let (network, ear_of_own) = (
+            Arc::new(network),
+            Some(Arc::new(move |bytes: &[u8]| {
+                heard.lock().push(bytes.to_vec());
+                true
+            }) as OwnEar),
+        );
+        let id = network.id;
+        let own_clock = clock.clone();
+        let stater = Stater::new(
+            network,
+            charter.clone(),
+            identity,
+            addresses,
+            own_clock,
+            exchange,
+            ear_of_own,
+        );
+        let running = tokio::spawn(stater.run());
+        for second in 700..900 {
+            clock.set(Time(second));
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+        running.abort();
+        let heard = ear.0.lock().clone();
+        let mut keys = Vec::new();
+        for view in [Epoch(8), Epoch(9)] {
+            let until = charter.deadlines(view).unwrap().statements_until;
+            let stated: Vec<_> = heard
+                .iter()
+                .filter(|(_, _, bytes)| {
+                    let read = UnverifiedNodeStatement::decode(bytes).unwrap();
+                    read.verify(&id, view).is_ok()
+                })
+                .collect();
+            assert_eq!(stated.len(), 3 * 3, "three times to the three other keepers");
+            assert!(stated.iter().all(|(at, _, bytes)| *at <= until && *bytes == stated[0].2));
+            assert!(own.lock().iter().filter(|bytes| **bytes == stated[0].2).count() == 3);
+            keys.push(stated[0].2.clone());
+        }
+        assert_ne!(keys[0], keys[1]);
+    }
+}

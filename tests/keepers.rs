@@ -1,0 +1,215 @@
+//! Keepers as processes: a view of all nodes every epoch, by one keeper or by four, of which one is killed at the worst
+//! moments; and no keeper promises two views of an epoch, by what stands on its disk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use anon::{
+    keeper::{charter::Charter, signing::Record},
+    network::{Epoch, Network as Params},
+    request::{Request, Response, view::ViewRequest},
+    view::{header::ViewId, quorum::UnverifiedSignedView},
+};
+use net::{Carrier, Links, NetworkFile, peer_id};
+use testbed::cluster::Cluster;
+
+use crate::support::{Network, User, program, text};
+
+/// An epoch, seconds, and a round, milliseconds.
+const EPOCH: u64 = 8;
+const ROUND: u64 = 400;
+/// How long an observer waits between two looks.
+const LOOK: Duration = Duration::from_millis(25);
+
+async fn network(nodes: usize, keepers: usize) -> Network {
+    Network::bare(nodes, |options| {
+        options.keepers = keepers;
+        options.network.epoch_seconds = EPOCH;
+        options.network.round_milliseconds = Some(ROUND);
+    })
+    .await
+}
+
+fn params(network: &Network) -> (Params, Charter) {
+    let params = NetworkFile::read(&network.cluster.network_file()).unwrap().network().unwrap();
+    let charter = params.charter.clone().unwrap();
+    (params, charter)
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    since.as_millis().try_into().unwrap()
+}
+
+/// Waits until so many milliseconds of an epoch are over.
+async fn reach(epoch: u64, into: u64) {
+    let at = epoch * EPOCH * 1_000 + into;
+    tokio::time::sleep(Duration::from_millis(at.saturating_sub(milliseconds()))).await;
+}
+
+fn present() -> u64 {
+    milliseconds() / 1_000 / EPOCH
+}
+
+/// What `cutout keeper status` says, and its exit code.
+async fn status(directory: &Path) -> (serde_json::Value, Option<i32>) {
+    let mut command = tokio::process::Command::new(program());
+    command.args(["keeper", "status", "--json", "--dir"]).arg(directory);
+    let output = command.output().await.unwrap();
+    (serde_json::from_slice(&output.stdout).unwrap_or_default(), output.status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_keeper_alone_has_a_view_of_all_nodes() {
+    let network = network(3, 1).await;
+    let keeper = network.cluster.nodes()[0].directory.clone();
+    let first = present() + 2;
+    for epoch in first..first + 2 {
+        reach(epoch, 1_000).await;
+        let (said, code) = status(&keeper).await;
+        assert_eq!((&said["view"]["epoch"], &said["view"]["nodes"]), (&epoch.into(), &3.into()));
+        assert_eq!((code, &said["state"]), (Some(0), &"running".into()), "{said}");
+    }
+    let log = std::fs::read_to_string(keeper.join("log")).unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("view of epoch")).collect();
+    assert!(lines.last().unwrap().contains("3 nodes, 1 keepers signed"), "{log}");
+}
+
+/// All that keepers have promised, and all views that they hand out, as it was seen from outside.
+#[derive(Default)]
+struct Seen {
+    /// The views that each keeper promised, by epoch: from its record on the disk.
+    promised: BTreeMap<(usize, u64), BTreeSet<ViewId>>,
+    /// The views under a quorum, by epoch.
+    views: BTreeMap<u64, BTreeSet<ViewId>>,
+    /// The most nodes that a view of this epoch has.
+    nodes: BTreeMap<u64, u32>,
+}
+
+impl Seen {
+    async fn look(
+        &mut self,
+        cluster: &Cluster,
+        params: &Params,
+        charter: &Charter,
+        keepers: usize,
+    ) {
+        for (number, node) in cluster.nodes().iter().enumerate().take(keepers) {
+            if let Ok(bytes) = std::fs::read(node.directory.join("keeper.record")) {
+                // Behind the record stand eight bytes of its hash.
+                let (record, _) = bytes.split_last_chunk::<8>().unwrap();
+                let record = Record::decode(record).expect("the record is whole, always");
+                let views = self.promised.entry((number, record.epoch().0)).or_default();
+                views.extend(record.view());
+            }
+            if node.pid().is_none() {
+                continue;
+            }
+            let links = Links::disposable(&params.name).unwrap();
+            let mut address = node.address.clone();
+            address.pop();
+            let peer = peer_id(&node.id).unwrap();
+            let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else {
+                continue;
+            };
+            let request = Request::View(ViewRequest::Latest);
+            let answer = link.request(&request, Duration::from_secs(2)).await;
+            let Ok(Response::View(shown)) = answer else { continue };
+            let shown = UnverifiedSignedView::decode(&shown).unwrap();
+            let set = charter.keepers(shown.header.epoch).unwrap();
+            let signed = shown.verify(&params.id, set).expect("a quorum signed it");
+            let epoch = signed.header().epoch.0;
+            self.views.entry(epoch).or_default().insert(signed.id());
+            self.nodes.insert(epoch, signed.header().count);
+        }
+    }
+
+    async fn look_until(&mut self, network: &Network, epoch: u64, into: u64) {
+        let (params, charter) = params(network);
+        let at = epoch * EPOCH * 1_000 + into;
+        while milliseconds() < at {
+            self.look(&network.cluster, &params, &charter, 4).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_keepers_have_a_view_every_epoch_though_one_is_killed_and_none_signs_two() {
+    let mut network = network(6, 4).await;
+    let charter = params(&network).1;
+    let first = present() + 2;
+    let mut seen = Seen::default();
+    seen.look_until(&network, first, 1_000).await;
+    // In the middle of the votes, when signatures are exchanged, while nodes state themselves, while they are measured.
+    let deadlines = charter.deadlines(Epoch(1)).unwrap();
+    let into = |moment: anon::keeper::schedule::Moment| moment.0 - deadlines.opens.0;
+    let moments = [
+        into(deadlines.rounds.from()) + ROUND / 4,
+        into(deadlines.gathered_until) + ROUND / 4,
+        into(deadlines.statements_until) / 2,
+        into(deadlines.statements_until) + ROUND,
+    ];
+    for (turn, into) in moments.into_iter().enumerate() {
+        let victim = 3 - turn;
+        seen.look_until(&network, first + u64::try_from(turn).unwrap(), into).await;
+        network.cluster.kill(victim).await.unwrap();
+        network.cluster.restart(victim).await.unwrap();
+    }
+    let last = first + 6;
+    seen.look_until(&network, last, 2_000).await;
+    for epoch in first..=last {
+        let views = seen.views.get(&epoch).unwrap_or_else(|| panic!("epoch {epoch} has no view"));
+        assert_eq!(views.len(), 1, "epoch {epoch}");
+        assert!(seen.nodes[&epoch] >= 5, "{:?}", seen.nodes);
+    }
+    assert_eq!(seen.nodes[&last], 6, "all are there again");
+    for ((keeper, epoch), views) in &seen.promised {
+        assert!(views.len() <= 1, "keeper {keeper} promised {views:?} for epoch {epoch}");
+    }
+    // There was something to see: each keeper's promises of nearly every epoch.
+    let promises = seen.promised.values().filter(|views| !views.is_empty()).count();
+    assert!(promises >= 4 * 6, "{promises}");
+    for node in &network.cluster.nodes()[..4] {
+        let (said, code) = status(&node.directory).await;
+        assert_eq!((code, &said["answered"]), (Some(0), &3.into()), "{said}");
+        assert_eq!(said["view"]["signed"], serde_json::json!([0, 1, 2, 3]), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_says_whether_it_is_a_keeper_and_the_status_what_is_wrong() {
+    let mut network = network(2, 1).await;
+    let file = network.cluster.network_file();
+    let directories: Vec<_> =
+        network.cluster.nodes().iter().map(|node| node.directory.clone()).collect();
+    let user = User {
+        profile: network.directory.path().join("nobody"),
+        address: String::new(),
+        scheme: None,
+        host: Vec::new(),
+    };
+    let check = async |index: usize| {
+        let (file, dir) = (file.to_str().unwrap(), directories[index].to_str().unwrap());
+        let output = user.run(["node", "check", "--network", file, "--dir", dir]).await;
+        text(&output.stdout)
+    };
+    let (named, other) = (check(0).await, check(1).await);
+    assert!(named.contains("named in the network file: it must run with --keeper"), "{named}");
+    assert!(other.contains("this node is none"), "{other}");
+    let (said, code) = status(&directories[1]).await;
+    assert_eq!((said, code), (serde_json::Value::Null, Some(78)));
+    network.cluster.kill(1).await.unwrap();
+    let (file, dir) = (file.to_str().unwrap(), directories[1].to_str().unwrap());
+    let run = ["node", "run", "--keeper", "--network", file, "--dir", dir];
+    let output = user.run(run.into_iter().chain(["--listen", "/ip4/127.0.0.1/tcp/0"])).await;
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(said.contains("the network file does not name this node as a keeper"), "{said}");
+    network.cluster.kill(0).await.unwrap();
+    let (said, code) = status(&directories[0]).await;
+    assert_eq!((code, &said["state"]), (Some(69), &"not running".into()));
+}
