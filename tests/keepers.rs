@@ -79,8 +79,9 @@ async fn one_keeper_alone_has_a_view_of_all_nodes() {
 }
 
 /// All that keepers have promised, and all views that they hand out, as it was seen from outside.
-#[derive(Default)]
 struct Seen {
+    links: Links,
+
     /// The views that each keeper promised, by epoch: from its record on the disk.
     promised: BTreeMap<(usize, u64), BTreeSet<ViewId>>,
     /// The views under a quorum, by epoch.
@@ -90,6 +91,12 @@ struct Seen {
 }
 
 impl Seen {
+    fn new(params: &Params) -> Self {
+        let links = Links::disposable(&params.name).unwrap();
+        let (promised, views, nodes) = Default::default();
+        Self { links, promised, views, nodes }
+    }
+
     async fn look(
         &mut self,
         cluster: &Cluster,
@@ -108,11 +115,10 @@ impl Seen {
             if node.pid().is_none() {
                 continue;
             }
-            let links = Links::disposable(&params.name).unwrap();
             let mut address = node.address.clone();
             address.pop();
             let peer = peer_id(&node.id).unwrap();
-            let Ok(link) = links.open_at(peer, vec![address], Carrier::Request).await else {
+            let Ok(link) = self.links.open_at(peer, vec![address], Carrier::Request).await else {
                 continue;
             };
             let request = Request::View(ViewRequest::Latest);
@@ -140,9 +146,9 @@ impl Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn four_keepers_have_a_view_every_epoch_though_one_is_killed_and_none_signs_two() {
     let mut network = network(6, 4).await;
-    let charter = params(&network).1;
+    let (network_params, charter) = params(&network);
     let first = present() + 2;
-    let mut seen = Seen::default();
+    let mut seen = Seen::new(&network_params);
     seen.look_until(&network, first, 1_000).await;
     // In the middle of the votes, when signatures are exchanged, while nodes state themselves, while they are measured.
     let deadlines = charter.deadlines(Epoch(1)).unwrap();

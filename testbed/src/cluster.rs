@@ -16,8 +16,8 @@ use std::{
 
 use anon::id::NodeId;
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use net::{LinkError, NetworkFile, network_file::Keepers, peer_id};
-use node::{Node, NodeConfig, NodeError};
+use net::{LinkError, NetworkFile};
+use node::NodeError;
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -25,6 +25,8 @@ use tokio::{
 };
 
 use crate::{delay::DelayProxy, process, programs};
+
+mod keepers;
 
 /// How long a node may take to listen, and the network to come together.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -162,7 +164,7 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         std::fs::create_dir_all(&options.directory)?;
         let mut cluster = Self { options, nodes: Vec::new(), settled: Vec::new() };
-        cluster.name_keepers()?;
+        (cluster.settled, cluster.options.network.keepers) = keepers::named(&cluster.options)?;
         cluster.write_network_file()?;
         let all = cluster.options.nodes;
         while cluster.nodes.len() < all {
@@ -179,24 +181,6 @@ impl Cluster {
             }
         }
         Ok(cluster)
-    }
-
-    /// Makes the identities of the keepers, and names them in the network file before any node runs.
-    fn name_keepers(&mut self) -> Result<(), ClusterError> {
-        let mut nodes = Vec::new();
-        for index in 0..self.options.keepers {
-            let ip = (self.options.address)(index);
-            let listen = TcpListener::bind(SocketAddr::new(ip, 0))?.local_addr()?;
-            let directory = self.options.node_directory(index);
-            let node = Node::new(directory, self.options.network.clone(), NodeConfig::default());
-            let peer = peer_id(&node.initialise()?.node())?;
-            nodes.push(multiaddr(listen).with(Protocol::P2p(peer)).to_string());
-            self.settled.push(listen);
-        }
-        if !nodes.is_empty() {
-            self.options.network.keepers = vec![Keepers { from_epoch: 0, nodes }];
-        }
-        Ok(())
     }
 
     fn write_network_file(&self) -> Result<(), ClusterError> {

@@ -88,10 +88,12 @@ pub(super) fn against_keepers(work: &Work) -> Vec<(String, Vec<u8>)> {
         .evidence()
         .into_iter()
         .map(|proof| (format!("two-votes-{epoch}-{}", proof.keeper()), proof.encode()));
-    let signatures = work.collector.evidence().into_iter().map(|(keeper, [one, other])| {
+    let signed_twice = work.collector.evidence();
+    // Two quorums have keepers in common, so that without such a keeper there are none to look for.
+    let quorums = if signed_twice.is_empty() { Vec::new() } else { work.collector.quorums() };
+    let signatures = signed_twice.into_iter().map(|(keeper, [one, other])| {
         (format!("two-signatures-{epoch}-{keeper}"), TwoViews::new(one, other).encode())
     });
-    let quorums = work.collector.quorums();
     let views = match quorums.as_slice() {
         [one, other, ..] => {
             let both = TwoViews::new(one.to_unverified(), other.to_unverified());

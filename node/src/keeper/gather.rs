@@ -71,11 +71,12 @@ impl Keeper {
         }
     }
 
-    /// What is missing; `None` if no view follows from the votes or the epoch is over.
+    /// What is missing; `None` if no view follows from the votes, or need be computed any more.
     fn missing(&self, epoch: Epoch) -> Option<Missing> {
         let now = self.clock.moment();
         let mut works = self.works.lock();
-        let work = works.get_mut(&epoch)?;
+        // Where others have a quorum, their view is fetched whole.
+        let work = works.get_mut(&epoch).filter(|work| work.quorum.is_none())?;
         let Work { tally, broadcast, statements, ballot, me, .. } = work;
         let tally = tally.as_ref()?.as_ref().ok()?;
         let votes = broadcast.poll_votes(now)?;

@@ -76,11 +76,12 @@ impl Keeper {
         let said = self.clock.moment();
         let others = self.with(epoch, |work| {
             let word = word.filter(|_| work.quorum.is_none())?;
-            work.words.insert(work.me, word.clone());
+            if work.words.insert(work.me, word.clone()).is_none() {
+                tracing::warn!("epoch {} has no view, as far as this keeper knows", epoch.0);
+            }
             Some((word, work.others()))
         });
         if let Some((word, others)) = others.flatten() {
-            tracing::warn!("epoch {} has no view, as far as this keeper knows", epoch.0);
             let request = ViewRequest::Word(word.encode());
             let told = others.iter().map(|(_, node)| self.exchange.ask(node, request.clone()));
             let round = self.with(epoch, |work| work.round()).unwrap_or_default();

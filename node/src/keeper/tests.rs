@@ -21,8 +21,8 @@ use tempfile::TempDir;
 use crate::{Exchange, KeeperStatus, Node, NodeConfig, Running, Service as _};
 
 /// An epoch, seconds, and a round, milliseconds.
-const EPOCH: u64 = 4;
-const ROUND: u64 = 250;
+const EPOCH: u64 = 6;
+const ROUND: u64 = 400;
 
 /// Nodes of which the first are keepers.
 struct Town {
@@ -46,6 +46,10 @@ impl Town {
             let directory = directory.path().join(index.to_string());
             let node = Node::new(directory, file.clone(), NodeConfig::default());
             let peer = peer_id(&node.initialise().unwrap().node()).unwrap();
+            // The store closes in a thread of its own.
+            while node.check_store().is_err() {
+                std::thread::yield_now();
+            }
             if index == 0 {
                 file.keepers.push(Keepers { from_epoch: 0, nodes: Vec::new() });
                 file.bootstrap.push(format!("{at}/p2p/{peer}"));

@@ -29,8 +29,14 @@ const SERVES: u64 = 3;
 #[derive(Debug, Subcommand)]
 pub enum KeeperCommand {
     /// Add a keeper; give the new network file to all members
+    #[command(
+        after_help = "Example:\n  cutout ca keeper add /ip4/192.0.2.2/tcp/4001/p2p/12D3… --dir authority"
+    )]
     Add(KeeperArgs),
     /// Take a keeper out; give the new network file to all members
+    #[command(
+        after_help = "Example:\n  cutout ca keeper remove /ip4/192.0.2.2/tcp/4001/p2p/12D3… --dir authority"
+    )]
     Remove(KeeperArgs),
 }
 
