@@ -3,6 +3,7 @@
 //! Each node is a process of its own with a directory of its own. Where its links are to be delayed or counted,
 //! it sits behind a [`DelayProxy`], whose address is the one it advertises.
 
+mod keepers;
 mod nodes;
 
 use std::{
@@ -25,8 +26,6 @@ use tokio::{
 };
 
 use crate::{delay::DelayProxy, process, programs};
-
-mod keepers;
 
 /// How long a node may take to listen, and the network to come together.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -388,19 +387,6 @@ impl Drop for Cluster {
         for (child, _) in self.nodes.iter_mut().filter_map(|node| node.process.as_mut()) {
             let _ = child.start_kill();
         }
-    }
-}
-
-impl ClusterNode {
-    /// The process, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().and_then(|(child, _)| child.id())
-    }
-
-    /// Where it records, if it does.
-    fn record(&self) -> PathBuf {
-        self.directory.join("record.jsonl")
     }
 }
 

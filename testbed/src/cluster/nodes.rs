@@ -7,7 +7,7 @@ use anon::{
     position::{Key, keep_closest},
 };
 
-use super::Cluster;
+use super::{Cluster, ClusterNode};
 use crate::record::{self, Record};
 
 impl Cluster {
@@ -43,5 +43,18 @@ impl Cluster {
             all.extend(records.into_iter().map(|record| (node.id, record)));
         }
         Ok(all)
+    }
+}
+
+impl ClusterNode {
+    /// The process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(|(child, _)| child.id())
+    }
+
+    /// Where it records, if it does.
+    pub(super) fn record(&self) -> PathBuf {
+        self.directory.join("record.jsonl")
     }
 }
