@@ -75,7 +75,7 @@ async fn one_keeper_alone_has_a_view_of_all_nodes() {
     }
     let log = std::fs::read_to_string(keeper.join("log")).unwrap();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("view of epoch")).collect();
-    assert!(lines.last().unwrap().contains("3 nodes, 1 keepers signed"), "{log}");
+    assert!(lines.last().unwrap().contains("3 nodes, signed by 1 of 1 keepers"), "{log}");
 }
 
 /// All that keepers have promised, and all views that they hand out, as it was seen from outside.
@@ -183,6 +183,8 @@ async fn four_keepers_have_a_view_every_epoch_though_one_is_killed_and_none_sign
         let (said, code) = status(&node.directory).await;
         assert_eq!((code, &said["answered"]), (Some(0), &3.into()), "{said}");
         assert_eq!(said["view"]["signed"], serde_json::json!([0, 1, 2, 3]), "{said}");
+        // Whoever starts again states the same for the same view: nobody has shown two faces.
+        assert_eq!(said["evidence"], 0, "{said}");
     }
 }
 

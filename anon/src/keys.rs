@@ -180,6 +180,13 @@ signing_secrets!(
     FamilySecret
 );
 
+impl IdentitySecret {
+    /// Derives a key for one purpose from the seed, as [`SharedSecret::derive`].
+    pub(crate) fn derive(&self, salt: &[u8], label: Label, context: &[u8]) -> DerivedKey {
+        derive_key(salt, self.0.as_bytes(), label, context)
+    }
+}
+
 macro_rules! agreement_secrets {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
         $(#[$doc])*
@@ -231,7 +238,8 @@ macro_rules! agreement_secrets {
 }
 
 agreement_secrets!(
-    /// A node's channel key: what senders run the handshake with. Lives in memory only, rotates.
+    /// A node's channel key: what senders run the handshake with. That of a view is sealed on the node's disk while it lives;
+    /// any other is in memory alone.
     ChannelSecret,
     /// An address's sealing key: opens notifications.
     SealingSecret,

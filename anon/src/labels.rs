@@ -91,6 +91,8 @@ pub const KEEPER_SET: Label = Label("cutout/1 keeper set");
 pub const VOTE_DIGEST: Label = Label("cutout/1 keeper vote");
 /// Signature: a keeper over the digest of a vote, its own or one that it relays.
 pub const KEEPER_CHAIN: Label = Label("cutout/1 keeper chain");
+/// Key: what seals a node's channel keys for views on its disk, from its identity.
+pub const VIEW_KEYS: Label = Label("cutout/1 view keys");
 /// Signature: a keeper's word that it knows of no view.
 pub const NO_VIEW: Label = Label("cutout/1 no view");
 
@@ -140,6 +142,7 @@ mod tests {
             KEEPER_SET,
             VOTE_DIGEST,
             KEEPER_CHAIN,
+            VIEW_KEYS,
             NO_VIEW,
         ];
         assert_eq!(include_str!("labels.rs").matches("\npub const ").count(), all.len());

@@ -10,6 +10,7 @@
 //! | [`two_views`] | two views under quorums that cannot both be right |
 //! | [`list`], [`signed`] | the nodes in memory, and with their header |
 //! | [`whole`], [`difference`] | a view as bytes, alone or from the one before it |
+//! | [`keys`] | a node's channel keys, one for each view |
 //! | [`places`], [`sample`] | how many nodes count at one address, and sampling for paths |
 //! | [`closest`] | the k nodes closest to a key |
 //! | [`error`] | why a view is refused |
@@ -19,6 +20,7 @@ pub mod descriptor;
 pub mod difference;
 pub mod error;
 pub mod header;
+pub mod keys;
 pub mod list;
 pub mod places;
 pub mod quorum;

@@ -76,7 +76,11 @@ impl Keeper {
             let (epoch, nodes) = (view.epoch(), view.nodes().len());
             self.keep(view).await;
             let signatures = signed.signatures().len();
-            tracing::info!("view of epoch {}: {nodes} nodes, {signatures} keepers signed", epoch.0);
+            let all = self.charter.keepers(epoch).map_or(0, |keepers| keepers.keys().len());
+            tracing::info!(
+                "view of epoch {}: {nodes} nodes, signed by {signatures} of {all} keepers",
+                epoch.0
+            );
         }
         let is_kept = self.views.of(epoch).is_some();
         self.with(epoch, |work| {

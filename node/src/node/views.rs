@@ -15,6 +15,7 @@ use crate::{
     view::{
         address,
         exchange::{Exchange, OverLinks},
+        keys::KeysOnDisk,
         state::{OwnEar, Stater},
     },
 };
@@ -23,6 +24,7 @@ use crate::{
 pub(super) struct Viewing {
     charter: Charter,
     exchange: Arc<dyn Exchange>,
+    keys: KeysOnDisk,
     pub(super) keeper: Option<Arc<Keeper>>,
 }
 
@@ -67,7 +69,9 @@ impl Node {
         } else {
             None
         };
-        Ok(Some(Viewing { charter, exchange, keeper }))
+        let (identity, network) = (storage.identity.secret(), &storage.network.id);
+        let keys = KeysOnDisk::open(&self.directory, identity, network);
+        Ok(Some(Viewing { charter, exchange, keys, keeper }))
     }
 
     fn keeper(
@@ -135,8 +139,8 @@ impl Viewing {
         };
         let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
         let clock = service.clock.clone();
-        let stater =
-            Stater::new(network, self.charter, identity, addresses, clock, self.exchange, own);
+        let Self { charter, exchange, keys, .. } = self;
+        let stater = Stater { network, charter, identity, addresses, clock, exchange, own, keys };
         tasks.spawn(stater.run());
     }
 }

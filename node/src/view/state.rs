@@ -1,10 +1,9 @@
 //! Once an epoch the node states itself to all keepers of the next view: where it is reached, and its channel key for it.
 //!
 //! It states the same several times, at moments that nobody knows before, so that a keeper that was away hears it. One key
-//! belongs to one view. Keys are in memory alone so far: a node that starts again states another key for the same view, and
-//! that looks to keepers as if it showed two faces.
+//! belongs to one view, and a node that starts again states the same ([`super::keys`]).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anon::{
     id::NodeId,
@@ -15,6 +14,7 @@ use anon::{
     time::Time,
     view::{
         descriptor::{Addresses, Descriptor},
+        keys::ViewKey,
         statement::UnverifiedNodeStatement,
     },
 };
@@ -22,43 +22,29 @@ use futures::future::join_all;
 use net::clock::Clock;
 use rand::RngExt as _;
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, keys::KeysOnDisk};
 use crate::identity::Identity;
 
 /// How often a node states itself for one view.
 const TIMES: u64 = 3;
-/// Epochs for which a key is kept after its own began.
-const KEPT: u64 = 3;
 
 /// Takes what this node states itself, where it is a keeper.
 pub(crate) type OwnEar = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// States a node.
 pub(crate) struct Stater {
-    network: Arc<Network>,
-    charter: Charter,
-    identity: Arc<Identity>,
-    addresses: Addresses,
-    clock: Clock,
-    exchange: Arc<dyn Exchange>,
-    own: Option<OwnEar>,
-    stated: BTreeMap<Epoch, (ChannelSecret, Vec<u8>)>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) charter: Charter,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) addresses: Addresses,
+    pub(crate) clock: Clock,
+    pub(crate) exchange: Arc<dyn Exchange>,
+    /// Takes what the node states itself, if it is a keeper.
+    pub(crate) own: Option<OwnEar>,
+    pub(crate) keys: KeysOnDisk,
 }
 
 impl Stater {
-    pub(crate) const fn new(
-        network: Arc<Network>,
-        charter: Charter,
-        identity: Arc<Identity>,
-        addresses: Addresses,
-        clock: Clock,
-        exchange: Arc<dyn Exchange>,
-        own: Option<OwnEar>,
-    ) -> Self {
-        let stated = BTreeMap::new();
-        Self { network, charter, identity, addresses, clock, exchange, own, stated }
-    }
-
     /// States the node for every view, for as long as it runs.
     pub(crate) async fn run(mut self) {
         loop {
@@ -69,7 +55,15 @@ impl Stater {
                 self.clock.reach(self.begins(present.after(1))).await;
                 continue;
             };
-            let end = self.state_for(view).await;
+            if let Err(error) = self.keys.expire(present, None) {
+                tracing::error!(%error, "channel keys whose time is over are still on the disk");
+            }
+            let end = if self.keys.take_loss() {
+                tracing::warn!("this node stays out of the view of epoch {}", view.0);
+                self.end_of(view)
+            } else {
+                self.state_for(view).await
+            };
             self.clock.reach(end.after(1)).await;
         }
     }
@@ -77,6 +71,13 @@ impl Stater {
     /// When an epoch begins.
     fn begins(&self, epoch: Epoch) -> Moment {
         Moment::at(Time(epoch.0.saturating_mul(self.network.epoch_seconds)))
+    }
+
+    /// Until when statements for a view are any use.
+    fn end_of(&self, view: Epoch) -> Moment {
+        self.charter
+            .deadlines(view)
+            .map_or_else(|| self.begins(view), |deadlines| deadlines.statements_until)
     }
 
     /// States the node for one view, and says until when that is any use.
@@ -118,19 +119,22 @@ impl Stater {
 
     /// The statement for a view: the same each time.
     fn statement(&mut self, view: Epoch) -> Option<Vec<u8>> {
-        let oldest = view.0.saturating_sub(KEPT);
-        self.stated.retain(|epoch, _| epoch.0 >= oldest);
-        if let Some((_, statement)) = self.stated.get(&view) {
-            return Some(statement.clone());
+        let (identity, network) = (&self.identity, &self.network.id);
+        let make = || {
+            let secret = ChannelSecret::generate(&mut rand::rng());
+            let (node, key) = (identity.node(), secret.agreement_key());
+            let descriptor = Descriptor::new(node, key, self.addresses, None).ok()?;
+            let statement =
+                UnverifiedNodeStatement::issue(identity.secret(), network, view, descriptor, None);
+            Some(ViewKey { secret, statement: statement.encode() })
+        };
+        match self.keys.statement(view, make) {
+            Ok(statement) => statement,
+            Err(error) => {
+                tracing::error!(%error, "the channel key of a view cannot be written, and is not stated");
+                None
+            }
         }
-        let secret = ChannelSecret::generate(&mut rand::rng());
-        let (node, key) = (self.identity.node(), secret.agreement_key());
-        let descriptor = Descriptor::new(node, key, self.addresses, None).ok()?;
-        let (identity, network) = (self.identity.secret(), &self.network.id);
-        let statement =
-            UnverifiedNodeStatement::issue(identity, network, view, descriptor, None).encode();
-        self.stated.insert(view, (secret, statement.clone()));
-        Some(statement)
     }
 }
 
@@ -190,16 +194,17 @@ mod tests {
             }) as OwnEar),
         );
         let id = network.id;
-        let own_clock = clock.clone();
-        let stater = Stater::new(
+        let directory = tempfile::tempdir().unwrap();
+        let stater = Stater {
+            charter: charter.clone(),
+            clock: clock.clone(),
+            keys: KeysOnDisk::open(directory.path(), identity.secret(), &id),
+            own: ear_of_own,
             network,
-            charter.clone(),
             identity,
             addresses,
-            own_clock,
             exchange,
-            ear_of_own,
-        );
+        };
         let running = tokio::spawn(stater.run());
         for second in 700..900 {
             clock.set(Time(second));

@@ -102,7 +102,7 @@ fn show(status: &KeeperStatus, runs: bool, warnings: &[String]) -> Result<(), Fa
         Some(view) => {
             let (signed, threshold) = (view.signed.len(), view.threshold);
             say(format!("last view   epoch {}, {} nodes", view.epoch, view.nodes))?;
-            say(format!("signed      {signed} keepers; {threshold} must"))?;
+            say(format!("signed      {signed} of {keepers} keepers; {threshold} must"))?;
             say(format!("silent      {}", numbers(&view.silent)))?;
         }
         None => say("last view   none")?,
