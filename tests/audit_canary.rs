@@ -8,7 +8,7 @@ use audit::{
     outcome::{Outcome, Verdict},
 };
 
-use crate::support::{alone, program, room};
+use crate::support::{alone, program};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "for as many rounds as ROUNDS says: minutes to hours"]
@@ -55,7 +55,7 @@ async fn scan(mutant: Option<Mutant>) -> Vec<Outcome> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn canaries_are_where_they_are_known_to_be_and_the_scan_sees_where_not() {
-    let _room = room(canary::Options::quick().nodes).await;
+    let _alone = alone().await;
     let fell = |outcomes: &[Outcome], verdict| -> Vec<String> {
         let all = outcomes.iter().filter(|outcome| outcome.verdict == verdict);
         all.map(|outcome| outcome.check.clone()).collect()

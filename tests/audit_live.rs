@@ -7,12 +7,12 @@ use audit::{
     outcome::Verdict,
 };
 
-use crate::support::{program, room};
+use crate::support::{alone, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_found_and_no_mutant_of_the_network_survives() {
+    let _alone = alone().await;
     let (options, claims) = (Options::quick(), Claims::read().unwrap());
-    let _room = room(options.size.nodes).await;
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::set_with(options.size, program(), directory, |_| {}).await.unwrap();
     let mutants = mutants(&stage, &claims, |_| {}).await.unwrap();

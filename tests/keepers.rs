@@ -20,7 +20,7 @@ use crate::support::{Network, User, program, text};
 
 /// An epoch, seconds, and a round, milliseconds.
 const EPOCH: u64 = 8;
-const ROUND: u64 = 400;
+const ROUND: u64 = 600;
 /// How long an observer waits between two looks.
 const LOOK: Duration = Duration::from_millis(25);
 

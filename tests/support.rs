@@ -73,8 +73,9 @@ impl Network {
         let mut options = ClusterOptions::new(program(), directory.path().join("network"), nodes);
         options.network.delay_seconds = 0;
         change(&mut options);
-        // What goes through proxies is timed or counted.
-        let room = if options.proxied { alone().await } else { room(nodes).await };
+        // What goes through proxies is timed or counted, and keepers have deadlines.
+        let is_timed = options.proxied || options.keepers > 0;
+        let room = if is_timed { alone().await } else { room(nodes).await };
         let cluster = Cluster::start(options, |_| {}).await.unwrap();
         Self { cluster, directory, scheme: None, _room: room }
     }

@@ -12,7 +12,7 @@ use anon::certificate::Address;
 use tempfile::TempDir;
 
 use self::shell::{Shell, blocks};
-use crate::support::{User, room, text};
+use crate::support::{User, alone, text};
 
 /// Where the walk takes place.
 struct Walk {
@@ -110,7 +110,7 @@ impl Walk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_followed_to_the_letter_with_one_node_three_and_sixteen() {
-    let _room = room(16).await;
+    let _alone = alone().await;
     let blocks = Blocks::read();
     let directory = tempfile::tempdir().unwrap();
     let mut walk = Walk { shell: Shell::start(directory.path()).await, directory };

@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use crate::support::{program, room};
+use crate::support::{alone, program};
 
 /// A file system in memory, unmounted when dropped.
 pub struct Mount<'a>(&'a Path);
@@ -110,7 +110,7 @@ async fn fill(node: &Asked, from: u16, bob: &DeleteSecret) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_no_deadlock() {
-    let _room = room(1).await;
+    let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();
     let (dir, file) = (folder.path().join("node"), folder.path().join("network.toml"));
     std::fs::create_dir(&dir).unwrap();

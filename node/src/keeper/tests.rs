@@ -21,8 +21,8 @@ use tempfile::TempDir;
 use crate::{Exchange, KeeperStatus, Node, NodeConfig, Running, Service as _};
 
 /// An epoch, seconds, and a round, milliseconds.
-const EPOCH: u64 = 6;
-const ROUND: u64 = 400;
+const EPOCH: u64 = 8;
+const ROUND: u64 = 700;
 
 /// Nodes of which the first are keepers.
 struct Town {
