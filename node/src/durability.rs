@@ -8,11 +8,19 @@ use std::{
     sync::Arc,
 };
 
+use anon::{
+    id::NetworkId,
+    keys::{ChannelSecret, IdentitySecret},
+    network::Epoch,
+    view::keys::ViewKey,
+};
 use net::{Clock, NetworkFile, RosterKeeper};
 
 use crate::{
     Identity, Limits,
+    keeper::Disk,
     store::{Repaired, Store, repair},
+    view::keys::KeysOnDisk,
 };
 
 const FOLDER: &str = "CUTOUT_TEST_DURABLE";
@@ -28,6 +36,11 @@ fn child() {
     let network = toml::from_str::<NetworkFile>(text).unwrap().network().unwrap();
     let file = folder.join("roster.bin");
     RosterKeeper::open(Arc::new(network), Some(file), Clock::default()).save().unwrap();
+    // A keeper's promise, and the channel key of a view.
+    Disk::new(&folder).promises().unwrap();
+    let (identity, network) = (IdentitySecret::from_seed(&[1; 32]), NetworkId([1; 32]));
+    let key = || Some(ViewKey { secret: ChannelSecret::from_seed(&[2; 32]), statement: vec![3] });
+    KeysOnDisk::open(&folder, &identity, &network).statement(Epoch(5), key).unwrap();
     let damaged = folder.join("other");
     fs::write(&damaged, "no store").unwrap();
     let repaired = repair(&damaged, &folder.join("aside"), 0).unwrap();
@@ -65,6 +78,8 @@ fn every_file_and_its_name_are_synced() {
         &["fdatasync(|node/store.redb>", "fsync(|node>"][..],
         &["fsync(|node/identity.key>", "fsync(|node>"],
         &["fsync(|node/roster.new>", "rename(|node/roster.bin", "fsync(|node>"],
+        &["fsync(|node/keeper.new>", "rename(|node/keeper.record", "fsync(|node>"],
+        &["fsync(|node/view-keys.new>", "rename(|node/view-keys.sealed", "fsync(|node>"],
         &["sync(|node/other.repaired>", "link|node/aside", "rename(|node/other\"", "fsync(|node>"],
     ] {
         let mut lines = calls.lines();

@@ -1,8 +1,9 @@
 //! Who a node is: its identity key on disk, its channel keys in memory, its current certificate.
 //!
 //! The identity lies in `identity.key` (mode 600) in the node's directory: a seed of 32 bytes and the first 8 of its
-//! SHA-256. Channel keys never touch the disk:
-//! whoever seizes a node learns at most what the keys of the last two periods protect.
+//! SHA-256. The channel keys of certificates never touch the disk: whoever seizes a node that is off learns none of
+//! them, and of one that runs those of the last two periods. The channel keys of views are on the disk, sealed
+//! ([`crate::view::keys`]).
 
 use std::{
     collections::VecDeque,
@@ -22,14 +23,13 @@ use libp2p::identity::Keypair;
 use net::durable::sync_folder;
 use parking_lot::Mutex;
 use rand::rngs::SysRng;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroize as _;
 
+use crate::checked::{CHECK, check, checked};
+
 /// Bytes of the seed in the key file.
 const SEED: usize = 32;
-/// Bytes behind it that tell a damaged seed, which would be another node.
-const CHECK: usize = 8;
 
 /// Why a node has no usable identity.
 #[derive(Debug, Error)]
@@ -80,7 +80,9 @@ impl Identity {
         });
         let seed = match read {
             Ok(true) => Err(IdentityError::Exposed(path)),
-            Ok(false) => checked(&bytes).ok_or(IdentityError::Damaged(path)),
+            Ok(false) => checked(&bytes)
+                .and_then(|seed| <[u8; SEED]>::try_from(seed).ok())
+                .ok_or(IdentityError::Damaged(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => Err(IdentityError::Io { path, source }),
         };
@@ -151,18 +153,6 @@ impl Identity {
     pub const fn keypair(&self) -> &Keypair {
         &self.keypair
     }
-}
-
-/// What stands behind the seed in the key file: the first bytes of its SHA-256.
-fn check(seed: &[u8; SEED]) -> [u8; CHECK] {
-    let digest: [u8; 32] = Sha256::digest(seed).into();
-    std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
-}
-
-/// The seed in the bytes of a key file, if they are whole.
-fn checked(bytes: &[u8]) -> Option<[u8; SEED]> {
-    let (seed, rest) = bytes.split_first_chunk::<SEED>()?;
-    (rest == check(seed)).then_some(*seed)
 }
 
 /// Whether other users of this machine may read or change this file; a directory is no such file.

@@ -55,7 +55,7 @@ use crate::view::{exchange::Exchange, kept::Views};
 use evidence::Evidence;
 use exchange::Line;
 use measure::Probe;
-use record::Disk;
+pub(crate) use record::Disk;
 use status::Board;
 use work::Work;
 

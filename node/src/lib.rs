@@ -34,6 +34,7 @@
 //! ```
 
 mod channel;
+mod checked;
 mod clock_check;
 mod config;
 mod dht;
@@ -50,6 +51,7 @@ mod replay;
 mod running;
 mod server;
 mod service;
+mod status_file;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -15,13 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{NodeConfig, addresses},
     error::NodeError,
+    status_file,
 };
 use net::link::Carriage;
 
 /// The file's name.
 const FILE: &str = "onion.json";
-/// Its greatest length, bytes.
-const MAX_FILE: u64 = 4_096;
 
 /// What a node's directory says of its onion service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,14 +43,7 @@ impl OnionStatus {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn read(directory: &Path) -> std::io::Result<Option<Self>> {
-        use std::io::Read as _;
-        let file = match std::fs::File::open(directory.join(FILE)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut text = String::new();
-        file.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(Some(serde_json::from_str(&text)?))
+        status_file::read(&directory.join(FILE))
     }
 
     /// Forgets what an earlier run wrote down.

@@ -13,14 +13,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock_check::ClockCheck;
+use crate::{clock_check::ClockCheck, status_file};
 
 /// The lock's file.
 const LOCK: &str = "running.lock";
 /// The file of what the node says.
 const FILE: &str = "running.json";
-/// The longest such file, bytes.
-const MAX_FILE: u64 = 4_096;
 /// How long a node waits for those that are looking.
 const LOOKING: Duration = Duration::from_millis(20);
 
@@ -38,7 +36,6 @@ impl RunningStatus {
     /// # Errors
     /// If the directory cannot be read.
     pub fn read(directory: &Path) -> io::Result<Option<Self>> {
-        use io::Read as _;
         let lock = match File::open(directory.join(LOCK)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -48,14 +45,7 @@ impl RunningStatus {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let mut text = String::new();
-        match File::open(directory.join(FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Some(Self::default()));
-            }
-            opened => opened?.take(MAX_FILE).read_to_string(&mut text)?,
-        };
-        Ok(Some(serde_json::from_str(&text)?))
+        Ok(Some(status_file::read(&directory.join(FILE))?.unwrap_or_default()))
     }
 }
 
@@ -83,15 +73,10 @@ impl Sign {
         std::future::pending::<()>().await;
     }
 
-    /// Says what is known now; a new file first, so that whoever reads finds one of the two.
+    /// Says what is known now.
     pub(crate) fn say(&self, clock: &ClockCheck) {
         let status = RunningStatus { clock_behind: clock.behind() };
-        let new = self.directory.join(FILE).with_extension("new");
-        let written = serde_json::to_vec(&status)
-            .map_err(io::Error::from)
-            .and_then(|text| std::fs::write(&new, text))
-            .and_then(|()| std::fs::rename(&new, self.directory.join(FILE)));
-        if let Err(error) = written {
+        if let Err(error) = status_file::write(&self.directory.join(FILE), &status) {
             tracing::debug!(%error, "what `node status` reads is not written");
         }
     }

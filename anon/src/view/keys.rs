@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::statement::MAX_STATEMENT;
 use crate::{
+    hex::debug_as_name,
     id::NetworkId,
     keys::{ChannelSecret, DerivedKey, IdentitySecret},
     labels, secretbox,
@@ -52,11 +53,7 @@ pub enum ViewKeysError {
 /// What seals a node's channel keys: it follows from the node's identity.
 pub struct KeysSeal(DerivedKey);
 
-impl std::fmt::Debug for KeysSeal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeysSeal(..)")
-    }
-}
+debug_as_name!(KeysSeal);
 
 impl KeysSeal {
     /// `HKDF(salt: network, secret: the identity's seed, label)`.

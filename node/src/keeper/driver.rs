@@ -41,9 +41,10 @@ impl Keeper {
         let present = self.network.epoch(Time(now.0 / 1_000));
         let mut works = self.works.lock();
         works.retain(|epoch, _| *epoch >= present);
+        self.fetches.lock().retain(|_, tasks| tasks.iter().any(|task| !task.is_finished()));
         for epoch in [present, present.after(1)] {
             if !works.contains_key(&epoch)
-                && let Some(work) = self.work(epoch)
+                && let Some(work) = self.work(epoch, now)
             {
                 works.insert(epoch, work);
             }
@@ -60,9 +61,12 @@ impl Keeper {
         (jobs, next)
     }
 
-    fn work(&self, epoch: Epoch) -> Option<Work> {
+    fn work(&self, epoch: Epoch, now: Moment) -> Option<Work> {
         let kept = self.views.of(epoch);
-        Work::new(&self.charter, epoch, &self.secret, self.share, kept.as_deref())
+        let mut work = Work::new(&self.charter, epoch, &self.secret, self.share, kept.as_deref())?;
+        // A network's first view is made of those that are heard, and the next one of all.
+        work.hears_all = work.begins_in_time(now) || self.views.before(epoch).is_none();
+        Some(work)
     }
 
     fn begin(self: &Arc<Self>, job: Job, tasks: &mut JoinSet<()>) {

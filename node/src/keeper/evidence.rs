@@ -22,8 +22,12 @@ use super::work::Work;
 
 /// The folder.
 const FOLDER: &str = "evidence";
-/// The most files in it: identities that show two faces are free.
+/// The most files in it.
 const MAX_FILES: usize = 1_000;
+/// The most of them against nodes: identities that show two faces are free, and leave room for what keepers do.
+const MAX_AGAINST_NODES: usize = 500;
+/// How the name of evidence against a node begins.
+const AGAINST_NODE: &str = "two-statements-";
 
 /// The folder of evidence.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Evidence {
     /// Keeps two statements of one node for one view.
     pub(super) fn two_faces(&self, [one, other]: &[NodeStatement; 2]) {
         let node = one.descriptor().node();
-        let name = format!("two-statements-{}-{}", one.epoch().0, node.short());
+        let name = format!("{AGAINST_NODE}{}-{}", one.epoch().0, node.short());
         let both = [one, other].map(|statement| statement.to_unverified().encode());
         self.keep(name, &both.concat());
     }
@@ -59,7 +63,10 @@ impl Evidence {
 
     fn keep(&self, name: String, proof: &[u8]) {
         let mut names = self.names.lock();
-        if names.contains(&name) || names.len() >= MAX_FILES {
+        let against_nodes = names.iter().filter(|name| name.starts_with(AGAINST_NODE)).count();
+        let is_full = names.len() >= MAX_FILES
+            || name.starts_with(AGAINST_NODE) && against_nodes >= MAX_AGAINST_NODES;
+        if is_full || names.contains(&name) {
             return;
         }
         let path = self.folder.join(&name);
@@ -108,4 +115,26 @@ pub(super) fn against_keepers(work: &Work) -> Vec<(String, Vec<u8>)> {
 pub(super) fn liars(work: &Work) -> BTreeSet<u8> {
     let votes = work.broadcast.evidence().into_iter().map(|proof| proof.keeper());
     votes.chain(work.collector.evidence().into_keys()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_identities_leave_room_for_evidence_against_keepers() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join(FOLDER);
+        fs::create_dir(&folder).unwrap();
+        for node in 1..MAX_AGAINST_NODES {
+            fs::write(folder.join(format!("{AGAINST_NODE}7-{node}")), "").unwrap();
+        }
+        let evidence = Evidence::new(directory.path());
+        evidence.keep(format!("{AGAINST_NODE}7-last"), b"two faces");
+        evidence.keep(format!("{AGAINST_NODE}7-one too many"), b"two faces");
+        assert_eq!(evidence.count(), MAX_AGAINST_NODES);
+        evidence.of_keepers(vec![("two-votes-7-3".to_owned(), b"two votes".to_vec())]);
+        assert_eq!(fs::read(folder.join("two-votes-7-3")).unwrap(), b"two votes");
+        assert_eq!(Evidence::new(directory.path()).count(), MAX_AGAINST_NODES + 1);
+    }
 }

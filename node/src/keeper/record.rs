@@ -23,13 +23,12 @@ use anon::{
     network::Epoch,
 };
 use net::durable;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use crate::checked::{check, checked};
 
 /// The record's file.
 const RECORD: &str = "keeper.record";
-/// Bytes behind the record that tell a damaged one.
-const CHECK: usize = 8;
 /// The vote's file.
 const VOTE: &str = "keeper-vote.bin";
 /// What tells that a keeper has run here before.
@@ -137,18 +136,6 @@ impl Disk {
         }
         Vote::decode(vote, ballot).ok()
     }
-}
-
-/// What stands behind a record: the first bytes of its SHA-256.
-fn check(record: &[u8]) -> [u8; CHECK] {
-    let digest: [u8; 32] = Sha256::digest(record).into();
-    *digest.first_chunk().unwrap_or(&[0; CHECK])
-}
-
-/// The record in the bytes of its file, if they are whole.
-fn checked(bytes: &[u8]) -> Option<&[u8]> {
-    let (record, rest) = bytes.split_last_chunk::<CHECK>()?;
-    (*rest == check(record)).then_some(record)
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ impl Keeper {
         let Some(ballot) = self.with(epoch, |work| work.ballot.clone()) else { return };
         let vote = if let Some(vote) = self.disk.vote(&ballot) {
             vote
+        } else if !self.with(epoch, |work| work.hears_all).unwrap_or_default() {
+            // Alone it would sign a view of the few nodes that it has heard of.
+            tracing::warn!("this keeper began too late to vote on the view of epoch {}", epoch.0);
+            return;
         } else {
             let before = self.views.before(epoch);
             let rules = self.charter.rules();

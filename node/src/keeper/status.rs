@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,11 +15,10 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{Keeper, evidence, work::Work};
+use crate::status_file;
 
 /// The file's name.
 const FILE: &str = "keeper.json";
-/// Its greatest length, bytes.
-const MAX_FILE: u64 = 16_384;
 
 /// A view that a keeper has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,14 +72,7 @@ impl KeeperStatus {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn read(directory: &Path) -> io::Result<Option<Self>> {
-        use io::Read as _;
-        let file = match fs::File::open(directory.join(FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut text = String::new();
-        file.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(Some(serde_json::from_str(&text)?))
+        status_file::read(&directory.join(FILE))
     }
 
     /// What somebody must look at, the worst first; nothing if all is well.
@@ -143,7 +135,7 @@ impl Board {
         self.said.lock().fault = None;
     }
 
-    /// Writes what has changed; a new file first, so that whoever reads finds one of the two.
+    /// Writes what has changed.
     fn say(&self, now: Time, change: impl FnOnce(&mut KeeperStatus)) {
         let mut said = self.said.lock();
         let mut status = said.clone();
@@ -152,12 +144,7 @@ impl Board {
             return;
         }
         status.written = Some(now);
-        let new = self.directory.join(FILE).with_extension("json.new");
-        let written = serde_json::to_vec(&status)
-            .map_err(io::Error::from)
-            .and_then(|text| fs::write(&new, text))
-            .and_then(|()| fs::rename(&new, self.directory.join(FILE)));
-        match written {
+        match status_file::write(&self.directory.join(FILE), &status) {
             Ok(()) => *said = status,
             Err(error) => tracing::debug!(%error, "what `keeper status` reads is not written"),
         }

@@ -97,6 +97,14 @@ impl Town {
         Some((latest.view.epoch(), latest.view.id(), latest.view.nodes().len()))
     }
 
+    /// Checks that these keepers have one and the same view of that epoch, with so many nodes: its id.
+    fn agree(&self, keepers: usize, epoch: u64, nodes: u32) -> ViewId {
+        let views: BTreeSet<_> = (0..keepers).map(|index| self.view(index)).collect();
+        let (at, id, count) = views.first().copied().flatten().unwrap();
+        assert_eq!((views.len(), at.0, count), (1, epoch, nodes), "{:?}", self.status(0));
+        id
+    }
+
     async fn ask(&self, index: usize, request: ViewRequest) -> Response {
         let service = self.running[&index].service();
         let address = "/ip4/127.9.0.1/tcp/1".parse().unwrap();
@@ -120,8 +128,7 @@ async fn one_keeper_alone_makes_a_view_of_all_nodes_every_epoch() {
     let first = town.epoch().0 + 2;
     for epoch in first..first + 2 {
         town.reach(epoch).await;
-        let (at, _, nodes) = town.view(0).unwrap();
-        assert_eq!((at.0, nodes), (epoch, 3), "{:?}", town.status(0));
+        town.agree(1, epoch, 3);
     }
     let status = town.status(0);
     assert_eq!((status.warnings(), status.keepers), (Vec::new(), 1));
@@ -151,9 +158,7 @@ async fn four_keepers_agree_with_one_silent_and_with_two_they_say_that_there_is_
     }
     let first = town.epoch().0 + 2;
     town.reach(first).await;
-    let views: BTreeSet<_> = (0..4).map(|index| town.view(index)).collect();
-    let (epoch, id, nodes) = views.first().copied().flatten().unwrap();
-    assert_eq!((views.len(), epoch.0, nodes), (1, first, 5), "{:?}", town.status(0));
+    let id = town.agree(4, first, 5);
     assert_eq!(town.status(0).warnings(), [""; 0]);
 
     *silent[3].lock() = true;
@@ -185,9 +190,7 @@ async fn four_keepers_agree_with_one_silent_and_with_two_they_say_that_there_is_
     // When they speak again there is a view again, one epoch later at the latest.
     silent.iter().for_each(|silent| *silent.lock() = false);
     town.reach(first + 6).await;
-    let views: BTreeSet<_> = (0..4).map(|index| town.view(index)).collect();
-    let (epoch, _, nodes) = views.first().copied().flatten().unwrap();
-    assert_eq!((views.len(), epoch.0, nodes), (1, first + 6, 5), "{:?}", town.status(0));
+    town.agree(4, first + 6, 5);
     assert_eq!(town.status(0).no_view, None);
     town.stop().await;
 }
@@ -211,6 +214,31 @@ async fn a_keeper_that_starts_late_has_the_view_of_the_others() {
     town.reach(first + 2).await;
     assert_eq!(town.view(3), town.view(0));
     assert_eq!(town.status(3).view.unwrap().signed.len(), 4, "it signs with the others");
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_keeper_that_starts_again_late_makes_no_view_of_the_few_that_it_has_heard_of() {
+    let mut town = Town::new(3, 1);
+    for index in 0..3 {
+        town.start(index, |node| node).await;
+    }
+    let first = town.epoch().0 + 2;
+    town.reach(first).await;
+    town.agree(1, first, 3);
+    // The last third of the time for statements has begun, and it is not over.
+    let charter = town.file.network().unwrap().charter.unwrap();
+    let (deadlines, schedule) =
+        (charter.deadlines(Epoch(first + 1)).unwrap(), charter.schedule(Epoch(first + 1)).unwrap());
+    let late = crate::view::state::last_told(&deadlines, &schedule);
+    net::Clock::default().reach(late).await;
+    town.running.remove(&0).unwrap().shutdown().await;
+    town.start(0, |node| node).await;
+    assert!(net::Clock::default().moment() < deadlines.statements_until, "it states itself again");
+    town.reach(first + 1).await;
+    town.agree(1, first, 3);
+    town.reach(first + 2).await;
+    town.agree(1, first + 2, 3);
     town.stop().await;
 }
 

@@ -27,7 +27,7 @@ use anon::{
 use net::shares::RangeShare;
 
 use super::statements::Statements;
-use crate::view::kept::Kept;
+use crate::view::{kept::Kept, state::last_told};
 
 /// What is to be done, each in a task of its own.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub(super) struct Work {
     pub(super) schedule: Schedule,
     pub(super) deadlines: Deadlines,
     pub(super) statements: Statements,
+    /// Whether this keeper began early enough to hear what each node states: if it did not, it makes no vote.
+    pub(super) hears_all: bool,
     pub(super) reached: BTreeMap<NodeId, (StatementDigest, Reached)>,
     pub(super) broadcast: Broadcast,
     /// How many chains of each keeper did not verify.
@@ -136,6 +138,7 @@ impl Work {
             broadcast: Broadcast::new(ballot.clone(), me, deadlines.rounds),
             collector: Collector::new(ballot.clone()),
             statements: Statements::new(most, share),
+            hears_all: false,
             schedule: charter.schedule(epoch)?,
             deadlines,
             me,
@@ -163,6 +166,11 @@ impl Work {
             let _ours = work.take_signatures(&kept.view.signed().to_unverified());
         }
         Some(work)
+    }
+
+    /// Whether a keeper that begins now hears each node once more, also one whose clock is ahead.
+    pub(super) fn begins_in_time(&self, now: Moment) -> bool {
+        now.after(self.schedule.skew()) <= last_told(&self.deadlines, &self.schedule)
     }
 
     /// The view's epoch.

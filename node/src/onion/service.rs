@@ -20,6 +20,7 @@ use super::{FILE, OnionStatus, Reach};
 use crate::{
     config::{NodeConfig, Onion, addresses},
     error::NodeError,
+    status_file,
 };
 
 /// How long a descriptor may take to be published before the node says where it listens all the same.
@@ -101,11 +102,7 @@ impl Service {
 }
 
 fn write(directory: &Path, status: &OnionStatus) {
-    let new = directory.join("onion.json.new");
-    let written = serde_json::to_vec(status)
-        .map_err(std::io::Error::from)
-        .and_then(|text| std::fs::write(&new, text))
-        .and_then(|()| std::fs::rename(&new, directory.join(FILE)));
+    let written = status_file::write(&directory.join(FILE), status);
     if let Err(error) = written {
         tracing::warn!(%error, "the onion service's status was not written");
     }

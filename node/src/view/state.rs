@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use anon::{
     id::NodeId,
-    keeper::{charter::Charter, schedule::Moment},
+    keeper::{
+        charter::Charter,
+        schedule::{Deadlines, Moment, Schedule},
+    },
     keys::ChannelSecret,
     network::{Epoch, Network},
     request::view::ViewRequest,
@@ -27,6 +30,17 @@ use crate::identity::Identity;
 
 /// How often a node states itself for one view.
 const TIMES: u64 = 3;
+
+/// The moment until which a node may state itself for a view, the way to the keeper and a slow clock being allowed for.
+fn latest(deadlines: &Deadlines, schedule: &Schedule) -> Moment {
+    deadlines.statements_until.before(schedule.skew() + schedule.delay())
+}
+
+/// From this moment on every node states itself once more.
+pub(crate) fn last_told(deadlines: &Deadlines, schedule: &Schedule) -> Moment {
+    let window = latest(deadlines, schedule).0.saturating_sub(deadlines.opens.0) / TIMES;
+    deadlines.opens.after((TIMES - 1) * window)
+}
 
 /// Takes what this node states itself, where it is a keeper.
 pub(crate) type OwnEar = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -88,9 +102,8 @@ impl Stater {
             return self.begins(view);
         };
         self.clock.reach(deadlines.opens).await;
-        let latest = deadlines.statements_until.before(schedule.skew() + schedule.delay());
         let begins = self.clock.moment();
-        let window = latest.0.saturating_sub(begins.0) / TIMES;
+        let window = latest(&deadlines, &schedule).0.saturating_sub(begins.0) / TIMES;
         for number in 0..TIMES {
             let later = number * window + rand::rng().random_range(0..=window);
             self.clock.reach(begins.after(later)).await;
@@ -140,7 +153,9 @@ impl Stater {
 
 #[cfg(test)]
 mod tests {
-    use anon::request::view::ViewRequest;
+    use std::path::Path;
+
+    use anon::{id::NetworkId, request::view::ViewRequest};
     use futures::future::BoxFuture;
     use net::NetworkFile;
     use parking_lot::Mutex;
@@ -164,8 +179,25 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_same_is_stated_to_all_keepers_in_time_and_another_key_for_the_next_view() {
+    /// What was stated to three other keepers and to the node itself, in two hundred seconds from the beginning of epoch 7.
+    struct Stated {
+        network: NetworkId,
+        charter: Charter,
+        others: Vec<(Moment, NodeId, Vec<u8>)>,
+        own: Vec<Vec<u8>>,
+    }
+
+    impl Stated {
+        /// What the others were told for the view of an epoch.
+        fn of(&self, view: Epoch) -> Vec<&(Moment, NodeId, Vec<u8>)> {
+            let is_of = |bytes: &[u8]| {
+                UnverifiedNodeStatement::decode(bytes).unwrap().verify(&self.network, view).is_ok()
+            };
+            self.others.iter().filter(|(_, _, bytes)| is_of(bytes)).collect()
+        }
+    }
+
+    async fn stated_from(directory: &Path) -> Stated {
         let peers: Vec<String> = (1..=4)
             .map(|seed| {
                 let peer = net::peer_id(&Identity::from_seed(&[seed; 32]).unwrap().node()).unwrap();
@@ -194,11 +226,10 @@ mod tests {
             }) as OwnEar),
         );
         let id = network.id;
-        let directory = tempfile::tempdir().unwrap();
         let stater = Stater {
             charter: charter.clone(),
             clock: clock.clone(),
-            keys: KeysOnDisk::open(directory.path(), identity.secret(), &id),
+            keys: KeysOnDisk::open(directory, identity.secret(), &id),
             own: ear_of_own,
             network,
             identity,
@@ -213,22 +244,38 @@ mod tests {
             }
         }
         running.abort();
-        let heard = ear.0.lock().clone();
+        let (others, own) = (ear.0.lock().clone(), own.lock().clone());
+        Stated { network: id, charter, others, own }
+    }
+
+    #[tokio::test]
+    async fn the_same_is_stated_to_all_keepers_in_time_and_another_key_for_the_next_view() {
+        let directory = tempfile::tempdir().unwrap();
+        let all = stated_from(directory.path()).await;
         let mut keys = Vec::new();
         for view in [Epoch(8), Epoch(9)] {
-            let until = charter.deadlines(view).unwrap().statements_until;
-            let stated: Vec<_> = heard
-                .iter()
-                .filter(|(_, _, bytes)| {
-                    let read = UnverifiedNodeStatement::decode(bytes).unwrap();
-                    read.verify(&id, view).is_ok()
-                })
-                .collect();
+            let (deadlines, schedule) =
+                (all.charter.deadlines(view).unwrap(), all.charter.schedule(view).unwrap());
+            let stated = all.of(view);
             assert_eq!(stated.len(), 3 * 3, "three times to the three other keepers");
-            assert!(stated.iter().all(|(at, _, bytes)| *at <= until && *bytes == stated[0].2));
-            assert!(own.lock().iter().filter(|bytes| **bytes == stated[0].2).count() == 3);
-            keys.push(stated[0].2.clone());
+            let first = &stated[0].2;
+            assert!(stated.iter().all(|(_, _, bytes)| bytes == first));
+            assert!(stated.iter().all(|(at, ..)| *at <= deadlines.statements_until));
+            let last = last_told(&deadlines, &schedule);
+            let late = stated.iter().filter(|(at, ..)| *at >= last).count();
+            assert!(late >= 3, "who begins to listen at {last:?} hears it from {late}");
+            assert!(all.own.iter().filter(|bytes| *bytes == first).count() == 3);
+            keys.push(first.clone());
         }
         assert_ne!(keys[0], keys[1]);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_lost_its_keys_stays_out_of_one_view() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("view-keys.sealed"), "damaged").unwrap();
+        let all = stated_from(directory.path()).await;
+        assert_eq!(all.of(Epoch(8)).len(), 0, "it may have stated something else for this one");
+        assert_eq!(all.of(Epoch(9)).len(), 3 * 3);
     }
 }

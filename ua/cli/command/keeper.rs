@@ -1,10 +1,9 @@
 //! `cutout keeper status`: whether the keepers of a network make views, as one of them sees it.
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use node::{KeeperStatus, RunningStatus, numbers};
 
+use super::node::status::StatusArgs;
 use crate::terminal::{Failure, say, say_json};
 
 /// The `keeper` commands.
@@ -15,17 +14,6 @@ pub enum KeeperCommand {
         after_help = "Examples:\n  cutout keeper status --dir node1\n  cutout keeper status --dir node1 --json | jq .warnings"
     )]
     Status(StatusArgs),
-}
-
-/// Arguments of `cutout keeper status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// The node's directory
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-    /// One JSON object on stdout
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs a `keeper` command.

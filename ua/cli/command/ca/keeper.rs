@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anon::{
     keeper::charter::{DEFAULT_ROUND, MAX_SETS},
     network::Epoch,
-    view::quorum::KeeperSet,
+    view::{keys::SERVES, quorum::KeeperSet},
 };
 use clap::{Args, Subcommand};
 use net::{
@@ -22,8 +22,6 @@ use crate::{
 
 /// How many epochs ahead a change of keepers holds, so that every keeper has the new network file by then.
 const AHEAD: u64 = 2;
-/// For how many epochs a view may serve: so long its keepers must be known.
-const SERVES: u64 = 3;
 
 /// The `ca keeper` commands.
 #[derive(Debug, Subcommand)]
@@ -121,7 +119,7 @@ fn put(
     file.keepers.push(Keepers { from_epoch, nodes });
     file.round_milliseconds =
         file.round_milliseconds.or_else(|| round_that_fits(file.epoch_seconds));
-    // A set is no longer needed when all views that it made are too old to serve.
+    // A set is no longer needed when all views that it made are too old to serve: the last one is of the epoch before.
     while let [_, next, ..] = file.keepers.as_slice()
         && file.keepers.len() > MAX_SETS
         && next.from_epoch.saturating_add(SERVES) <= present.0

@@ -8,15 +8,15 @@ use node::{OnionStatus, RunningStatus, clock_fault};
 
 use crate::terminal::{Failure, say};
 
-/// Arguments of `cutout node status`.
+/// Arguments of `cutout node status`, and of `cutout keeper status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// The node's directory
     #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// One JSON object on stdout
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Runs `cutout node status`.
