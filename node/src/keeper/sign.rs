@@ -20,8 +20,10 @@ impl Keeper {
             vote
         } else if !self.with(epoch, |work| work.hears_all).unwrap_or_default() {
             // Alone it would sign a view of the few nodes that it has heard of.
-            tracing::warn!("this keeper began too late to vote on the view of epoch {}", epoch.0);
-            return;
+            return self.fault(&format!(
+                "this keeper started too late to vote on the view of epoch {}",
+                epoch.0
+            ));
         } else {
             let before = self.views.before(epoch);
             let rules = self.charter.rules();

@@ -83,18 +83,18 @@ fn change(nodes: &mut Vec<String>, named: &str, is_added: bool) -> Result<(), Fa
         (None, true) => nodes.push(named.to_owned()),
         (Some(at), false) => drop(nodes.remove(at)),
         (Some(_), true) => {
-            return Err(Failure::new(64, "this node is a keeper already", named, ""));
+            let remedy = "name another node, or leave the keepers as they are";
+            return Err(Failure::new(64, "this node is a keeper already", named, remedy));
         }
-        (None, false) => return Err(Failure::new(64, "this node is no keeper", named, "")),
+        (None, false) => {
+            let remedy = "copy the address of a keeper from the network file";
+            return Err(Failure::new(64, "this node is no keeper", named, remedy));
+        }
     }
     if nodes.is_empty() {
+        let cause = "a network with views has at least one keeper";
         let remedy = "add another keeper first";
-        return Err(Failure::new(
-            64,
-            "a network with views has at least one keeper",
-            named,
-            remedy,
-        ));
+        return Err(Failure::new(64, "the last keeper cannot be removed", cause, remedy));
     }
     Ok(())
 }

@@ -52,13 +52,12 @@ impl From<NodeError> for Failure {
                 78,
                 "have the authority name it: `cutout ca keeper add`, with the address that `cutout node run` prints",
             ),
-            NodeError::Record(RecordError::Missing(_)) => (
+            NodeError::Record(
+                RecordError::Missing(_) | RecordError::Record { .. } | RecordError::Damaged(_),
+            ) => (
                 78,
-                "restore keeper.record; if it is lost, see docs/operators.md, \"A keeper whose disk was lost\"",
+                "put no older copy back, and see docs/operators.md, \"A keeper whose disk was lost\"",
             ),
-            NodeError::Record(RecordError::Record { .. } | RecordError::Damaged(_)) => {
-                (78, "see docs/operators.md, \"A keeper whose disk was lost\"")
-            }
             NodeError::Record(_) => (74, "check the directory, its permissions and the disk"),
             NodeError::Store(error) => return store::failure(*error).of("the node does not start"),
             NodeError::Io { .. } => (74, "check the directory, its permissions and the disk"),
