@@ -92,6 +92,21 @@ impl ViewRequest {
         }
     }
 
+    /// Whether any node answers it, and not keepers alone.
+    #[must_use]
+    pub const fn is_for_any_node(&self) -> bool {
+        match self {
+            Self::Words(_) | Self::Latest | Self::View { .. } => true,
+            Self::State(_)
+            | Self::Statements(_)
+            | Self::Vote { .. }
+            | Self::Chain(_)
+            | Self::Signatures(_)
+            | Self::Word(_)
+            | Self::Revocations { .. } => false,
+        }
+    }
+
     /// Whether the answer may be long, so that nobody gets many of them at once.
     #[must_use]
     pub const fn has_long_answer(&self) -> bool {
@@ -156,7 +171,29 @@ fn decode_list<T: serde::de::DeserializeOwned + Serialize>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        ViewRequest::{
+            Chain, Latest, Revocations, Signatures, State, Statements, View, Vote, Word, Words,
+        },
+        *,
+    };
+
+    #[test]
+    fn any_node_answers_for_views_and_words_and_keepers_alone_for_the_rest() {
+        let (digest, id) = ([1; 32], ViewId([2; 32]));
+        let all = [Words(Epoch(3)), Latest, View { id, from: 0 }];
+        assert!(all.iter().all(ViewRequest::is_for_any_node));
+        let of_keepers = [
+            State(Vec::new()),
+            Statements(Vec::new()),
+            Vote { epoch: Epoch(3), digest: VoteDigest(digest), from: 0 },
+            Chain(Vec::new()),
+            Signatures(Vec::new()),
+            Word(Vec::new()),
+            Revocations { digest, from: 0 },
+        ];
+        assert!(!of_keepers.iter().any(ViewRequest::is_for_any_node));
+    }
 
     #[test]
     fn something_long_is_had_in_pieces_of_which_the_last_one_is_shorter() {

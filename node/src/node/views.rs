@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{keeper::charter::Charter, keys::SigningSecret as _, network::Network, wire};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::{Node, files::Storage, transport::Transport};
@@ -15,6 +16,7 @@ use crate::{
     view::{
         address,
         exchange::{Exchange, OverLinks},
+        kept::Views,
         keys::KeysOnDisk,
         state::{OwnEar, Stater},
     },
@@ -24,7 +26,8 @@ use crate::{
 pub(super) struct Viewing {
     charter: Charter,
     exchange: Arc<dyn Exchange>,
-    keys: KeysOnDisk,
+    pub(super) views: Arc<Views>,
+    pub(super) keys: Arc<Mutex<KeysOnDisk>>,
     pub(super) keeper: Option<Arc<Keeper>>,
 }
 
@@ -64,31 +67,32 @@ impl Node {
             Some(wrap) => wrap(links),
             None => links,
         };
-        let keeper = if self.config.keeper {
-            Some(self.keeper(storage, transport, &charter, &exchange)?)
-        } else {
-            None
-        };
-        let (identity, network) = (storage.identity.secret(), &storage.network.id);
-        let keys = KeysOnDisk::open(&self.directory, identity, network);
-        Ok(Some(Viewing { charter, exchange, keys, keeper }))
+        let (identity, network) = (storage.identity.secret(), storage.network.id);
+        let views = Arc::new(Views::open(&self.directory, network, charter.clone()));
+        let keys = KeysOnDisk::open(&self.directory, identity, &network);
+        let keys = Arc::new(Mutex::new(keys));
+        let mut viewing = Viewing { charter, exchange, views, keys, keeper: None };
+        if self.config.keeper {
+            viewing.keeper = Some(self.keeper(storage, transport, &viewing)?);
+        }
+        Ok(Some(viewing))
     }
 
     fn keeper(
         &self,
         storage: &Storage,
         transport: &Transport,
-        charter: &Charter,
-        exchange: &Arc<dyn Exchange>,
+        viewing: &Viewing,
     ) -> Result<Arc<Keeper>, NodeError> {
         let network = Arc::clone(&storage.network);
         let list = self.network.revocation_list()?;
         let keeper = Keeper::open(Means {
             directory: &self.directory,
-            charter: charter.clone(),
+            charter: viewing.charter.clone(),
             secret: storage.identity.keeper_secret(),
             clock: self.clock.clone(),
-            exchange: Arc::clone(exchange),
+            exchange: Arc::clone(&viewing.exchange),
+            views: Arc::clone(&viewing.views),
             probe: Prober {
                 network: Arc::clone(&network),
                 clock: self.clock.clone(),

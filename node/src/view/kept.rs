@@ -13,6 +13,7 @@ use anon::{
     id::NetworkId,
     keeper::charter::Charter,
     network::Epoch,
+    request::view::{ViewRequest, piece},
     view::{header::ViewId, quorum::UnverifiedSignedView, signed::View, whole::WholeDecoder},
 };
 use net::durable;
@@ -117,6 +118,26 @@ impl Views {
     fn matching(&self, is_it: impl Fn(&View) -> bool) -> Option<Arc<Kept>> {
         let both = self.both.lock();
         [&both.latest, &both.before].into_iter().flatten().find(|kept| is_it(&kept.view)).cloned()
+    }
+
+    /// Answers whoever wants a view, as far as it is here; the other requests are for keepers.
+    pub(crate) fn answer(&self, request: &ViewRequest) -> Option<Vec<u8>> {
+        match request {
+            ViewRequest::Latest => {
+                self.latest().map(|kept| kept.view.signed().to_unverified().encode())
+            }
+            ViewRequest::View { id, from } => {
+                piece(&self.find(id)?.encoded, *from).map(<[u8]>::to_vec)
+            }
+            ViewRequest::State(_)
+            | ViewRequest::Statements(_)
+            | ViewRequest::Vote { .. }
+            | ViewRequest::Chain(_)
+            | ViewRequest::Signatures(_)
+            | ViewRequest::Word(_)
+            | ViewRequest::Words(_)
+            | ViewRequest::Revocations { .. } => None,
+        }
     }
 
     /// Keeps a view that is later than all that are kept, durably; another one is not kept.
