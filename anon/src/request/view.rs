@@ -58,7 +58,7 @@ pub enum ViewRequest {
     Words(Epoch),
     /// Hand out the latest signed view, without its nodes.
     Latest,
-    /// Hand out a whole view, with its nodes' signatures, from this byte on.
+    /// Hand out a whole view, without its nodes' signatures, from this byte on.
     View {
         /// Which.
         id: ViewId,
@@ -69,6 +69,15 @@ pub enum ViewRequest {
     Revocations {
         /// Which.
         digest: [u8; 32],
+        /// The first byte that is wanted.
+        from: u32,
+    },
+    /// Hand out the difference to a view from the one before it, from this byte on.
+    Difference {
+        /// The view before, which is at hand.
+        base: ViewId,
+        /// The view that is wanted.
+        id: ViewId,
         /// The first byte that is wanted.
         from: u32,
     },
@@ -88,7 +97,8 @@ impl ViewRequest {
             | Self::Words(_)
             | Self::Latest
             | Self::View { .. }
-            | Self::Revocations { .. } => true,
+            | Self::Revocations { .. }
+            | Self::Difference { .. } => true,
         }
     }
 
@@ -96,7 +106,7 @@ impl ViewRequest {
     #[must_use]
     pub const fn is_for_any_node(&self) -> bool {
         match self {
-            Self::Words(_) | Self::Latest | Self::View { .. } => true,
+            Self::Words(_) | Self::Latest | Self::View { .. } | Self::Difference { .. } => true,
             Self::State(_)
             | Self::Statements(_)
             | Self::Vote { .. }
@@ -114,7 +124,8 @@ impl ViewRequest {
             Self::Statements(_)
             | Self::Vote { .. }
             | Self::View { .. }
-            | Self::Revocations { .. } => true,
+            | Self::Revocations { .. }
+            | Self::Difference { .. } => true,
             Self::State(_)
             | Self::Chain(_)
             | Self::Signatures(_)
@@ -173,7 +184,8 @@ fn decode_list<T: serde::de::DeserializeOwned + Serialize>(
 mod tests {
     use super::{
         ViewRequest::{
-            Chain, Latest, Revocations, Signatures, State, Statements, View, Vote, Word, Words,
+            Chain, Difference, Latest, Revocations, Signatures, State, Statements, View, Vote,
+            Word, Words,
         },
         *,
     };
@@ -181,7 +193,9 @@ mod tests {
     #[test]
     fn any_node_answers_for_views_and_words_and_keepers_alone_for_the_rest() {
         let (digest, id) = ([1; 32], ViewId([2; 32]));
-        let all = [Words(Epoch(3)), Latest, View { id, from: 0 }];
+        let base = ViewId([3; 32]);
+        let difference = Difference { base, id, from: 0 };
+        let all = [Words(Epoch(3)), Latest, View { id, from: 0 }, difference];
         assert!(all.iter().all(ViewRequest::is_for_any_node));
         let of_keepers = [
             State(Vec::new()),

@@ -37,7 +37,9 @@ impl Keeper {
                 let words: Vec<Absence> = work.words.values().cloned().collect();
                 encode_words(&words)
             }),
-            ViewRequest::Latest | ViewRequest::View { .. } => self.views.answer(request),
+            ViewRequest::Latest | ViewRequest::View { .. } | ViewRequest::Difference { .. } => {
+                self.views.answer(request)
+            }
             ViewRequest::Revocations { digest, from } => self.piece_of_revocations(digest, *from),
             ViewRequest::Statements(_)
             | ViewRequest::Vote { .. }
@@ -64,6 +66,7 @@ impl Keeper {
             | ViewRequest::Words(_)
             | ViewRequest::Latest
             | ViewRequest::View { .. }
+            | ViewRequest::Difference { .. }
             | ViewRequest::Revocations { .. } => None,
         }
     }

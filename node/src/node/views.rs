@@ -16,9 +16,12 @@ use crate::{
     view::{
         address,
         exchange::{Exchange, OverLinks},
+        follow::Follower,
         kept::Views,
         keys::KeysOnDisk,
         state::{OwnEar, Stater},
+        status::Board,
+        turn::Turn,
     },
 };
 
@@ -28,6 +31,7 @@ pub(super) struct Viewing {
     exchange: Arc<dyn Exchange>,
     pub(super) views: Arc<Views>,
     pub(super) keys: Arc<Mutex<KeysOnDisk>>,
+    board: Arc<Board>,
     pub(super) keeper: Option<Arc<Keeper>>,
 }
 
@@ -58,20 +62,24 @@ impl Node {
     ) -> Result<Option<Viewing>, NodeError> {
         let Some(charter) = storage.network.charter.clone() else { return Ok(None) };
         let limits = &self.config.limits;
+        let (identity, network) = (storage.identity.secret(), storage.network.id);
+        let views = Arc::new(Views::open(&self.directory, network, charter.clone()));
         let links: Arc<dyn Exchange> = Arc::new(OverLinks {
             links: transport.started.links.clone(),
-            addresses: self.network.keeper_addresses()?,
+            views: Arc::clone(&views),
+            keepers: self.network.keeper_addresses()?,
             timeout: Duration::from_secs(limits.answer_seconds),
         });
         let exchange = match self.wrap_exchange.take() {
             Some(wrap) => wrap(links),
             None => links,
         };
-        let (identity, network) = (storage.identity.secret(), storage.network.id);
-        let views = Arc::new(Views::open(&self.directory, network, charter.clone()));
         let keys = KeysOnDisk::open(&self.directory, identity, &network);
         let keys = Arc::new(Mutex::new(keys));
-        let mut viewing = Viewing { charter, exchange, views, keys, keeper: None };
+        let node = storage.identity.node();
+        let board = Board::new(&self.directory, node, Arc::clone(&storage.network));
+        let board = Arc::new(board);
+        let mut viewing = Viewing { charter, exchange, views, keys, board, keeper: None };
         if self.config.keeper {
             viewing.keeper = Some(self.keeper(storage, transport, &viewing)?);
         }
@@ -128,23 +136,42 @@ impl Node {
 }
 
 impl Viewing {
-    /// States the node, and makes views if it is a keeper.
+    /// States the node, and makes views if it is a keeper, or else gets them.
     pub(super) fn begin(self, service: &StandardService, at: &Transport, tasks: &mut JoinSet<()>) {
-        let own = self.keeper.clone().map(|keeper| {
-            let node = service.identity.node();
-            Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar
-        });
-        if let Some(keeper) = self.keeper {
+        let Self { charter, exchange, views, keys, board, keeper } = self;
+        let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
+        let (clock, node) = (service.clock.clone(), identity.node());
+        let turn = Turn {
+            network: Arc::clone(&network),
+            clock: clock.clone(),
+            views: Arc::clone(&views),
+            keys: Arc::clone(&keys),
+            board: Arc::clone(&board),
+        };
+        tasks.spawn(turn.run());
+        let own = keeper
+            .clone()
+            .map(|keeper| Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar);
+        if let Some(keeper) = keeper {
             tasks.spawn(keeper.run());
+        } else {
+            let follower = Follower {
+                network: Arc::clone(&network),
+                charter: charter.clone(),
+                own: node,
+                clock: clock.clone(),
+                exchange: Arc::clone(&exchange),
+                views,
+                board: Arc::clone(&board),
+            };
+            tasks.spawn(follower.run());
         }
         let Some(addresses) = address::stated(&at.addresses) else {
             tracing::warn!("this node has no address that it could state to keepers");
-            return;
+            return board.has_no_address();
         };
-        let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
-        let clock = service.clock.clone();
-        let Self { charter, exchange, keys, .. } = self;
-        let stater = Stater { network, charter, identity, addresses, clock, exchange, own, keys };
+        let stater =
+            Stater { network, charter, identity, addresses, clock, exchange, own, keys, board };
         tasks.spawn(stater.run());
     }
 }

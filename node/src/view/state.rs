@@ -26,7 +26,7 @@ use net::clock::Clock;
 use parking_lot::Mutex;
 use rand::RngExt as _;
 
-use super::{exchange::Exchange, keys::KeysOnDisk};
+use super::{exchange::Exchange, keys::KeysOnDisk, status::Board};
 use crate::identity::Identity;
 
 /// How often a node states itself for one view.
@@ -57,6 +57,7 @@ pub(crate) struct Stater {
     /// Takes what the node states itself, if it is a keeper.
     pub(crate) own: Option<OwnEar>,
     pub(crate) keys: Arc<Mutex<KeysOnDisk>>,
+    pub(crate) board: Arc<Board>,
 }
 
 impl Stater {
@@ -70,9 +71,6 @@ impl Stater {
                 self.clock.reach(self.begins(present.after(1))).await;
                 continue;
             };
-            if let Err(error) = self.keys.lock().expire(present, None) {
-                tracing::error!(%error, "channel keys whose time is over are still on the disk");
-            }
             let is_lost = self.keys.lock().take_loss();
             let end = if is_lost {
                 tracing::warn!("this node stays out of the view of epoch {}", view.0);
@@ -86,7 +84,7 @@ impl Stater {
 
     /// When an epoch begins.
     fn begins(&self, epoch: Epoch) -> Moment {
-        Moment::at(Time(epoch.0.saturating_mul(self.network.epoch_seconds)))
+        Moment::at(self.network.begins(epoch))
     }
 
     /// Until when statements for a view are any use.
@@ -129,6 +127,7 @@ impl Stater {
         });
         let heard = join_all(heard).await.into_iter().filter(|heard| *heard).count();
         let all = keepers.keys().len();
+        self.board.told(view, heard, all);
         tracing::debug!(view = view.0, "{heard} of {all} keepers took this node's statement");
     }
 
@@ -232,6 +231,7 @@ mod tests {
             clock: clock.clone(),
             keys: Arc::new(Mutex::new(KeysOnDisk::open(directory, identity.secret(), &id))),
             own: ear_of_own,
+            board: Arc::new(Board::new(directory, identity.node(), Arc::clone(&network))),
             network,
             identity,
             addresses,
