@@ -206,6 +206,8 @@ mod tests {
         let revoked = Revoked { nodes: [NodeId([4; 32])].into(), ..Revoked::default() };
         let list = UnverifiedRevocationList::issue(&authority, &id, 3, Time(9), &revoked);
         assert_eq!(list.number(), 3);
+        let digested = [b"cutout/1 revocations digest\0".as_slice(), &wire::encode(&list)].concat();
+        assert_eq!(list.digest(), <[u8; 32]>::from(Sha256::digest(digested)));
         assert_eq!(list.clone().verify(&id, &authority.verify_key()), Ok(revoked));
         let other = NetworkId::derive("other.alt", Some(&authority.verify_key()));
         assert!(list.clone().verify(&other, &authority.verify_key()).is_err());

@@ -6,6 +6,8 @@
 mod honest;
 #[path = "keepers/liars.rs"]
 mod liars;
+#[path = "keepers/messages.rs"]
+mod messages;
 #[path = "keepers/promises.rs"]
 mod promises;
 #[path = "keepers/rules.rs"]

@@ -185,6 +185,19 @@ mod tests {
         let newcomer = keys(3..4)[0];
         assert!(charter.is_keeper(&newcomer, Epoch(5)) && charter.is_keeper(&newcomer, Epoch(9)));
         assert!(!charter.is_keeper(&keys(5..6)[0], Epoch(0)));
+        let last = charter.last_set().map(|(from, set)| (from, set.keys().len()));
+        assert_eq!(last, Some((Epoch(7), 4)));
+    }
+
+    #[test]
+    fn what_a_network_file_says_of_views_is_there_to_read() {
+        for is_capped in [true, false] {
+            let rules = Rules { network_serial: 3, ..Rules::default() };
+            let sets = vec![(Epoch(0), keys(0..1))];
+            let terms = CharterTerms { epoch_seconds: 10, round: 500, sets, rules, is_capped };
+            let charter = Charter::new(NetworkId([1; 32]), terms).unwrap();
+            assert_eq!((charter.rules(), charter.is_capped()), (rules, is_capped));
+        }
     }
 
     #[test]

@@ -261,7 +261,17 @@ mod tests {
         // A quarter of a day, 21,600 s, earlier.
         assert_eq!(d.statements_until, Moment(842_100_000));
         assert_eq!((schedule.delay(), schedule.skew()), (15_000, 15_000));
-        assert_eq!(schedule.word_holds(), 600_000);
+        assert_eq!((schedule.round(), schedule.word_holds()), (60_000, 600_000));
+        assert_eq!(d.opens, Moment::at(Time(9 * 86_400)));
+    }
+
+    #[test]
+    fn a_word_holds_for_a_quarter_of_a_short_epoch_and_at_least_for_two_rounds() {
+        let holds = |seconds, round| Schedule::new(seconds, round, 0).unwrap().word_holds();
+        assert_eq!(holds(1_000, 60_000), 250_000);
+        assert_eq!(holds(400, 50_000), 100_000);
+        assert_eq!(holds(399, 49_875), 99_750);
+        assert_eq!(holds(40_000, 400_000), 800_000);
     }
 
     #[test]

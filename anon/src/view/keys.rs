@@ -220,6 +220,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_taken_away_makes_room_for_another() {
+        let mut all = keys(5..=6);
+        all.remove(Epoch(5));
+        assert_eq!(epochs(&all), [6]);
+    }
+
+    #[test]
     fn a_sealed_file_opens_for_its_node_in_its_network_alone() {
         let (all, seal) = (keys(1..=8), seal_of(1));
         let bytes = all.seal(&seal, &[3; NONCE]);

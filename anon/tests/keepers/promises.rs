@@ -23,7 +23,9 @@ fn header(count: u32) -> ViewHeader {
 fn a_keeper_signs_one_view_an_epoch_also_after_a_restart() {
     let (ballot, secret) = (ballot(4), secret(2));
     let mut promises = Promises::new(None);
+    assert_eq!(promises.record(), None);
     let promised = promises.promise_view(header(1)).unwrap();
+    assert_eq!(promises.record(), Some(promised.record()));
     let disk = promised.record().encode();
     assert!(disk.len() <= MAX_RECORD);
     let signature = promised.recorded(&ballot, &secret).unwrap();
@@ -100,6 +102,7 @@ fn words_of_f_plus_one_keepers_are_believed_for_a_while() {
     let twice = [words[0].clone(), words[0].clone(), words[1].clone()];
     assert_eq!(check(&twice, said), too_few(2));
     assert_eq!(check(&vec![words[0].clone(); 17], said), Err(AbsenceError::TooMany));
+    assert_eq!(check(&vec![words[0].clone(); 16], said), too_few(1));
     // Words of another epoch, or of another set of keepers, do not count.
     let next = Ballot::new(ballot.network(), Epoch(6), keepers(7), 9);
     assert_eq!(check_words(&next, &words, said, holds), too_few(0));
@@ -111,8 +114,11 @@ fn words_of_f_plus_one_keepers_are_believed_for_a_while() {
 fn a_word_that_is_cut_or_changed_is_refused() {
     let ballot = ballot(1);
     let said = Moment(10_000_000);
-    let good = word(&ballot, 0, said).encode();
+    let word = word(&ballot, 0, said);
+    assert_eq!((word.keeper(), word.said(), word.epoch()), (0, said, ballot.epoch()));
+    let good = word.encode();
     assert!(good.len() <= MAX_ABSENCE);
+    assert_eq!(Absence::decode(&good), Ok(word));
     for cut in 0..good.len() {
         assert!(Absence::decode(&good[..cut]).is_err(), "{cut}");
     }

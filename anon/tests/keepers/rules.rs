@@ -232,6 +232,10 @@ fn a_third_vote_of_a_liar_is_neither_signed_nor_held() {
     one.body(now, second).unwrap();
     assert_eq!(one.body(now, third), Err(BroadcastError::NotWanted));
     assert_eq!(one.broadcast.vote(third.digest()), None);
+    // Nor asked for any more, whoever else signs it.
+    one.outputs();
+    one.chain(now, third, &[1, 4]).unwrap();
+    assert_eq!(one.outputs(), []);
 }
 
 #[test]

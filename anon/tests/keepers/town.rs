@@ -86,10 +86,20 @@ pub(crate) fn node(number: u8) -> NodeId {
 
 /// A node's statement for [`EPOCH`], with the channel key of this number.
 pub(crate) fn statement(number: u8, channel: u8, addresses: Addresses) -> NodeStatement {
+    statement_for(EPOCH, number, channel, addresses)
+}
+
+/// The same for another epoch.
+pub(crate) fn statement_for(
+    epoch: Epoch,
+    number: u8,
+    channel: u8,
+    addresses: Addresses,
+) -> NodeStatement {
     let key = ChannelSecret::from_seed(&[channel; 32]).agreement_key();
     let descriptor = Descriptor::new(node(number), key, addresses, None).unwrap();
-    let stated = UnverifiedNodeStatement::issue(&identity(number), &NET, EPOCH, descriptor, None);
-    stated.verify(&NET, EPOCH).unwrap()
+    let stated = UnverifiedNodeStatement::issue(&identity(number), &NET, epoch, descriptor, None);
+    stated.verify(&NET, epoch).unwrap()
 }
 
 /// The view before [`EPOCH`]'s, with these nodes, under a quorum of `n` keepers.

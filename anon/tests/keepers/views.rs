@@ -21,7 +21,8 @@ use anon::{
 use proptest::prelude::*;
 
 use crate::town::{
-    EPOCH, NET, RULES, ballot, keepers, node, onion, statement, tcp, view_before, vote,
+    EPOCH, NET, RULES, ballot, keepers, node, onion, statement, statement_for, tcp, view_before,
+    vote,
 };
 
 fn tally(ballot: &Ballot, votes: &[Vote]) -> Result<Tally, TallyError> {
@@ -211,6 +212,21 @@ fn an_address_counts_if_more_than_half_reached_it_there_and_the_node_signed_just
 fn an_address_that_a_node_does_not_state_does_not_count() {
     let stated = [(statement(1, 1, at([10, 0, 0, 1])), Reached::Onion), over_tcp(2, [10, 0, 0, 2])];
     assert_eq!(ids(&unanimous(&ballot(4), &stated, &[], true)), [node(2)]);
+}
+
+#[test]
+fn what_is_another_nodes_statement_or_of_another_epoch_puts_nobody_in() {
+    let ballot = ballot(4);
+    let (own, others) = (statement(2, 2, at([10, 0, 0, 2])), statement(1, 1, at([10, 0, 0, 1])));
+    let old = statement_for(EPOCH.before(), 3, 3, at([10, 0, 0, 3]));
+    let listed = [(2, &own), (4, &others), (3, &old)];
+    let nodes = listed.map(|(number, said)| (node(number), (said.digest(), Reached::Tcp)));
+    let vote = Vote { nodes: nodes.into(), ..vote(None, []) };
+    let statements = listed.map(|(_, said)| (said.digest(), said.clone())).into();
+    let revoked = BTreeSet::new();
+    let given = Given { statements: &statements, before: None, revoked: &revoked, is_capped: true };
+    let candidate = compute(&ballot, &tally(&ballot, &vec![vote; 4]).unwrap(), given).unwrap();
+    assert_eq!(ids(&candidate), [node(2)]);
 }
 
 #[test]
