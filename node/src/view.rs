@@ -22,3 +22,6 @@ pub(crate) mod keys;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod turn;
+
+#[cfg(test)]
+mod tests;

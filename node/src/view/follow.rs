@@ -50,6 +50,9 @@ pub(crate) struct Follower {
     pub(crate) board: Arc<Board>,
 }
 
+/// A view, and how it was had.
+type Had = (View, &'static str);
+
 /// The keepers' words for one epoch that have been heard, by keeper.
 type Words = BTreeMap<u8, Absence>;
 
@@ -115,8 +118,8 @@ impl Follower {
                 tracing::debug!(node = node.short(), "a view took too long");
                 continue;
             };
-            if let Some(view) = view {
-                self.keep(view).await;
+            if let Some(had) = view {
+                self.keep(had).await;
             }
             if self.has(epoch) {
                 return;
@@ -145,7 +148,7 @@ impl Follower {
     }
 
     /// The latest view that a node has, if it is later than the one at hand, and not of an epoch that is far away.
-    async fn ask(&self, node: &NodeId, epoch: Epoch) -> Option<View> {
+    async fn ask(&self, node: &NodeId, epoch: Epoch) -> Option<Had> {
         let shown = self.exchange.ask(node, ViewRequest::Latest).await?;
         let signed = self.views.verify(&shown)?;
         let shows = signed.header().epoch;
@@ -153,7 +156,7 @@ impl Follower {
             return None;
         }
         match self.fetch(node, &signed).await {
-            Ok(view) => Some(view),
+            Ok(had) => Some(had),
             Err(error) => {
                 tracing::debug!(%error, node = node.short(), "a view is not had of a node");
                 None
@@ -161,7 +164,7 @@ impl Follower {
         }
     }
 
-    async fn fetch(&self, node: &NodeId, signed: &SignedView) -> Result<View, FetchError> {
+    async fn fetch(&self, node: &NodeId, signed: &SignedView) -> Result<Had, FetchError> {
         let (id, exchange) = (signed.id(), &*self.exchange);
         let keepers = self.charter.keepers(signed.header().epoch).ok_or(FetchError::NotHad)?;
         let latest = self.views.latest();
@@ -172,18 +175,19 @@ impl Follower {
             match fetch(exchange, node, id, decoder, ask).await {
                 // Perhaps it has just this view and not the one before.
                 Err(FetchError::NotHad) => {}
-                had => return had,
+                had => return had.map(|view| (view, "by difference")),
             }
         }
         let decoder = WholeDecoder::new(self.network.id, keepers.clone());
-        fetch(exchange, node, id, decoder, |from| ViewRequest::View { id, from }).await
+        let ask = |from| ViewRequest::View { id, from };
+        fetch(exchange, node, id, decoder, ask).await.map(|view| (view, "whole"))
     }
 
-    async fn keep(&self, view: View) {
+    async fn keep(&self, (view, how): Had) {
         let (epoch, nodes) = (view.epoch(), view.nodes().len());
         match self.views.keep_aside(view).await {
             Ok(()) => {
-                tracing::info!("this node has the view of epoch {}: {nodes} nodes", epoch.0);
+                tracing::info!("this node has the view of epoch {}: {nodes} nodes, {how}", epoch.0);
             }
             Err(error) => tracing::error!(%error, "the view cannot be written"),
         }

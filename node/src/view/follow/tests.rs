@@ -117,16 +117,20 @@ impl Scene {
         };
         let running = tokio::spawn(follower.run());
         let mut newest = self.views.newest();
+        let mut before = 0;
         for step in 0..=until / 100 {
             self.world.clock.set_to(Moment((OLD + 1) * EPOCH + step * 100));
             for _ in 0..200 {
                 tokio::task::yield_now().await;
             }
-            let is_asked = !self.world.asked.lock().is_empty();
             // Writing is done by another thread.
-            let writes =
-                tokio::time::timeout(std::time::Duration::from_millis(20), newest.changed());
-            if is_asked && self.epoch() < OLD + 1 && writes.await.is_ok() && self.epoch() > OLD {
+            let is_fetched = |(.., request): &Asked| {
+                matches!(request, ViewRequest::Difference { .. } | ViewRequest::View { .. })
+            };
+            let fetches = self.world.asked.lock().iter().filter(|asked| is_fetched(asked)).count();
+            let writes = std::time::Duration::from_millis(if fetches > before { 200 } else { 0 });
+            before = fetches;
+            if tokio::time::timeout(writes, newest.changed()).await.is_ok() {
                 break;
             }
         }
