@@ -1,7 +1,7 @@
 //! Once an epoch a node that is no keeper gets the view: by difference if it has the one before, otherwise whole.
 //!
-//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then all keepers. It
-//! asks for the latest view, and then by ids that everybody has, so that whoever is asked learns that this node follows
+//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then perhaps all keepers,
+//! which are asked by few nodes at first. It asks for the latest view, and then by ids that everybody has, so that whoever is asked learns that this node follows
 //! the view, and whether it has the one before, and nothing more. Whoever hands out something else is left for another.
 //! Where nobody has the view of the epoch, f + 1 keepers' words are believed; the node goes on asking all the same, ever more
 //! seldom, since a view may come late.
@@ -33,6 +33,9 @@ use super::{
 
 /// How many nodes of the last view are asked in one look, before the keepers are.
 const NODES_ASKED: u32 = 3;
+/// How many of a view's nodes ask keepers in their first look, on average; in each later look twice as many do. All others
+/// have the view of them, so that no number of nodes is too many for keepers. In a smaller network all ask them.
+const ASK_KEEPERS: u32 = 64;
 /// Within how many rounds of the epoch's beginning, or of its own, a node looks first.
 const FIRST_WITHIN: u64 = 2;
 /// Between two looks a node waits twice as long each time, but no longer than this part of an epoch: so it looks some
@@ -78,12 +81,12 @@ impl Follower {
     /// Gets the view of an epoch.
     async fn follow(&self, epoch: Epoch, schedule: &Schedule) {
         let longest = self.network.epoch_seconds.saturating_mul(1_000) / LONGEST_WAIT;
-        let mut wait = schedule.round();
+        let (mut wait, mut ask_keepers) = (schedule.round(), ASK_KEEPERS);
         let mut words = Words::new();
         let mut has_said = false;
         self.pause(0, schedule.round().saturating_mul(FIRST_WITHIN)).await;
         while !self.has(epoch) {
-            self.look(epoch, schedule, &mut words).await;
+            self.look(epoch, schedule, ask_keepers, &mut words).await;
             if self.has(epoch) {
                 return;
             }
@@ -95,6 +98,7 @@ impl Follower {
             }
             self.pause(wait / 2, wait).await;
             wait = wait.saturating_mul(2).min(longest.max(schedule.round()));
+            ask_keepers = ask_keepers.saturating_mul(2);
         }
     }
 
@@ -110,8 +114,8 @@ impl Follower {
     }
 
     /// Asks one after the other until the view is here. Each may take as long as a keeper's word holds.
-    async fn look(&self, epoch: Epoch, schedule: &Schedule, words: &mut Words) {
-        for node in self.sources(epoch) {
+    async fn look(&self, epoch: Epoch, schedule: &Schedule, ask_keepers: u32, words: &mut Words) {
+        for node in self.sources(epoch, ask_keepers) {
             let end = self.clock.moment().after(schedule.word_holds());
             let asked = pin!(self.ask(&node, epoch));
             let Either::Left((view, _)) = select(asked, pin!(self.clock.reach(end))).await else {
@@ -130,19 +134,23 @@ impl Follower {
         }
     }
 
-    /// Whom to ask: some nodes of the last view, then the keepers, each in any order.
-    fn sources(&self, epoch: Epoch) -> Vec<NodeId> {
+    /// Whom to ask: some nodes of the last view, then the keepers, each in any order, if this is one of so many nodes that ask
+    /// keepers. A node without a view does so in any case.
+    fn sources(&self, epoch: Epoch, ask_keepers: u32) -> Vec<NodeId> {
         let mut rng = rand::rng();
         let mut sources = Vec::new();
+        let mut asks_keepers = true;
         if let Some(latest) = self.views.latest() {
-            let nodes = latest.view.nodes();
-            let ranks = 0..NODES_ASKED.min(nodes.len());
-            sources.extend(ranks.filter_map(|_| nodes.node(rng.random_range(0..nodes.len()))));
+            let (nodes, all) = (latest.view.nodes(), 0..latest.view.nodes().len().max(1));
+            let mut draw = || rng.random_range(all.clone());
+            sources.extend((0..NODES_ASKED).filter_map(|_| nodes.node(draw())));
+            asks_keepers = draw() < ask_keepers;
         }
-        let keys = self.charter.keepers(epoch).map(|keepers| keepers.keys()).unwrap_or_default();
-        let mut keepers: Vec<NodeId> = keys.iter().map(|key| NodeId(key.0)).collect();
-        keepers.shuffle(&mut rng);
-        sources.extend(keepers);
+        if let Some(keepers) = self.charter.keepers(epoch).filter(|_| asks_keepers) {
+            let mut keepers: Vec<NodeId> = keepers.keys().iter().map(|key| NodeId(key.0)).collect();
+            keepers.shuffle(&mut rng);
+            sources.extend(keepers);
+        }
         sources.retain(|node| *node != self.own);
         sources
     }

@@ -119,6 +119,12 @@ impl Board {
         });
     }
 
+    /// The view that it has shown last.
+    #[cfg(test)]
+    pub(crate) fn at_hand(&self) -> Option<ViewAtHand> {
+        self.said.lock().view
+    }
+
     /// Says that keepers say that an epoch has no view.
     pub(crate) fn has_none(&self, epoch: Epoch) {
         self.say(|said| said.no_view = Some(epoch.0));

@@ -1,6 +1,6 @@
 //! Nodes that get views over real links, some of which lie to the others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anon::request::{
     Request, Response,
@@ -10,7 +10,10 @@ use futures::future::BoxFuture;
 use net::{Peer, Via};
 use parking_lot::Mutex;
 
-use crate::{Service, StandardService, ViewStatus, testing::town::Town};
+use crate::{
+    Service, StandardService, ViewStatus,
+    testing::town::{EPOCH, Town},
+};
 
 /// How a node lies about views.
 #[derive(Clone, Copy)]
@@ -110,12 +113,9 @@ async fn every_node_has_every_view_whoever_lies_and_who_was_away_has_the_latest(
     town.start(5, |node| node).await;
     let has_it = async {
         while town.view(5).is_none_or(|(has, ..)| has.0 < epoch + 3) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(6), has_it).await.expect("it asks");
-    let away = status(&town);
-    assert_eq!(away.view.map(|view| view.stands), Some(false));
-    assert!(away.why_absent().unwrap().contains("did not run in time"), "{away:?}");
+    tokio::time::timeout(Duration::from_secs(2 * EPOCH), has_it).await.expect("it asks");
     town.stop().await;
 }

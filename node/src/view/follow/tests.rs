@@ -103,10 +103,9 @@ impl Scene {
         Self { directory, world, views, board }
     }
 
-    /// Lets the follower work until so long after the beginning of epoch 8, or until it has its view: what it asked.
-    async fn run(&self, keepers: &Keepers, until: u64) -> Vec<Asked> {
+    fn follower(&self, keepers: &Keepers) -> Follower {
         let network = Arc::new(network(keepers));
-        let follower = Follower {
+        Follower {
             charter: network.charter.clone().unwrap(),
             network,
             own: node(0),
@@ -114,7 +113,12 @@ impl Scene {
             exchange: Arc::clone(&self.world) as _,
             views: Arc::clone(&self.views),
             board: Arc::clone(&self.board),
-        };
+        }
+    }
+
+    /// Lets the follower work until so long after the beginning of epoch 8, or until it has its view: what it asked.
+    async fn run(&self, keepers: &Keepers, until: u64) -> Vec<Asked> {
+        let follower = self.follower(keepers);
         let running = tokio::spawn(follower.run());
         let mut newest = self.views.newest();
         let mut before = 0;
@@ -150,8 +154,8 @@ fn difference(base: &View, view: &View) -> Vec<u8> {
 #[tokio::test]
 async fn the_view_is_had_by_difference_of_an_honest_keeper_though_all_nodes_lie() {
     let keepers = Keepers::new(4);
-    let old = keepers.view_of(OLD, None, 0..300);
-    let next = keepers.view_of(OLD + 1, Some(&old), 20..320);
+    let old = keepers.view_of(OLD, None, 0..60);
+    let next = keepers.view_of(OLD + 1, Some(&old), 5..65);
     let shelf = tempfile::tempdir().unwrap();
     let shelves = |name: &str, views: &[&View]| {
         let path = shelf.path().join(name);
@@ -239,7 +243,7 @@ fn words(keepers: &Keepers, numbers: std::ops::Range<u8>, said: Moment) -> Vec<A
 #[tokio::test]
 async fn f_plus_one_words_are_believed_and_handed_on_and_the_node_asks_ever_more_seldom() {
     let keepers = Keepers::new(4);
-    let old = keepers.view_of(OLD, None, 0..300);
+    let old = keepers.view_of(OLD, None, 0..60);
     let epoch = Epoch(OLD + 1);
     let said = Moment(epoch.0 * EPOCH + 5 * ROUND);
     for (count, are_believed) in [(1, false), (2, true)] {
@@ -280,4 +284,20 @@ async fn f_plus_one_words_are_believed_and_handed_on_and_the_node_asks_ever_more
         }
         assert!(looks[0].0 <= epoch.0 * EPOCH + FIRST_WITHIN * ROUND + 100);
     }
+}
+
+#[tokio::test]
+async fn in_a_large_network_few_nodes_ask_keepers_first_and_in_a_while_all_do() {
+    let keepers = Keepers::new(4);
+    let old = keepers.view_of(OLD, None, 0..6_400);
+    let scene = Scene::new(&keepers, &old, Manner::Says(Vec::new()), Vec::new());
+    let follower = scene.follower(&keepers);
+    let asking = |ask_keepers| {
+        let looks = (0..1_000).map(|_| follower.sources(Epoch(OLD + 1), ask_keepers).len());
+        looks.filter(|sources| *sources > 4).count()
+    };
+    // One of a hundred, half of them, all of them: the first two are farther off once in 10^9 times.
+    assert!((0..=40).contains(&asking(ASK_KEEPERS)));
+    assert!((400..=600).contains(&asking(3_200)));
+    assert_eq!(asking(6_400), 1_000);
 }
