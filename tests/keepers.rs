@@ -22,12 +22,12 @@ use testbed::cluster::Cluster;
 use crate::support::{Network, User, program, text};
 
 /// An epoch, seconds, and a round, milliseconds.
-const EPOCH: u64 = 8;
+pub const EPOCH: u64 = 8;
 const ROUND: u64 = 600;
 /// How long an observer waits between two looks.
 const LOOK: Duration = Duration::from_millis(25);
 
-async fn network(nodes: usize, keepers: usize) -> Network {
+pub async fn network(nodes: usize, keepers: usize) -> Network {
     Network::bare(nodes, |options| {
         options.keepers = keepers;
         options.network.epoch_seconds = EPOCH;
@@ -36,24 +36,24 @@ async fn network(nodes: usize, keepers: usize) -> Network {
     .await
 }
 
-fn params(network: &Network) -> (Params, Charter) {
+pub fn params(network: &Network) -> (Params, Charter) {
     let params = NetworkFile::read(&network.cluster.network_file()).unwrap().network().unwrap();
     let charter = params.charter.clone().unwrap();
     (params, charter)
 }
 
-fn milliseconds() -> u64 {
+pub fn milliseconds() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     since.as_millis().try_into().unwrap()
 }
 
 /// Waits until so many milliseconds of an epoch are over.
-async fn reach(epoch: u64, into: u64) {
+pub async fn reach(epoch: u64, into: u64) {
     let at = epoch * EPOCH * 1_000 + into;
     tokio::time::sleep(Duration::from_millis(at.saturating_sub(milliseconds()))).await;
 }
 
-fn present() -> u64 {
+pub fn present() -> u64 {
     milliseconds() / 1_000 / EPOCH
 }
 

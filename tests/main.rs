@@ -21,6 +21,7 @@ mod bad_input;
 mod cases;
 mod churn;
 mod cost;
+mod distribution;
 mod doctor;
 mod end_to_end;
 mod faults;

@@ -73,6 +73,12 @@ impl Network {
     pub fn epoch(&self, at: Time) -> Epoch {
         Epoch(at.0 / self.epoch_seconds.max(1))
     }
+
+    /// When an epoch begins; the end of time for one that never does.
+    #[must_use]
+    pub fn begins(&self, epoch: Epoch) -> Time {
+        Time(epoch.0.saturating_mul(self.epoch_seconds.max(1)))
+    }
 }
 
 /// What the authority took back, by key.
@@ -170,6 +176,27 @@ mod tests {
             assert!(quorum * 2 > k && quorum <= k, "two quorums of {k} may have nobody in common");
             assert!(k < 3 || quorum < k, "one dead replica of {k} keeps every mail waiting");
         }
+    }
+
+    #[test]
+    fn an_epoch_begins_with_the_first_second_that_lies_in_it() {
+        let mut network = Network {
+            id: NetworkId::derive("demo.alt", None),
+            name: "demo.alt".to_owned(),
+            authority: None,
+            admission_required: false,
+            k: 1,
+            quorum: 1,
+            epoch_seconds: 90,
+            revoked: Revoked::default(),
+            charter: None,
+        };
+        assert_eq!(network.begins(Epoch(7)), Time(630));
+        assert_eq!(network.epoch(Time(629)), Epoch(6));
+        assert_eq!(network.epoch(Time(630)), Epoch(7));
+        assert_eq!(network.begins(Epoch(u64::MAX)), Time(u64::MAX));
+        network.epoch_seconds = 0;
+        assert_eq!(network.begins(Epoch(7)), Time(7));
     }
 
     #[test]

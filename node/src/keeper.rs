@@ -101,6 +101,7 @@ pub(crate) struct Means<'a> {
     pub(crate) clock: Clock,
     pub(crate) exchange: Arc<dyn Exchange>,
     pub(crate) probe: Prober,
+    pub(crate) views: Arc<Views>,
     pub(crate) revocations: Option<Vec<u8>>,
     pub(crate) share: RangeShare,
 }
@@ -111,13 +112,14 @@ impl Keeper {
     /// # Errors
     /// [`RecordError`].
     pub(crate) fn open(means: Means<'_>) -> Result<Self, RecordError> {
-        let Means { directory, network, charter, secret, clock, exchange, probe, .. } = means;
+        let Means { directory, network, charter, secret, clock, exchange, probe, views, .. } =
+            means;
         let disk = Disk::new(directory);
         let promises = disk.promises()?;
         let own = NodeId(secret.verify_key().0);
         let others = charter.all_keepers().map(|key| NodeId(key.0)).filter(|node| *node != own);
         Ok(Self {
-            views: Arc::new(Views::open(directory, network.id, charter.clone())),
+            views,
             lines: others.map(|node| (node, Line::default())).collect(),
             evidence: Evidence::new(directory),
             board: Board::new(directory),

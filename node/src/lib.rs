@@ -7,7 +7,7 @@
 //! directory   certificates of other nodes    ◄─ service   answers requests: storage, lookup, proxied requests
 //! store       redb, fsynced before an answer ◄─ channel   last hop and go-between of channels
 //! garbage     the paper's collection from either end
-//! view        the node's own statement, and views on disk           keeper    makes the views with others
+//! view        states the node, gets and hands on each view          keeper    makes the views with others
 //! ```
 //! Hostile nodes, taps and mutants are composed from [`Service`], [`net::Observer`] and [`net::Links`] by tests and
 //! audits; there is no hostile switch in here.
@@ -73,4 +73,7 @@ pub use running::RunningStatus;
 pub use server::{Acceptor, Parts};
 pub use service::{Service, StandardService};
 pub use store::{Checked, Repaired, Store, StoreError, StoreLimits};
-pub use view::exchange::Exchange;
+pub use view::{
+    exchange::Exchange,
+    status::{ViewAtHand, ViewStatus},
+};

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use anon::{
     network::Network,
-    request::{Request, Response},
+    request::{Request, Response, view::ViewRequest},
 };
 use futures::future::BoxFuture;
 use net::{
@@ -19,6 +19,7 @@ use net::{
     roster::RosterKeeper,
     shares::Shares,
 };
+use parking_lot::Mutex;
 
 use crate::{
     config::Limits,
@@ -29,6 +30,7 @@ use crate::{
     keeper::Keeper,
     replay::ReplayCache,
     store::Store,
+    view::{kept::Views, keys::KeysOnDisk},
 };
 
 /// Answers requests, however they came.
@@ -55,6 +57,11 @@ pub struct StandardService {
     pub(crate) nonces: ReplayCache<[u8; 16]>,
     pub(crate) lookups: Shares,
     pub(crate) limits: Limits,
+    /// The views that this node keeps; none in a network without keepers.
+    pub(crate) views: Option<Arc<Views>>,
+    /// The node's channel keys for views; none in a network without keepers.
+    #[allow(dead_code, reason = "handshakes by the view use them")]
+    pub(crate) view_keys: Option<Arc<Mutex<KeysOnDisk>>>,
     /// The keeper that this node is, if it is one.
     pub(crate) keeper: Option<Arc<Keeper>>,
 }
@@ -88,6 +95,17 @@ impl StandardService {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Answers for the sake of the view: a keeper all of it, another node as far as it keeps views.
+    fn answer_view(&self, peer: &Peer, request: &ViewRequest) -> Response {
+        match (&self.keeper, &self.views) {
+            (Some(keeper), _) => keeper.answer(peer.node(), request),
+            (None, Some(views)) if request.is_for_any_node() => {
+                views.answer(request).map_or(Response::NotFound, Response::View)
+            }
+            (None, _) => Response::Refused,
+        }
     }
 
     pub(crate) const fn answer_timeout(&self) -> Duration {
@@ -124,10 +142,7 @@ impl Service for StandardService {
                 Request::RosterEntries { wanted } if via == Via::Direct => {
                     self.roster.hand_out(&wanted)
                 }
-                Request::View(request) if via == Via::Direct => match &self.keeper {
-                    Some(keeper) => keeper.answer(peer.node(), &request),
-                    None => Response::Refused,
-                },
+                Request::View(request) if via == Via::Direct => self.answer_view(peer, &request),
                 // A channel's own server has dealt with `Extend` before it would come here.
                 Request::Perform { .. }
                 | Request::PerformEach(_)

@@ -1,5 +1,7 @@
 //! Nodes for the tests of this crate, each in a directory of its own. A node stops when it is dropped.
 
+pub(crate) mod town;
+
 use std::time::Duration;
 
 use net::NetworkFile;

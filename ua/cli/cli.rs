@@ -150,8 +150,8 @@ fn start_log(global: &Global) {
         Sensitive::reveal_all();
     }
     let level = match global.verbose {
-        // One line a view, for whoever keeps one.
-        0 | 1 => "warn,node::keeper=info",
+        // One line a view, for a node that makes it or gets it.
+        0 | 1 => "warn,node::keeper=info,node::view=info",
         2 => "warn,net=debug,node=debug,cutout=debug,ua=debug,anon=debug",
         _ => "debug",
     };

@@ -58,7 +58,7 @@ pub enum ViewRequest {
     Words(Epoch),
     /// Hand out the latest signed view, without its nodes.
     Latest,
-    /// Hand out a whole view, with its nodes' signatures, from this byte on.
+    /// Hand out a whole view, without its nodes' signatures, from this byte on.
     View {
         /// Which.
         id: ViewId,
@@ -69,6 +69,15 @@ pub enum ViewRequest {
     Revocations {
         /// Which.
         digest: [u8; 32],
+        /// The first byte that is wanted.
+        from: u32,
+    },
+    /// Hand out the difference to a view from the one before it, from this byte on.
+    Difference {
+        /// The view before, which is at hand.
+        base: ViewId,
+        /// The view that is wanted.
+        id: ViewId,
         /// The first byte that is wanted.
         from: u32,
     },
@@ -88,7 +97,23 @@ impl ViewRequest {
             | Self::Words(_)
             | Self::Latest
             | Self::View { .. }
-            | Self::Revocations { .. } => true,
+            | Self::Revocations { .. }
+            | Self::Difference { .. } => true,
+        }
+    }
+
+    /// Whether any node answers it, and not keepers alone.
+    #[must_use]
+    pub const fn is_for_any_node(&self) -> bool {
+        match self {
+            Self::Words(_) | Self::Latest | Self::View { .. } | Self::Difference { .. } => true,
+            Self::State(_)
+            | Self::Statements(_)
+            | Self::Vote { .. }
+            | Self::Chain(_)
+            | Self::Signatures(_)
+            | Self::Word(_)
+            | Self::Revocations { .. } => false,
         }
     }
 
@@ -99,7 +124,8 @@ impl ViewRequest {
             Self::Statements(_)
             | Self::Vote { .. }
             | Self::View { .. }
-            | Self::Revocations { .. } => true,
+            | Self::Revocations { .. }
+            | Self::Difference { .. } => true,
             Self::State(_)
             | Self::Chain(_)
             | Self::Signatures(_)
@@ -156,7 +182,32 @@ fn decode_list<T: serde::de::DeserializeOwned + Serialize>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        ViewRequest::{
+            Chain, Difference, Latest, Revocations, Signatures, State, Statements, View, Vote,
+            Word, Words,
+        },
+        *,
+    };
+
+    #[test]
+    fn any_node_answers_for_views_and_words_and_keepers_alone_for_the_rest() {
+        let (digest, id) = ([1; 32], ViewId([2; 32]));
+        let base = ViewId([3; 32]);
+        let difference = Difference { base, id, from: 0 };
+        let all = [Words(Epoch(3)), Latest, View { id, from: 0 }, difference];
+        assert!(all.iter().all(ViewRequest::is_for_any_node));
+        let of_keepers = [
+            State(Vec::new()),
+            Statements(Vec::new()),
+            Vote { epoch: Epoch(3), digest: VoteDigest(digest), from: 0 },
+            Chain(Vec::new()),
+            Signatures(Vec::new()),
+            Word(Vec::new()),
+            Revocations { digest, from: 0 },
+        ];
+        assert!(!of_keepers.iter().any(ViewRequest::is_for_any_node));
+    }
 
     #[test]
     fn something_long_is_had_in_pieces_of_which_the_last_one_is_shorter() {

@@ -282,6 +282,14 @@ impl SignedView {
         &self.inner.signatures
     }
 
+    /// The same with no more signatures than make a quorum of `keepers`, those of the lowest numbers. All views are handed on
+    /// like this, so that what somebody hands on says as little as can be of whom it is from.
+    #[must_use]
+    pub fn with_lowest_quorum(mut self, keepers: &KeeperSet) -> Self {
+        self.inner.signatures.truncate(keepers.threshold());
+        self
+    }
+
     /// For sending it on: the reader verifies again.
     #[must_use]
     pub fn to_unverified(&self) -> UnverifiedSignedView {

@@ -6,7 +6,7 @@ use super::{
     error::ViewError,
     header::{ViewHeader, ViewId},
     list::{NodeList, SignatureList},
-    quorum::SignedView,
+    quorum::{KeeperSet, SignedView},
 };
 use crate::{keys::KeyError, time::Epoch};
 
@@ -98,6 +98,12 @@ impl View {
     #[must_use]
     pub fn without_signatures(self) -> Self {
         Self { signatures: None, ..self }
+    }
+
+    /// The same view with no more of its keepers' signatures than make a quorum: [`SignedView::with_lowest_quorum`].
+    #[must_use]
+    pub fn with_lowest_quorum(self, keepers: &KeeperSet) -> Self {
+        Self { signed: self.signed.with_lowest_quorum(keepers), ..self }
     }
 
     /// Checks every node's own signature, if they are kept: some 50 microseconds a node. Keepers did so before they voted;

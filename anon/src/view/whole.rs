@@ -22,12 +22,24 @@ const SIGNATURE: usize = 64;
 impl View {
     /// The whole view, piece by piece: the front, then one piece for each chunk. With the nodes' signatures if they are kept.
     pub fn whole(&self) -> impl Iterator<Item = Vec<u8>> {
-        let (kind, hashes) = match self.signatures() {
+        self.pieces(self.signatures())
+    }
+
+    /// As [`Self::whole`], without the nodes' signatures in any case.
+    pub fn whole_without_signatures(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.pieces(None)
+    }
+
+    fn pieces<'a>(
+        &'a self,
+        signatures: Option<&'a SignatureList>,
+    ) -> impl Iterator<Item = Vec<u8>> + 'a {
+        let (kind, hashes) = match signatures {
             Some(list) => (Kind::WithSignatures, vec![self.nodes().hashes(), list.hashes()]),
             None => (Kind::Whole, vec![self.nodes().hashes()]),
         };
         let front = stream::front(kind, self.signed(), &hashes);
-        let mut signatures = self.signatures().map(SignatureList::chunks);
+        let mut signatures = signatures.map(SignatureList::chunks);
         let chunks = self.nodes().chunks().map(move |descriptors| {
             let signatures = signatures.as_mut().and_then(Iterator::next).unwrap_or(&[]);
             let mut piece = Vec::with_capacity(descriptors.len() + SIGNATURE * signatures.len());
@@ -188,6 +200,19 @@ mod tests {
             }
             assert_eq!(decoder.unverified(), 0);
         }
+    }
+
+    #[test]
+    fn a_view_can_be_told_without_the_nodes_signatures_though_they_are_kept() {
+        let keepers = Keepers::new(1);
+        let view = keepers.view_of(1, None, 0..300);
+        let bare: Vec<u8> = view.whole().flatten().collect();
+        let signed = keepers.view(1, None, view.nodes().clone(), Some(placeholders(300)));
+        let told: Vec<u8> = signed.whole_without_signatures().flatten().collect();
+        assert!(bare.len() < signed.whole().flatten().count());
+        let mut decoder = WholeDecoder::new(NETWORK, keepers.set);
+        decoder.feed(&told).unwrap();
+        assert_eq!(decoder.finish().unwrap(), signed.without_signatures());
     }
 
     #[test]

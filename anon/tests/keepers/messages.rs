@@ -74,6 +74,7 @@ fn what_may_be_longer_than_a_message_has_a_long_answer() {
         ViewRequest::Vote { epoch, digest: VoteDigest(digest), from: 0 },
         ViewRequest::View { id: ViewId(digest), from: 0 },
         ViewRequest::Revocations { digest, from: 0 },
+        ViewRequest::Difference { base: ViewId(digest), id: ViewId(digest), from: 0 },
     ];
     assert!(long.iter().all(ViewRequest::has_long_answer));
     let short = [ViewRequest::Latest, ViewRequest::Words(epoch), ViewRequest::State(vec![1])];

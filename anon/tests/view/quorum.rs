@@ -11,6 +11,7 @@ use anon::{
             KeeperSet, KeeperSignature, MAX_SIGNED_VIEW, QuorumError, SignedView,
             UnverifiedSignedView,
         },
+        signed::View,
         two_views::{Fork, MAX_TWO_VIEWS, TwoViews, TwoViewsError},
     },
 };
@@ -46,6 +47,28 @@ fn a_set_has_one_to_sixteen_different_keys() {
     assert_eq!(set(vec![]), bad);
     assert_eq!(set(vec![key(1), key(2), key(1)]), bad);
     assert_eq!(set(vec![VerifyKey([0; 32])]), bad);
+}
+
+#[test]
+fn what_is_handed_on_has_the_lowest_signatures_and_as_many_as_make_a_quorum() {
+    let keepers = Keepers::new(7);
+    let header = header(5, None);
+    for (signed, handed_on) in [
+        (&[0, 1, 2, 3, 4, 5, 6][..], [0, 1, 2, 3, 4]),
+        (&[0, 2, 3, 5, 6], [0, 2, 3, 5, 6]),
+        (&[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5]),
+    ] {
+        let view = verify(&keepers, keepers.sign(&header, signed)).unwrap();
+        let lowest = view.clone().with_lowest_quorum(&keepers.set);
+        assert_eq!(lowest.to_unverified(), keepers.sign(&header, &handed_on));
+        assert_eq!(lowest.id(), view.id());
+        assert_eq!(verify(&keepers, lowest.to_unverified()), Ok(lowest));
+    }
+    let made = keepers.view_of(5, None, 0..3);
+    let all = keepers.sign(made.header(), &[0, 1, 2, 3, 4, 5, 6]);
+    let all = View::new(verify(&keepers, all).unwrap(), made.nodes().clone(), None).unwrap();
+    assert_ne!(all, made);
+    assert_eq!(all.with_lowest_quorum(&keepers.set), made);
 }
 
 #[test]

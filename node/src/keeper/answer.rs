@@ -12,7 +12,6 @@ use anon::{
         view::{ViewRequest, encode_statements, encode_words, piece},
     },
     view::{
-        header::ViewId,
         quorum::UnverifiedSignedView,
         statement::{StatementDigest, UnverifiedNodeStatement},
     },
@@ -38,10 +37,9 @@ impl Keeper {
                 let words: Vec<Absence> = work.words.values().cloned().collect();
                 encode_words(&words)
             }),
-            ViewRequest::Latest => {
-                self.views.latest().map(|kept| kept.view.signed().to_unverified().encode())
+            ViewRequest::Latest | ViewRequest::View { .. } | ViewRequest::Difference { .. } => {
+                self.views.answer(request)
             }
-            ViewRequest::View { id, from } => self.piece_of_view(id, *from),
             ViewRequest::Revocations { digest, from } => self.piece_of_revocations(digest, *from),
             ViewRequest::Statements(_)
             | ViewRequest::Vote { .. }
@@ -68,6 +66,7 @@ impl Keeper {
             | ViewRequest::Words(_)
             | ViewRequest::Latest
             | ViewRequest::View { .. }
+            | ViewRequest::Difference { .. }
             | ViewRequest::Revocations { .. } => None,
         }
     }
@@ -114,11 +113,6 @@ impl Keeper {
     fn vote(&self, epoch: Epoch, digest: VoteDigest, from: u32) -> Option<Vec<u8>> {
         let vote = self.with(epoch, |work| work.broadcast.vote(digest))??;
         piece(&vote, from).map(<[u8]>::to_vec)
-    }
-
-    fn piece_of_view(&self, id: &ViewId, from: u32) -> Option<Vec<u8>> {
-        let kept = self.views.find(id)?;
-        piece(&kept.encoded, from).map(<[u8]>::to_vec)
     }
 
     fn piece_of_revocations(&self, digest: &[u8; 32], from: u32) -> Option<Vec<u8>> {

@@ -51,8 +51,7 @@ impl Keeper {
         }
         let due = |work: &mut Work| work.due(now, &self.charter, &self.secret);
         let jobs = works.values_mut().flat_map(due).collect();
-        let next_epoch =
-            Moment::at(Time(present.after(1).0.saturating_mul(self.network.epoch_seconds)));
+        let next_epoch = Moment::at(self.network.begins(present.after(1)));
         let next = works.values().map(|work| work.next(now)).min();
         let next = next.map_or(next_epoch, |next| next.min(next_epoch));
         let proofs: Vec<_> = works.values().flat_map(against_keepers).collect();

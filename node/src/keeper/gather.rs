@@ -10,21 +10,14 @@ use anon::{
     },
     network::{Epoch, UnverifiedRevocationList},
     request::view::{MAX_STATEMENTS_ASKED, ViewRequest, decode_statements},
-    view::{
-        descriptor::MAX_DESCRIPTOR,
-        header::ViewId,
-        quorum::{MAX_SIGNED_VIEW, SignedView},
-        signed::View,
-        statement::StatementDigest,
-        tree::CHUNK,
-    },
+    view::{quorum::SignedView, signed::View, statement::StatementDigest, whole::WholeDecoder},
     wire,
 };
 use futures::{StreamExt as _, future::join_all, stream};
 use net::network_file::MAX_REVOCATIONS;
 
 use super::{Keeper, work::Work};
-use crate::view::exchange::have_all;
+use crate::view::{exchange::have_all, fetch::fetch};
 
 /// What is missing for a view.
 #[derive(Debug, Default)]
@@ -41,11 +34,6 @@ impl Missing {
     const fn is_nothing(&self) -> bool {
         self.statements.is_empty() && self.before.is_none() && self.revocations.is_none()
     }
-}
-
-/// The longest encoded view of so many nodes, with their signatures, bytes.
-const fn max_view(nodes: usize) -> usize {
-    2 + MAX_SIGNED_VIEW + nodes.div_ceil(CHUNK) * 64 + nodes * (MAX_DESCRIPTOR + 64)
 }
 
 impl Keeper {
@@ -189,15 +177,13 @@ impl Keeper {
         signed: &SignedView,
         sources: Vec<NodeId>,
     ) -> Option<View> {
-        let (id, most) = (signed.id(), usize::try_from(signed.header().count).ok()?);
-        let one = |node| self.fetch_view_from(node, id, max_view(most));
+        let keepers = self.charter.keepers(signed.header().epoch)?;
+        let one = async |node| {
+            let decoder = WholeDecoder::new(self.network.id, keepers.clone());
+            let (id, exchange) = (signed.id(), &*self.exchange);
+            fetch(exchange, &node, id, decoder, |from| ViewRequest::View { id, from }).await.ok()
+        };
         self.first_of(signed.header().epoch, sources, one).await
-    }
-
-    async fn fetch_view_from(&self, node: NodeId, id: ViewId, most: usize) -> Option<View> {
-        let ask = |from| ViewRequest::View { id, from };
-        let bytes = have_all(&*self.exchange, &node, most, ask).await?;
-        self.views.decode(&bytes).filter(|view| view.id() == id)
     }
 
     async fn fetch_revocations(&self, missing: Option<([u8; 32], Vec<NodeId>)>) {

@@ -7,14 +7,11 @@ use anon::{
     id::NodeId,
     network::Epoch,
     request::view::ViewRequest,
-    view::{
-        quorum::{SignedView, UnverifiedSignedView},
-        signed::View,
-    },
+    view::{quorum::SignedView, signed::View},
 };
 use futures::future::join_all;
 
-use super::{Keeper, sign::blocking, work::Work};
+use super::{Keeper, work::Work};
 
 impl Keeper {
     /// Asks all others for their latest view, once.
@@ -24,7 +21,7 @@ impl Keeper {
         let asked = others.iter().map(async |(keeper, node)| {
             let answer = self.exchange.ask(node, ViewRequest::Latest).await?;
             self.with(epoch, |work| work.answered.insert(*keeper));
-            self.shown_by(&answer).map(|signed| (*node, signed))
+            self.views.verify(&answer).map(|signed| (*node, signed))
         });
         let shown: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         for (_, signed) in &shown {
@@ -42,13 +39,6 @@ impl Keeper {
             work.asking.over(began.after(work.round()));
         });
         self.wake.notify_one();
-    }
-
-    /// The signed view in an answer, if a quorum of its epoch's keepers signed it.
-    fn shown_by(&self, answer: &[u8]) -> Option<SignedView> {
-        let shown = UnverifiedSignedView::decode(answer).ok()?;
-        let keepers = self.charter.keepers(shown.header.epoch)?;
-        shown.verify(&self.network.id, keepers).ok()
     }
 
     /// Has a view that is later than all that are kept.
@@ -99,8 +89,7 @@ impl Keeper {
 
     /// Keeps a view, durably.
     pub(super) async fn keep(&self, view: View) {
-        let views = Arc::clone(&self.views);
-        if let Err(error) = blocking(move || views.keep(view)).await {
+        if let Err(error) = self.views.keep_aside(view).await {
             self.fault(&format!("the view cannot be written: {error}"));
         }
     }

@@ -17,7 +17,6 @@ use crate::{
     clock_check::ClockCheck,
     directory::Directory,
     garbage::Collector,
-    keeper::Keeper,
     replay::ReplayCache,
     running::Sign,
     server::{self, Acceptor, Parts, Server},
@@ -31,8 +30,7 @@ impl Node {
         transport: Transport,
         viewing: Option<Viewing>,
     ) -> Running {
-        let keeper = viewing.as_ref().and_then(|viewing| viewing.keeper.clone());
-        let service = Arc::new(self.service(storage, &transport, keeper));
+        let service = Arc::new(self.service(storage, &transport, viewing.as_ref()));
         let mut tasks = JoinSet::new();
         if let Some(viewing) = viewing {
             viewing.begin(&service, &transport, &mut tasks);
@@ -65,7 +63,7 @@ impl Node {
         &self,
         storage: Storage,
         transport: &Transport,
-        keeper: Option<Arc<Keeper>>,
+        viewing: Option<&Viewing>,
     ) -> StandardService {
         let Storage { network, identity, store, roster } = storage;
         let (limits, links) = (self.config.limits.clone(), transport.started.links.clone());
@@ -105,7 +103,9 @@ impl Node {
             roster,
             links,
             limits,
-            keeper,
+            views: viewing.map(|viewing| Arc::clone(&viewing.views)),
+            view_keys: viewing.map(|viewing| Arc::clone(&viewing.keys)),
+            keeper: viewing.and_then(|viewing| viewing.keeper.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anon::{keeper::charter::Charter, keys::SigningSecret as _, network::Network, wire};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::{Node, files::Storage, transport::Transport};
@@ -15,8 +16,12 @@ use crate::{
     view::{
         address,
         exchange::{Exchange, OverLinks},
+        follow::Follower,
+        kept::Views,
         keys::KeysOnDisk,
         state::{OwnEar, Stater},
+        status::Board,
+        turn::Turn,
     },
 };
 
@@ -24,7 +29,9 @@ use crate::{
 pub(super) struct Viewing {
     charter: Charter,
     exchange: Arc<dyn Exchange>,
-    keys: KeysOnDisk,
+    pub(super) views: Arc<Views>,
+    pub(super) keys: Arc<Mutex<KeysOnDisk>>,
+    board: Arc<Board>,
     pub(super) keeper: Option<Arc<Keeper>>,
 }
 
@@ -55,40 +62,45 @@ impl Node {
     ) -> Result<Option<Viewing>, NodeError> {
         let Some(charter) = storage.network.charter.clone() else { return Ok(None) };
         let limits = &self.config.limits;
+        let (identity, network) = (storage.identity.secret(), storage.network.id);
+        let views = Arc::new(Views::open(&self.directory, network, charter.clone()));
         let links: Arc<dyn Exchange> = Arc::new(OverLinks {
             links: transport.started.links.clone(),
-            addresses: self.network.keeper_addresses()?,
+            views: Arc::clone(&views),
+            keepers: self.network.keeper_addresses()?,
             timeout: Duration::from_secs(limits.answer_seconds),
         });
         let exchange = match self.wrap_exchange.take() {
             Some(wrap) => wrap(links),
             None => links,
         };
-        let keeper = if self.config.keeper {
-            Some(self.keeper(storage, transport, &charter, &exchange)?)
-        } else {
-            None
-        };
-        let (identity, network) = (storage.identity.secret(), &storage.network.id);
-        let keys = KeysOnDisk::open(&self.directory, identity, network);
-        Ok(Some(Viewing { charter, exchange, keys, keeper }))
+        let keys = KeysOnDisk::open(&self.directory, identity, &network);
+        let keys = Arc::new(Mutex::new(keys));
+        let node = storage.identity.node();
+        let board = Board::new(&self.directory, node, Arc::clone(&storage.network));
+        let board = Arc::new(board);
+        let mut viewing = Viewing { charter, exchange, views, keys, board, keeper: None };
+        if self.config.keeper {
+            viewing.keeper = Some(self.keeper(storage, transport, &viewing)?);
+        }
+        Ok(Some(viewing))
     }
 
     fn keeper(
         &self,
         storage: &Storage,
         transport: &Transport,
-        charter: &Charter,
-        exchange: &Arc<dyn Exchange>,
+        viewing: &Viewing,
     ) -> Result<Arc<Keeper>, NodeError> {
         let network = Arc::clone(&storage.network);
         let list = self.network.revocation_list()?;
         let keeper = Keeper::open(Means {
             directory: &self.directory,
-            charter: charter.clone(),
+            charter: viewing.charter.clone(),
             secret: storage.identity.keeper_secret(),
             clock: self.clock.clone(),
-            exchange: Arc::clone(exchange),
+            exchange: Arc::clone(&viewing.exchange),
+            views: Arc::clone(&viewing.views),
             probe: Prober {
                 network: Arc::clone(&network),
                 clock: self.clock.clone(),
@@ -124,23 +136,42 @@ impl Node {
 }
 
 impl Viewing {
-    /// States the node, and makes views if it is a keeper.
+    /// States the node, and makes views if it is a keeper, or else gets them.
     pub(super) fn begin(self, service: &StandardService, at: &Transport, tasks: &mut JoinSet<()>) {
-        let own = self.keeper.clone().map(|keeper| {
-            let node = service.identity.node();
-            Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar
-        });
-        if let Some(keeper) = self.keeper {
+        let Self { charter, exchange, views, keys, board, keeper } = self;
+        let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
+        let (clock, node) = (service.clock.clone(), identity.node());
+        let turn = Turn {
+            network: Arc::clone(&network),
+            clock: clock.clone(),
+            views: Arc::clone(&views),
+            keys: Arc::clone(&keys),
+            board: Arc::clone(&board),
+        };
+        tasks.spawn(turn.run());
+        let own = keeper
+            .clone()
+            .map(|keeper| Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar);
+        if let Some(keeper) = keeper {
             tasks.spawn(keeper.run());
+        } else {
+            let follower = Follower {
+                network: Arc::clone(&network),
+                charter: charter.clone(),
+                own: node,
+                clock: clock.clone(),
+                exchange: Arc::clone(&exchange),
+                views,
+                board: Arc::clone(&board),
+            };
+            tasks.spawn(follower.run());
         }
         let Some(addresses) = address::stated(&at.addresses) else {
             tracing::warn!("this node has no address that it could state to keepers");
-            return;
+            return board.has_no_address();
         };
-        let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
-        let clock = service.clock.clone();
-        let Self { charter, exchange, keys, .. } = self;
-        let stater = Stater { network, charter, identity, addresses, clock, exchange, own, keys };
+        let stater =
+            Stater { network, charter, identity, addresses, clock, exchange, own, keys, board };
         tasks.spawn(stater.run());
     }
 }

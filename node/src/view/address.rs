@@ -10,6 +10,16 @@ pub(crate) fn of_tcp(tcp: TcpAddress) -> Multiaddr {
     Multiaddr::from(tcp.ip()).with(Protocol::Tcp(tcp.port()))
 }
 
+/// Where to dial a node that states these addresses, the nearest first.
+pub(crate) fn of(addresses: Addresses) -> Vec<Multiaddr> {
+    let tcp = addresses.tcp().map(of_tcp);
+    #[cfg(feature = "tor")]
+    let onion = addresses.onion().and_then(of_onion);
+    #[cfg(not(feature = "tor"))]
+    let onion = None;
+    tcp.into_iter().chain(onion).collect()
+}
+
 /// Where to dial an onion; without Tor, nowhere.
 #[cfg(feature = "tor")]
 pub(crate) fn of_onion(onion: OnionAddress) -> Option<Multiaddr> {
@@ -86,6 +96,8 @@ mod tests {
         assert_eq!(stated(&both), Some(expected));
         assert_eq!(stated(&both[1..]), Some(Addresses::Onion(stated_onion)));
         assert_eq!(of_tcp(tcp("/ip4/192.0.2.1/tcp/1")), both[0]);
+        #[cfg(feature = "tor")]
+        assert_eq!(of(expected), both);
         #[cfg(feature = "tor")]
         assert_eq!(of_onion(stated_onion), Some(both[1].clone()));
     }

@@ -1,6 +1,6 @@
 //! Asking another node for the sake of the view.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anon::{
     id::NodeId,
@@ -13,9 +13,11 @@ use futures::future::BoxFuture;
 use libp2p::Multiaddr;
 use net::{Carrier, Links, peer_id};
 
+use super::{address, kept::Views};
+
 /// Asks nodes for the sake of the view. The standard one is over links; tests and audits put others in front of it.
 pub trait Exchange: Send + Sync + 'static {
-    /// Asks a keeper; `None` if it is not reached, does not answer in time, or has no answer.
+    /// Asks a keeper, or a node of a view that is at hand; `None` if it is not reached, does not answer in time, or has no answer.
     fn ask<'a>(&'a self, node: &'a NodeId, request: ViewRequest) -> BoxFuture<'a, Option<Vec<u8>>>;
 }
 
@@ -23,15 +25,27 @@ pub trait Exchange: Send + Sync + 'static {
 pub(crate) struct OverLinks {
     pub(crate) links: Links,
     /// Where the keepers are reached.
-    pub(crate) addresses: BTreeMap<NodeId, Multiaddr>,
+    pub(crate) keepers: BTreeMap<NodeId, Multiaddr>,
+    /// Where other nodes are.
+    pub(crate) views: Arc<Views>,
     /// How long an answer may take.
     pub(crate) timeout: Duration,
+}
+
+impl OverLinks {
+    fn addresses(&self, node: &NodeId) -> Option<Vec<Multiaddr>> {
+        if let Some(address) = self.keepers.get(node) {
+            return Some(vec![address.clone()]);
+        }
+        let latest = self.views.latest()?;
+        Some(address::of(latest.view.nodes().find(node)?.addresses()))
+    }
 }
 
 impl Exchange for OverLinks {
     fn ask<'a>(&'a self, node: &'a NodeId, request: ViewRequest) -> BoxFuture<'a, Option<Vec<u8>>> {
         Box::pin(async move {
-            let addresses = vec![self.addresses.get(node)?.clone()];
+            let addresses = self.addresses(node)?;
             let asked = async {
                 let link = self.links.open_at(peer_id(node)?, addresses, Carrier::Request).await?;
                 link.request(&Request::View(request), self.timeout).await
@@ -40,7 +54,7 @@ impl Exchange for OverLinks {
                 Ok(Response::View(answer)) => Some(answer),
                 Ok(_) => None,
                 Err(error) => {
-                    tracing::debug!(%error, keeper = node.short(), "a keeper did not answer");
+                    tracing::debug!(%error, node = node.short(), "a keeper or a node of the view did not answer");
                     None
                 }
             }

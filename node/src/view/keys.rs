@@ -9,7 +9,7 @@ use std::{
 
 use anon::{
     id::NetworkId,
-    keys::IdentitySecret,
+    keys::{ChannelSecret, IdentitySecret},
     network::Epoch,
     view::keys::{KeysSeal, MAX_SEALED, ViewKey, ViewKeys},
 };
@@ -76,6 +76,16 @@ impl KeysOnDisk {
         Ok(self.keys.get(view).map(|key| key.statement.clone()))
     }
 
+    /// Calls `use_key` with the node's key for the view of an epoch; `None` if there is none, or no more.
+    #[allow(dead_code, reason = "handshakes by the view use it")]
+    pub(crate) fn with_key<T>(
+        &self,
+        view: Epoch,
+        use_key: impl FnOnce(&ChannelSecret) -> T,
+    ) -> Option<T> {
+        self.keys.get(view).map(|key| use_key(&key.secret))
+    }
+
     /// Destroys the keys whose time is over, as [`ViewKeys::expire`].
     ///
     /// # Errors
@@ -100,8 +110,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use anon::keys::ChannelSecret;
-
     use super::*;
 
     const NETWORK: NetworkId = NetworkId([7; 32]);
@@ -125,6 +133,9 @@ mod tests {
         let mut again = open(directory.path());
         assert_eq!(again.statement(Epoch(5), || key(2)).unwrap(), Some(vec![1; 150]));
         assert_eq!(again.statement(Epoch(6), || key(3)).unwrap(), Some(vec![3; 150]));
+        let own = again.with_key(Epoch(5), ChannelSecret::agreement_key);
+        assert_eq!(own, key(1).map(|key| key.secret.agreement_key()));
+        assert!(again.with_key(Epoch(7), |_| ()).is_none());
         // What is over is on the disk no more.
         again.expire(Epoch(9), None).unwrap();
         assert_eq!(

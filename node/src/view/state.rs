@@ -23,9 +23,10 @@ use anon::{
 };
 use futures::future::join_all;
 use net::clock::Clock;
+use parking_lot::Mutex;
 use rand::RngExt as _;
 
-use super::{exchange::Exchange, keys::KeysOnDisk};
+use super::{exchange::Exchange, keys::KeysOnDisk, status::Board};
 use crate::identity::Identity;
 
 /// How often a node states itself for one view.
@@ -55,12 +56,13 @@ pub(crate) struct Stater {
     pub(crate) exchange: Arc<dyn Exchange>,
     /// Takes what the node states itself, if it is a keeper.
     pub(crate) own: Option<OwnEar>,
-    pub(crate) keys: KeysOnDisk,
+    pub(crate) keys: Arc<Mutex<KeysOnDisk>>,
+    pub(crate) board: Arc<Board>,
 }
 
 impl Stater {
     /// States the node for every view, for as long as it runs.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         loop {
             let now = self.clock.moment();
             let present = self.network.epoch(Time(now.0 / 1_000));
@@ -69,10 +71,8 @@ impl Stater {
                 self.clock.reach(self.begins(present.after(1))).await;
                 continue;
             };
-            if let Err(error) = self.keys.expire(present, None) {
-                tracing::error!(%error, "channel keys whose time is over are still on the disk");
-            }
-            let end = if self.keys.take_loss() {
+            let is_lost = self.keys.lock().take_loss();
+            let end = if is_lost {
                 tracing::warn!("this node stays out of the view of epoch {}", view.0);
                 self.end_of(view)
             } else {
@@ -84,7 +84,7 @@ impl Stater {
 
     /// When an epoch begins.
     fn begins(&self, epoch: Epoch) -> Moment {
-        Moment::at(Time(epoch.0.saturating_mul(self.network.epoch_seconds)))
+        Moment::at(self.network.begins(epoch))
     }
 
     /// Until when statements for a view are any use.
@@ -95,7 +95,7 @@ impl Stater {
     }
 
     /// States the node for one view, and says until when that is any use.
-    async fn state_for(&mut self, view: Epoch) -> Moment {
+    async fn state_for(&self, view: Epoch) -> Moment {
         let (Some(deadlines), Some(schedule)) =
             (self.charter.deadlines(view), self.charter.schedule(view))
         else {
@@ -112,7 +112,7 @@ impl Stater {
         deadlines.statements_until
     }
 
-    async fn state_to_all(&mut self, view: Epoch) {
+    async fn state_to_all(&self, view: Epoch) {
         let Some(statement) = self.statement(view) else { return };
         let Some(keepers) = self.charter.keepers(view) else { return };
         let heard = keepers.keys().iter().map(async |key| {
@@ -127,11 +127,12 @@ impl Stater {
         });
         let heard = join_all(heard).await.into_iter().filter(|heard| *heard).count();
         let all = keepers.keys().len();
+        self.board.told(view, heard, all);
         tracing::debug!(view = view.0, "{heard} of {all} keepers took this node's statement");
     }
 
     /// The statement for a view: the same each time.
-    fn statement(&mut self, view: Epoch) -> Option<Vec<u8>> {
+    fn statement(&self, view: Epoch) -> Option<Vec<u8>> {
         let (identity, network) = (&self.identity, &self.network.id);
         let make = || {
             let secret = ChannelSecret::generate(&mut rand::rng());
@@ -141,7 +142,7 @@ impl Stater {
                 UnverifiedNodeStatement::issue(identity.secret(), network, view, descriptor, None);
             Some(ViewKey { secret, statement: statement.encode() })
         };
-        match self.keys.statement(view, make) {
+        match self.keys.lock().statement(view, make) {
             Ok(statement) => statement,
             Err(error) => {
                 tracing::error!(%error, "the channel key of a view cannot be written, and is not stated");
@@ -158,7 +159,6 @@ mod tests {
     use anon::{id::NetworkId, request::view::ViewRequest};
     use futures::future::BoxFuture;
     use net::NetworkFile;
-    use parking_lot::Mutex;
 
     use super::*;
     use crate::view::address::stated;
@@ -229,8 +229,9 @@ mod tests {
         let stater = Stater {
             charter: charter.clone(),
             clock: clock.clone(),
-            keys: KeysOnDisk::open(directory, identity.secret(), &id),
+            keys: Arc::new(Mutex::new(KeysOnDisk::open(directory, identity.secret(), &id))),
             own: ear_of_own,
+            board: Arc::new(Board::new(directory, identity.node(), Arc::clone(&network))),
             network,
             identity,
             addresses,
