@@ -1,10 +1,10 @@
-//! Once an epoch a node that is no keeper gets the view: by difference if it has the one before, otherwise whole.
+//! Once an epoch a node that does not make the view gets it: by difference if it has the one before, otherwise whole.
 //!
-//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then perhaps all keepers,
-//! which are asked by few nodes at first. It asks for the latest view, and then by ids that everybody has, so that whoever is asked learns that this node follows
-//! the view, and whether it has the one before, and nothing more. Whoever hands out something else is left for another.
-//! Where nobody has the view of the epoch, f + 1 keepers' words are believed; the node goes on asking all the same, ever more
-//! seldom, since a view may come late.
+//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then perhaps all
+//! keepers, which are asked by few nodes at first. It asks for the latest view, and then by ids that everybody has. So
+//! whoever is asked learns that this node follows the view, and whether it has the one before, and nothing more. Whoever
+//! hands out something else is left for another. Where nobody has the view of the epoch, f + 1 keepers' words are believed;
+//! the node goes on asking all the same, ever more seldom, since a view may come late.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
@@ -15,10 +15,16 @@ use anon::{
         charter::Charter,
         schedule::{Moment, Schedule},
     },
+    keys::VerifyKey,
     network::{Epoch, Network},
     request::view::{ViewRequest, decode_words},
     time::Time,
-    view::{difference::DifferenceDecoder, quorum::SignedView, signed::View, whole::WholeDecoder},
+    view::{
+        difference::DifferenceDecoder,
+        quorum::{KeeperSet, SignedView},
+        signed::View,
+        whole::WholeDecoder,
+    },
 };
 use futures::future::{Either, select};
 use net::clock::Clock;
@@ -47,6 +53,8 @@ pub(crate) struct Follower {
     pub(crate) network: Arc<Network>,
     pub(crate) charter: Charter,
     pub(crate) own: NodeId,
+    /// Whether it runs as a keeper, which has the views of the epochs in which it is one by itself.
+    pub(crate) is_keeper: bool,
     pub(crate) clock: Clock,
     pub(crate) exchange: Arc<dyn Exchange>,
     pub(crate) views: Arc<Views>,
@@ -65,12 +73,20 @@ impl Follower {
         loop {
             let present = self.network.epoch(Time(self.clock.moment().0 / 1_000));
             let end = Moment::at(self.network.begins(present.after(1)));
-            if let Some(schedule) = self.charter.schedule(present) {
+            if let Some(schedule) = self.charter.schedule(present).filter(|_| !self.makes(present))
+            {
                 let ends = pin!(self.clock.reach(end));
                 select(pin!(self.follow(present, &schedule)), ends).await;
             }
             self.clock.reach(end).await;
         }
+    }
+
+    /// Whether this node makes the view of an epoch with others.
+    fn makes(&self, epoch: Epoch) -> bool {
+        let key = VerifyKey(self.own.0);
+        let is_named = |keepers: &KeeperSet| keepers.number_of(&key).is_some();
+        self.is_keeper && self.charter.keepers(epoch).is_some_and(is_named)
     }
 
     /// Whether the view of this epoch, or a later one, is here.
