@@ -1,8 +1,11 @@
 //! Keepers as processes: a view of all nodes every epoch, by one keeper or by four, of which one is killed at the worst
 //! moments; and no keeper promises two views of an epoch, by what stands on its disk.
 
+mod lying;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     path::Path,
     time::{Duration, SystemTime},
 };

@@ -1,6 +1,7 @@
 //! `cutout-lab`: what there is to type.
 
 pub(crate) mod claims;
+pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod host;
 pub(crate) mod run;
@@ -57,6 +58,8 @@ pub(crate) enum AuditCommand {
     Schema(schema::SchemaArgs),
     /// Compute the known answers of the cryptography and the protocol again, and compare
     Vectors(vectors::VectorsArgs),
+    /// Check offline what a keeper has kept as proof against others
+    Evidence(evidence::EvidenceArgs),
     /// List all claims and limits of THREATMODEL.md, each with its checks
     Claims(claims::ClaimsArgs),
     /// Say what one claim or limit means, and how to check it oneself
@@ -86,6 +89,7 @@ async fn run(lab: Lab) -> Result<(), Failure> {
         AuditCommand::Sim(args) => sim::run(&args),
         AuditCommand::Schema(args) => schema::run(&args),
         AuditCommand::Vectors(args) => vectors::run(&args),
+        AuditCommand::Evidence(args) => evidence::run(&args),
         AuditCommand::Host(args) => host::run(&lab.global, &args),
         AuditCommand::Claims(args) => claims::run(&args),
         AuditCommand::Explain(args) => explain::run(&args),

@@ -37,6 +37,7 @@ mod checks;
 pub mod claims;
 pub mod command;
 mod demo;
+mod evidence;
 pub mod game;
 mod host;
 pub mod live;

@@ -2,6 +2,7 @@
 
 pub mod behaviour;
 pub(crate) mod channels;
+pub(crate) mod keeper;
 pub(crate) mod liar;
 pub(crate) mod marking;
 pub mod note;

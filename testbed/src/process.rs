@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use anon::network::Network;
 use clap::Args;
 use net::NetworkFile;
-use node::{Node, NodeConfig, NodeError, Running, Service};
+use node::{Identity, Node, NodeConfig, NodeError, Running, Service};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -18,6 +19,7 @@ use crate::{
     hostile::{
         behaviour::{Behaviour, Hostile, Ledger},
         channels::{Channels, Handed},
+        keeper::{self, LyingKeeper, Means},
         liar::Liar,
         marking::Marking,
         note,
@@ -39,6 +41,9 @@ pub struct NodeArgs {
     listen: String,
     #[arg(long)]
     advertise: Vec<String>,
+    /// Work as a keeper
+    #[arg(long)]
+    keeper: bool,
     /// What it does that honest nodes do not
     #[arg(long, value_delimiter = ',')]
     behaviour: Vec<Behaviour>,
@@ -72,6 +77,7 @@ fn dressed(
     behaviours: BTreeSet<Behaviour>,
     hostile: &Hostile,
     ledger: &Arc<Ledger>,
+    keeper: Option<Means>,
 ) -> Node {
     let handed: Arc<OnceLock<Handed>> = Arc::default();
     let has = |behaviour| behaviours.contains(&behaviour);
@@ -80,11 +86,16 @@ fn dressed(
     let operators = directory.parent().unwrap_or(directory).to_owned();
     let marking = Marking::new(operators, hostile.clone(), Arc::clone(ledger));
     let (taken, its_list, its_ledger) = (Arc::clone(&handed), hostile.clone(), Arc::clone(ledger));
+    let exchanging = keeper.clone();
+    let node = match exchanging {
+        Some(means) => node.exchanging(move |standard| Arc::new(LyingKeeper { standard, means })),
+        None => node,
+    };
     let node = node.serving(move |standard| {
         let roster = Arc::clone(standard.roster());
         let (hostile, ledger, kept) = (its_list, its_ledger, Default::default());
         let service: Arc<dyn Service> =
-            Arc::new(Liar { standard, behaviours, hostile, ledger, kept, marking });
+            Arc::new(Liar { standard, behaviours, hostile, ledger, kept, marking, keeper });
         let _ = handed.set(Handed { service: Arc::clone(&service), roster });
         service
     });
@@ -97,14 +108,35 @@ fn dressed(
     })
 }
 
+/// What a node lies with as a keeper, if it does.
+fn lies_as_keeper(
+    directory: &Path,
+    network: &Network,
+    behaviours: &BTreeSet<Behaviour>,
+    hostile: &Hostile,
+) -> Result<Option<Means>, NodeError> {
+    let does = keeper::WAYS.iter().any(|way| behaviours.contains(way));
+    let Some(charter) = network.charter.clone().filter(|_| does) else { return Ok(None) };
+    let Some(identity) = Identity::read(directory)? else { return Ok(None) };
+    Ok(Some(Means {
+        charter,
+        secret: Arc::new(identity.keeper_secret()),
+        epoch_seconds: network.epoch_seconds,
+        behaviours: behaviours.clone(),
+        hostile: hostile.clone(),
+    }))
+}
+
 /// Runs one of these nodes until its standard input ends.
 ///
 /// # Errors
 /// [`ProcessError`].
 pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     let network = NetworkFile::read(&args.network).map_err(NodeError::from)?;
+    let parameters = network.network().map_err(NodeError::from)?;
     let file = NodeConfig::read_or_default(&args.dir.join("node.toml")).map_err(NodeError::from)?;
-    let config = NodeConfig { listen: vec![args.listen], advertise: args.advertise, ..file };
+    let (listen, advertise, keeper) = (vec![args.listen], args.advertise, args.keeper);
+    let config = NodeConfig { listen, advertise, keeper, ..file };
     let recorder = args.record.as_deref().map(Recorder::create).transpose();
     let recorder = recorder.map_err(ProcessError::Record)?.map(Arc::new);
     let notes = args.record.map(|record| JsonLines::create(&record.with_file_name(note::FILE)));
@@ -114,8 +146,10 @@ pub async fn run(args: NodeArgs) -> Result<(), ProcessError> {
     if let Some(recorder) = &recorder {
         node = node.observed_by(Arc::clone(recorder) as _);
     }
-    let behaviours = args.behaviour.into_iter().collect();
-    let node = dressed(node, &args.dir, behaviours, &Hostile::listed_in(args.hostile), &ledger);
+    let behaviours: BTreeSet<Behaviour> = args.behaviour.into_iter().collect();
+    let hostile = Hostile::listed_in(args.hostile);
+    let keeper = lies_as_keeper(&args.dir, &parameters, &behaviours, &hostile)?;
+    let node = dressed(node, &args.dir, behaviours, &hostile, &ledger, keeper);
     serve(node.start().await?).await.map_err(ProcessError::Output)
 }
 

@@ -143,6 +143,12 @@ impl Charter {
         self.keepers(from).into_iter().chain(later).any(|set| set.number_of(key).is_some())
     }
 
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> NetworkId {
+        self.network
+    }
+
     /// The network file's serial number, and its revocation list.
     #[must_use]
     pub const fn rules(&self) -> Rules {
@@ -197,6 +203,7 @@ mod tests {
             let terms = CharterTerms { epoch_seconds: 10, round: 500, sets, rules, is_capped };
             let charter = Charter::new(NetworkId([1; 32]), terms).unwrap();
             assert_eq!((charter.rules(), charter.is_capped()), (rules, is_capped));
+            assert_eq!(charter.network(), NetworkId([1; 32]));
         }
     }
 

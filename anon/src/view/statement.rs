@@ -215,6 +215,12 @@ impl UnverifiedNodeStatement {
         self.descriptor.node()
     }
 
+    /// For which epoch's view it says it is.
+    #[must_use]
+    pub const fn claimed_epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Checks the version, the epoch and all signatures.
     ///
     /// # Errors

@@ -1,19 +1,21 @@
-//! Two views under quorums that cannot both be right: a proof that anybody checks offline.
+//! Two views of one epoch that keepers signed: a proof that anybody checks offline.
 //!
 //! ```text
 //! version 1 | signed view | signed view, whose id is the higher one
 //! ```
-//! Two views of one epoch under quorums of the same keepers have at least f + 1 keepers in common, so that more than f broke
-//! their one promise, to sign one view an epoch. Two successors of one view, for different epochs, show a fork of the chain;
-//! whether that is a keeper's fault depends on the rules by which keepers take up a view that came late.
+//! A keeper signs one view an epoch, so whoever signed both broke that promise. If both have quorums of the same keepers, at
+//! least f + 1 keepers did. Two views of different epochs prove nothing, even if both name the same view before them: the
+//! signatures under the earlier one may have come together too late for the later one's votes.
+
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
 use super::{
     header::ViewId,
-    quorum::{KeeperSet, MAX_SIGNED_VIEW, QuorumError, SignedView, UnverifiedSignedView},
+    quorum::{KeeperSet, MAX_SIGNED_VIEW, QuorumError, UnverifiedSignedView},
 };
-use crate::{id::NetworkId, keys::VerifyKey, time::Epoch};
+use crate::{id::NetworkId, time::Epoch};
 
 /// The version of proofs that this software makes and reads.
 pub const TWO_VIEWS_VERSION: u8 = 1;
@@ -30,18 +32,18 @@ pub enum TwoViewsError {
     /// Too long, too short, or not in the one order.
     #[error("malformed")]
     Malformed,
-    /// One of the two is under no quorum.
+    /// One of the two is of another network, or a signature does not count.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
     /// Nobody knows who the keepers were.
-    #[error("the keepers of network file number {0} are not known")]
-    UnknownKeepers(u64),
-    /// The same view twice, or two that go together.
+    #[error("the keepers of epoch {} are not known", .0.0)]
+    UnknownKeepers(Epoch),
+    /// The same view twice, two of different epochs, or two that nobody signed both.
     #[error("the two views do not contradict each other")]
     NoContradiction,
 }
 
-/// Two views as they came, the one with the lower id first.
+/// Two views as they came, the one with the lower id first; each has at least one keeper's signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TwoViews {
     one: UnverifiedSignedView,
@@ -49,23 +51,16 @@ pub struct TwoViews {
 }
 
 /// What two views prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contradiction {
-    /// Two views of one epoch.
-    SameEpoch(Epoch),
-    /// Two views, for different epochs, that name the same view as the one before them (or both none).
-    TwoSuccessors(Option<ViewId>),
-}
-
-/// A contradiction under quorums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fork {
-    /// What it is.
-    pub contradiction: Contradiction,
+    /// Of which epoch the two are.
+    pub epoch: Epoch,
     /// The ids of the two views, ascending.
     pub views: [ViewId; 2],
-    /// Who signed both.
-    pub signers: Vec<VerifyKey>,
+    /// Whether both have a quorum, so that two users may follow different ones.
+    pub has_quorums: bool,
+    /// Who signed both, by ascending number; never empty.
+    pub signers: Vec<u8>,
 }
 
 impl TwoViews {
@@ -105,38 +100,46 @@ impl TwoViews {
         }
     }
 
-    /// Checks the proof. `keepers` gives the keepers by the serial number of the network file that a view names.
+    /// Checks the proof. `keepers` gives the keepers of an epoch's view.
     ///
     /// # Errors
     /// [`TwoViewsError`] saying why it proves nothing.
     pub fn verify(
         &self,
         network: &NetworkId,
-        keepers: impl Fn(u64) -> Option<KeeperSet>,
+        keepers: impl Fn(Epoch) -> Option<KeeperSet>,
     ) -> Result<Fork, TwoViewsError> {
-        let check = |view: &UnverifiedSignedView| {
-            let serial = view.header.network_serial;
-            let keepers = keepers(serial).ok_or(TwoViewsError::UnknownKeepers(serial))?;
-            let signed = view.clone().verify(network, &keepers)?;
-            let signers = signers(&signed, &keepers);
-            Ok::<_, TwoViewsError>((signed, signers))
-        };
-        let ((one, signed_one), (other, signed_other)) = (check(&self.one)?, check(&self.other)?);
-        if one.id() == other.id() {
+        let (epoch, views) =
+            (self.one.header.epoch, [self.one.header.id(), self.other.header.id()]);
+        let [one, other] = views;
+        if one == other || epoch != self.other.header.epoch {
             return Err(TwoViewsError::NoContradiction);
         }
-        let contradiction = if one.header().epoch == other.header().epoch {
-            Contradiction::SameEpoch(one.header().epoch)
-        } else if one.header().before == other.header().before {
-            Contradiction::TwoSuccessors(one.header().before)
-        } else {
+        let keepers = keepers(epoch).ok_or(TwoViewsError::UnknownKeepers(epoch))?;
+        let signed_one = signers(&self.one, network, &keepers)?;
+        let signed_other = signers(&self.other, network, &keepers)?;
+        let signers: Vec<u8> = signed_one.intersection(&signed_other).copied().collect();
+        if signers.is_empty() {
             return Err(TwoViewsError::NoContradiction);
-        };
-        let signers = signed_one.into_iter().filter(|key| signed_other.contains(key)).collect();
-        Ok(Fork { contradiction, views: [one.id(), other.id()], signers })
+        }
+        let has_quorums = signed_one.len().min(signed_other.len()) >= keepers.threshold();
+        Ok(Fork { epoch, views, has_quorums, signers })
     }
 }
 
-fn signers(signed: &SignedView, keepers: &KeeperSet) -> Vec<VerifyKey> {
-    signed.signatures().iter().filter_map(|one| keepers.key(one.keeper).copied()).collect()
+/// Who signed a view, if every signature under it counts.
+fn signers(
+    view: &UnverifiedSignedView,
+    network: &NetworkId,
+    keepers: &KeeperSet,
+) -> Result<BTreeSet<u8>, QuorumError> {
+    if view.header.network != *network {
+        return Err(QuorumError::OtherNetwork);
+    }
+    let id = view.header.id();
+    let verified = view.signatures.iter().map(|signed| {
+        keepers.verify(network, &id, signed)?;
+        Ok(signed.keeper)
+    });
+    verified.collect()
 }

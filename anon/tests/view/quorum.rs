@@ -4,7 +4,7 @@ use anon::{
     id::NetworkId,
     keys::{KeeperSecret, SigningSecret as _, VerifyKey},
     network::Epoch,
-    testing::views::{Keepers, NETWORK, SERIAL, header},
+    testing::views::{Keepers, NETWORK, header},
     view::{
         header::{HeaderError, MAX_HEADER, MAX_VIEW_NODES, ViewHeader, ViewId},
         quorum::{
@@ -12,7 +12,7 @@ use anon::{
             UnverifiedSignedView,
         },
         signed::View,
-        two_views::{Contradiction, MAX_TWO_VIEWS, TwoViews, TwoViewsError},
+        two_views::{Fork, MAX_TWO_VIEWS, TwoViews, TwoViewsError},
     },
 };
 
@@ -195,8 +195,8 @@ fn two(one: &ViewHeader, other: &ViewHeader) -> TwoViews {
     TwoViews::new(keepers.sign(one, &[0, 1, 2]), keepers.sign(other, &[1, 2, 3]))
 }
 
-fn known(serial: u64) -> Option<KeeperSet> {
-    (serial == SERIAL).then(|| Keepers::new(4).set)
+fn known(epoch: Epoch) -> Option<KeeperSet> {
+    (epoch == Epoch(5)).then(|| Keepers::new(4).set)
 }
 
 #[test]
@@ -204,42 +204,43 @@ fn two_views_of_one_epoch_are_a_proof_that_names_who_signed_both() {
     let [one, other] = [header(5, None), header(5, Some(ViewId([1; 32])))];
     let proof = two(&one, &other);
     assert_eq!(proof, two(&one, &other));
-    let fork = proof.verify(&NETWORK, known).unwrap();
-    assert_eq!(fork.contradiction, Contradiction::SameEpoch(Epoch(5)));
-    let mut ids = [one.id(), other.id()];
-    ids.sort_unstable();
-    assert_eq!(fork.views, ids);
-    assert_eq!(fork.signers, Keepers::new(4).set.keys()[1..3]);
+    let mut views = [one.id(), other.id()];
+    views.sort_unstable();
+    let fork = Fork { epoch: Epoch(5), views, has_quorums: true, signers: vec![1, 2] };
+    assert_eq!(proof.verify(&NETWORK, known), Ok(fork));
 }
 
 #[test]
-fn two_successors_of_one_view_are_a_fork() {
-    let parent = Some(ViewId([1; 32]));
-    let fork = two(&header(5, parent), &header(6, parent)).verify(&NETWORK, known).unwrap();
-    assert_eq!(fork.contradiction, Contradiction::TwoSuccessors(parent));
-    assert_eq!(fork.signers.len(), 2);
-}
-
-#[test]
-fn what_goes_together_proves_nothing() {
-    let first = header(5, None);
-    let nothing = Err(TwoViewsError::NoContradiction);
-    assert_eq!(two(&first, &first).verify(&NETWORK, known), nothing);
-    let second = header(6, Some(first.id()));
-    assert_eq!(two(&first, &second).verify(&NETWORK, known), nothing);
-}
-
-#[test]
-fn a_proof_needs_two_quorums_of_known_keepers() {
+fn who_signed_two_views_lied_with_or_without_quorums() {
     let keepers = Keepers::new(4);
     let [one, other] = [header(5, None), header(5, Some(ViewId([1; 32])))];
-    let proof = TwoViews::new(keepers.sign(&one, &[0, 1, 2]), keepers.sign(&other, &[1, 2]));
-    let too_few = QuorumError::TooFew { signed: 2, threshold: 3 };
-    assert_eq!(proof.verify(&NETWORK, known), Err(TwoViewsError::Quorum(too_few)));
-    let unknown = Err(TwoViewsError::UnknownKeepers(SERIAL));
+    let proof = |first: &[u8], second: &[u8]| {
+        let both = TwoViews::new(keepers.sign(&one, first), keepers.sign(&other, second));
+        both.verify(&NETWORK, known).map(|fork| (fork.signers, fork.has_quorums))
+    };
+    assert_eq!(proof(&[2], &[2]), Ok((vec![2], false)));
+    assert_eq!(proof(&[0, 1, 2], &[1, 3]), Ok((vec![1], false)));
+    assert_eq!(proof(&[0, 1], &[2, 3]), Err(TwoViewsError::NoContradiction));
+    assert_eq!(proof(&[], &[2]), Err(TwoViewsError::NoContradiction));
+}
+
+#[test]
+fn the_same_view_and_two_of_different_epochs_prove_nothing() {
+    let (first, parent) = (header(5, None), Some(ViewId([1; 32])));
+    let nothing = Err(TwoViewsError::NoContradiction);
+    assert_eq!(two(&first, &first).verify(&NETWORK, known), nothing);
+    assert_eq!(two(&header(5, parent), &header(6, parent)).verify(&NETWORK, known), nothing);
+}
+
+#[test]
+fn a_proof_counts_only_if_all_its_signatures_are_of_keepers_of_this_network() {
+    let [one, other] = [header(5, None), header(5, Some(ViewId([1; 32])))];
+    let unknown = Err(TwoViewsError::UnknownKeepers(Epoch(5)));
     assert_eq!(two(&one, &other).verify(&NETWORK, |_| None), unknown);
     let elsewhere = two(&one, &other).verify(&NetworkId([1; 32]), known);
     assert_eq!(elsewhere, Err(TwoViewsError::Quorum(QuorumError::OtherNetwork)));
+    let few = two(&one, &other).verify(&NETWORK, |_| Some(Keepers::new(1).set));
+    assert_eq!(few, Err(TwoViewsError::Quorum(QuorumError::NoSuchKeeper(1))));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Proof against whoever showed two faces, in the folder `evidence/` of the node's directory. Anybody who has the network
-//! file can check it; nobody has been told yet.
+//! file can check it with `cutout audit evidence`.
 //!
 //! ```text
 //! two-votes-EPOCH-KEEPER        a keeper signed two votes                 anon::keeper::equivocation

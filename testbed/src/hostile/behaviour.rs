@@ -44,6 +44,14 @@ pub enum Behaviour {
     AnsweringAtLength,
     /// As replica, keeps what it has signed for to itself.
     HoldingBack,
+    /// As keeper, sends every other keeper another vote than the rest.
+    TwoVotes,
+    /// As keeper, signs another view for every other keeper.
+    TwoViews,
+    /// As keeper, votes for a node that nobody else has heard of, and for nobody else.
+    InventingNodes,
+    /// As keeper, states itself and says nothing else to other keepers.
+    SilentKeeper,
 }
 
 impl Behaviour {

@@ -10,7 +10,10 @@ use anon::{
     id::NodeId,
     position::Key,
     receipt::{Receipt, ReceiptKind},
-    request::{Answer, InboxPage, MAX_OBJECT, ObjectKind, Request, Response, Store, Targets},
+    request::{
+        Answer, InboxPage, MAX_OBJECT, ObjectKind, Request, Response, Store, Targets,
+        view::ViewRequest,
+    },
     verification::Statement,
 };
 use futures::future::BoxFuture;
@@ -20,6 +23,7 @@ use parking_lot::Mutex;
 
 use crate::hostile::{
     behaviour::{Act, Behaviour, Hostile, Ledger},
+    keeper::Means,
     marking::Marking,
 };
 
@@ -39,6 +43,8 @@ pub(crate) struct Liar {
     pub(crate) kept: Mutex<BTreeMap<NodeId, Receipt>>,
     /// Versions of accomplices' certificates, for one agent each.
     pub(crate) marking: Marking,
+    /// What it lies with as a keeper.
+    pub(crate) keeper: Option<Means>,
 }
 
 impl Service for Liar {
@@ -101,6 +107,13 @@ impl Liar {
             (Request::ReadInbox { .. }, Via::Direct) if is(Behaviour::HoldingBack) => {
                 self.ledger.write(peer, Act::HeldBack);
                 Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })
+            }
+            (Request::View(ViewRequest::Vote { digest, from, .. }), Via::Direct) => {
+                let other = self.keeper.as_ref().and_then(|means| means.hand_out(digest, *from));
+                match other {
+                    Some(vote) => Response::View(vote),
+                    None => self.standard.handle(peer, via, request).await,
+                }
             }
             _ => self.standard.handle(peer, via, request).await,
         }
