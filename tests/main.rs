@@ -18,6 +18,7 @@ mod audit_canary;
 mod audit_live;
 mod authority;
 mod bad_input;
+mod by_view;
 mod cases;
 mod churn;
 mod cost;

@@ -12,8 +12,6 @@ use anon::{
     channel::{Extension, GoBetween, LastHop, Opening, SenderChannel},
     create::MAX_HOPS,
     handshake::{Initiator, respond},
-    id::NetworkId,
-    keys::ChannelSecret,
     labels,
     mail::{DeleteSeed, Headers, open_notification, seal_body, seal_notification},
     position::Key,
@@ -46,63 +44,56 @@ fn early() -> Request {
 
 fn handshakes(criterion: &mut Criterion) {
     let mut rng = rng(1);
-    let (node, early, id) = (Node::new(1), early(), network().id);
-    let (_, create) = Initiator::start(&node.certificate, Some(&early), &mut rng).expect("starts");
+    let (node, early) = (Node::new(1), early());
+    let (_, create) = Initiator::start(&node.hop(), Some(&early), &mut rng).expect("starts");
     let mut group = criterion.benchmark_group("handshake");
     group.bench_function("initiator start", |b| {
-        b.iter(|| Initiator::start(&node.certificate, Some(&early), &mut rng).expect("starts"));
+        b.iter(|| Initiator::start(&node.hop(), Some(&early), &mut rng).expect("starts"));
     });
     group.bench_function("responder", |b| {
-        b.iter(|| respond(black_box(&create), &node.channel, &id, &mut rng).expect("answers"));
+        b.iter(|| respond(black_box(&create), &node.responder(), &mut rng).expect("answers"));
     });
     let others: Vec<Node> = (2..).take(MAX_HOPS - 1).map(Node::new).collect();
-    let hops: Vec<_> =
-        [&node].into_iter().chain(&others).map(|hop| (&hop.certificate, None)).collect();
+    let hops: Vec<_> = [&node].into_iter().chain(&others).map(|hop| (hop.hop(), None)).collect();
     group.bench_function("initiator start, five hops in one pass", |b| {
         b.iter(|| Initiator::start_path(&hops, &mut rng).expect("starts"));
     });
     let (.., onion) = Initiator::start_path(&hops, &mut rng).expect("starts");
     group.bench_function("responder, go-between in one pass", |b| {
-        b.iter(|| respond(black_box(&onion), &node.channel, &id, &mut rng).expect("answers"));
+        b.iter(|| respond(black_box(&onion), &node.responder(), &mut rng).expect("answers"));
     });
     group.bench_function("initiator finish", |b| {
         b.iter_batched(
-            || answered(&node, &early, &id, &mut rng),
+            || answered(&node, &early, &mut rng),
             |(initiator, created)| initiator.finish(&created).expect("confirmed"),
             BatchSize::SmallInput,
         );
     });
     group.bench_function("both sides", |b| {
         b.iter(|| {
-            let (initiator, created) = answered(&node, &early, &id, &mut rng);
+            let (initiator, created) = answered(&node, &early, &mut rng);
             initiator.finish(&created).expect("confirmed")
         });
     });
     group.finish();
 }
 
-fn answered(
-    node: &Node,
-    early: &Request,
-    id: &NetworkId,
-    rng: &mut StdRng,
-) -> (Initiator, anon::create::Created) {
-    let (initiator, create) =
-        Initiator::start(&node.certificate, Some(early), rng).expect("starts");
-    let (_, created, _) = respond(&create, &node.channel, id, rng).expect("answers");
+fn answered(node: &Node, early: &Request, rng: &mut StdRng) -> (Initiator, anon::create::Created) {
+    let (initiator, create) = Initiator::start(&node.hop(), Some(early), rng).expect("starts");
+    let (_, created, _) = respond(&create, &node.responder(), rng).expect("answers");
     (initiator, created)
 }
 
 /// The sender's end of a channel to one node, and the node's end.
 fn one_hop(node: &Node, rng: &mut StdRng) -> (SenderChannel, LastHop) {
     let (opening, cell) = Opening::start(&node.verified(), None, rng).expect("starts");
-    let (last_hop, created) = accept(&cell, &node.channel, rng);
+    let (last_hop, created) = accept(&cell, node, rng);
     (opening.finish(&created).expect("confirmed"), last_hop)
 }
 
-fn accept(cell: &Cell, secret: &ChannelSecret, rng: &mut StdRng) -> (LastHop, Cell) {
+fn accept(cell: &Cell, node: &Node, rng: &mut StdRng) -> (LastHop, Cell) {
     let create = cell.to_create().expect("a first cell");
-    let accepted = LastHop::accept(&create, secret, &network().id, rng).expect("answers");
+    let accepted = LastHop::accept(&create, &node.responder(), rng).expect("answers");
     (accepted.last_hop, Cell::created(&accepted.created))
 }
 
@@ -113,7 +104,7 @@ fn two_hops(rng: &mut StdRng) -> (SenderChannel, GoBetween, LastHop) {
     let (mut extending, cells) = channel.extend(&second.verified(), None, rng).expect("extends");
     let request = cells.into_iter().find_map(|cell| hop.receive(cell).expect("opens"));
     let Some(Request::Extend { create, .. }) = request else { unreachable_here() };
-    let (last_hop, created) = accept(&Cell::create(&create), &second.channel, rng);
+    let (last_hop, created) = accept(&Cell::create(&create), &second, rng);
     let (go_between, cells) =
         hop.extended(created.to_created().expect("an answer")).expect("answers");
     for cell in cells {

@@ -1,7 +1,7 @@
 //! Cells: everything that travels on a channel is 4,096 bytes long.
 //!
 //! ```text
-//! create cell    Create (1,301 bytes) ‖ zeros          created cell   Created (64 bytes) ‖ zeros
+//! create cell    Create (1,307 bytes) ‖ zeros          created cell   Created (64 bytes) ‖ zeros
 //! every other    secretbox(direction's key, counter, 4,080 bytes)      then a layer for each go-between
 //! messages       length (4 bytes, little-endian) ‖ message ‖ zeros, cut into pieces of 4,080 bytes
 //! ```
@@ -11,7 +11,7 @@
 use thiserror::Error;
 
 use crate::{
-    create::{Create, Created},
+    create::{Create, CreateError, Created},
     keys::DerivedKey,
     request::MAX_MESSAGE,
     secretbox,
@@ -70,9 +70,9 @@ impl Cell {
     /// Reads the first cell, forward.
     ///
     /// # Errors
-    /// [`CellError`] if it is padded with anything but zeros.
-    pub fn to_create(&self) -> Result<Create, CellError> {
-        Create::from_padded(&self.0[..]).ok_or(CellError)
+    /// [`CreateError`], also if it is padded with anything but zeros.
+    pub fn to_create(&self) -> Result<Create, CreateError> {
+        Create::from_padded(&self.0[..])
     }
 
     /// Reads the first cell, backward.

@@ -16,10 +16,8 @@ use thiserror::Error;
 
 use crate::{
     cell::{Cell, CellError, Layer, Opener, Sealer},
-    create::{Create, Created},
-    handshake::{self, Early, HandshakeError, HopKeys, Initiator},
-    id::NetworkId,
-    keys::ChannelSecret,
+    create::{Create, CreateError, Created},
+    handshake::{self, Early, HandshakeError, HopKeys, Initiator, Responder},
     request::{Request, Response},
     verification::CrossVerified,
     wire::{self, WireError},
@@ -31,6 +29,9 @@ pub use path::{OpeningPath, Passage, Underway};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ChannelError {
+    /// The first cell holds no first message of a handshake.
+    #[error(transparent)]
+    Create(#[from] CreateError),
     /// The handshake failed.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -84,7 +85,7 @@ impl Opening {
         early: Option<&Request>,
         rng: &mut R,
     ) -> Result<(Self, Cell), HandshakeError> {
-        let (initiator, create) = Initiator::start(to.certificate(), early, rng)?;
+        let (initiator, create) = Initiator::start(&to.hop(), early, rng)?;
         Ok((Self(initiator), Cell::create(&create)))
     }
 
@@ -154,15 +155,16 @@ impl SenderChannel {
     /// Asks the last hop to become a go-between to `to`, which becomes the last hop.
     ///
     /// # Errors
-    /// [`ChannelError`].
+    /// [`ChannelError`]; [`HandshakeError::NoCertificate`] if `to` is a node of a view.
     pub fn extend<R: CryptoRng>(
         mut self,
         to: &CrossVerified,
         early: Option<&Request>,
         rng: &mut R,
     ) -> Result<(Extending, Vec<Cell>), ChannelError> {
-        let (initiator, create) = Initiator::start(to.certificate(), early, rng)?;
-        let next = Box::new(to.certificate().to_unverified());
+        let certificate = to.certificate().ok_or(HandshakeError::NoCertificate)?;
+        let (initiator, create) = Initiator::start(&to.hop(), early, rng)?;
+        let next = Box::new(certificate.to_unverified());
         let cells = self.request(&Request::Extend { next, create: Box::new(create) })?;
         Ok((Extending { channel: self, initiator }, cells))
     }
@@ -217,11 +219,10 @@ impl LastHop {
     /// [`HandshakeError`].
     pub fn accept<R: CryptoRng>(
         create: &Create,
-        secret: &ChannelSecret,
-        network: &NetworkId,
+        own: &Responder<'_>,
         rng: &mut R,
     ) -> Result<Accepted, HandshakeError> {
-        let (keys, created, early) = handshake::respond(create, secret, network, rng)?;
+        let (keys, created, early) = handshake::respond(create, own, rng)?;
         let last_hop = Self {
             sealer: Sealer::new(keys.cell_backward),
             opener: Opener::new(keys.cell_forward),

@@ -2,14 +2,19 @@
 //! a session key … encrypts it with Z's public key, and asks X to deliver it to Z"), with forward secrecy.
 //!
 //! ```text
-//! S, s   the node's channel key (from its certificate)      e, e'  fresh on either side
-//! h0     SHA-256(label ‖ 0x00 ‖ network ‖ SHA-256(certificate) ‖ e)
+//! S, s   the node's channel key                             e, e'  fresh on either side
+//! name   what says which of its channel keys the node is to use: a certificate of its own, or the view of an epoch
+//! h0     SHA-256(label ‖ 0x00 ‖ version ‖ network ‖ SHA-256(certificate) ‖ e)               by a certificate
+//!        SHA-256(its own label ‖ 0x00 ‖ version ‖ network ‖ epoch ‖ node ‖ S ‖ e)           in a view
 //! es     X25519(e, S)          early key, filler key, chain = HKDF(salt h0, es)
-//! →      SHA-256(certificate) ‖ e ‖ body = secretbox(early key, …)                        1,301 bytes
+//! →      version ‖ name ‖ e ‖ body = secretbox(early key, …)                              1,307 bytes
 //! h1     SHA-256(h0 ‖ body ‖ e')
 //! ee     X25519(e, e')         confirmation and the four keys of a hop = HKDF(salt chain, ee, context h1)
 //! ←      e' ‖ confirmation                                                                  64 bytes
 //! ```
+//! In a view the name is the epoch alone, 8 bytes big-endian: node and key are bound by h0 and do not travel, since
+//! the node knows its own. So the name is the same for all senders of an epoch, and for all nodes.
+//!
 //! The body holds an early request for the last hop, or a question for a go-between and the next hop's handshake
 //! (`onion`): a path of up to five hops is made by one message that passes through all of them, each taking off
 //! its layer, and all such messages are of one size and form. The answer binds the whole body, so a hop that
@@ -21,21 +26,21 @@
 
 mod onion;
 
-use onion::{Hop, OnionKeys};
+use onion::{OnionKeys, Prepared};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::{
-    certificate::NodeCertificate,
-    create::{BODY, Create, Created},
-    id::NetworkId,
+    create::{BODY, CREATE_VERSION, Create, Created, HopName},
+    id::{NetworkId, NodeId},
     keys::{AgreementKey, ChannelSecret, DerivedKey, EphemeralSecret, KeyError, SharedSecret},
     labels,
     request::Request,
 };
 
+pub use crate::hop::Hop;
 pub use onion::{Early, Onward};
 
 /// Why a handshake fails. A peer is told nothing: the stream closes.
@@ -54,11 +59,14 @@ pub enum HandshakeError {
     /// The early request does not fit.
     #[error("the early request is too long")]
     EarlyRequestTooLong,
-    /// No node, more than `MAX_HOPS`, or one of them twice.
+    /// No node, more than `MAX_HOPS`, one of them twice, or one that is named in another way than the others.
     #[error("not a path that can be made in one pass")]
     BadPath,
+    /// The node stands in a view, and a channel is extended by certificates alone.
+    #[error("a channel is extended only to a node whose certificate is at hand")]
+    NoCertificate,
     /// The node could not prove that it holds its channel key.
-    #[error("the node does not hold the key that its certificate names")]
+    #[error("the node does not hold the channel key that it states")]
     NotConfirmed,
 }
 
@@ -72,26 +80,53 @@ pub struct HopKeys {
 
 crate::hex::debug_as_name!(HopKeys);
 
+/// The node that answers a handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Responder<'a> {
+    /// Its network.
+    pub network: NetworkId,
+    /// Who it is.
+    pub node: NodeId,
+    /// The channel key that the handshake's name says.
+    pub secret: &'a ChannelSecret,
+}
+
 struct Transcript {
     h0: [u8; 32],
     chain: DerivedKey,
     onion: OnionKeys,
 }
 
-impl Transcript {
-    fn new(
-        network: &NetworkId,
-        certificate: &[u8; 32],
-        e: &AgreementKey,
-        es: &SharedSecret,
-    ) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(labels::HANDSHAKE.as_bytes());
-        hash.update([0]);
-        for part in [&network.0, certificate, &e.0] {
-            hash.update(part);
+/// h0. The channel key is computed where it is bound.
+fn prologue(
+    network: &NetworkId,
+    node: &NodeId,
+    name: &HopName,
+    channel_key: impl FnOnce() -> AgreementKey,
+    e: &AgreementKey,
+) -> [u8; 32] {
+    let label = match name {
+        HopName::Certificate(_) => labels::HANDSHAKE,
+        HopName::View(_) => labels::HANDSHAKE_VIEW,
+    };
+    let mut hash = Sha256::new();
+    hash.update(label.as_bytes());
+    hash.update([0, CREATE_VERSION]);
+    hash.update(network.0);
+    match name {
+        HopName::Certificate(digest) => hash.update(digest),
+        HopName::View(epoch) => {
+            hash.update(epoch.0.to_be_bytes());
+            hash.update(node.0);
+            hash.update(channel_key().0);
         }
-        let h0: [u8; 32] = hash.finalize().into();
+    }
+    hash.update(e.0);
+    hash.finalize().into()
+}
+
+impl Transcript {
+    fn new(h0: [u8; 32], es: &SharedSecret) -> Self {
         let chain = es.derive(&h0, labels::HANDSHAKE_CHAIN, &[]);
         let onion = OnionKeys::new(&h0, es);
         Self { h0, chain, onion }
@@ -131,30 +166,26 @@ struct Begun {
 }
 
 impl Begun {
-    fn new<R: CryptoRng>(
-        certificate: &NodeCertificate,
-        rng: &mut R,
-    ) -> Result<Self, HandshakeError> {
+    fn new<R: CryptoRng>(to: &Hop, rng: &mut R) -> Result<Self, HandshakeError> {
         let ephemeral = EphemeralSecret::generate(rng);
         let public = ephemeral.agreement_key();
-        let claims = certificate.claims();
-        let es = ephemeral.agree(&claims.channel_key)?;
-        let transcript = Transcript::new(&claims.network, &certificate.digest(), &public, &es);
-        Ok(Self { ephemeral, public, transcript })
+        let es = ephemeral.agree(&to.channel_key)?;
+        let h0 = prologue(&to.network, &to.node, &to.name, || to.channel_key, &public);
+        Ok(Self { ephemeral, public, transcript: Transcript::new(h0, &es) })
     }
 }
 
 impl Initiator {
-    /// Starts a handshake with the node of `certificate`, with an early request if there is one.
+    /// Starts a handshake with a node, with an early request if there is one.
     ///
     /// # Errors
     /// [`HandshakeError`] if the early request is too long or would change state, or the key is bad.
     pub fn start<R: CryptoRng>(
-        certificate: &NodeCertificate,
+        to: &Hop,
         early: Option<&Request>,
         rng: &mut R,
     ) -> Result<(Self, Create), HandshakeError> {
-        let (first, _, create) = Self::start_path(&[(certificate, early)], rng)?;
+        let (first, _, create) = Self::start_path(&[(*to, early)], rng)?;
         Ok((first, create))
     }
 
@@ -165,19 +196,19 @@ impl Initiator {
     /// # Errors
     /// [`HandshakeError`] as for [`Self::start`], or if there are no hops or more than `MAX_HOPS`.
     pub fn start_path<R: CryptoRng>(
-        hops: &[(&NodeCertificate, Option<&Request>)],
+        hops: &[(Hop, Option<&Request>)],
         rng: &mut R,
     ) -> Result<(Self, Vec<Self>, Create), HandshakeError> {
         let begun: Result<Vec<Begun>, HandshakeError> =
-            hops.iter().map(|(certificate, _)| Begun::new(certificate, rng)).collect();
+            hops.iter().map(|(to, _)| Begun::new(to, rng)).collect();
         let begun = begun?;
-        let path: Vec<Hop<'_>> = hops
+        let path: Vec<Prepared<'_>> = hops
             .iter()
             .zip(&begun)
-            .map(|((certificate, request), begun)| Hop {
+            .map(|((to, request), begun)| Prepared {
                 keys: &begun.transcript.onion,
-                node: certificate.node(),
-                certificate: certificate.digest(),
+                node: to.node,
+                name: to.name,
                 ephemeral: begun.public,
                 request: *request,
             })
@@ -185,7 +216,7 @@ impl Initiator {
         let bodies = onion::seal_path(&path, rng)?;
         let first = path.first().zip(bodies.first());
         let create = first.map(|(hop, body)| Create {
-            certificate: hop.certificate,
+            name: hop.name,
             ephemeral: hop.ephemeral,
             body: *body,
         });
@@ -213,19 +244,21 @@ impl Initiator {
     }
 }
 
-/// Answers a handshake with the channel key that it is meant for; the caller found it by
-/// [`Create::certificate`] and made sure that [`Create::replay_tag`] is new.
+/// Answers a handshake; the caller found the channel key by [`Create::name`] and made sure that
+/// [`Create::replay_tag`] is new.
 ///
 /// # Errors
 /// [`HandshakeError`].
 pub fn respond<R: CryptoRng>(
     create: &Create,
-    secret: &ChannelSecret,
-    network: &NetworkId,
+    own: &Responder<'_>,
     rng: &mut R,
 ) -> Result<(HopKeys, Created, Early), HandshakeError> {
+    let Responder { network, node, secret } = own;
     let es = secret.agree(&create.ephemeral)?;
-    let transcript = Transcript::new(network, &create.certificate, &create.ephemeral, &es);
+    let channel_key = || secret.agreement_key();
+    let h0 = prologue(network, node, &create.name, channel_key, &create.ephemeral);
+    let transcript = Transcript::new(h0, &es);
     let early = transcript.onion.open(&create.body)?;
     let ephemeral = EphemeralSecret::generate(rng);
     let public = ephemeral.agreement_key();

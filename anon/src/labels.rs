@@ -49,6 +49,8 @@ pub const ACKNOWLEDGE: Label = Label("cutout/1 acknowledge inbox");
 pub const MAIL_SIGNATURE: Label = Label("cutout/1 mail signature");
 /// Hash: the handshake's prologue.
 pub const HANDSHAKE: Label = Label("cutout/1 handshake");
+/// Hash: the same for a node that is named by the view in which it stands.
+pub const HANDSHAKE_VIEW: Label = Label("cutout/1 handshake in a view");
 /// Key: early data that rides in the handshake's first message.
 pub const HANDSHAKE_EARLY: Label = Label("cutout/1 handshake early data");
 /// Key: the filler that a go-between puts on an onion.
@@ -120,6 +122,7 @@ mod tests {
             ACKNOWLEDGE,
             MAIL_SIGNATURE,
             HANDSHAKE,
+            HANDSHAKE_VIEW,
             HANDSHAKE_EARLY,
             HANDSHAKE_FILLER,
             HANDSHAKE_CHAIN,

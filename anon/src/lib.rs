@@ -47,6 +47,7 @@ pub mod channel;
 pub mod create;
 pub mod handshake;
 mod hex;
+mod hop;
 pub mod id;
 pub mod inbox;
 pub mod keeper;

@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use crate::{
     authorization::{Deletion, InboxOperation, InboxProof},
     certificate::{AddressCertificate, NodeCertificate, UnverifiedNodeCertificate},
-    create::{BODY, Create, Created},
+    create::{BODY, Create, Created, HopName},
     id::NodeId,
     keeper::vote::VoteDigest,
     keys::{AddressSecret, AgreementKey, DeleteSecret, IdentitySecret, SigningSecret as _},
@@ -246,5 +246,5 @@ fn view_requests() -> [(&'static str, ViewRequest); 10] {
 /// A first message that nobody can open.
 fn create() -> Create {
     let ephemeral = AgreementKey([2; 32]);
-    Create { certificate: [1; 32], ephemeral, body: [0xAB; BODY] }
+    Create { name: HopName::Certificate([1; 32]), ephemeral, body: [0xAB; BODY] }
 }

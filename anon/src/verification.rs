@@ -1,7 +1,8 @@
-//! Cross-verification (paper, 4.1 and 4.2): two independent answers must agree before anyone is trusted.
+//! Cross-verification (paper, 4.1 and 4.2): two independent answers must agree before anyone is trusted. In a network
+//! with keepers it is their quorum that has agreed, once for everybody.
 //!
 //! The results are proof tokens. A channel is extended only to a [`CrossVerified`] node, a request is
-//! performed only at a [`ReplicaSet`]; neither can be made but by the comparison here.
+//! performed only at a [`ReplicaSet`]; neither can be made but here.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::{
     certificate::{CertificateError, NodeCertificate, UnverifiedNodeCertificate},
+    hop::Hop,
     id::{NetworkId, NodeId},
     keys::{IdentitySecret, KeyError, Signature, SigningSecret as _},
     labels,
@@ -17,6 +19,7 @@ use crate::{
     position::{Key, keep_closest},
     roster::Roster,
     time::Time,
+    view::{descriptor::Addresses, signed::View},
 };
 
 /// Why two answers do not make a node or a replica set trustworthy.
@@ -49,23 +52,78 @@ pub enum Disagreement {
     Certificate(#[from] CertificateError),
 }
 
-/// A node that two independent answers name as the closest to a key.
+/// A node that more than one independent party vouches for: two answers name it as the closest to a key, two members
+/// have vouched for it, or a quorum of keepers signed a view in which it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrossVerified(NodeCertificate);
+pub struct CrossVerified(Proof);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Proof {
+    Certified(NodeCertificate),
+    InView(Hop, Addresses),
+}
 
 impl CrossVerified {
+    /// A node of a view, if it stands there.
+    ///
+    /// A [`View`] exists only under a quorum of keepers. Any two quorums have an honest keeper in common, and a keeper
+    /// signs one view an epoch: so this node, with this channel key and these addresses, is what everybody finds in
+    /// the view of this epoch. It was reached there by a majority of keepers, and signed its key itself. No answer of
+    /// anybody else could add to that. Two views under quorums would be proof against keepers
+    /// ([`crate::view::two_views`]).
+    #[must_use]
+    pub fn in_view(view: &View, node: &NodeId) -> Option<Self> {
+        let descriptor = view.nodes().find(node)?;
+        let hop = Hop::described(view.header(), &descriptor);
+        Some(Self(Proof::InView(hop, descriptor.addresses())))
+    }
+
     /// A node of one's own roster, if it is active there: two independent members have vouched for it, and
     /// have known it for an epoch.
     #[must_use]
     pub fn active(roster: &Roster, node: &NodeId, now: Epoch) -> Option<Self> {
         let certificate = roster.certificate(node).filter(|_| roster.is_active(node, now));
-        certificate.cloned().map(Self)
+        certificate.cloned().map(Self::certified)
     }
 
-    /// The node's certificate.
+    const fn certified(certificate: NodeCertificate) -> Self {
+        Self(Proof::Certified(certificate))
+    }
+
+    /// Which node it is.
     #[must_use]
-    pub const fn certificate(&self) -> &NodeCertificate {
-        &self.0
+    pub const fn node(&self) -> NodeId {
+        match &self.0 {
+            Proof::Certified(certificate) => certificate.node(),
+            Proof::InView(hop, _) => hop.node(),
+        }
+    }
+
+    /// The node as a handshake with it needs to know it.
+    #[must_use]
+    pub fn hop(&self) -> Hop {
+        match &self.0 {
+            Proof::Certified(certificate) => Hop::certified(certificate),
+            Proof::InView(hop, _) => *hop,
+        }
+    }
+
+    /// The node's certificate, unless it is known by a view.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<&NodeCertificate> {
+        match &self.0 {
+            Proof::Certified(certificate) => Some(certificate),
+            Proof::InView(..) => None,
+        }
+    }
+
+    /// Where keepers reached the node, if it is known by a view.
+    #[must_use]
+    pub const fn addresses(&self) -> Option<&Addresses> {
+        match &self.0 {
+            Proof::Certified(_) => None,
+            Proof::InView(_, addresses) => Some(addresses),
+        }
     }
 }
 
@@ -105,7 +163,7 @@ pub fn cross_verify(
     second: NodeCertificate,
 ) -> Result<CrossVerified, Disagreement> {
     if first.node() == second.node() {
-        Ok(CrossVerified(first.newer(second)))
+        Ok(CrossVerified::certified(first.newer(second)))
     } else {
         Err(Disagreement::Node { first: first.node(), second: second.node() })
     }

@@ -10,11 +10,12 @@
 //! | [`two_views`] | two views under quorums that cannot both be right |
 //! | [`list`], [`signed`] | the nodes in memory, and with their header |
 //! | [`whole`], [`difference`] | a view as bytes, alone or from the one before it |
-//! | [`keys`] | a node's channel keys, one for each view |
+//! | [`keys`], [`accepted`] | a node's channel keys, one for each view, and which views a handshake may name |
 //! | [`places`], [`sample`] | how many nodes count at one address, and sampling for paths |
 //! | [`closest`] | the k nodes closest to a key |
 //! | [`error`] | why a view is refused |
 
+pub mod accepted;
 pub mod closest;
 pub mod descriptor;
 pub mod difference;

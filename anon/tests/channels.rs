@@ -19,5 +19,7 @@ mod extension;
 mod handshake;
 #[path = "channels/honest.rs"]
 mod honest;
+#[path = "channels/in_view.rs"]
+mod in_view;
 #[path = "channels/onion.rs"]
 mod onion;

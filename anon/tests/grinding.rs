@@ -81,7 +81,7 @@ fn section_4_takes_the_minted_node_every_time() {
         found.push(minted.clone());
         keep_closest(&mut found, &key, 1, |n| n.node().position());
         let agreed = cross_verify(minted.clone(), found.remove(0)).unwrap();
-        assert_eq!(agreed.certificate().node(), minted.node());
+        assert_eq!(agreed.node(), minted.node());
     }
 }
 

@@ -18,7 +18,7 @@ fn sizes_are_what_the_documents_say() {
     // Sixteen parts, each an object less the last step of its padded length and the four bytes of its length.
     assert_eq!((MAX_PARTS, BODY_MAX), (16, 16_515_008));
     assert_eq!((NOTIFICATION, MAX_DELETERS), (4_144, 64));
-    assert_eq!(Create::LENGTH, 1_301);
+    assert_eq!(Create::LENGTH, 1_307);
 }
 
 #[test]

@@ -347,7 +347,7 @@ fn alike_pieces_vouch_for_what_was_told_and_for_nothing_else() {
     assert!(roster.is_active(&met.id(), TODAYS));
     assert!(!roster.is_active(&hearsay.id(), TODAYS), "a member vouched for what nobody told it");
     let verified = |node: &Node| CrossVerified::active(&roster, &node.id(), TODAYS);
-    assert_eq!(verified(&met).map(|node| node.certificate().node()), Some(met.id()));
+    assert_eq!(verified(&met).map(|node| node.node()), Some(met.id()));
     assert_eq!(verified(&hearsay), None);
     // What has changed since it was sent was not compared.
     stale.learn(signed(&met, 0), Source::Contact, TODAYS);

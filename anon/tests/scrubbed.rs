@@ -17,7 +17,7 @@ use anon::{
     mail::{DeleteSeed, Headers, MessageId, SealedPart, seal_body},
 };
 
-use crate::world::{NOW, Node, Owner, network, rng};
+use crate::world::{NOW, Node, Owner, rng};
 
 #[track_caller]
 fn prints(value: &impl Debug, expected: &str) {
@@ -55,10 +55,9 @@ fn handshakes_and_cells_are_not_printed() {
     let (node, mut rng) = (Node::new(1), rng(2));
     prints(&node.certificate, &format!("NodeCertificate({})", node.id().short()));
     assert_eq!(node.id().short(), data_encoding::HEXLOWER.encode(&node.id().0[..4]));
-    let (initiator, create) = Initiator::start(&node.certificate, None, &mut rng).unwrap();
+    let (initiator, create) = Initiator::start(&node.hop(), None, &mut rng).unwrap();
     prints(&initiator, "Initiator(..)");
     prints(&Cell::create(&create), "Cell(..)");
-    let (_, created, _) =
-        handshake::respond(&create, &node.channel, &network().id, &mut rng).unwrap();
+    let (_, created, _) = handshake::respond(&create, &node.responder(), &mut rng).unwrap();
     prints(&initiator.finish(&created).unwrap(), "HopKeys(..)");
 }

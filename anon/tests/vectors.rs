@@ -21,6 +21,8 @@ mod mail;
 mod messages;
 #[path = "vectors/names.rs"]
 mod names;
+#[path = "vectors/onion.rs"]
+mod onion;
 #[path = "vectors/primitives.rs"]
 mod primitives;
 #[path = "vectors/view.rs"]

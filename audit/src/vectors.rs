@@ -5,6 +5,7 @@
 
 mod channels;
 mod messages;
+mod onions;
 mod protocol;
 mod standards;
 mod view;
@@ -56,7 +57,7 @@ files! {
     "cutout-storage" => protocol::storage,
     "cutout-mail" => protocol::mail,
     "cutout-channel" => channels::channel,
-    "cutout-onions" => channels::onions,
+    "cutout-onions" => onions::onions,
     "cutout-view" => view::view,
 }
 

@@ -61,7 +61,7 @@ impl Channel {
     ) -> Result<Self, LinkError> {
         let (opening, create) = Opening::start(to, early, &mut rand::rng())
             .map_err(anon::channel::ChannelError::Handshake)?;
-        let link = links.open(to.certificate(), Carrier::Channel).await?;
+        let link = links.open_to(to, Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
         let created = timely(links.timeout(timeout), reader.read()).await?;
@@ -128,7 +128,7 @@ impl Channel {
         let (opening, create) = OpeningPath::start(&path, &mut rand::rng())
             .map_err(anon::channel::ChannelError::Handshake)?;
         let Some((first, _)) = hops.first() else { return Err(LinkError::Unreachable) };
-        let link = links.open(first.certificate(), Carrier::Channel).await?;
+        let link = links.open_to(first, Carrier::Channel).await?;
         let (mut reader, mut writer) = link.into_cells();
         writer.write(&[create]).await?;
         let created = timely(links.timeout(timeout), reader.read()).await?;

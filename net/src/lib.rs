@@ -41,7 +41,7 @@ pub use clock::{Clock, now};
 pub use invitation::InvitationError;
 pub use link::{
     Carrier, CellReader, CellWriter, Link, LinkError, Links, Transport, TransportLost,
-    certified_addresses, is_onion, peer_id,
+    certified_addresses, is_onion, peer_id, stated_addresses,
 };
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use observer::{Edge, Observer, Via};

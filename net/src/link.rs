@@ -13,11 +13,16 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
-use anon::{certificate::NodeCertificate, id::NodeId};
+use anon::{
+    certificate::NodeCertificate,
+    id::NodeId,
+    verification::CrossVerified,
+    view::descriptor::{Addresses, TcpAddress},
+};
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, core::upgrade::Version,
-    identity::Keypair, swarm::NetworkBehaviour,
+    identity::Keypair, multiaddr::Protocol, swarm::NetworkBehaviour,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -189,6 +194,16 @@ impl Links {
         self.open_at(peer_id(&to.node())?, addresses, carrier).await
     }
 
+    /// Opens a link to a node at one of the addresses that its certificate names, or its view.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_to(&self, to: &CrossVerified, carrier: Carrier) -> Result<Link, LinkError> {
+        let stated = to.addresses().copied().map(stated_addresses);
+        let addresses = stated.or_else(|| to.certificate().map(certified_addresses));
+        self.open_at(peer_id(&to.node())?, addresses.unwrap_or_default(), carrier).await
+    }
+
     /// Opens a link to a peer at one of some addresses.
     ///
     /// # Errors
@@ -231,6 +246,30 @@ pub fn peer_id(node: &NodeId) -> Result<PeerId, LinkError> {
 pub fn certified_addresses(certificate: &NodeCertificate) -> Vec<Multiaddr> {
     let addresses = certificate.claims().addresses.iter();
     addresses.filter_map(|a| a.parse().ok()).filter(is_dialable).collect()
+}
+
+/// The addresses of a descriptor, without any peer id: TCP first, and an onion only where this program has Tor.
+#[must_use]
+pub fn stated_addresses(addresses: Addresses) -> Vec<Multiaddr> {
+    let tcp = addresses.tcp().map(tcp_multiaddr);
+    #[cfg(feature = "tor")]
+    let onion = addresses.onion().and_then(onion_multiaddr);
+    #[cfg(not(feature = "tor"))]
+    let onion: Option<Multiaddr> = None;
+    tcp.into_iter().chain(onion).collect()
+}
+
+/// Where to dial a TCP address.
+#[must_use]
+pub fn tcp_multiaddr(tcp: TcpAddress) -> Multiaddr {
+    Multiaddr::from(tcp.ip()).with(Protocol::Tcp(tcp.port()))
+}
+
+/// Where to dial an onion.
+#[cfg(feature = "tor")]
+#[must_use]
+pub fn onion_multiaddr(onion: anon::view::descriptor::OnionAddress) -> Option<Multiaddr> {
+    tor::onion_of_key(*onion.key(), onion.port())
 }
 
 /// A swarm over what carries links, with Noise and Yamux. Streams are negotiated without a round trip of their own.

@@ -1,6 +1,8 @@
 //! Serving channels (paper, 4.1): as last hop, then perhaps as go-between. A hop goes on when its sender asks it
 //! to, or from the beginning, when its handshake named the next node.
 
+mod reach;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -8,24 +10,23 @@ use std::{
 
 use anon::{
     cell::Cell,
-    certificate::UnverifiedNodeCertificate,
     channel::{Accepted, ChannelError, GoBetween, LastHop},
-    create::{Create, Created},
-    handshake::{Early, Onward},
-    id::NodeId,
+    create::Create,
+    handshake::{Early, HandshakeError, Responder},
     network::Network,
     request::{Request, Response},
 };
 use net::{
     clock::Clock,
-    link::{ANSWER_TIMEOUT, Carrier, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
+    link::{ANSWER_TIMEOUT, CellReader, CellWriter, LinkError, Links, REQUEST_TIMEOUT},
     observer::{Edge, Observer, Via},
     roster::RosterKeeper,
     shares::{Held, RangeShare, Shares},
 };
+use reach::Next;
 
 use crate::{
-    clock_check::ClockCheck, config::Limits, identity::ChannelKeys, replay::ReplayCache,
+    clock_check::ClockCheck, config::Limits, handshake_keys::HandshakeKeys, replay::ReplayCache,
     service::Service,
 };
 
@@ -41,7 +42,7 @@ const CHANNEL_PACE: u32 = 2;
 #[debug("ChannelContext(..)")]
 pub(crate) struct ChannelContext {
     pub(crate) network: Arc<Network>,
-    pub(crate) keys: Arc<ChannelKeys>,
+    pub(crate) keys: Arc<HandshakeKeys>,
     pub(crate) links: Links,
     pub(crate) roster: Arc<RosterKeeper>,
     pub(crate) service: Arc<dyn Service>,
@@ -72,7 +73,7 @@ pub(crate) async fn serve_channel(
 ) -> Result<(), LinkError> {
     let first = tokio::time::timeout(HANDSHAKE_TIMEOUT, reader.read());
     let create = first.await.map_err(|_| LinkError::TimedOut)??.to_create();
-    let create = create.map_err(ChannelError::Cell)?;
+    let create = create.map_err(ChannelError::Create)?;
     let Accepted { last_hop, created, early } = accept(context, &create)?;
     context.observer.channel_opened(at, &create);
     writer.write(&[Cell::created(&created)]).await?;
@@ -83,13 +84,15 @@ pub(crate) async fn serve_channel(
     loop {
         let (request, held) = served.next_request().await?;
         match request {
-            Request::Extend { next, create } => match reach(context, &next, &create).await {
-                Some(next) => {
-                    drop(held);
-                    return served.go_between(next).await;
+            Request::Extend { next, create } => {
+                match reach::certified(context, &next, &create).await {
+                    Some(next) => {
+                        drop(held);
+                        return served.go_between(next).await;
+                    }
+                    None => served.send(&Response::Refused).await?,
                 }
-                None => served.send(&Response::Refused).await?,
-            },
+            }
             request => served.answer(request).await?,
         }
         drop(held);
@@ -98,13 +101,12 @@ pub(crate) async fn serve_channel(
 
 /// What is no handshake for this node is not remembered as one: else anybody could fill the memory of replays.
 fn accept(context: &ChannelContext, create: &Create) -> Result<Accepted, LinkError> {
-    let accepted = context.keys.with_key(&create.certificate(), |secret| {
-        LastHop::accept(create, secret, &context.network.id, &mut rand::rng())
-    });
-    let accepted = accepted.unwrap_or(Err(anon::handshake::HandshakeError::UnknownKey));
+    let answer = |own: &Responder<'_>| LastHop::accept(create, own, &mut rand::rng());
+    let accepted = context.keys.with(&create.name(), answer);
+    let accepted = accepted.unwrap_or(Err(HandshakeError::UnknownKey));
     let accepted = accepted.map_err(ChannelError::Handshake)?;
     if !context.replays.insert(create.replay_tag()) {
-        return Err(LinkError::Channel(anon::handshake::HandshakeError::BadEarlyRequest.into()));
+        return Err(LinkError::Channel(HandshakeError::BadEarlyRequest.into()));
     }
     Ok(accepted)
 }
@@ -136,7 +138,7 @@ impl Served<'_> {
             }
         };
         let Some(onward) = onward else { return answering.await.map(|()| None) };
-        let reaching = async { Ok(reach_known(context, &onward).await) };
+        let reaching = async { Ok(reach::known(context, &onward).await) };
         let ((), next) = tokio::try_join!(answering, reaching)?;
         if next.is_none() {
             self.send(&Response::Refused).await?;
@@ -191,47 +193,6 @@ impl Served<'_> {
     }
 }
 
-/// The next piece of a channel.
-struct Next {
-    node: NodeId,
-    create: Create,
-    created: Created,
-    cells: (CellReader, CellWriter),
-}
-
-/// Opens the next piece of a channel; only to nodes of this network, never to this node itself.
-async fn reach(
-    context: &ChannelContext,
-    next: &UnverifiedNodeCertificate,
-    create: &Create,
-) -> Option<Next> {
-    let next = next.clone().verify(&context.network, context.clock.now()).ok()?;
-    if context.keys.certificate().is_some_and(|own| own.node() == next.node()) {
-        return None;
-    }
-    let reach = async {
-        let link = context.links.open(&next, Carrier::Channel).await?;
-        let (mut reader, mut writer) = link.into_cells();
-        writer.write(&[Cell::create(create)]).await?;
-        let created = reader.read().await?.to_created();
-        let created = created.map_err(ChannelError::Cell)?;
-        Ok::<_, LinkError>(Next {
-            node: next.node(),
-            create: create.clone(),
-            created,
-            cells: (reader, writer),
-        })
-    };
-    let timeout = context.links.timeout(HANDSHAKE_TIMEOUT);
-    tokio::time::timeout(timeout, reach).await.ok()?.ok()
-}
-
-/// As [`reach`], to a node that this node's own roster has a certificate of.
-async fn reach_known(context: &ChannelContext, onward: &Onward) -> Option<Next> {
-    let known = context.roster.with(|roster| roster.certificate(&onward.next).cloned())?;
-    reach(context, &known.to_unverified(), &onward.create).await
-}
-
 /// Forwards cells both ways, one layer off or on, until either side ends or both are silent.
 async fn forward(
     context: &ChannelContext,
@@ -274,7 +235,8 @@ async fn pass(from: &CellReader, to: &mut CellWriter, cell: &Cell) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use anon::handshake::Initiator;
+    use anon::handshake::{Hop, Initiator};
+    use net::Carrier;
 
     use super::*;
     use crate::testing;
@@ -295,7 +257,11 @@ mod tests {
         let limits = Limits { replays: 4, ..Limits::default() };
         let (node, _directory) = testing::within(limits).await;
         let own = node.service().keys.certificate().unwrap();
-        let create = || Cell::create(&Initiator::start(&own, None, &mut rand::rng()).unwrap().1);
+        let create = || {
+            Cell::create(
+                &Initiator::start(&Hop::certified(&own), None, &mut rand::rng()).unwrap().1,
+            )
+        };
         let is_answered = async |cell: Cell| {
             let links = Links::disposable(testing::NETWORK).unwrap();
             let (mut reader, mut writer) =
@@ -309,7 +275,7 @@ mod tests {
         for junk in 0..6 {
             let mut changed = Box::new(*create().as_bytes());
             // Of every second one the certificate is nobody's; the others do not open.
-            changed[if junk % 2 == 0 { 0 } else { 300 }] ^= 1;
+            changed[if junk % 2 == 0 { 2 } else { 300 }] ^= 1;
             assert!(!is_answered(Cell::from_bytes(changed)).await);
         }
         assert!(!is_answered(again()).await, "remembered all the same");

@@ -43,6 +43,7 @@ mod directory;
 mod durability;
 mod error;
 mod garbage;
+mod handshake_keys;
 mod identity;
 mod keeper;
 mod node;
@@ -61,6 +62,7 @@ pub use clock_check::said as clock_fault;
 pub use config::{ConfigError, Limits, NodeConfig, Onion};
 pub use dht::{Dht, DhtError};
 pub use error::NodeError;
+pub use handshake_keys::HandshakeKeys;
 pub use identity::{ChannelKeys, Identity, IdentityError};
 pub use keeper::{
     RecordError,

@@ -16,6 +16,7 @@ use net::{
 use crate::{
     channel::{ChannelContext, serve_channel},
     config::Limits,
+    handshake_keys::HandshakeKeys,
     identity::ChannelKeys,
 };
 
@@ -33,8 +34,10 @@ pub trait Acceptor: Send + Sync + 'static {
 pub struct Parts {
     /// The node's network.
     pub network: Arc<Network>,
-    /// Its channel keys.
+    /// Its certificates.
     pub keys: Arc<ChannelKeys>,
+    /// Its channel keys, by what a handshake calls them.
+    pub handshake_keys: Arc<HandshakeKeys>,
     /// Its way to other nodes.
     pub links: Links,
 }

@@ -60,7 +60,6 @@ pub struct StandardService {
     /// The views that this node keeps; none in a network without keepers.
     pub(crate) views: Option<Arc<Views>>,
     /// The node's channel keys for views; none in a network without keepers.
-    #[allow(dead_code, reason = "handshakes by the view use them")]
     pub(crate) view_keys: Option<Arc<Mutex<KeysOnDisk>>>,
     /// The keeper that this node is, if it is one.
     pub(crate) keeper: Option<Arc<Keeper>>,

@@ -6,7 +6,7 @@ use anon::{
     cell::{CELL, Cell},
     certificate::{NodeCertificate, NodeClaims},
     create::Create,
-    handshake::Initiator,
+    handshake::{Hop, Initiator},
     id::{NetworkId, NodeId},
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     network::Network as Params,
@@ -149,7 +149,7 @@ async fn what_only_a_channel_carries_is_refused_on_a_direct_link() {
     let network = Network::start(3, 1, Limits::default(), |node| node).await;
     let node = &network.nodes[0];
     let other = network.certificate(&network.nodes[1]).await;
-    let (_, create) = Initiator::start(&other, None, &mut rand::rng()).unwrap();
+    let (_, create) = Initiator::start(&Hop::certified(&other), None, &mut rand::rng()).unwrap();
     let extend =
         Request::Extend { next: Box::new(other.to_unverified()), create: Box::new(create) };
     let nodes = Targets::Nodes(vec![other.node()]);
@@ -191,7 +191,8 @@ async fn a_channel_is_extended_to_other_nodes_of_this_network_only() {
     ];
     let mut channel = open(&network).await;
     for (name, next, handshake_for) in cases {
-        let (_, create) = Initiator::start(&handshake_for, None, &mut rand::rng()).unwrap();
+        let (_, create) =
+            Initiator::start(&Hop::certified(&handshake_for), None, &mut rand::rng()).unwrap();
         let next = Box::new(next.to_unverified());
         let extend = Request::Extend { next, create: Box::new(create) };
         let answer = channel.request(&extend, TIMEOUT).await.unwrap();
@@ -267,7 +268,9 @@ async fn a_handshake_counts_once_and_only_where_it_is_meant_for() {
     let other = network.certificate(&network.nodes[1]).await;
     let early = lookup_request(Key([1; 32]), 1);
     let create = |to: &NodeCertificate| {
-        Cell::create(&Initiator::start(to, Some(&early), &mut rand::rng()).unwrap().1)
+        Cell::create(
+            &Initiator::start(&Hop::certified(to), Some(&early), &mut rand::rng()).unwrap().1,
+        )
     };
     let changed = |cell: &Cell, at: usize| {
         let mut bytes = Box::new(*cell.as_bytes());
@@ -296,7 +299,7 @@ async fn what_is_no_handshake_does_not_drive_out_those_that_are_remembered() {
     let own = network.certificate(&network.nodes[0]).await;
     let other = network.certificate(&network.nodes[1]).await;
     let create = |to: &NodeCertificate| {
-        Cell::create(&Initiator::start(to, None, &mut rand::rng()).unwrap().1)
+        Cell::create(&Initiator::start(&Hop::certified(to), None, &mut rand::rng()).unwrap().1)
     };
     let good = create(&own);
     assert!(is_answered(&network, &good).await);

@@ -9,6 +9,7 @@ use std::{
 use anon::{
     cell::{CELL, Cell, Layer},
     channel::{GoBetween, LastHop},
+    handshake::Responder,
     position::Key,
     request::{ObjectKind, Request, Response, Store},
 };
@@ -122,10 +123,8 @@ impl Rogue {
         let peer = link.peer().clone();
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
-        let accept = |secret: &_| {
-            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
-        };
-        let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
+        let accept = |own: &Responder<'_>| LastHop::accept(&create, own, &mut rand::rng()).unwrap();
+        let accepted = self.parts.handshake_keys.with(&create.name(), accept).unwrap();
         let mut last_hop = accepted.last_hop;
         writer.write(&[Cell::created(&accepted.created)]).await?;
         let mut waiting = accepted.early.request;

@@ -13,7 +13,7 @@ use anon::{
     certificate::{NodeCertificate, NodeClaims},
     channel::{Accepted, ChannelError, LastHop},
     create::Create,
-    handshake::{HandshakeError, Initiator, Onward},
+    handshake::{HandshakeError, Hop, Initiator, Onward, Responder},
     id::NodeId,
     keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
     position::Key,
@@ -213,7 +213,7 @@ async fn a_node_is_not_its_own_next_hop() {
     let (network, watches) = watched(3, Limits::default()).await;
     let own = network.certificate(&network.nodes[0]).await;
     let (.., create) =
-        Initiator::start_path(&[(&own, None), (&own, None)], &mut rand::rng()).unwrap();
+        Initiator::start_path(&[(Hop::certified(&own), None); 2], &mut rand::rng()).unwrap();
     assert_eq!(cells_back(&network, 0, &create).await, 2);
     assert_eq!(watches[0].opened.load(Ordering::SeqCst), 1);
     assert!(watches[0].extended.lock().unwrap().is_empty());
@@ -227,15 +227,15 @@ async fn a_replay_gets_no_further_than_to_a_node_that_remembers() {
     let opened = || watches.iter().map(|w| w.opened.load(Ordering::SeqCst)).collect::<Vec<_>>();
     let mut hops = Vec::new();
     for node in &network.nodes[..3] {
-        hops.push(network.certificate(node).await);
+        hops.push((Hop::certified(&network.certificate(node).await), None));
     }
-    let hops: Vec<_> = hops.iter().map(|hop| (hop, None)).collect();
     let (.., create) = Initiator::start_path(&hops, &mut rand::rng()).unwrap();
     assert_eq!(cells_back(&network, 0, &create).await, 2, "created, extended");
     until("all three were reached", || opened() == [1, 1, 1, 0]).await;
     assert_eq!(cells_back(&network, 0, &create).await, 0, "remembered");
-    let (_, other) = Initiator::start(hops[0].0, None, &mut rand::rng()).unwrap();
-    let to_other = network.links().open(hops[0].0, Carrier::Channel).await.unwrap();
+    let (_, other) = Initiator::start(&hops[0].0, None, &mut rand::rng()).unwrap();
+    let first = network.certificate(&network.nodes[0]).await;
+    let to_other = network.links().open(&first, Carrier::Channel).await.unwrap();
     let (mut reader, mut writer) = to_other.into_cells();
     writer.write(&[Cell::create(&other)]).await.unwrap();
     assert!(reader.read().await.is_ok());
@@ -289,18 +289,17 @@ impl Rogue {
     ) -> Result<(), LinkError> {
         let (mut reader, mut writer) = link.into_cells();
         let create = reader.read().await?.to_create().unwrap();
-        let accept = |secret: &_| {
-            LastHop::accept(&create, secret, &self.parts.network.id, &mut rand::rng()).unwrap()
-        };
-        let accepted = self.parts.keys.with_key(&create.certificate(), accept).unwrap();
+        let accept = |own: &Responder<'_>| LastHop::accept(&create, own, &mut rand::rng()).unwrap();
+        let accepted = self.parts.handshake_keys.with(&create.name(), accept).unwrap();
         let Accepted { last_hop, created, early } = accepted;
         writer.write(&[Cell::created(&created)]).await?;
         let Onward { next, create } = early.onward.expect("a go-between");
         let [right, wrong] = [true, false].map(|right| {
-            let is_it = |other: &&CrossVerified| (other.certificate().node() == next) == right;
-            others.iter().find(is_it).unwrap().certificate()
+            let is_it = |other: &&CrossVerified| (other.node() == next) == right;
+            others.iter().find(is_it).unwrap()
         });
-        let own = |to| Initiator::start(to, None, &mut rand::rng()).unwrap().1;
+        let own =
+            |to: &CrossVerified| Initiator::start(&to.hop(), None, &mut rand::rng()).unwrap().1;
         let (to, create) = match detour {
             Detour::Elsewhere => (wrong, *create),
             Detour::OwnOnion => (right, own(right)),
@@ -310,7 +309,7 @@ impl Rogue {
                 return writer.write(&cells).await;
             }
         };
-        let link = self.parts.links.open(to, Carrier::Channel).await?;
+        let link = self.parts.links.open_to(to, Carrier::Channel).await?;
         let (mut from_next, mut to_next) = link.into_cells();
         to_next.write(&[Cell::create(&create)]).await?;
         let created = from_next.read().await?.to_created().unwrap();

@@ -19,7 +19,7 @@ import sys
 
 from primitives import (NO_NONCE, base32, blob, counter_nonce, ed25519, hkdf, label, num, open_secretbox, option, pad, padme,
                         secretbox, seed, seq, sha, signed, span, text, x25519, xor, xsalsa20)
-from view import view
+from view import KEEPERS, View, descriptor, view
 
 # ---- the network, its members -----------------------------------------------------------------------------
 
@@ -177,10 +177,42 @@ def messages():
 # ---- handshake, cells, channels ---------------------------------------------------------------------------
 
 
+class Standing:
+    """A member as it stands in the view of an epoch, with a channel key of its own for it."""
+
+    def __init__(self, node, byte, epoch):
+        self.id, self.channel, self.epoch = node.id, seed(byte), epoch
+        self.key = x25519(self.channel)
+        self.descriptor = descriptor(self.id, self.key, f"192.0.2.{byte}", 4_001)
+        stated = b"\1" + num(epoch) + blob(self.descriptor)
+        self.signature = ed25519(node.identity, label("node descriptor") + NETWORK + stated)
+
+    @property
+    def name(self):
+        return b"\1" + struct.pack(">Q", self.epoch) + bytes(24)
+
+    def h0(self, e):
+        return sha(label("handshake in a view"), VERSION, NETWORK, struct.pack(">Q", self.epoch), self.id, self.key, e)
+
+
+class Certified:
+    """A member as its certificate says."""
+
+    def __init__(self, node):
+        self.id, self.channel, self.key, self.digest = node.id, node.channel, node.key, node.digest
+
+    @property
+    def name(self):
+        return b"\0" + self.digest
+
+    def h0(self, e):
+        return sha(label("handshake"), VERSION, NETWORK, self.digest, e)
+
+
 class Handshake:
     def __init__(self, node, sender_seed, node_seed):
         self.node, self.node_seed, self.e, e2 = node, node_seed, x25519(sender_seed), x25519(node_seed)
-        self.h0 = sha(label("handshake"), NETWORK, node.digest, self.e)
+        self.h0 = node.h0(self.e)
         es, ee = x25519(sender_seed, node.key), x25519(sender_seed, e2)
         self.early_key = hkdf(self.h0, es, "handshake early data")
         self.filler = xsalsa20(hkdf(self.h0, es, "handshake onion filler"), NO_NONCE, SHIFT)
@@ -189,14 +221,15 @@ class Handshake:
 
     def carrying(self, body):
         h1 = sha(self.h0, body, self.e2)
-        self.create, self.created = self.node.digest + self.e + body, self.e2 + self.key("handshake confirmation", h1)
-        self.create_encoded = self.node.digest + self.e + blob(body)
+        self.create = VERSION + self.node.name + self.e + body
+        self.create_encoded = VERSION + blob(self.node.name) + self.e + blob(body)
+        self.created = self.e2 + self.key("handshake confirmation", h1)
         self.cells = {way: [self.key(f"cell {way}", h1), 0] for way in ("forward", "backward")}
         self.layer = {way: [self.key(f"layer {way}", h1), 0] for way in ("forward", "backward")}
         return self
 
 
-SHIFT, PLAIN = 177, 1 + 512 + 4 * 177
+VERSION, HEAD, SHIFT, PLAIN = b"\1", 1 + 33 + 32, 178, 1 + 512 + 4 * 178
 EARLY = [num(6) + EXAMPLE_KEY + b"\x03", b"", num(7)]
 REST = xsalsa20(seed(0x6F), NO_NONCE, 4 * SHIFT)
 
@@ -213,7 +246,7 @@ def onion(path, questions, early):
     rest = REST[:4 * SHIFT - len(tail)] + tail
     last.carrying(secretbox(last.early_key, NO_NONCE, b"\0" + pad(early, 512) + rest))
     for hop, question, after in list(zip(go_betweens, questions, path[1:]))[::-1]:
-        plain = b"\1" + pad(question, 64) + after.node.id + after.create[:-SHIFT]
+        plain = b"\1" + pad(question, 64) + after.node.id + after.create[1:-SHIFT]
         assert len(plain) == PLAIN
         hop.carrying(secretbox(hop.early_key, NO_NONCE, plain))
     for hop, after in zip(path, path[1:]):
@@ -223,11 +256,12 @@ def onion(path, questions, early):
 
 def passed_on(node, create):
     """What a go-between makes of a first message, from its own secret."""
-    digest, e, body = create[:32], create[32:64], create[64:]
-    h0, es = sha(label("handshake"), NETWORK, digest, e), x25519(node.channel, e)
+    assert create[:34] == VERSION + node.name
+    e, body = create[34:HEAD], create[HEAD:]
+    h0, es = node.h0(e), x25519(node.channel, e)
     plain = open_secretbox(hkdf(h0, es, "handshake early data"), NO_NONCE, body)
     assert plain[0] == 1
-    return plain[1 + 64 + 32:] + xsalsa20(hkdf(h0, es, "handshake onion filler"), NO_NONCE, SHIFT)
+    return VERSION + plain[1 + 64 + 32:] + xsalsa20(hkdf(h0, es, "handshake onion filler"), NO_NONCE, SHIFT)
 
 
 def count(pair):
@@ -251,7 +285,7 @@ def carry(path, way, message):
 def channel():
     steps, path = [], []
     for number, (node, early) in enumerate(zip([A, B, C], EARLY)):
-        hop, = onion([Handshake(node, seed(0x70 + number), seed(0x78 + number))], [], early)
+        hop, = onion([Handshake(Certified(node), seed(0x70 + number), seed(0x78 + number))], [], early)
         steps.append(dict(extended_to=number, early=early, create=hop.create, created=hop.created))
         if path:
             steps.append(carry(path, "forward", num(9) + node.certificate + hop.create_encoded))
@@ -265,26 +299,36 @@ def channel():
                 rest=REST, steps=steps)
 
 
+def one_pass(nodes, path):
+    """What each hop of a path made in one pass receives and answers; who is asked what, and what comes back."""
+    members = [nodes[number] for number in path]
+    seeds = [(seed(0x90 + i), seed(0x98 + i)) for i in range(len(path))]
+    questions = [num(10) + EXAMPLE_KEY + b"\1", b"", num(7), b""][:len(path) - 1]
+    hops = onion([Handshake(node, *both) for node, both in zip(members, seeds)], questions, FETCH)
+    back, answer = [], num(6) + B.certificate
+    for number, question in enumerate(questions):
+        if question:
+            back.append(carry(hops[:number + 1], "backward", answer))
+        back.append(carry(hops[:number + 1], "backward", num(8) + hops[number + 1].created))
+    steps = [carry(hops, "backward", num(1) + blob(OBJECT)), carry(hops, "forward", STORE)]
+    for step in back + steps:
+        step.pop("first_cell")
+    return dict(nodes=path, questions=questions, early=FETCH, rest=REST[:(5 - len(path)) * SHIFT],
+                creates=[hop.create for hop in hops], createds=[hop.created for hop in hops], back=back, steps=steps)
+
+
 def onions():
-    """Paths of one to five hops made in one pass; who is asked what, and what comes back to the sender."""
-    paths = []
-    for nodes in ([A], [C, A], [A, B, C], [E, B, A, D, C]):
-        seeds = [(seed(0x90 + i), seed(0x98 + i)) for i in range(len(nodes))]
-        questions = [num(10) + EXAMPLE_KEY + b"\1", b"", num(7), b""][:len(nodes) - 1]
-        path = onion([Handshake(node, *both) for node, both in zip(nodes, seeds)], questions, FETCH)
-        back, answer = [], num(6) + B.certificate
-        for number, question in enumerate(questions):
-            if question:
-                back.append(carry(path[:number + 1], "backward", answer))
-            back.append(carry(path[:number + 1], "backward", num(8) + path[number + 1].created))
-        steps = [carry(path, "backward", num(1) + blob(OBJECT)), carry(path, "forward", STORE)]
-        for step in back + steps:
-            step.pop("first_cell")
-        paths.append(dict(nodes=[[A, B, C, D, E].index(node) for node in nodes], questions=questions, early=FETCH,
-                          rest=REST[:(5 - len(nodes)) * SHIFT], creates=[hop.create for hop in path],
-                          createds=[hop.created for hop in path], back=back, steps=steps))
+    """Paths of one to five hops made in one pass, over nodes named by certificates, and over nodes of a view."""
+    members, epoch = [A, B, C, D, E], 0x0102030405
+    certified = [Certified(node) for node in members]
+    standing = [Standing(node, 0xA0 + number, epoch) for number, node in enumerate(members)]
+    in_order = sorted(standing, key=lambda node: node.id)
+    signed_view = View(epoch, None, [node.descriptor for node in in_order], [node.signature for node in in_order], [0], NETWORK)
     return dict(sender_seeds=[seed(0x90 + i) for i in range(5)], node_seeds=[seed(0x98 + i) for i in range(5)],
-                paths=paths)
+                paths=[one_pass(certified, path) for path in ([0], [2, 0], [0, 1, 2], [4, 1, 0, 3, 2])],
+                view=dict(keeper_keys=[ed25519(KEEPERS[0])], whole=signed_view.whole(1),
+                          channels=[node.channel for node in standing]),
+                in_view=[one_pass(standing, path) for path in ([0], [3, 1], [4, 1, 0, 3, 2])])
 
 
 # ---- mail -------------------------------------------------------------------------------------------------

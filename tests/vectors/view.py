@@ -63,14 +63,14 @@ chunks = lambda entries: [entries[i:i + 256] for i in range(0, len(entries), 256
 
 
 class View:
-    def __init__(self, epoch, before, descriptors, signatures, signers):
+    def __init__(self, epoch, before, descriptors, signatures, signers, network=NETWORK):
         self.descriptors, self.signatures = descriptors, signatures
-        self.header = (b"\1" + NETWORK + num(epoch) + option(before and before.id) + num(len(descriptors)) + tree(descriptors)
+        self.header = (b"\1" + network + num(epoch) + option(before and before.id) + num(len(descriptors)) + tree(descriptors)
                        + tree(signatures) + num(SERIAL) + REVOCATIONS)
         self.id = sha(label("view id"), self.header)
         self.signed = b"\1" + struct.pack(">H", len(self.header)) + self.header + bytes([len(signers)])
         for number in signers:
-            self.signed += bytes([number]) + ed25519(KEEPERS[number], label("view") + NETWORK + self.id)
+            self.signed += bytes([number]) + ed25519(KEEPERS[number], label("view") + network + self.id)
 
     def front(self, kind):
         lists = [self.descriptors, self.signatures] if kind == 1 else [self.descriptors]

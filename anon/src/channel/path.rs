@@ -63,18 +63,22 @@ impl OpeningPath {
     /// [`crate::create::EARLY`].
     ///
     /// # Errors
-    /// [`HandshakeError`], also if there are no hops, too many, or a node is among them twice.
+    /// [`HandshakeError`], also if there are no hops, too many, a node is among them twice, or they are not of one
+    /// view: what a hop receives must not tell one path from another.
     pub fn start<R: CryptoRng>(
         hops: &[(&CrossVerified, Option<&Request>)],
         rng: &mut R,
     ) -> Result<(Self, Cell), HandshakeError> {
-        let nodes: BTreeSet<NodeId> = hops.iter().map(|(to, _)| to.certificate().node()).collect();
-        if nodes.len() < hops.len() {
+        let path: Vec<_> = hops.iter().map(|(to, request)| (to.hop(), *request)).collect();
+        let nodes: BTreeSet<NodeId> = path.iter().map(|(to, _)| to.node()).collect();
+        let is_of_one_view = path.windows(2).all(|pair| match pair {
+            [(one, _), (other, _)] => one.is_named_like(other),
+            _ => false,
+        });
+        if nodes.len() < hops.len() || !is_of_one_view {
             return Err(HandshakeError::BadPath);
         }
-        let certified: Vec<_> =
-            hops.iter().map(|(to, request)| (to.certificate(), *request)).collect();
-        let (first, rest, create) = Initiator::start_path(&certified, rng)?;
+        let (first, rest, create) = Initiator::start_path(&path, rng)?;
         let asked = hops.iter().map(|(_, question)| question.is_some());
         let ahead: Vec<_> = asked.zip(rest).collect();
         Ok((Self { first, ahead: ahead.into_iter() }, Cell::create(&create)))

@@ -2,14 +2,16 @@
 //! without its blinding, since each hop has a fresh ephemeral key of its own).
 //!
 //! ```text
-//! body           secretbox(early key, plaintext)                                        1,237 bytes
-//! plaintext      0x00 ‖ padded request (512) ‖ rest (708), which is not looked at         last hop
-//!                0x01 ‖ padded question (64) ‖ next node (32) ‖ SHA-256(its certificate) ‖ its e
-//!                     ‖ the first 1,060 bytes of the next body                         go-between
-//! filler         XSalsa20(filler key), 177 bytes
-//! next body      those 1,060 bytes ‖ filler
+//! body           secretbox(early key, plaintext)                                        1,241 bytes
+//! plaintext      0x00 ‖ padded request (512) ‖ rest (712), which is not looked at         last hop
+//!                0x01 ‖ padded question (64) ‖ next node (32) ‖ its name (33) ‖ its e (32)
+//!                     ‖ the first 1,063 bytes of the next body                         go-between
+//! filler         XSalsa20(filler key), 178 bytes
+//! next body      those 1,063 bytes ‖ filler
 //! ```
-//! A go-between takes 177 bytes off and puts as many on, so every hop gets the same form. It sees ciphertext in
+//! The name is the next message's own ([`crate::create`]); its version is that of the message that it came in.
+//!
+//! A go-between takes 178 bytes off and puts as many on, so every hop gets the same form. It sees ciphertext in
 //! what it passes on, and nothing there says how often it will be opened. The sender knows all early keys, so
 //! it computes what the fillers become on the way, and every tag covers the filler that is yet to come.
 //!
@@ -24,7 +26,7 @@ use rand_core::CryptoRng;
 
 use super::HandshakeError;
 use crate::{
-    create::{BODY, Create, EARLY, MAX_HOPS, PLAIN, QUESTION, SHIFT},
+    create::{BODY, Create, EARLY, HopName, MAX_HOPS, PLAIN, QUESTION, SHIFT},
     id::NodeId,
     keys::{AgreementKey, DerivedKey, SharedSecret},
     labels, padding,
@@ -70,10 +72,10 @@ pub(super) struct OnionKeys {
 }
 
 /// A hop as the sender prepares it.
-pub(super) struct Hop<'a> {
+pub(super) struct Prepared<'a> {
     pub(super) keys: &'a OnionKeys,
     pub(super) node: NodeId,
-    pub(super) certificate: [u8; 32],
+    pub(super) name: HopName,
     pub(super) ephemeral: AgreementKey,
     pub(super) request: Option<&'a Request>,
 }
@@ -126,11 +128,12 @@ impl OnionKeys {
             GO_BETWEEN => {
                 let (padded, rest) = rest.split_first_chunk::<QUESTION>()?;
                 let (next, rest) = rest.split_first_chunk::<32>()?;
-                let (certificate, rest) = rest.split_first_chunk::<32>()?;
+                let (name, rest) = rest.split_first_chunk()?;
+                let name = HopName::decode(name).ok()?;
                 let (ephemeral, rest) = rest.split_first_chunk::<32>()?;
                 let body = [rest, &self.filler()].concat().try_into().ok()?;
                 let ephemeral = AgreementKey(*ephemeral);
-                let create = Create { certificate: *certificate, ephemeral, body };
+                let create = Create { name, ephemeral, body };
                 let onward = Onward { next: NodeId(*next), create: Box::new(create) };
                 Some(Early { request: read_request(padded)?, onward: Some(onward) })
             }
@@ -160,7 +163,7 @@ fn write_request(request: Option<&Request>, room: usize) -> Result<Vec<u8>, Hand
 
 /// Seals the onion of a path: what each hop will receive as its body, the first hop's first.
 pub(super) fn seal_path<R: CryptoRng>(
-    path: &[Hop<'_>],
+    path: &[Prepared<'_>],
     rng: &mut R,
 ) -> Result<Vec<[u8; BODY]>, HandshakeError> {
     let (last, go_betweens) = path.split_last().ok_or(HandshakeError::BadPath)?;
@@ -179,9 +182,8 @@ pub(super) fn seal_path<R: CryptoRng>(
     for hop in go_betweens.iter().rev() {
         let question = write_request(hop.request, QUESTION)?;
         let (passed, _) = inner.split_at(PASSED);
-        let header = [&next.node.0, &next.certificate, &next.ephemeral.0].map(|part| &part[..]);
-        let [node, certificate, e] = header;
-        inner = hop.keys.seal(&[&[GO_BETWEEN], &question, node, certificate, e, passed]);
+        let (node, name, e) = (&next.node.0, &next.name.encode(), &next.ephemeral.0);
+        inner = hop.keys.seal(&[&[GO_BETWEEN], &question, node, name, e, passed]);
         bodies.push(inner);
         next = hop;
     }
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_sizes_are_those_of_the_documentation() {
-        assert_eq!((SHIFT, PASSED, PLAIN, BODY), (177, 1_060, 1_221, 1_237));
+        assert_eq!((SHIFT, PASSED, PLAIN, BODY), (178, 1_063, 1_225, 1_241));
         assert_eq!(BODY / SHIFT, 6, "behind seven go-betweens nothing is the sender's");
     }
 

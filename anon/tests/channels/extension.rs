@@ -3,7 +3,7 @@
 use anon::{
     cell::Cell,
     channel::{ChannelError, Extending},
-    create::{Create, Created},
+    create::{Create, Created, HopName},
     handshake::{HandshakeError, Initiator},
     request::{Request, Response},
 };
@@ -36,7 +36,7 @@ fn asked(nodes: &[Node]) -> Asked {
     let requests = line.receive_requests(&cells).unwrap();
     let [Request::Extend { next, create }] = &requests[..] else { panic!("{requests:?}") };
     assert_eq!(**next, last.certificate.to_unverified());
-    assert_eq!(create.certificate(), last.certificate.digest());
+    assert_eq!(create.name(), HopName::Certificate(last.certificate.digest()));
     Asked { line, extending, create: create.clone() }
 }
 
@@ -84,7 +84,8 @@ fn anything_but_extended_is_no_extension() {
 
 /// The answer of somebody who holds `channel` and knows all formulas.
 fn made_up(asked: &Asked, channel: [u8; 32], e2: [u8; 32]) -> Created {
-    let (e, digest) = (asked.create.replay_tag(), asked.create.certificate());
+    let HopName::Certificate(digest) = asked.create.name() else { panic!("{:?}", asked.create) };
+    let e = asked.create.replay_tag();
     let mut base = [0; 32];
     base[0] = 9;
     ByHand::new(network().id, digest, e, x25519(channel, e)).created(
@@ -113,7 +114,7 @@ fn an_answer_made_up_by_the_go_between_is_not_confirmed() {
 #[test]
 fn an_answer_from_another_channel_is_not_confirmed() {
     let nodes = nodes(2);
-    let other = Initiator::start(&nodes[1].certificate, None, &mut rng(7));
+    let other = Initiator::start(&nodes[1].hop(), None, &mut rng(7));
     let (_, create) = other.unwrap();
     let create = Cell::create(&create);
     let accepted = accept(&nodes[1], &create, &mut rng(3)).unwrap();

@@ -4,8 +4,8 @@ use anon::{
     authorization::Deletion,
     cell::{CELL, Cell, CellError},
     channel::{ChannelError, Opening},
-    create::{Create, Created},
-    handshake::{self, HandshakeError, Initiator},
+    create::{Create, CreateError, Created, HopName},
+    handshake::{self, HandshakeError, Hop, Initiator, Responder},
     id::NetworkId,
     keys::{ChannelSecret, DeleteSecret, KeyError},
     request::{Request, Targets},
@@ -29,7 +29,7 @@ const BASE: [u8; 32] = {
 };
 
 fn respond(create: &Create, node: &Node) -> Result<Option<Request>, HandshakeError> {
-    let (.., early) = handshake::respond(create, &node.channel, &network().id, &mut rng(9))?;
+    let (.., early) = handshake::respond(create, &node.responder(), &mut rng(9))?;
     assert_eq!(early.onward, None);
     Ok(early.request)
 }
@@ -37,7 +37,7 @@ fn respond(create: &Create, node: &Node) -> Result<Option<Request>, HandshakeErr
 /// A first message for `node` by a sender who deviates: `early` as it is, `e` and `es` as they are.
 fn create(node: &Node, e: [u8; 32], es: [u8; 32], early: &[u8]) -> Create {
     let digest = node.certificate.digest();
-    ByHand::new(network().id, digest, e, es).create(digest, e, early)
+    ByHand::new(network().id, digest, e, es).create(early)
 }
 
 /// As an honest sender with this secret makes it.
@@ -91,7 +91,7 @@ fn first_cells_are_padded_with_zeros_only() {
             bytes[at] = 1;
             Cell::from_bytes(Box::new(bytes))
         };
-        assert_eq!(with(&create).to_create(), Err(CellError));
+        assert_eq!(with(&create).to_create(), Err(CreateError::Length));
         assert_eq!(with(&created).to_created(), Err(CellError));
         let (opening, _) = Opening::start(&node.verified(), None, &mut rng(1)).unwrap();
         let finished = opening.finish(&with(&created)).map(|_| ());
@@ -102,22 +102,32 @@ fn first_cells_are_padded_with_zeros_only() {
 #[test]
 fn every_byte_of_the_first_message_counts() {
     let node = Node::new(1);
-    let (_, create) = Initiator::start(&node.certificate, None, &mut rng(1)).unwrap();
+    let (_, create) = Initiator::start(&node.hop(), None, &mut rng(1)).unwrap();
     assert_eq!(respond(&create, &node), Ok(None));
     for at in 0..Create::LENGTH {
         let mut bytes = create.to_bytes();
         bytes[at] ^= 1 << (at % 7);
-        let refused = respond(&Create::from_padded(&bytes).unwrap(), &node);
-        assert_eq!(refused, Err(HandshakeError::BadEarlyRequest), "byte {at}");
+        match Create::from_padded(&bytes) {
+            Ok(create) => {
+                let refused = respond(&create, &node);
+                assert_eq!(refused, Err(HandshakeError::BadEarlyRequest), "byte {at}");
+            }
+            Err(error) => {
+                let bad =
+                    [CreateError::UnknownVersion(bytes[0]), CreateError::UnknownName(bytes[1])];
+                assert_eq!(Some(&error), bad.get(at), "byte {at}");
+            }
+        }
     }
 }
 
 #[test]
 fn a_handshake_is_for_one_certificate_one_key_and_one_network() {
     let node = Node::new(1);
-    let (_, create) = Initiator::start(&node.certificate, None, &mut rng(1)).unwrap();
-    let refused = |secret: &ChannelSecret, id: NetworkId, create: &Create| {
-        handshake::respond(create, secret, &id, &mut rng(2)).map(|_| ()).err()
+    let (_, create) = Initiator::start(&node.hop(), None, &mut rng(1)).unwrap();
+    let refused = |secret: &ChannelSecret, network: NetworkId, create: &Create| {
+        let own = Responder { network, node: node.id(), secret };
+        handshake::respond(create, &own, &mut rng(2)).map(|_| ()).err()
     };
     let bad = Some(HandshakeError::BadEarlyRequest);
     assert_eq!(refused(&node.channel, network().id, &create), None);
@@ -128,11 +138,11 @@ fn a_handshake_is_for_one_certificate_one_key_and_one_network() {
     let longer =
         node.certify(|claims| claims.validity.not_after = claims.validity.not_after.after(1));
     let longer = longer.verify(&network(), NOW).unwrap();
-    let renamed = [&longer.digest()[..], &create.to_bytes()[32..]].concat();
+    let name = HopName::Certificate(longer.digest()).encode();
+    let renamed = [&[1][..], &name, &create.to_bytes()[34..]].concat();
     assert_eq!(refused(&node.channel, network().id, &Create::from_padded(&renamed).unwrap()), bad);
-    let (waiting, _) = Initiator::start(&longer, None, &mut rng(1)).unwrap();
-    let (_, created, _) =
-        handshake::respond(&create, &node.channel, &network().id, &mut rng(2)).unwrap();
+    let (waiting, _) = Initiator::start(&Hop::certified(&longer), None, &mut rng(1)).unwrap();
+    let (_, created, _) = handshake::respond(&create, &node.responder(), &mut rng(2)).unwrap();
     assert_eq!(waiting.finish(&created).map(|_| ()), Err(HandshakeError::NotConfirmed));
 }
 
@@ -140,7 +150,7 @@ fn a_handshake_is_for_one_certificate_one_key_and_one_network() {
 fn early_requests_never_change_state() {
     let node = Node::new(1);
     for request in state_changing() {
-        let started = Initiator::start(&node.certificate, Some(&request), &mut rng(1));
+        let started = Initiator::start(&node.hop(), Some(&request), &mut rng(1));
         assert_eq!(started.map(|_| ()), Err(HandshakeError::BadEarlyRequest), "{request:?}");
         let create = honest_create(&node, &wire::encode(&request));
         assert_eq!(respond(&create, &node), Err(HandshakeError::BadEarlyRequest), "{request:?}");
@@ -160,12 +170,12 @@ fn early_requests_are_well_formed_and_short() {
     let (e, digest) = (x25519([0x44; 32], BASE), node.certificate.digest());
     let es = x25519([0x44; 32], node.channel.agreement_key().0);
     for padding in [[1_u8; 512], [255; 512]] {
-        let create = ByHand::new(network().id, digest, e, es).create_padded(digest, e, &padding);
+        let create = ByHand::new(network().id, digest, e, es).create_padded(&padding);
         assert_eq!(respond(&create, &node), Err(HandshakeError::BadEarlyRequest));
     }
     let targets = Targets::Nodes(vec![node.id(); 20]);
     let long = Request::Perform { targets, request: Box::new(Request::Certificate) };
-    let started = Initiator::start(&node.certificate, Some(&long), &mut rng(1));
+    let started = Initiator::start(&node.hop(), Some(&long), &mut rng(1));
     assert_eq!(started.map(|_| ()), Err(HandshakeError::EarlyRequestTooLong));
 }
 
@@ -183,7 +193,7 @@ fn a_replayed_first_message_leads_to_other_keys() {
     assert_eq!(refused, Err(ChannelError::Cell(CellError)));
     assert_eq!(first.last_hop.receive(cell), Ok(Some(Request::Certificate)));
     let create = create.to_create().unwrap();
-    assert_eq!(create.replay_tag()[..], create.to_bytes()[32..64]);
+    assert_eq!(create.replay_tag()[..], create.to_bytes()[34..66]);
 }
 
 /// The points of order 1, 2, 4 and 8, in their canonical encodings; x25519.json has the others.
@@ -220,7 +230,7 @@ fn ephemeral_keys_of_small_order_are_refused_by_the_node() {
 fn ephemeral_keys_of_small_order_are_refused_by_the_sender() {
     let node = Node::new(1);
     for e2 in small_order() {
-        let (waiting, create) = Initiator::start(&node.certificate, None, &mut rng(1)).unwrap();
+        let (waiting, create) = Initiator::start(&node.hop(), None, &mut rng(1)).unwrap();
         let e: [u8; 32] = create.replay_tag();
         let es = x25519(node.channel.expose_seed(), e);
         let by_hand = ByHand::new(network().id, node.certificate.digest(), e, es);
@@ -250,7 +260,7 @@ fn a_channel_key_of_small_order_is_not_spoken_to() {
     for key in small_order() {
         let certificate = node.certify(|claims| claims.channel_key.0 = key);
         let Ok(certificate) = certificate.verify(&network(), NOW) else { continue };
-        let started = Initiator::start(&certificate, None, &mut rng(1));
+        let started = Initiator::start(&Hop::certified(&certificate), None, &mut rng(1));
         assert_eq!(started.map(|_| ()), bad_key(), "{key:?}");
     }
 }

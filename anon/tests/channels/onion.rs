@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use anon::{
     channel::{ChannelError, Passage},
-    create::{Create, MAX_HOPS},
+    create::{Create, HopName, MAX_HOPS},
     handshake::{HandshakeError, Initiator},
     position::Key,
     request::{Request, Response, Targets},
 };
 
 use super::{
-    by_hand::ByHand,
+    by_hand::{ByHand, HEAD},
     honest::{KEY, nodes, store},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 
 type Path = Vec<(&'static Node, Option<Request>)>;
 
-const FILLER: usize = 177;
+const FILLER: usize = 178;
 const REFUSED: ChannelError = ChannelError::Handshake(HandshakeError::BadEarlyRequest);
 const NOT_CONFIRMED: ChannelError = ChannelError::Handshake(HandshakeError::NotConfirmed);
 
@@ -56,7 +56,7 @@ fn paths_of_one_to_five_hops_carry_requests_and_answers() {
         let pass = Pass::through(&path(hops), &mut rng(1));
         for (at, (taken, (node, request))) in pass.hops.iter().zip(path(hops)).enumerate() {
             assert_eq!(taken.create.to_bytes().len(), Create::LENGTH);
-            assert_eq!(taken.create.certificate(), node.certificate.digest());
+            assert_eq!(taken.create.name(), HopName::Certificate(node.certificate.digest()));
             assert_eq!(taken.early.request, request);
             let next = taken.early.onward.as_ref().map(|onward| onward.next);
             assert_eq!(next, path(hops).get(at + 1).map(|(node, _)| node.id()));
@@ -89,9 +89,9 @@ fn no_hop_sees_a_block_that_another_one_sees() {
     let (mut seen, mut all) = (BTreeSet::new(), 0);
     for hops in 1..=5 {
         for taken in Pass::through(&path(hops), &mut rng(hops.into())).hops {
-            // In front is the digest of the certificate of whom it is for.
+            // In front are the version and the digest of the certificate of whom it is for.
             let bytes = taken.create.to_bytes();
-            let windows = bytes[32..].windows(8).map(<[u8]>::to_vec);
+            let windows = bytes[34..].windows(8).map(<[u8]>::to_vec);
             all += windows.len();
             seen.extend(windows);
         }
@@ -118,8 +118,8 @@ fn what_a_go_between_passes_on_is_as_random_wherever_it_is() {
             if taken.early.onward.is_some() {
                 let plain = by_hand(node, &taken.create).open(&taken.create);
                 assert_eq!(plain[0], 1);
-                assert_random(&plain[1 + 64 + 3 * 32..], hops);
-                assert_random(&passed_on(taken).to_bytes()[64..], hops);
+                assert_random(&plain[1 + 64 + 32 + 33 + 32..], hops);
+                assert_random(&passed_on(taken).to_bytes()[HEAD..], hops);
             }
         }
     }
@@ -129,8 +129,8 @@ fn what_a_go_between_passes_on_is_as_random_wherever_it_is() {
 fn assert_random(bytes: &[u8], hops: u8) {
     for part in bytes.chunks(FILLER).filter(|part| part.len() == FILLER) {
         let set: u32 = part.iter().map(|byte| byte.count_ones()).sum();
-        // 1,416 bits: six standard deviations are 113.
-        assert!((708 - 113..=708 + 113).contains(&set), "{set} bits after {hops} hops");
+        // 1,424 bits: six standard deviations are 113.
+        assert!((712 - 113..=712 + 113).contains(&set), "{set} bits after {hops} hops");
     }
     let windows: BTreeSet<&[u8]> = bytes.windows(6).collect();
     assert_eq!(windows.len(), bytes.len() - 5, "something repeats after {hops} hops");
@@ -153,7 +153,8 @@ fn a_go_between_that_changes_any_byte_of_what_it_passes_on_is_refused() {
     let mut onion = Pass::through(&path(3), &mut rng(1)).hops;
     let (second, node) = (onion.remove(1), &nodes(2)[1]);
     let bytes = second.create.to_bytes();
-    for at in 0..Create::LENGTH {
+    // Version and kind of name are not its to choose: the next one would read them as something else, or not at all.
+    for at in 2..Create::LENGTH {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 7);
         let refused = take(node, &create(&changed), &mut rng(2)).map(|_| ());
@@ -200,14 +201,14 @@ fn the_answer_is_to_the_whole_body() {
     // With the next node's own secret, which no go-between has: the same ephemeral key, one byte else.
     let mut onion = Pass::through(&path(2), &mut rng(1)).hops;
     let (sent, node) = (onion.remove(1).create, &nodes(2)[1]);
-    let (hand, e) = (by_hand(node, &sent), sent.replay_tag());
+    let hand = by_hand(node, &sent);
     let mut plain = hand.open(&sent);
-    let same = hand.create_plain(node.certificate.digest(), e, &plain);
+    let same = hand.create_plain(&plain);
     assert_eq!(same, sent);
     assert_eq!(given_instead(2, &same), Ok(()));
     for at in [1 + 512, plain.len() - 1] {
         plain[at] ^= 1;
-        let other = hand.create_plain(node.certificate.digest(), e, &plain);
+        let other = hand.create_plain(&plain);
         assert_eq!(given_instead(2, &other), Err(NOT_CONFIRMED), "byte {at}");
         plain[at] ^= 1;
     }
@@ -271,7 +272,7 @@ fn paths_that_are_none_too_long_or_loops_are_not_started() {
 fn a_loop_that_a_sender_insists_on_is_two_handshakes_like_any_others() {
     // A node cannot know that it is on a path twice; that it is not its own next hop, the server sees to.
     let (mut rng, [a, b]) = (rng(1), [0, 1].map(|at| &nodes(2)[at]));
-    let hops = [a, b, a].map(|node| (&node.certificate, None));
+    let hops = [a, b, a].map(|node| (node.hop(), None));
     let (.., create) = Initiator::start_path(&hops, &mut rng).unwrap();
     let first = take(a, &create, &mut rng).unwrap();
     let second = take(b, &passed_on(&first), &mut rng).unwrap();
@@ -308,12 +309,12 @@ fn questions_are_short_and_change_nothing_wherever_they_are_asked() {
 fn a_go_between_is_asked_nothing_that_changes_state_and_nothing_malformed() {
     let (node, next) = (&nodes(2)[0], &nodes(2)[1]);
     let (_, sent) = start(&path(2), &mut rng(1)).unwrap();
-    let (hand, e) = (by_hand(node, &sent), sent.replay_tag());
+    let hand = by_hand(node, &sent);
     let plain = hand.open(&sent);
     let given = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut plain = plain.clone();
         change(&mut plain);
-        let create = hand.create_plain(node.certificate.digest(), e, &plain);
+        let create = hand.create_plain(&plain);
         take(node, &create, &mut rng(2)).map(|taken| taken.early)
     };
     let early = given(&|_| ()).unwrap();

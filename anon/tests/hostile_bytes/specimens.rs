@@ -12,7 +12,11 @@ use anon::{
     network::{Network, Revoked, UnverifiedRevocationList},
     padding,
     request::{ProxiedRequest, Request, Response},
-    testing::Cast,
+    testing::{
+        Cast,
+        views::{self, Keepers},
+    },
+    verification::CrossVerified,
     wire,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -56,16 +60,28 @@ pub(crate) fn reread_response(bytes: &[u8]) -> Option<Vec<u8>> {
 fn handshake() -> (Create, Created) {
     let node = Node::new(1);
     let early = Some(&Request::Certificate);
-    let (_, create) = Initiator::start(&node.certificate, early, &mut rng(1)).unwrap();
-    let (_, created, _) = respond(&create, &node.channel, &network().id, &mut rng(2)).unwrap();
+    let (_, create) = Initiator::start(&node.hop(), early, &mut rng(1)).unwrap();
+    let (_, created, _) = respond(&create, &node.responder(), &mut rng(2)).unwrap();
     (create, created)
+}
+
+/// The first message to a node of a view.
+fn create_in_view() -> Create {
+    let view = Keepers::new(1).view_of(20_000, None, 0..3);
+    let node = CrossVerified::in_view(&view, &views::node(1)).unwrap();
+    Initiator::start(&node.hop(), None, &mut rng(1)).unwrap().1
+}
+
+fn reread_create(bytes: &[u8]) -> Option<Vec<u8>> {
+    let padded = [Create::from_padded(bytes).ok()?.to_bytes(), vec![0; bytes.len()]].concat();
+    Some(padded[..bytes.len()].to_vec())
 }
 
 /// The first message for a node that is a go-between, or the last hop, and its formulas.
 fn onion(hops: usize) -> (Create, ByHand) {
     let (node, next) = (Node::new(1), Node::new(2));
     let question = Some(&Request::Certificate);
-    let path = [(&node.certificate, question), (&next.certificate, None)];
+    let path = [(node.hop(), question), (next.hop(), None)];
     let (.., create) = Initiator::start_path(&path[..hops], &mut rng(1)).unwrap();
     let (digest, channel) = (node.certificate.digest(), node.channel.expose_seed());
     let hand = ByHand::at(network().id, digest, channel, create.replay_tag());
@@ -79,14 +95,14 @@ fn reread_onion(plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() != hand.open(sent).len() {
         return None;
     }
-    let create = hand.create_plain(sent.certificate(), sent.replay_tag(), plain);
-    let answered = respond(&create, &node.channel, &node.certificate.claims().network, &mut rng(2));
-    let (.., Early { request, onward }) = answered.ok()?;
+    let create = hand.create_plain(plain);
+    let (.., Early { request, onward }) = respond(&create, &node.responder(), &mut rng(2)).ok()?;
     let encoded = request.map(|request| wire::encode(&request)).unwrap_or_default();
     Some(match onward {
         None => [&[0], &padding::pad(&encoded, EARLY).unwrap()[..], &plain[1 + EARLY..]].concat(),
         Some(onward) => {
-            let passed = onward.create.to_bytes();
+            // Its version is not written down.
+            let passed = &onward.create.to_bytes()[1..];
             let kept = &passed[..plain.len() - 1 - QUESTION - 32];
             let question = padding::pad(&encoded, QUESTION).unwrap();
             [&[1], &question[..], &onward.next.0, kept].concat()
@@ -164,10 +180,8 @@ fn all() -> Vec<Specimen> {
         Specimen::plain("signing request, node", &SigningRequest::for_node(&id, &node.identity)),
         Specimen::plain("receipt", &cast().receipts()[0]),
         Specimen::plain("revocation list", &list),
-        Specimen::new("create", create.to_bytes(), |bytes| {
-            let padded = [Create::from_padded(bytes)?.to_bytes(), vec![0; bytes.len()]].concat();
-            Some(padded[..bytes.len()].to_vec())
-        }),
+        Specimen::new("create", create.to_bytes(), reread_create),
+        Specimen::new("create, in a view", create_in_view().to_bytes(), reread_create),
         Specimen::new("created", created.to_bytes(), |bytes| {
             let padded = [Created::from_padded(bytes)?.to_bytes(), vec![0; bytes.len()]].concat();
             Some(padded[..bytes.len()].to_vec())

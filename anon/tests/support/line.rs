@@ -11,7 +11,7 @@ use anon::{
 };
 use rand_core::CryptoRng;
 
-use crate::world::Node;
+use crate::world::{Member, Node};
 
 /// The cells of one message on each link, from the sender's link to the last hop's.
 pub(crate) type Links = Vec<Vec<Cell>>;
@@ -29,12 +29,11 @@ pub(crate) struct Line {
 
 /// A node's answer to a handshake.
 pub(crate) fn accept<R: CryptoRng>(
-    node: &Node,
+    node: &impl Member,
     cell: &Cell,
     rng: &mut R,
 ) -> Result<Accepted, ChannelError> {
-    let network = node.certificate.claims().network;
-    Ok(LastHop::accept(&cell.to_create()?, &node.channel, &network, rng)?)
+    Ok(LastHop::accept(&cell.to_create()?, &node.responder(), rng)?)
 }
 
 impl Line {

@@ -14,7 +14,7 @@ use rand_core::CryptoRng;
 
 use crate::{
     line::{Line, Links, accept, backward},
-    world::Node,
+    world::Member,
 };
 
 /// A hop that has taken its part of an onion.
@@ -39,7 +39,7 @@ pub(crate) struct Back {
 
 /// Starts a path: each node with what it is asked.
 pub(crate) fn start<R: CryptoRng>(
-    path: &[(&Node, Option<Request>)],
+    path: &[(&impl Member, Option<Request>)],
     rng: &mut R,
 ) -> Result<(OpeningPath, Create), HandshakeError> {
     let verified: Vec<_> = path.iter().map(|(node, _)| node.verified()).collect();
@@ -51,7 +51,7 @@ pub(crate) fn start<R: CryptoRng>(
 
 /// A node takes what came to it.
 pub(crate) fn take<R: CryptoRng>(
-    node: &Node,
+    node: &impl Member,
     create: &Create,
     rng: &mut R,
 ) -> Result<Taken, ChannelError> {
@@ -62,11 +62,14 @@ pub(crate) fn take<R: CryptoRng>(
 
 impl Pass {
     /// Every node takes its part and passes the rest on.
-    pub(crate) fn through<R: CryptoRng>(path: &[(&Node, Option<Request>)], rng: &mut R) -> Self {
+    pub(crate) fn through<R: CryptoRng>(
+        path: &[(&impl Member, Option<Request>)],
+        rng: &mut R,
+    ) -> Self {
         let (opening, create) = start(path, rng).expect("a good path");
         let (mut hops, mut onward) = (Vec::new(), Some(create));
         for (node, _) in path {
-            let taken = take(node, &onward.take().expect("there is more"), rng).expect("it opens");
+            let taken = take(*node, &onward.take().expect("there is more"), rng).expect("it opens");
             onward = taken.early.onward.as_ref().map(|onward| (*onward.create).clone());
             hops.push(taken);
         }

@@ -7,6 +7,7 @@ use anon::{
         Address, AddressCertificate, AddressClaims, Admission, NodeCertificate, NodeClaims,
         UnverifiedAddressCertificate, UnverifiedNodeCertificate,
     },
+    handshake::{Hop, Responder},
     id::{NetworkId, NodeId},
     keys::{
         AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret, Signature,
@@ -100,6 +101,17 @@ impl Node {
         cross_verify(self.certificate.clone(), self.certificate.clone()).expect("the same node")
     }
 
+    /// As who it answers a handshake.
+    pub(crate) fn responder(&self) -> Responder<'_> {
+        let network = self.certificate.claims().network;
+        Responder { network, node: self.id(), secret: &self.channel }
+    }
+
+    /// As a handshake knows it, named by its certificate.
+    pub(crate) fn hop(&self) -> Hop {
+        Hop::certified(&self.certificate)
+    }
+
     /// A certificate of this node with some claims changed, signed by this node.
     pub(crate) fn certify(
         &self,
@@ -112,6 +124,41 @@ impl Node {
 
     pub(crate) fn admission(&self, validity: Validity) -> Admission {
         Admission::issue(&authority(), &network().id, self.id(), validity)
+    }
+}
+
+/// A node of a path, however it is named.
+pub(crate) trait Member {
+    /// As more than one party vouches for it.
+    fn verified(&self) -> CrossVerified;
+    /// As who it answers a handshake.
+    fn responder(&self) -> Responder<'_>;
+}
+
+impl Member for Node {
+    fn verified(&self) -> CrossVerified {
+        self.verified()
+    }
+
+    fn responder(&self) -> Responder<'_> {
+        self.responder()
+    }
+}
+
+/// A node of a view, with its secret for it.
+pub(crate) struct Standing {
+    pub(crate) network: NetworkId,
+    pub(crate) channel: ChannelSecret,
+    pub(crate) verified: CrossVerified,
+}
+
+impl Member for Standing {
+    fn verified(&self) -> CrossVerified {
+        self.verified.clone()
+    }
+
+    fn responder(&self) -> Responder<'_> {
+        Responder { network: self.network, node: self.verified.node(), secret: &self.channel }
     }
 }
 

@@ -1,5 +1,4 @@
-//! Our own known answers: handshakes, cells and layers on every link of a channel that grows to three hops, and
-//! of paths of one to five hops that are made in one pass.
+//! Our own known answers: handshakes, cells and layers on every link of a channel that grows to three hops.
 
 use anon::{
     cell::Cell,
@@ -14,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 use super::{messages::Messages, names::Members};
 use crate::{
     line::{Line, Links, accept},
-    pass::Pass,
     tape::Tape,
     vector::{Vector, known_answers},
 };
@@ -24,7 +22,7 @@ fn digests(cells: &[Cell]) -> Vec<[u8; 32]> {
 }
 
 /// Compares one message's cells on every link with the next step of the file.
-fn assert_step(step: &Vector<'_>, way: &str, message: &[u8], links: &Links) {
+pub(super) fn assert_step(step: &Vector<'_>, way: &str, message: &[u8], links: &Links) {
     assert_eq!(step.text("/way"), way);
     let digest: [u8; 32] = Sha256::digest(message).into();
     assert_eq!(digest, step.array("/message_sha256"), "another message");
@@ -107,56 +105,4 @@ fn the_first_cells_of_a_channel_byte_for_byte() {
     assert_eq!(sent[0].as_bytes()[..], all.bytes("/steps/1/first_cell"));
     let answered = accepted.last_hop.respond(&Response::Object(object())).unwrap();
     assert_eq!(answered[0].as_bytes()[..], all.bytes("/steps/2/first_cell"));
-}
-
-#[test]
-fn every_hops_part_of_an_onion_and_what_comes_back() {
-    let file = known_answers!("cutout-onions");
-    let all = Vector(&file);
-    let members = Members::read();
-    let messages = Messages::read();
-    let stored = messages.cast();
-    let seeds = |whose: &str, count| -> Vec<u8> {
-        (0..count).flat_map(|at| all.bytes(&format!("/{whose}_seeds/{at}"))).collect()
-    };
-    let mut lengths = Vec::new();
-    for known in all.list("/paths") {
-        let (nodes, mut questions) = (known.list("/nodes"), known.list("/questions"));
-        let early = Vector(known.0.pointer("/early").unwrap());
-        questions.push(early);
-        let path: Vec<_> = nodes
-            .iter()
-            .zip(&questions)
-            .map(|(node, question)| {
-                let question = question.bytes("");
-                let request = (!question.is_empty()).then(|| Request::decode(&question).unwrap());
-                (&members.nodes[node.length("")], request)
-            })
-            .collect();
-        let (sender, node) = (seeds("sender", path.len()), seeds("node", path.len()));
-        let mut tape = Tape::new(&[&sender, &known.bytes("/rest"), &node]);
-        let pass = Pass::through(&path, &mut tape);
-        assert!(tape.is_used_up());
-        for (at, (taken, (node, request))) in pass.hops.iter().zip(&path).enumerate() {
-            assert_eq!(taken.create.to_bytes(), known.bytes(&format!("/creates/{at}")));
-            assert_eq!(taken.created.to_bytes(), known.bytes(&format!("/createds/{at}")));
-            assert_eq!(taken.create.certificate(), node.certificate.digest());
-            assert_eq!(taken.early.request, *request);
-            let onward = taken.early.onward.as_ref().map(|onward| onward.next);
-            assert_eq!(onward, path.get(at + 1).map(|(node, _)| node.id()));
-        }
-        let answer = Response::Certificate(Box::new(members.nodes[1].certificate.to_unverified()));
-        let (mut line, back) = pass.finish(&answer).unwrap();
-        assert_eq!(back.len(), known.list("/back").len());
-        for (step, back) in known.list("/back").iter().zip(&back) {
-            assert_step(step, "backward", &back.message, &back.links);
-        }
-        let [backward, forward] = &known.list("/steps")[..] else { panic!("two steps") };
-        let response = Response::Object(object());
-        assert_step(backward, "backward", &wire::encode(&response), &line.respond(&response));
-        let request = Request::Store(stored.store());
-        assert_step(forward, "forward", &wire::encode(&request), &line.request(&request));
-        lengths.push(path.len());
-    }
-    assert_eq!(lengths, [1, 2, 3, 5]);
 }

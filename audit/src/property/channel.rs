@@ -8,8 +8,7 @@ mod theft;
 use anon::{
     cell::{CELL, Cell},
     channel::{LastHop, Opening, SenderChannel},
-    id::NetworkId,
-    keys::ChannelSecret,
+    handshake::Responder,
     position::Key,
     request::{ObjectKind, Request, Response, Store},
     wire,
@@ -19,11 +18,9 @@ use rand::rngs::StdRng;
 
 use super::{
     family::{Check, Family, Tried},
-    world::{Node, network},
+    world::Node,
 };
 
-/// A network, and the channel key of a node in it.
-pub(super) type Place<'a> = (&'a NetworkId, &'a ChannelSecret);
 /// A node's end of a channel, and its answer to the first message.
 pub(super) type Accepted = (Box<dyn End>, Vec<u8>);
 
@@ -32,7 +29,7 @@ pub(super) trait Scheme {
     /// A sender's first message to a node.
     fn start(&self, to: &Node, rng: &mut StdRng) -> Option<(Box<dyn Waiting>, Vec<u8>)>;
     /// A node's answer to it, with its channel key. `None`: refused.
-    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted>;
+    fn accept(&self, own: &Responder<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted>;
 }
 
 /// A sender who waits for the answer.
@@ -81,7 +78,7 @@ impl Session {
     fn fresh(scheme: &dyn Scheme, rng: &mut StdRng) -> Option<Self> {
         let node = Node::new(1, rng)?;
         let (waiting, first) = scheme.start(&node, rng)?;
-        let (far, answer) = scheme.accept((&network().id, &node.channel), &first, rng)?;
+        let (far, answer) = scheme.accept(&node.responder(), &first, rng)?;
         let sender = waiting.finish(&answer)?;
         Some(Self { node, first, answer, sender, far })
     }
@@ -101,10 +98,9 @@ impl Scheme for Real {
         Some((Box::new(opening), first.as_bytes().to_vec()))
     }
 
-    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
-        let (network, secret) = at;
+    fn accept(&self, own: &Responder<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
         let create = cell(first)?.to_create().ok()?;
-        let accepted = LastHop::accept(&create, secret, network, rng).ok()?;
+        let accepted = LastHop::accept(&create, own, rng).ok()?;
         let answer = Cell::created(&accepted.created).as_bytes().to_vec();
         Some((Box::new(accepted.last_hop), answer))
     }

@@ -15,7 +15,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::{
     family::{Check, Family, Seen, Tried},
-    world::{Node, network, nodes},
+    world::{Node, nodes},
 };
 use crate::statistics::{clopper_pearson, number};
 
@@ -46,26 +46,25 @@ impl Onions for Real {
         let mut all = Vec::new();
         for node in path {
             let create = onward.take()?;
-            let network = network().id;
-            let opened = Opened::of(&create, node.channel.expose_seed(), &network)?.plain;
+            let own = node.responder();
+            let opened = Opened::of(&create, &own)?.plain;
             all.push(Received { message: create.to_bytes(), opened });
-            let (_, _, early) =
-                anon::handshake::respond(&create, &node.channel, &network, rng).ok()?;
+            let (_, _, early) = anon::handshake::respond(&create, &own, rng).ok()?;
             onward = early.onward.map(|onward| *onward.create);
         }
         Some(all)
     }
 }
 
-/// What a go-between of the project's own takes off, bytes: a tag, a mark, a question, and three names.
-const SHIFT: usize = 16 + 1 + 64 + 3 * 32;
+/// What a go-between of the project's own takes off, bytes: a tag, a mark, a question; the next node, its name and the key.
+const SHIFT: usize = 16 + 1 + 64 + 32 + 33 + 32;
 /// The mark and the request in the last hop's plaintext.
 const REQUEST_ROOM: usize = 1 + 512;
 
 /// A request as long as the project's own leave room for.
 const REQUEST: usize = 512;
 /// The length of the project's own first message.
-const ROOM: usize = 1_301;
+const ROOM: usize = 1_307;
 
 /// What tells a hop its place. All but the last are one layer around another, an ephemeral key and a box for each hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

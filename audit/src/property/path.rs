@@ -7,7 +7,7 @@ use anon::{
 };
 use rand::rngs::StdRng;
 
-use super::world::{Node, network};
+use super::world::Node;
 
 /// A path that stands.
 pub(super) struct Path {
@@ -26,7 +26,7 @@ impl Path {
         let mut onward = Some(first.to_create().ok()?);
         for node in nodes {
             let create = onward.take()?;
-            let hop = LastHop::accept(&create, &node.channel, &network().id, rng).ok()?;
+            let hop = LastHop::accept(&create, &node.responder(), rng).ok()?;
             onward = hop.early.onward.as_ref().map(|onward| (*onward.create).clone());
             accepted.push(hop);
         }

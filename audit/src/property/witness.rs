@@ -28,7 +28,7 @@ struct Real;
 impl Comparing for Real {
     fn anonymizer(&self, [go_between, witness]: [&NodeCertificate; 2]) -> Option<NodeId> {
         let verified = cross_verify(go_between.clone(), witness.clone()).ok()?;
-        Some(verified.certificate().node())
+        Some(verified.node())
     }
 
     fn replicas(&self, key: Key, lists: [&[NodeCertificate]; 2]) -> Option<Vec<NodeId>> {

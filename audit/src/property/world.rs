@@ -5,6 +5,7 @@ use anon::{
         Address, AddressCertificate, AddressClaims, NodeCertificate, NodeClaims,
         UnverifiedAddressCertificate,
     },
+    handshake::Responder,
     id::{NetworkId, NodeId},
     keys::{
         AddressSecret, AuthoritySecret, ChannelSecret, IdentitySecret, SealingSecret,
@@ -83,6 +84,12 @@ impl Node {
 
     pub(super) fn id(&self) -> NodeId {
         self.certificate.node()
+    }
+
+    /// As who it answers a handshake.
+    pub(crate) fn responder(&self) -> Responder<'_> {
+        let network = self.certificate.claims().network;
+        Responder { network, node: self.id(), secret: &self.channel }
     }
 
     /// As two independent answers would make it.

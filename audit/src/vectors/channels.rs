@@ -1,13 +1,10 @@
-//! The protocol's own answers on the wire: handshakes, and every cell on every link of channels that grow hop by
-//! hop or are made in one pass.
+//! The protocol's own answers on the wire: handshakes, and every cell on every link of channels that grow hop by hop.
 
 use std::convert::Infallible;
 
 use anon::{
     cell::Cell,
-    channel::{
-        Accepted, Extension, GoBetween, LastHop, Opening, OpeningPath, Passage, SenderChannel,
-    },
+    channel::{Accepted, Extension, GoBetween, LastHop, Opening, SenderChannel},
     create::{Create, Created},
     receipt::Receipt,
     request::{Request, Response},
@@ -63,26 +60,26 @@ impl TryRng for Tape {
 impl TryCryptoRng for Tape {}
 
 /// The cells of one message on each link, the sender's link first.
-type Links = Vec<Vec<Cell>>;
+pub(super) type Links = Vec<Vec<Cell>>;
 
 fn accept(node: &Node, create: &Create, tape: &mut Tape) -> Option<Accepted> {
-    LastHop::accept(create, &node.channel, &node.certificate.claims().network, tape).ok()
+    LastHop::accept(create, &node.responder(), tape).ok()
 }
 
 /// A channel and whom it passes through.
-struct Line {
-    sender: SenderChannel,
-    go_betweens: Vec<GoBetween>,
-    last_hop: LastHop,
+pub(super) struct Line {
+    pub(super) sender: SenderChannel,
+    pub(super) go_betweens: Vec<GoBetween>,
+    pub(super) last_hop: LastHop,
 }
 
 impl Line {
-    fn request(&mut self, request: &Request) -> Option<Links> {
+    pub(super) fn request(&mut self, request: &Request) -> Option<Links> {
         let cells = self.sender.request(request).ok()?;
         Some(forward(&mut self.go_betweens, cells))
     }
 
-    fn respond(&mut self, response: &Response) -> Option<Links> {
+    pub(super) fn respond(&mut self, response: &Response) -> Option<Links> {
         let cells = self.last_hop.respond(response).ok()?;
         Some(backward(&mut self.go_betweens, cells))
     }
@@ -114,7 +111,7 @@ fn forward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
     links
 }
 
-fn backward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
+pub(super) fn backward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
     let mut links = vec![cells.clone()];
     let mut cells = cells;
     for hop in go_betweens.iter_mut().rev() {
@@ -126,7 +123,7 @@ fn backward(go_betweens: &mut [GoBetween], cells: Vec<Cell>) -> Links {
 }
 
 /// Compares one message's cells on every link with a step of the file.
-fn step(
+pub(super) fn step(
     known: Option<Known<'_>>,
     way: &str,
     message: &[u8],
@@ -152,7 +149,7 @@ fn step(
 }
 
 /// What is sent over the channels of the answers.
-fn traffic() -> Option<[(Request, Response); 2]> {
+pub(super) fn traffic() -> Option<[(Request, Response); 2]> {
     let (messages, storage) =
         (Known(other_file!("cutout-messages")), Known(other_file!("cutout-storage")));
     let request = |name: &str| Request::decode(&messages.bytes(name)?).ok();
@@ -190,7 +187,7 @@ pub(super) fn channel(known: Known<'_>, compared: &mut Compared) -> Option<()> {
                 Line { sender, go_betweens: Vec::new(), last_hop: accepted.last_hop }
             }
             Some(line) => {
-                let sent = (Create::from_padded(&create)?, Created::from_padded(&created)?);
+                let sent = (Create::from_padded(&create).ok()?, Created::from_padded(&created)?);
                 let (next, early) = ((node, early), [steps.next(), steps.next()]);
                 extend(line, next, sent, early, &mut tape, compared)?
             }
@@ -245,104 +242,4 @@ fn extend(
         }
     }
     None
-}
-
-/// Paths of one to five hops that are made in one pass.
-pub(super) fn onions(known: Known<'_>, compared: &mut Compared) -> Option<()> {
-    let members = Members::read()?;
-    let [_, (store, _)] = traffic()?;
-    let [(_, object), _] = traffic()?;
-    let answer = Response::Certificate(Box::new(members.nodes.get(1)?.certificate.to_unverified()));
-    for path in known.list("/paths")? {
-        let mut line = one_pass(known, path, &members, &answer, compared)?;
-        let mut steps = path.list("/steps")?;
-        let back = line.respond(&object)?;
-        step(steps.next(), "backward", &wire::encode(&object), &back, compared)?;
-        let there = line.request(&store)?;
-        step(steps.next(), "forward", &wire::encode(&store), &there, compared)?;
-    }
-    Some(())
-}
-
-fn one_pass(
-    known: Known<'_>,
-    path: Known<'_>,
-    members: &Members,
-    answer: &Response,
-    compared: &mut Compared,
-) -> Option<Line> {
-    let nodes = path.list("/nodes")?.map(|at| members.nodes.get(at.length("")?));
-    let nodes: Vec<&Node> = nodes.collect::<Option<_>>()?;
-    let questions = path.list("/questions")?.chain([path.at("/early")?]).map(|question| {
-        let bytes = question.bytes("")?;
-        Some(if bytes.is_empty() { None } else { Some(Request::decode(&bytes).ok()?) })
-    });
-    let questions: Vec<Option<Request>> = questions.collect::<Option<_>>()?;
-    let seeds = |whose: &str| {
-        let each = (0..nodes.len()).map(|at| known.bytes(&format!("/{whose}_seeds/{at}")));
-        each.collect::<Option<Vec<_>>>().map(|seeds| seeds.concat())
-    };
-    let mut tape = Tape::new([seeds("sender")?, path.bytes("/rest")?, seeds("node")?].concat());
-    let all: Vec<_> = nodes.iter().map(|node| node.verified()).collect::<Option<_>>()?;
-    let hops: Vec<_> = all.iter().zip(questions.iter().map(Option::as_ref)).collect();
-    let (opening, first) = OpeningPath::start(&hops, &mut tape).ok()?;
-    let (mut onward, mut taken) = (Some(first.to_create().ok()?), Vec::new());
-    for (at, (node, question)) in nodes.iter().zip(&questions).enumerate() {
-        let create = onward.take()?;
-        let accepted = accept(node, &create, &mut tape)?;
-        let same = create.to_bytes() == path.bytes(&format!("/creates/{at}"))?
-            && create.certificate() == node.certificate.digest()
-            && accepted.early.request == *question;
-        compared.same("what a hop receives", same);
-        let expected = path.bytes(&format!("/createds/{at}"))?;
-        compared.same("its answer", accepted.created.to_bytes() == expected);
-        onward = accepted.early.onward.as_ref().map(|onward| (*onward.create).clone());
-        taken.push(accepted);
-    }
-    compared.same("what was sampled", tape.is_used_up() && onward.is_none());
-    come_back(opening, taken, path, answer, compared)
-}
-
-/// The hops confirm one after the other, each giving the answer if it was asked something.
-fn come_back(
-    opening: OpeningPath,
-    taken: Vec<Accepted>,
-    path: Known<'_>,
-    answer: &Response,
-    compared: &mut Compared,
-) -> Option<Line> {
-    let mut steps = path.list("/back")?;
-    let mut hops = taken.into_iter();
-    let Accepted { mut last_hop, created, mut early } = hops.next()?;
-    let mut passage = opening.finish(&Cell::created(&created)).ok()?;
-    let mut go_betweens = Vec::new();
-    for next in hops {
-        if early.request.is_some() {
-            let links = backward(&mut go_betweens, last_hop.respond(answer).ok()?);
-            step(steps.next(), "backward", &wire::encode(answer), &links, compared)?;
-            passage = match feed(passage, links.first()?)? {
-                Passage::Answered { answer: heard, path, .. } if heard == *answer => {
-                    Passage::Underway(path)
-                }
-                _ => return None,
-            };
-        }
-        let extended = Response::Extended(Box::new(next.created.clone()));
-        let (go_between, cells) = last_hop.extended(next.created).ok()?;
-        let links = backward(&mut go_betweens, cells);
-        step(steps.next(), "backward", &wire::encode(&extended), &links, compared)?;
-        passage = feed(passage, links.first()?)?;
-        go_betweens.push(go_between);
-        (last_hop, early) = (next.last_hop, next.early);
-    }
-    let Passage::Arrived(sender) = passage else { return None };
-    steps.next().is_none().then_some(Line { sender: *sender, go_betweens, last_hop })
-}
-
-fn feed(mut passage: Passage, cells: &[Cell]) -> Option<Passage> {
-    for cell in cells {
-        let Passage::Underway(path) = passage else { return None };
-        passage = path.receive(cell.clone()).ok()?;
-    }
-    Some(passage)
 }

@@ -17,6 +17,7 @@ use crate::{
     clock_check::ClockCheck,
     directory::Directory,
     garbage::Collector,
+    handshake_keys::{HandshakeKeys, ViewNames},
     replay::ReplayCache,
     running::Sign,
     server::{self, Acceptor, Parts, Server},
@@ -117,9 +118,10 @@ impl Node {
     ) -> Arc<dyn Acceptor> {
         let (network, keys) = (Arc::clone(&service.network), Arc::clone(&service.keys));
         let (links, limits) = (service.links.clone(), &service.limits);
+        let handshake_keys = Arc::new(handshake_keys(service));
         let context = ChannelContext {
             network: Arc::clone(&network),
-            keys: Arc::clone(&keys),
+            keys: Arc::clone(&handshake_keys),
             links: links.clone(),
             roster: Arc::clone(&service.roster),
             service: (self.wrap_service)(Arc::clone(service)),
@@ -132,7 +134,18 @@ impl Node {
             frame_bytes: limits.frame_bytes.min(anon::request::MAX_MESSAGE),
         };
         let server = Arc::new(Server::new(context, links.clone(), limits, share));
-        (self.wrap_acceptor)(server, Parts { network, keys, links })
+        (self.wrap_acceptor)(server, Parts { network, keys, handshake_keys, links })
+    }
+}
+
+fn handshake_keys(service: &StandardService) -> HandshakeKeys {
+    let in_views = service.views.clone().zip(service.view_keys.clone());
+    let (clock, epoch_seconds) = (service.clock.clone(), service.network.epoch_seconds);
+    HandshakeKeys {
+        network: service.network.id,
+        node: service.identity.node(),
+        certified: Arc::clone(&service.keys),
+        in_views: in_views.map(|(views, keys)| ViewNames { views, keys, clock, epoch_seconds }),
     }
 }
 

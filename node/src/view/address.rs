@@ -4,27 +4,9 @@ use std::net::IpAddr;
 
 use anon::view::descriptor::{Addresses, OnionAddress, TcpAddress};
 use libp2p::{Multiaddr, multiaddr::Protocol};
-
-/// Where to dial a TCP address.
-pub(crate) fn of_tcp(tcp: TcpAddress) -> Multiaddr {
-    Multiaddr::from(tcp.ip()).with(Protocol::Tcp(tcp.port()))
-}
-
-/// Where to dial a node that states these addresses, the nearest first.
-pub(crate) fn of(addresses: Addresses) -> Vec<Multiaddr> {
-    let tcp = addresses.tcp().map(of_tcp);
-    #[cfg(feature = "tor")]
-    let onion = addresses.onion().and_then(of_onion);
-    #[cfg(not(feature = "tor"))]
-    let onion = None;
-    tcp.into_iter().chain(onion).collect()
-}
-
-/// Where to dial an onion; without Tor, nowhere.
 #[cfg(feature = "tor")]
-pub(crate) fn of_onion(onion: OnionAddress) -> Option<Multiaddr> {
-    tor::onion_of_key(*onion.key(), onion.port())
-}
+pub(crate) use net::link::onion_multiaddr as of_onion;
+pub(crate) use net::{link::tcp_multiaddr as of_tcp, stated_addresses as of};
 
 /// What a node that is reached at these addresses states: one TCP address, the first that the whole Internet reaches if
 /// there is one, and one onion.
@@ -100,5 +82,9 @@ mod tests {
         assert_eq!(of(expected), both);
         #[cfg(feature = "tor")]
         assert_eq!(of_onion(stated_onion), Some(both[1].clone()));
+        #[cfg(feature = "tor")]
+        assert_eq!(of(expected), both);
+        #[cfg(not(feature = "tor"))]
+        assert_eq!(of(expected), both[..1]);
     }
 }

@@ -77,7 +77,6 @@ impl KeysOnDisk {
     }
 
     /// Calls `use_key` with the node's key for the view of an epoch; `None` if there is none, or no more.
-    #[allow(dead_code, reason = "handshakes by the view use it")]
     pub(crate) fn with_key<T>(
         &self,
         view: Epoch,

@@ -8,7 +8,7 @@ use anon::{
     certificate::NodeCertificate,
     channel::{Accepted, ChannelError, LastHop},
     create::Create,
-    handshake::HandshakeError,
+    handshake::{HandshakeError, Responder},
     request::Request,
 };
 use futures::future::BoxFuture;
@@ -74,7 +74,7 @@ impl Channels {
     async fn channel(&self, link: Link, handed: &Handed, reads: bool) -> Result<(), LinkError> {
         let peer = link.peer().clone();
         let (mut reader, mut writer) = link.into_cells();
-        let create = reader.read().await?.to_create().map_err(ChannelError::Cell)?;
+        let create = reader.read().await?.to_create().map_err(ChannelError::Create)?;
         let accepted =
             if reads { Reading::accept(&self.parts, &create) } else { self.accept(&create) };
         let (Accepted { last_hop, created, early }, reading) =
@@ -95,9 +95,8 @@ impl Channels {
     }
 
     fn accept(&self, create: &Create) -> Result<(Accepted, Option<Reading>), HandshakeError> {
-        let accepted = self.parts.keys.with_key(&create.certificate(), |secret| {
-            LastHop::accept(create, secret, &self.parts.network.id, &mut rand::rng())
-        });
+        let answer = |own: &Responder<'_>| LastHop::accept(create, own, &mut rand::rng());
+        let accepted = self.parts.handshake_keys.with(&create.name(), answer);
         Ok((accepted.unwrap_or(Err(HandshakeError::UnknownKey))?, None))
     }
 

@@ -3,8 +3,8 @@
 //! rest as well.
 
 use anon::{
-    create::Create,
-    id::NetworkId,
+    create::{CREATE_VERSION, Create, HopName},
+    handshake::Responder,
     labels::{self, Label},
     secretbox::{TAG, apply_stream},
 };
@@ -28,14 +28,21 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a first message with the secret of the channel key that it is for. `None` if it is none.
-    pub fn of(create: &Create, secret: [u8; 32], network: &NetworkId) -> Option<Self> {
+    /// Opens a first message as the node that it is for. `None` if it is none.
+    pub fn of(create: &Create, own: &Responder<'_>) -> Option<Self> {
         let bytes = create.to_bytes();
-        let (certificate, rest) = bytes.split_first_chunk::<32>()?;
+        let (_, rest) = bytes.split_first_chunk::<{ 1 + HopName::LENGTH }>()?;
         let (theirs, body) = rest.split_first_chunk::<32>()?;
-        let parts = [labels::HANDSHAKE.as_bytes(), &[0], &network.0, certificate, theirs];
-        let h0: [u8; 32] = Sha256::digest(parts.concat()).into();
-        let es = x25519(secret, *theirs);
+        let (label, bound) = match create.name() {
+            HopName::Certificate(digest) => (labels::HANDSHAKE, digest.to_vec()),
+            HopName::View(epoch) => {
+                let (epoch, key) = (epoch.0.to_be_bytes(), own.secret.agreement_key());
+                (labels::HANDSHAKE_VIEW, [&epoch[..], &own.node.0, &key.0].concat())
+            }
+        };
+        let front = [label.as_bytes(), &[0, CREATE_VERSION], &own.network.0].concat();
+        let h0: [u8; 32] = Sha256::digest([&front[..], &bound, theirs].concat()).into();
+        let es = x25519(own.secret.expose_seed(), *theirs);
         let seal = derive(&h0, &es, labels::HANDSHAKE_EARLY, &[])?;
         // The layer is a stream: what its tag says does not matter to whoever only looks.
         let mut plain = vec![0; TAG_KEY];
@@ -68,7 +75,7 @@ mod tests {
         cell::{CELL, Cell},
         certificate::NodeClaims,
         channel::{LastHop, OpeningPath, Passage},
-        id::NodeId,
+        id::{NetworkId, NodeId},
         keys::{ChannelSecret, IdentitySecret, SigningSecret as _},
         network::{Network, Revoked},
         request::Request,
@@ -113,20 +120,25 @@ mod tests {
         };
         let mut rng = StdRng::seed_from_u64(1);
         let (first, last) = (node(&network, &mut rng), node(&network, &mut rng));
+        let [as_first, as_last] = [&first, &last].map(|(secret, verified)| Responder {
+            network: network.id,
+            node: verified.node(),
+            secret,
+        });
         let (_, cell) = OpeningPath::start(&[(&first.1, None), (&last.1, None)], &mut rng).unwrap();
         let create = cell.to_create().unwrap();
-        let opened = Opened::of(&create, first.0.expose_seed(), &network.id).unwrap();
-        let next = last.1.certificate().node().0;
+        let opened = Opened::of(&create, &as_first).unwrap();
+        let next = last.1.node().0;
         assert_eq!(opened.plain.first(), Some(&1), "the mark of a go-between");
         assert!(opened.plain.windows(32).any(|piece| piece == next));
 
         // A channel to one node, which knows what the library will sample.
         let (opening, cell) = OpeningPath::start(&[(&last.1, None)], &mut rng).unwrap();
         let create = cell.to_create().unwrap();
-        let opened = Opened::of(&create, last.0.expose_seed(), &network.id).unwrap();
+        let opened = Opened::of(&create, &as_last).unwrap();
         let (mut sampling, mut own) = (StdRng::seed_from_u64(2), [0; 32]);
         StdRng::seed_from_u64(2).fill_bytes(&mut own);
-        let accepted = LastHop::accept(&create, &last.0, &network.id, &mut sampling).unwrap();
+        let accepted = LastHop::accept(&create, &as_last, &mut sampling).unwrap();
         let passage = opening.finish(&Cell::created(&accepted.created)).unwrap();
         let Passage::Arrived(mut sender) = passage else { panic!("one hop is the last one") };
         let cells = sender.request(&Request::Certificate).unwrap();

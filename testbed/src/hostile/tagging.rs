@@ -8,7 +8,7 @@
 use anon::{
     cell::{CELL, Cell, Layer},
     channel::{Accepted, GoBetween, LastHop},
-    create::Create,
+    create::{Create, HopName},
     handshake::HandshakeError,
     request::Request,
     secretbox::{self, TAG, counter_nonce},
@@ -85,8 +85,8 @@ async fn pass(
 
 /// What an anonymizer that reads notes keeps of a channel.
 pub(super) struct Reading {
-    /// The digest of the certificate that the channel names.
-    mark: [u8; 32],
+    /// What the channel names: the digest of a certificate, or a view.
+    mark: HopName,
     key: [u8; 32],
     cells: u64,
     /// Cells with a note in them that is not known yet.
@@ -100,31 +100,32 @@ impl Reading {
         parts: &Parts,
         create: &Create,
     ) -> Result<(Accepted, Option<Self>), HandshakeError> {
-        let keys = &parts.keys;
         let seed = rand::random();
         let (mut rng, mut own) = (StdRng::from_seed(seed), [0; 32]);
         // What the library is about to sample from it.
         StdRng::from_seed(seed).fill_bytes(&mut own);
-        let network = parts.network.id;
-        let mut with = |digest: &[u8; 32]| {
-            keys.with_key(digest, |secret| {
-                let opened = Opened::of(create, secret.expose_seed(), &network);
-                (LastHop::accept(create, secret, &network, &mut rng), opened)
-            })
+        let mut with = |name: &HopName| {
+            parts
+                .handshake_keys
+                .with(name, |own| (LastHop::accept(create, own, &mut rng), Opened::of(create, own)))
         };
-        let public = keys.certificate().map(|own| own.digest());
-        let served = with(&create.certificate()).or_else(|| with(&public?));
+        let public = parts.keys.certificate().map(|own| HopName::Certificate(own.digest()));
+        let served = with(&create.name()).or_else(|| with(&public?));
         let (accepted, opened) = served.ok_or(HandshakeError::UnknownKey)?;
         let key = opened.and_then(|opened| opened.cell_key(own));
         let key = key.ok_or(HandshakeError::UnknownKey)?;
-        let mark = create.certificate();
+        let mark = create.name();
         Ok((accepted?, Some(Self { mark, key, cells: 0, held: Vec::new(), note: None })))
     }
 
     /// Writes down what is asked through the channel, if it is about a key.
     pub(super) fn was_asked(&self, ledger: &Ledger, peer: &Peer, request: &Request) {
         let Some(key) = key_of(request) else { return };
-        let mut values: Vec<&[u8]> = vec![&self.mark];
+        let mark = match self.mark {
+            HopName::Certificate(digest) => digest.to_vec(),
+            HopName::View(epoch) => epoch.0.to_be_bytes().to_vec(),
+        };
+        let mut values: Vec<&[u8]> = vec![&mark];
         values.extend(self.note.iter().map(|note| &note[..]));
         ledger.note(&Note::new(Act::WasAsked, peer, &values).about(key));
     }

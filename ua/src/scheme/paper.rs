@@ -17,7 +17,7 @@ use anon::{
     selection::SampledKeys,
     verification::{CrossVerified, Disagreement, ReplicaSet, cross_verify, verify_list},
 };
-use net::{Channel, Links, ask};
+use net::{Carrier, Channel, Links};
 
 use super::{GuardedScheme, OpenChannel, Opening, Scheme, Told, listed};
 use crate::{
@@ -60,18 +60,16 @@ impl PaperScheme {
             self.cross_verified_anonymizer(keys.anonymizer, &go_between, &witness).await?;
         keys.anonymizer = key;
         let path = Path {
-            go_between: go_between.certificate().node(),
+            go_between: go_between.node(),
             middle: Vec::new(),
-            witness: witness.certificate().node(),
-            anonymizer: anonymizer.certificate().node(),
+            witness: witness.node(),
+            anonymizer: anonymizer.node(),
         };
         let mut channel = channel.extend(&anonymizer, Some(early), HANDSHAKE_TIMEOUT).await?;
         let answer = channel.response(ANSWER_TIMEOUT).await?;
-        self.bootstrap.remember(&[
-            go_between.certificate().clone(),
-            witness.certificate().clone(),
-            anonymizer.certificate().clone(),
-        ]);
+        let met = [&go_between, &witness, &anonymizer];
+        let certificates = met.into_iter().filter_map(CrossVerified::certificate);
+        self.bootstrap.remember(&certificates.cloned().collect::<Vec<_>>());
         self.context().tell(&Event::Channel { purpose, path: path.clone(), keys });
         Ok(OpenChannel { channel, answer, path })
     }
@@ -88,7 +86,7 @@ impl PaperScheme {
                 self.bootstrap.lookup(sample.go_between, purpose),
                 self.bootstrap.lookup(sample.witness, purpose),
             )?;
-            if x.certificate().node() != y.certificate().node() {
+            if x.node() != y.node() {
                 return Ok((sample, x, y));
             }
         }
@@ -117,8 +115,8 @@ impl PaperScheme {
         for _ in 0..RESAMPLES {
             let anonymizer =
                 cross_verify(self.closest_of(from_x, key)?, self.closest_of(from_y, key)?)?;
-            let node = anonymizer.certificate().node();
-            if node != go_between.certificate().node() && node != witness.certificate().node() {
+            let node = anonymizer.node();
+            if node != go_between.node() && node != witness.node() {
                 return Ok((channel, anonymizer, key));
             }
             key = SampledKeys::fresh(&mut rand::rng()).anonymizer;
@@ -137,7 +135,8 @@ impl PaperScheme {
         key: Key,
     ) -> Result<Response, AgentError> {
         let lookup = Request::Lookup { key, count: 1 };
-        Ok(ask(links, witness.certificate(), &lookup, LOOKUP_TIMEOUT).await?)
+        let link = links.open_to(witness, Carrier::Request).await?;
+        Ok(link.request(&lookup, LOOKUP_TIMEOUT).await?)
     }
 
     fn closest_of(&self, answer: Response, key: Key) -> Result<NodeCertificate, AgentError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anon::cell::CELL;
+use anon::{cell::CELL, handshake::Responder};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::{End, Scheme, Session, deliver};
@@ -128,19 +128,20 @@ pub(super) fn transcript(scheme: &(dyn Scheme + 'static), rng: &mut StdRng) -> S
         let mut rng = StdRng::seed_from_u64(seed);
         let (waiting, mut first) = scheme.start(&node, &mut rng)?;
         flip(&mut first, of_first);
-        let (_, mut answer) = scheme.accept((network, &node.channel), &first, &mut rng)?;
+        let (_, mut answer) =
+            scheme.accept(&Responder { network, ..node.responder() }, &first, &mut rng)?;
         flip(&mut answer, of_answer);
         waiting.finish(&answer)
     };
-    attempt(None, None, &here)?;
+    attempt(None, None, here)?;
     for place in &places {
         for (of_first, of_answer) in [(Some(*place), None), (None, Some(*place))] {
             tried += 1;
-            confirmed += usize::from(attempt(of_first, of_answer, &here).is_some());
+            confirmed += usize::from(attempt(of_first, of_answer, here).is_some());
         }
     }
     tried += 1;
-    confirmed += usize::from(attempt(None, None, &elsewhere).is_some());
+    confirmed += usize::from(attempt(None, None, elsewhere).is_some());
     // The answer that the node gave to another first message.
     for old in [&answer, &first] {
         let (waiting, _) = scheme.start(&node, rng)?;

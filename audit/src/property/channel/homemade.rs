@@ -2,6 +2,7 @@
 
 use anon::{
     cell::CELL,
+    handshake::Responder,
     keys::EphemeralSecret,
     secretbox::{self, TAG, counter_nonce},
 };
@@ -10,7 +11,7 @@ use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
-use super::{Accepted, End, Place, Scheme, Waiting};
+use super::{Accepted, End, Scheme, Waiting};
 use crate::property::world::Node;
 
 /// What is wrong with a channel.
@@ -94,8 +95,8 @@ impl Scheme for Homemade {
         Some((Box::new(started), filled(first)))
     }
 
-    fn accept(&self, at: Place<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
-        let (network, secret) = at;
+    fn accept(&self, own: &Responder<'_>, first: &[u8], rng: &mut StdRng) -> Option<Accepted> {
+        let Responder { network, secret, .. } = own;
         let [digest, e] = unfilled(first)?;
         let es = x25519(secret.expose_seed(), e);
         let ephemeral = EphemeralSecret::generate(rng);

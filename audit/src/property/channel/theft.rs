@@ -1,13 +1,13 @@
 //! What can be done with a recording: playing it again, or taking the node's key and opening it.
 
-use anon::{keys::ChannelSecret, labels, secretbox};
+use anon::{labels, secretbox};
 use hkdf::Hkdf;
 use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::x25519;
 
 use super::{End, Scheme, Session};
-use crate::property::{family::Seen, world::network};
+use crate::property::{family::Seen, world::Node};
 
 /// Messages each way of a channel that is recorded.
 const MESSAGES: u8 = 6;
@@ -49,7 +49,7 @@ pub(super) fn forward_secrecy(scheme: &(dyn Scheme + 'static), rng: &mut StdRng)
 
 /// A channel, as whoever was on the way has it, and the node's key.
 struct Recorded {
-    channel: ChannelSecret,
+    node: Node,
     first: Vec<u8>,
     answer: Vec<u8>,
     forward: Vec<Vec<u8>>,
@@ -65,12 +65,11 @@ impl Recorded {
         let Session { node, first, answer, mut sender, mut far } = Session::fresh(scheme, rng)?;
         let all = |end: &mut dyn End| (0..MESSAGES).map(|n| end.seal(&message(n))?.pop()).collect();
         let (forward, backward): (Option<_>, Option<_>) = (all(&mut *sender), all(&mut *far));
-        let channel = node.channel;
-        Some(Self { channel, first, answer, forward: forward?, backward: backward? })
+        Some(Self { node, first, answer, forward: forward?, backward: backward? })
     }
 
     fn accepted_again(&self, scheme: &dyn Scheme, rng: &mut StdRng) -> Option<Box<dyn End>> {
-        scheme.accept((&network().id, &self.channel), &self.first, rng).map(|(end, _)| end)
+        scheme.accept(&self.node.responder(), &self.first, rng).map(|(end, _)| end)
     }
 
     /// How many recorded requests the node takes if it is told the same first message again.
@@ -99,7 +98,7 @@ impl Recorded {
         let mut keys = Vec::new();
         for public in first.iter().chain(&answer) {
             let Ok(public) = <[u8; 32]>::try_from(public.as_slice()) else { continue };
-            let shared = x25519(self.channel.expose_seed(), public);
+            let shared = x25519(self.node.channel.expose_seed(), public);
             keys.extend([shared, Sha256::digest(shared).into()]);
             for salt in [&[][..], &public, &first.concat(), &answer.concat()] {
                 let extracted = Hkdf::<Sha256>::new(Some(salt), &shared);

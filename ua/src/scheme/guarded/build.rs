@@ -125,7 +125,7 @@ impl GuardedScheme {
         let judge =
             |place: usize, statement: &Response| match (hops.get(place), path.hops().nth(place)) {
                 (Some((asked, _)), Some((key, next))) => {
-                    self.judge(asked.certificate().node(), *key, next, statement)
+                    self.judge(asked.node(), *key, next, statement)
                 }
                 _ => Err(AgentError::BadAnswer),
             };

@@ -118,12 +118,12 @@ mod tests {
             Ok(())
         };
         // The first knows the second, and the second not the third until it has been there.
-        nodes[0].service().roster().met(hops[1].0.certificate().clone());
+        nodes[0].service().roster().met(hops[1].0.certificate().unwrap().clone());
         let mut channel = make(&links, &hops, judge).await.unwrap();
         assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Closest(_))));
         assert_eq!(judged.take(), [0, 1, 0, 1]);
 
-        nodes[1].service().roster().met(hops[2].0.certificate().clone());
+        nodes[1].service().roster().met(hops[2].0.certificate().unwrap().clone());
         let mut channel = make(&links, &hops, judge).await.unwrap();
         assert!(matches!(channel.response(ANSWER_TIMEOUT).await, Ok(Response::Closest(_))));
         assert_eq!(judged.take(), [0, 1]);
