@@ -20,27 +20,30 @@ use serde::Serialize;
 /// The longest evidence, bytes.
 pub(crate) const MAX_EVIDENCE: usize = MAX_TWO_VIEWS;
 
-/// What a file proves.
+/// What was signed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// A keeper signed two votes for one view.
-    TwoVotes,
+    #[serde(rename = "two-votes")]
+    Votes,
     /// Keepers signed two views of one epoch, of which one at most has a quorum.
-    TwoSignatures,
+    #[serde(rename = "two-signatures")]
+    Signatures,
     /// Two views of one epoch have a quorum each: users may follow different ones.
-    TwoViews,
+    #[serde(rename = "two-views")]
+    Views,
     /// A node stated two things for one view.
-    TwoStatements,
+    #[serde(rename = "two-statements")]
+    Statements,
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TwoVotes => "signed two votes for the view",
-            Self::TwoSignatures => "signed two views",
-            Self::TwoViews => "signed two views, and both have a quorum",
-            Self::TwoStatements => "stated two things for the view",
+            Self::Votes => "signed two votes for the view",
+            Self::Signatures => "signed two views",
+            Self::Views => "signed two views, and both have a quorum",
+            Self::Statements => "stated two things for the view",
         })
     }
 }
@@ -75,13 +78,13 @@ fn two_votes(bytes: &[u8], charter: &Charter) -> Option<Proof> {
     let proof = Equivocation::decode(bytes).ok()?;
     proof.verify(&charter.ballot(proof.epoch())?).ok()?;
     let signers = signers(charter, proof.epoch(), &[proof.keeper()]);
-    Some(Proof { kind: Kind::TwoVotes, epoch: proof.epoch().0, signers })
+    Some(Proof { kind: Kind::Votes, epoch: proof.epoch().0, signers })
 }
 
 fn two_views(bytes: &[u8], charter: &Charter) -> Option<Proof> {
     let proof = TwoViews::decode(bytes).ok()?;
     let fork = proof.verify(&charter.network(), |epoch| charter.keepers(epoch).cloned()).ok()?;
-    let kind = if fork.has_quorums { Kind::TwoViews } else { Kind::TwoSignatures };
+    let kind = if fork.has_quorums { Kind::Views } else { Kind::Signatures };
     let signers = signers(charter, fork.epoch, &fork.signers);
     Some(Proof { kind, epoch: fork.epoch.0, signers })
 }
@@ -111,7 +114,7 @@ fn two_statements(bytes: &[u8], network: &NetworkId) -> Option<Proof> {
         return None;
     }
     let signers = vec![Signer { keeper: None, node: named(&one.descriptor().node())? }];
-    Some(Proof { kind: Kind::TwoStatements, epoch: one.epoch().0, signers })
+    Some(Proof { kind: Kind::Statements, epoch: one.epoch().0, signers })
 }
 
 fn statement(bytes: &[u8], network: &NetworkId) -> Option<NodeStatement> {
@@ -176,10 +179,10 @@ mod tests {
             TwoViews::new(keepers.sign(&one, first), keepers.sign(&other, second)).encode()
         };
         let quorums = proof(&[0, 1, 2], &[1, 2, 3]);
-        let expected = Some((Kind::TwoViews, vec![Some(1), Some(2)]));
+        let expected = Some((Kind::Views, vec![Some(1), Some(2)]));
         assert_eq!(kind_and_signers(&quorums, &charter), expected);
         let one_keeper = proof(&[3], &[3]);
-        let expected = Some((Kind::TwoSignatures, vec![Some(3)]));
+        let expected = Some((Kind::Signatures, vec![Some(3)]));
         assert_eq!(kind_and_signers(&one_keeper, &charter), expected);
         assert_eq!(kind_and_signers(&proof(&[2], &[3]), &charter), None);
         is_proof_alone(&quorums, &charter);
@@ -201,7 +204,7 @@ mod tests {
             broadcast.handle_chain(rounds.from(), &chain, &secrets[0]).unwrap();
         }
         let proof = broadcast.evidence()[0].encode();
-        let expected = Some((Kind::TwoVotes, vec![Some(2)]));
+        let expected = Some((Kind::Votes, vec![Some(2)]));
         assert_eq!(kind_and_signers(&proof, &charter), expected);
         is_proof_alone(&proof, &charter);
     }
@@ -218,7 +221,7 @@ mod tests {
             UnverifiedNodeStatement::issue(&identity, &NETWORK, Epoch(5), descriptor, None).encode()
         };
         let both = [stated(1), stated(2)].concat();
-        assert_eq!(kind_and_signers(&both, &charter), Some((Kind::TwoStatements, vec![None])));
+        assert_eq!(kind_and_signers(&both, &charter), Some((Kind::Statements, vec![None])));
         let named = check(&both, &charter).unwrap().signers[0].node.clone();
         assert_eq!(named, peer_id(&node).unwrap().to_string());
         is_proof_alone(&both, &charter);

@@ -6,7 +6,7 @@
 //! | [`address`] | addresses as descriptors and as libp2p have them |
 //! | [`exchange`] | asking another node, and having something long of it piece by piece |
 //! | [`fetch`] | having a view of another node, checked while it comes |
-//! | [`follow`] | once an epoch a node that is no keeper gets the view |
+//! | [`follow`] | once an epoch a node that does not make the view gets it |
 //! | [`kept`] | the latest view and the one before it, on disk and for whoever asks |
 //! | [`keys`] | the node's channel keys, one for each view, sealed on disk |
 //! | [`state`] | once an epoch the node states itself to all keepers |

@@ -107,7 +107,8 @@ fn lines(outcome: &Outcome) -> Vec<String> {
     let Some(proof) = &outcome.proof else { return vec![format!("NOTHING  {file}")] };
     let mut lines = vec![format!("PROVES   {file}")];
     lines.extend(proof.signers.iter().map(|signer| {
-        let who = signer.keeper.map_or("node".to_owned(), |number| format!("keeper {number}"));
+        let who =
+            signer.keeper.map_or_else(|| "node".to_owned(), |number| format!("keeper {number}"));
         format!("         {who} ({}) {} of epoch {}", signer.node, proof.kind, proof.epoch)
     }));
     lines

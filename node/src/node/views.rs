@@ -136,7 +136,7 @@ impl Node {
 }
 
 impl Viewing {
-    /// States the node, and makes views if it is a keeper, or else gets them.
+    /// States the node, and makes views if it is a keeper, or gets them.
     pub(super) fn begin(self, service: &StandardService, at: &Transport, tasks: &mut JoinSet<()>) {
         let Self { charter, exchange, views, keys, board, keeper } = self;
         let (network, identity) = (Arc::clone(&service.network), Arc::clone(&service.identity));
@@ -152,19 +152,19 @@ impl Viewing {
         let own = keeper
             .clone()
             .map(|keeper| Arc::new(move |bytes: &[u8]| keeper.hear(&node, bytes)) as OwnEar);
+        let follower = Follower {
+            network: Arc::clone(&network),
+            charter: charter.clone(),
+            own: node,
+            is_keeper: keeper.is_some(),
+            clock: clock.clone(),
+            exchange: Arc::clone(&exchange),
+            views,
+            board: Arc::clone(&board),
+        };
+        tasks.spawn(follower.run());
         if let Some(keeper) = keeper {
             tasks.spawn(keeper.run());
-        } else {
-            let follower = Follower {
-                network: Arc::clone(&network),
-                charter: charter.clone(),
-                own: node,
-                clock: clock.clone(),
-                exchange: Arc::clone(&exchange),
-                views,
-                board: Arc::clone(&board),
-            };
-            tasks.spawn(follower.run());
         }
         let Some(addresses) = address::stated(&at.addresses) else {
             tracing::warn!("this node has no address that it could state to keepers");

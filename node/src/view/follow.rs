@@ -1,10 +1,10 @@
-//! Once an epoch a node that is no keeper gets the view: by difference if it has the one before, otherwise whole.
+//! Once an epoch a node that does not make the view gets it: by difference if it has the one before, otherwise whole.
 //!
-//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then perhaps all keepers,
-//! which are asked by few nodes at first. It asks for the latest view, and then by ids that everybody has, so that whoever is asked learns that this node follows
-//! the view, and whether it has the one before, and nothing more. Whoever hands out something else is left for another.
-//! Where nobody has the view of the epoch, f + 1 keepers' words are believed; the node goes on asking all the same, ever more
-//! seldom, since a view may come late.
+//! It asks at a random moment after the epoch's beginning, first some random nodes of its last view, then perhaps all
+//! keepers, which are asked by few nodes at first. It asks for the latest view, and then by ids that everybody has. So
+//! whoever is asked learns that this node follows the view, and whether it has the one before, and nothing more. Whoever
+//! hands out something else is left for another. Where nobody has the view of the epoch, f + 1 keepers' words are believed;
+//! the node goes on asking all the same, ever more seldom, since a view may come late.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
@@ -15,10 +15,16 @@ use anon::{
         charter::Charter,
         schedule::{Moment, Schedule},
     },
+    keys::VerifyKey,
     network::{Epoch, Network},
     request::view::{ViewRequest, decode_words},
     time::Time,
-    view::{difference::DifferenceDecoder, quorum::SignedView, signed::View, whole::WholeDecoder},
+    view::{
+        difference::DifferenceDecoder,
+        quorum::{KeeperSet, SignedView},
+        signed::View,
+        whole::WholeDecoder,
+    },
 };
 use futures::future::{Either, select};
 use net::clock::Clock;
@@ -47,6 +53,8 @@ pub(crate) struct Follower {
     pub(crate) network: Arc<Network>,
     pub(crate) charter: Charter,
     pub(crate) own: NodeId,
+    /// Whether it runs as a keeper, which has the views of the epochs in which it is one by itself.
+    pub(crate) is_keeper: bool,
     pub(crate) clock: Clock,
     pub(crate) exchange: Arc<dyn Exchange>,
     pub(crate) views: Arc<Views>,
@@ -65,12 +73,20 @@ impl Follower {
         loop {
             let present = self.network.epoch(Time(self.clock.moment().0 / 1_000));
             let end = Moment::at(self.network.begins(present.after(1)));
-            if let Some(schedule) = self.charter.schedule(present) {
+            if let Some(schedule) = self.charter.schedule(present).filter(|_| !self.makes(present))
+            {
                 let ends = pin!(self.clock.reach(end));
                 select(pin!(self.follow(present, &schedule)), ends).await;
             }
             self.clock.reach(end).await;
         }
+    }
+
+    /// Whether this node makes the view of an epoch with others.
+    fn makes(&self, epoch: Epoch) -> bool {
+        let key = VerifyKey(self.own.0);
+        let is_named = |keepers: &KeeperSet| keepers.number_of(&key).is_some();
+        self.is_keeper && self.charter.keepers(epoch).is_some_and(is_named)
     }
 
     /// Whether the view of this epoch, or a later one, is here.
@@ -86,12 +102,14 @@ impl Follower {
         let mut has_said = false;
         self.pause(0, schedule.round().saturating_mul(FIRST_WITHIN)).await;
         while !self.has(epoch) {
-            self.look(epoch, schedule, ask_keepers, &mut words).await;
+            let asks_keepers = self.asks_keepers(ask_keepers);
+            self.look(epoch, schedule, asks_keepers, &mut words).await;
             if self.has(epoch) {
                 return;
             }
             let is_none = self.is_believed(epoch, schedule, &words);
-            if !has_said && self.is_late(epoch) {
+            // Who has not asked keepers does not know yet.
+            if !has_said && asks_keepers && self.is_late(epoch) {
                 has_said = true;
                 let why = if is_none { "the keepers say so" } else { "nobody hands one out" };
                 tracing::warn!("this node has no view of epoch {}: {why}", epoch.0);
@@ -114,8 +132,8 @@ impl Follower {
     }
 
     /// Asks one after the other until the view is here. Each may take as long as a keeper's word holds.
-    async fn look(&self, epoch: Epoch, schedule: &Schedule, ask_keepers: u32, words: &mut Words) {
-        for node in self.sources(epoch, ask_keepers) {
+    async fn look(&self, epoch: Epoch, schedule: &Schedule, asks_keepers: bool, words: &mut Words) {
+        for node in self.sources(epoch, asks_keepers) {
             let end = self.clock.moment().after(schedule.word_holds());
             let asked = pin!(self.ask(&node, epoch));
             let Either::Left((view, _)) = select(asked, pin!(self.clock.reach(end))).await else {
@@ -134,17 +152,20 @@ impl Follower {
         }
     }
 
-    /// Whom to ask: some nodes of the last view, then the keepers, each in any order, if this is one of so many nodes that ask
-    /// keepers. A node without a view does so in any case.
-    fn sources(&self, epoch: Epoch, ask_keepers: u32) -> Vec<NodeId> {
+    /// Whether this is one of so many nodes of the last view that ask keepers. A node without a view does so in any case.
+    fn asks_keepers(&self, ask_keepers: u32) -> bool {
+        let nodes = self.views.latest().map_or(0, |latest| latest.view.nodes().len());
+        rand::rng().random_range(0..nodes.max(1)) < ask_keepers
+    }
+
+    /// Whom to ask: some nodes of the last view, then perhaps the keepers, each in any order.
+    fn sources(&self, epoch: Epoch, asks_keepers: bool) -> Vec<NodeId> {
         let mut rng = rand::rng();
         let mut sources = Vec::new();
-        let mut asks_keepers = true;
         if let Some(latest) = self.views.latest() {
-            let (nodes, all) = (latest.view.nodes(), 0..latest.view.nodes().len().max(1));
-            let mut draw = || rng.random_range(all.clone());
-            sources.extend((0..NODES_ASKED).filter_map(|_| nodes.node(draw())));
-            asks_keepers = draw() < ask_keepers;
+            let nodes = latest.view.nodes();
+            let mut draw = |_| nodes.node(rng.random_range(0..nodes.len().max(1)));
+            sources.extend((0..NODES_ASKED).filter_map(&mut draw));
         }
         if let Some(keepers) = self.charter.keepers(epoch).filter(|_| asks_keepers) {
             let mut keepers: Vec<NodeId> = keepers.keys().iter().map(|key| NodeId(key.0)).collect();

@@ -108,6 +108,7 @@ impl Liar {
                 self.ledger.write(peer, Act::HeldBack);
                 Response::Inbox(InboxPage::List { digests: Vec::new(), next: None })
             }
+            (Request::View(_), Via::Direct) if is(Behaviour::SilentKeeper) => Response::Refused,
             (Request::View(ViewRequest::Vote { digest, from, .. }), Via::Direct) => {
                 let other = self.keeper.as_ref().and_then(|means| means.hand_out(digest, *from));
                 match other {

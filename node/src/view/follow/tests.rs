@@ -109,6 +109,7 @@ impl Scene {
             charter: network.charter.clone().unwrap(),
             network,
             own: node(0),
+            is_keeper: false,
             clock: self.world.clock.clone(),
             exchange: Arc::clone(&self.world) as _,
             views: Arc::clone(&self.views),
@@ -289,15 +290,32 @@ async fn f_plus_one_words_are_believed_and_handed_on_and_the_node_asks_ever_more
 #[tokio::test]
 async fn in_a_large_network_few_nodes_ask_keepers_first_and_in_a_while_all_do() {
     let keepers = Keepers::new(4);
-    let old = keepers.view_of(OLD, None, 0..6_400);
+    let old = keepers.view_of(OLD, None, 1..6_401);
     let scene = Scene::new(&keepers, &old, Manner::Says(Vec::new()), Vec::new());
     let follower = scene.follower(&keepers);
-    let asking = |ask_keepers| {
-        let looks = (0..1_000).map(|_| follower.sources(Epoch(OLD + 1), ask_keepers).len());
-        looks.filter(|sources| *sources > 4).count()
-    };
+    let asking = |ask_keepers| (0..1_000).filter(|_| follower.asks_keepers(ask_keepers)).count();
+    assert_eq!(follower.sources(Epoch(OLD + 1), false).len(), 3);
+    assert_eq!(follower.sources(Epoch(OLD + 1), true).len(), 3 + 4);
     // One of a hundred, half of them, all of them: the first two are farther off once in 10^9 times.
     assert!((0..=40).contains(&asking(ASK_KEEPERS)));
     assert!((400..=600).contains(&asking(3_200)));
     assert_eq!(asking(6_400), 1_000);
+}
+
+#[tokio::test]
+async fn a_keeper_leaves_its_own_epochs_to_its_work_and_gets_the_views_of_others() {
+    let keepers = Keepers::new(4);
+    let old = keepers.view_of(OLD, None, 0..30);
+    let scene = Scene::new(&keepers, &old, Manner::Says(Vec::new()), Vec::new());
+    let keeper = NodeId(keepers.set.keys()[2].0);
+    for (own, is_keeper, makes) in
+        [(keeper, true, true), (keeper, false, false), (node(0), true, false)]
+    {
+        let follower = Follower { own, is_keeper, ..scene.follower(&keepers) };
+        assert_eq!(follower.makes(Epoch(OLD + 1)), makes);
+        let set = keepers.set.keys().iter().map(|key| NodeId(key.0));
+        let asked = follower.sources(Epoch(OLD + 1), true);
+        assert!(set.filter(|node| *node != own).all(|keeper| asked.contains(&keeper)));
+        assert!(!asked.contains(&own));
+    }
 }

@@ -135,7 +135,7 @@ fn show_view(status: &ViewStatus) -> Result<(), Failure> {
             let ViewAtHand { epoch, nodes, .. } = view;
             say(format!("view        of epoch {epoch}, {nodes} nodes, {} s old", age(view)))?;
         }
-        None => say("view        none yet".to_owned())?,
+        None => say("view        none yet")?,
     }
     if let Some(epoch) = status.no_view {
         say(format!("            keepers say that epoch {epoch} has none"))?;
