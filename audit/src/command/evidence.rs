@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use cutout::terminal::{Failure, say};
+use cutout::terminal::{Failure, say, tell};
 use net::NetworkFile;
 use node::NodeError;
 use serde::Serialize;
@@ -44,7 +44,9 @@ struct Outcome {
 /// [`Failure`] with 1 if a file proves nothing.
 pub(crate) fn run(args: &EvidenceArgs) -> Result<(), Failure> {
     let network = NetworkFile::read(&args.network).and_then(|file| file.network());
-    let network = network.map_err(NodeError::from)?;
+    let network = network.map_err(|error| {
+        Failure::from(NodeError::from(error)).of("the evidence cannot be checked")
+    })?;
     let Some(charter) = network.charter.as_ref() else {
         let what = format!("{} names no keepers", args.network.display());
         let remedy = "name the network file that the keepers run with";
@@ -55,6 +57,9 @@ pub(crate) fn run(args: &EvidenceArgs) -> Result<(), Failure> {
         let bytes = read(&file).map_err(|error| unreadable(&file, error))?;
         let proof = evidence::check(&bytes, charter);
         outcomes.push(Outcome { file, proof });
+    }
+    if outcomes.is_empty() {
+        tell("there is no evidence in it");
     }
     if args.json {
         say(serde_json::json!(outcomes).to_string())?;
