@@ -173,6 +173,7 @@ fn a_statement_holds_for_its_network_its_epoch_and_its_node() {
     let verified = good.clone().verify(&NETWORK, EPOCH).unwrap();
     let id = node(&identity());
     assert_eq!((good.claimed_node(), verified.descriptor().node()), (id, id));
+    assert_eq!(good.claimed_epoch(), verified.epoch());
     let printed = format!("NodeStatement({}, epoch {})", id.short(), EPOCH.0);
     assert_eq!(format!("{verified:?}"), printed);
     assert_eq!((verified.epoch(), verified.to_unverified()), (EPOCH, good.clone()));
