@@ -5,20 +5,15 @@
 use std::time::{Duration, SystemTime};
 
 use anon::{
-    network::Network as Params,
     position::Key,
     request::{ObjectKind, Request, Response, Store, view::ViewRequest},
     verification::CrossVerified,
-    view::{
-        quorum::{SignedView, UnverifiedSignedView},
-        signed::View,
-        whole::WholeDecoder,
-    },
+    view::{signed::View, whole::WholeDecoder},
 };
-use net::{Carrier, Channel, LinkError, Links, NetworkFile, peer_id};
+use net::{Channel, LinkError, Links};
 use testbed::cluster::ClusterNode;
 
-use crate::support::Network;
+use crate::{asking::Client, support::Network};
 
 /// An epoch, seconds; a round, milliseconds; and for how long the view before is accepted, milliseconds.
 const EPOCH: u64 = 30;
@@ -26,38 +21,7 @@ const ROUND: u64 = 600;
 const OVERLAP: u64 = EPOCH * 1_000 / 10;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client has of a network.
-struct Client {
-    links: Links,
-    params: Params,
-}
-
 impl Client {
-    fn of(network: &Network) -> Self {
-        let file = NetworkFile::read(&network.cluster.network_file()).unwrap();
-        Self { links: Links::disposable(&file.name).unwrap(), params: file.network().unwrap() }
-    }
-
-    async fn ask(&self, node: &ClusterNode, request: ViewRequest) -> Option<Vec<u8>> {
-        let mut address = node.address.clone();
-        address.pop();
-        let peer = peer_id(&node.id).unwrap();
-        let link = self.links.open_at(peer, vec![address], Carrier::Request).await.unwrap();
-        match link.request(&Request::View(request), TIMEOUT).await.unwrap() {
-            Response::View(bytes) => Some(bytes),
-            Response::NotFound => None,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// What a node's latest view is known by, which is to have a quorum.
-    async fn latest(&self, node: &ClusterNode) -> Option<SignedView> {
-        let shown = self.ask(node, ViewRequest::Latest).await?;
-        let shown = UnverifiedSignedView::decode(&shown).unwrap();
-        let keepers = self.params.charter.as_ref().unwrap().keepers(shown.header.epoch).unwrap();
-        Some(shown.verify(&self.params.id, keepers).unwrap())
-    }
-
     /// The view of an epoch, once a node has it.
     async fn view(&self, node: &ClusterNode, epoch: u64) -> View {
         let signed = loop {
@@ -67,8 +31,7 @@ impl Client {
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
-        let charter = self.params.charter.as_ref().unwrap();
-        let keepers = charter.keepers(signed.header().epoch).unwrap().clone();
+        let keepers = self.charter().keepers(signed.header().epoch).unwrap().clone();
         let mut decoder = WholeDecoder::new(self.params.id, keepers);
         let request = ViewRequest::View { id: signed.id(), from: 0 };
         decoder.feed(&self.ask(node, request).await.unwrap()).unwrap();
@@ -97,7 +60,7 @@ async fn a_path_by_epoch_and_node_carries_a_mails_requests_until_its_view_is_ove
         options.network.round_milliseconds = Some(ROUND);
     })
     .await;
-    let (client, nodes) = (Client::of(&network), &network.cluster.nodes()[1..]);
+    let (client, nodes) = (Client::of(&network.cluster), &network.cluster.nodes()[1..]);
     let epoch = milliseconds() / 1_000 / EPOCH + 2;
     let view = client.view(&nodes[0], epoch).await;
     assert_eq!(view.nodes().len(), 4);

@@ -1,19 +1,14 @@
 //! The view reaches every node: sixteen processes, of which one is a keeper, or four are. Each node has the same view within
 //! the epoch, by difference; one that was away for two epochs has the whole view; and the status says so.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path};
 
-use anon::{
-    keeper::charter::Charter,
-    network::Network as Params,
-    request::{Request, Response, view::ViewRequest},
-    view::{header::ViewId, quorum::UnverifiedSignedView},
-};
-use net::{Carrier, Links, peer_id};
+use anon::view::header::ViewId;
 use testbed::cluster::ClusterNode;
 
 use crate::{
-    keepers::{EPOCH, network, params, present, reach},
+    asking::Client,
+    keepers::{self, EPOCH, network, present, reach},
     support::{program, text},
 };
 
@@ -21,24 +16,12 @@ use crate::{
 const NODES: usize = 16;
 
 /// The latest view that a node hands out: its epoch, its id, and how many nodes it has.
-async fn latest(
-    links: &Links,
-    params: &Params,
-    charter: &Charter,
-    node: &ClusterNode,
-) -> (u64, ViewId, u32) {
-    let mut address = node.address.clone();
-    address.pop();
-    let peer = peer_id(&node.id).unwrap();
-    let link = links.open_at(peer, vec![address], Carrier::Request).await.unwrap();
-    let request = Request::View(ViewRequest::Latest);
-    let answer = link.request(&request, Duration::from_secs(3)).await.unwrap();
-    let Response::View(shown) = answer else { panic!("{:?} has no view: {answer:?}", node.id) };
-    let shown = UnverifiedSignedView::decode(&shown).unwrap();
-    let set = charter.keepers(shown.header.epoch).unwrap();
-    assert_eq!(shown.signatures.len(), set.threshold(), "no more than it takes");
-    let signed = shown.verify(&params.id, set).expect("a quorum signed it");
-    (signed.header().epoch.0, signed.id(), signed.header().count)
+async fn latest(client: &Client, node: &ClusterNode) -> (u64, ViewId, u32) {
+    let signed = client.latest(node).await.unwrap_or_else(|| panic!("{:?} has no view", node.id));
+    let (header, id) = (signed.header(), signed.id());
+    let set = client.charter().keepers(header.epoch).unwrap();
+    assert_eq!(signed.signatures().len(), set.threshold(), "no more than it takes");
+    (header.epoch.0, id, header.count)
 }
 
 /// What `cutout node status` says of the view.
@@ -59,8 +42,7 @@ fn had(directory: &Path) -> Vec<String> {
 
 async fn every_node_has_every_view(keepers: usize) {
     let mut network = network(NODES, keepers).await;
-    let (params, charter) = params(&network);
-    let links = Links::disposable(&params.name).unwrap();
+    let client = Client::of(&network.cluster);
     let away = NODES - 1;
     let first = present() + 2;
     for epoch in first..first + 4 {
@@ -69,7 +51,7 @@ async fn every_node_has_every_view(keepers: usize) {
         let mut views = BTreeSet::new();
         for (index, node) in network.cluster.nodes().iter().enumerate() {
             if index != away || epoch < first + 2 {
-                views.insert(latest(&links, &params, &charter, node).await);
+                views.insert(latest(&client, node).await);
             }
         }
         let &(of, id, nodes) = views.first().unwrap();
@@ -85,6 +67,12 @@ async fn every_node_has_every_view(keepers: usize) {
         let said = status(&network.cluster.nodes()[away - 1].directory).await;
         assert_eq!((&said["epoch"], &said["stands"]), (&epoch.into(), &true.into()), "{said}");
         assert!(said["age_seconds"].as_u64().unwrap() <= EPOCH, "{said}");
+        let (said, code) = keepers::status(&network.cluster.nodes()[0].directory).await;
+        assert_eq!(
+            (&said["view"]["epoch"], &said["view"]["nodes"]),
+            (&epoch.into(), &nodes.into())
+        );
+        assert_eq!((code, &said["state"]), (Some(0), &"running".into()), "{said}");
         if epoch == first + 1 {
             network.cluster.kill(away).await.unwrap();
         }
@@ -92,7 +80,7 @@ async fn every_node_has_every_view(keepers: usize) {
     network.cluster.restart(away).await.unwrap();
     reach(first + 4, EPOCH * 1_000 / 2).await;
     let nodes = network.cluster.nodes();
-    let (of, ..) = latest(&links, &params, &charter, &nodes[away]).await;
+    let (of, ..) = latest(&client, &nodes[away]).await;
     assert_eq!(of, first + 4, "it has caught up");
     // Its log begins anew with each start.
     let how = had(&nodes[away].directory);

@@ -1,5 +1,5 @@
-//! Keepers as processes: a view of all nodes every epoch, by one keeper or by four, of which one is killed at the worst
-//! moments; and no keeper promises two views of an epoch, by what stands on its disk.
+//! Keepers as processes: a view of all nodes every epoch, by four keepers, of which one is killed at the worst moments; and no
+//! keeper promises two views of an epoch, by what stands on its disk.
 
 mod lying;
 
@@ -10,16 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anon::{
-    keeper::{charter::Charter, signing::Record},
-    network::{Epoch, Network as Params},
-    request::{Request, Response, view::ViewRequest},
-    view::{header::ViewId, quorum::UnverifiedSignedView},
-};
-use net::{Carrier, Links, NetworkFile, peer_id};
+use anon::{keeper::signing::Record, network::Epoch, view::header::ViewId};
 use testbed::cluster::Cluster;
 
-use crate::support::{Network, User, program, text};
+use crate::{
+    asking::Client,
+    support::{Network, User, program, text},
+};
 
 /// An epoch, seconds, and a round, milliseconds.
 pub const EPOCH: u64 = 8;
@@ -34,12 +31,6 @@ pub async fn network(nodes: usize, keepers: usize) -> Network {
         options.network.round_milliseconds = Some(ROUND);
     })
     .await
-}
-
-pub fn params(network: &Network) -> (Params, Charter) {
-    let params = NetworkFile::read(&network.cluster.network_file()).unwrap().network().unwrap();
-    let charter = params.charter.clone().unwrap();
-    (params, charter)
 }
 
 pub fn milliseconds() -> u64 {
@@ -58,33 +49,16 @@ pub fn present() -> u64 {
 }
 
 /// What `cutout keeper status` says, and its exit code.
-async fn status(directory: &Path) -> (serde_json::Value, Option<i32>) {
+pub async fn status(directory: &Path) -> (serde_json::Value, Option<i32>) {
     let mut command = tokio::process::Command::new(program());
     command.args(["keeper", "status", "--json", "--dir"]).arg(directory);
     let output = command.output().await.unwrap();
     (serde_json::from_slice(&output.stdout).unwrap_or_default(), output.status.code())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_keeper_alone_has_a_view_of_all_nodes() {
-    let network = network(3, 1).await;
-    let keeper = network.cluster.nodes()[0].directory.clone();
-    let first = present() + 2;
-    for epoch in first..first + 2 {
-        reach(epoch, 1_000).await;
-        let (said, code) = status(&keeper).await;
-        assert_eq!((&said["view"]["epoch"], &said["view"]["nodes"]), (&epoch.into(), &3.into()));
-        assert_eq!((code, &said["state"]), (Some(0), &"running".into()), "{said}");
-    }
-    let log = std::fs::read_to_string(keeper.join("log")).unwrap();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("view of epoch")).collect();
-    assert!(lines.last().unwrap().contains("3 nodes, signed by 1 of 1 keepers"), "{log}");
-}
-
 /// All that keepers have promised, and all views that they hand out, as it was seen from outside.
 struct Seen {
-    links: Links,
-
+    client: Client,
     /// The views that each keeper promised, by epoch: from its record on the disk.
     promised: BTreeMap<(usize, u64), BTreeSet<ViewId>>,
     /// The views under a quorum, by epoch.
@@ -94,19 +68,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(params: &Params) -> Self {
-        let links = Links::disposable(&params.name).unwrap();
+    fn new(network: &Network) -> Self {
+        let client = Client::of(&network.cluster);
         let (promised, views, nodes) = Default::default();
-        Self { links, promised, views, nodes }
+        Self { client, promised, views, nodes }
     }
 
-    async fn look(
-        &mut self,
-        cluster: &Cluster,
-        params: &Params,
-        charter: &Charter,
-        keepers: usize,
-    ) {
+    async fn look(&mut self, cluster: &Cluster, keepers: usize) {
         for (number, node) in cluster.nodes().iter().enumerate().take(keepers) {
             if let Ok(bytes) = std::fs::read(node.directory.join("keeper.record")) {
                 // Behind the record stand eight bytes of its hash.
@@ -118,18 +86,7 @@ impl Seen {
             if node.pid().is_none() {
                 continue;
             }
-            let mut address = node.address.clone();
-            address.pop();
-            let peer = peer_id(&node.id).unwrap();
-            let Ok(link) = self.links.open_at(peer, vec![address], Carrier::Request).await else {
-                continue;
-            };
-            let request = Request::View(ViewRequest::Latest);
-            let answer = link.request(&request, Duration::from_secs(2)).await;
-            let Ok(Response::View(shown)) = answer else { continue };
-            let shown = UnverifiedSignedView::decode(&shown).unwrap();
-            let set = charter.keepers(shown.header.epoch).unwrap();
-            let signed = shown.verify(&params.id, set).expect("a quorum signed it");
+            let Some(signed) = self.client.latest(node).await else { continue };
             let epoch = signed.header().epoch.0;
             self.views.entry(epoch).or_default().insert(signed.id());
             self.nodes.insert(epoch, signed.header().count);
@@ -137,10 +94,9 @@ impl Seen {
     }
 
     async fn look_until(&mut self, network: &Network, epoch: u64, into: u64) {
-        let (params, charter) = params(network);
         let at = epoch * EPOCH * 1_000 + into;
         while milliseconds() < at {
-            self.look(&network.cluster, &params, &charter, 4).await;
+            self.look(&network.cluster, 4).await;
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -149,12 +105,11 @@ impl Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn four_keepers_have_a_view_every_epoch_though_one_is_killed_and_none_signs_two() {
     let mut network = network(6, 4).await;
-    let (network_params, charter) = params(&network);
     let first = present() + 2;
-    let mut seen = Seen::new(&network_params);
+    let mut seen = Seen::new(&network);
     seen.look_until(&network, first, 1_000).await;
     // In the middle of the votes, when signatures are exchanged, while nodes state themselves, while they are measured.
-    let deadlines = charter.deadlines(Epoch(1)).unwrap();
+    let deadlines = seen.client.charter().deadlines(Epoch(1)).unwrap();
     let into = |moment: anon::keeper::schedule::Moment| moment.0 - deadlines.opens.0;
     let moments = [
         into(deadlines.rounds.from()) + ROUND / 4,

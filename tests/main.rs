@@ -14,6 +14,7 @@
 )]
 
 mod agents;
+mod asking;
 mod audit_canary;
 mod audit_live;
 mod authority;

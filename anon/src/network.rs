@@ -77,7 +77,7 @@ impl Network {
     /// When an epoch begins; the end of time for one that never does.
     #[must_use]
     pub fn begins(&self, epoch: Epoch) -> Time {
-        Time(epoch.0.saturating_mul(self.epoch_seconds.max(1)))
+        epoch.begins(self.epoch_seconds.max(1))
     }
 }
 

@@ -42,6 +42,12 @@ impl Epoch {
         Self(self.0.saturating_sub(1))
     }
 
+    /// Its first second, where each epoch has `seconds`; the end of time for one that never begins.
+    #[must_use]
+    pub const fn begins(self, seconds: u64) -> Time {
+        Time(self.0.saturating_mul(seconds))
+    }
+
     /// The epoch so many epochs later, at most the last one.
     #[must_use]
     pub const fn after(self, epochs: u64) -> Self {

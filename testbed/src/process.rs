@@ -119,9 +119,9 @@ fn lies_as_keeper(
     let Some(charter) = network.charter.clone().filter(|_| does) else { return Ok(None) };
     let Some(identity) = Identity::read(directory)? else { return Ok(None) };
     Ok(Some(Means {
+        network: Arc::new(network.clone()),
         charter,
         secret: Arc::new(identity.keeper_secret()),
-        epoch_seconds: network.epoch_seconds,
         behaviours: behaviours.clone(),
         hostile: hostile.clone(),
     }))

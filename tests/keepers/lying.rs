@@ -3,12 +3,18 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use testbed::{hostile::behaviour::Hostile, process::COMMAND};
+use testbed::{
+    hostile::behaviour::{Behaviour, Hostile},
+    process::COMMAND,
+};
 
 use super::*;
 
 /// The ways of lying, in turn.
-const WAYS: [&str; 4] = ["two-votes", "two-views", "inventing-nodes", "silent-keeper"];
+const WAYS: [Behaviour; 4] =
+    [Behaviour::TwoVotes, Behaviour::TwoViews, Behaviour::InventingNodes, Behaviour::SilentKeeper];
+/// The same as arguments.
+const NAMES: &str = "two-votes,two-views,inventing-nodes,silent-keeper";
 /// Which keeper lies.
 const LIAR: usize = 3;
 
@@ -39,28 +45,27 @@ async fn a_keeper_that_lies_changes_no_view_and_what_it_signed_twice_is_kept_as_
         options.keepers = 4;
         options.network.epoch_seconds = EPOCH;
         options.network.round_milliseconds = Some(ROUND);
-        let (list, ways) = (options.directory.join("hostile"), WAYS.join(","));
+        let list = options.directory.join("hostile");
         let arguments: [OsString; 6] = [
             COMMAND.into(),
             "--keeper".into(),
             "--behaviour".into(),
-            ways.into(),
+            NAMES.into(),
             "--hostile".into(),
             list.into(),
         ];
         options.dressed.insert(LIAR, arguments.into());
     })
     .await;
-    let (network_params, _) = params(&network);
     let liar = network.cluster.nodes()[LIAR].id;
     let list = network.directory.path().join("network/hostile");
     let first = present() + 2;
-    let mut seen = Seen::new(&network_params);
+    let mut seen = Seen::new(&network);
     seen.look_until(&network, first, 500).await;
     // What is said during an epoch is about the view of the next one.
     let lied_about = |way: usize| first + 1 + u64::try_from(way).unwrap();
-    for (way, name) in WAYS.iter().enumerate() {
-        std::fs::write(&list, format!("{} {name}\n", Hostile::text(&[liar]).trim())).unwrap();
+    for (way, does) in WAYS.into_iter().enumerate() {
+        std::fs::write(&list, Hostile::text_of(&[liar], &[does])).unwrap();
         seen.look_until(&network, lied_about(way), 500).await;
     }
     let (said, code) = status(&network.cluster.nodes()[0].directory).await;

@@ -17,11 +17,12 @@ pub const OVERLAP: u64 = 600;
 /// the epoch `named`. An epoch has `epoch_seconds`.
 #[must_use]
 pub fn is_accepted(named: Epoch, latest: Epoch, epoch_seconds: u64, now: Time) -> bool {
-    let begins = |epoch: Epoch| Time(epoch.0.saturating_mul(epoch_seconds));
-    let is_served = now < begins(named.after(SERVES + 1));
+    let is_served = now < named.after(SERVES + 1).begins(epoch_seconds);
     is_served
         && match named.cmp(&latest) {
-            Ordering::Less => now < begins(latest).after(OVERLAP.min(epoch_seconds / 10)),
+            Ordering::Less => {
+                now < latest.begins(epoch_seconds).after(OVERLAP.min(epoch_seconds / 10))
+            }
             Ordering::Equal => true,
             Ordering::Greater => false,
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use cutout::terminal::{Failure, say, tell};
+use cutout::terminal::{Failure, say, say_json, tell};
 use net::NetworkFile;
 use node::NodeError;
 use serde::Serialize;
@@ -31,10 +31,10 @@ pub(crate) struct EvidenceArgs {
     json: bool,
 }
 
-/// A file, and what it proves.
+/// A file, by its path as it is shown, and what it proves.
 #[derive(Debug, Serialize)]
 struct Outcome {
-    file: PathBuf,
+    file: String,
     proof: Option<Proof>,
 }
 
@@ -55,14 +55,14 @@ pub(crate) fn run(args: &EvidenceArgs) -> Result<(), Failure> {
     let mut outcomes = Vec::new();
     for file in files(&args.paths)? {
         let bytes = read(&file).map_err(|error| unreadable(&file, error))?;
-        let proof = evidence::check(&bytes, charter);
+        let (file, proof) = (file.display().to_string(), evidence::check(&bytes, charter));
         outcomes.push(Outcome { file, proof });
     }
     if outcomes.is_empty() {
         tell("there is no evidence in it");
     }
     if args.json {
-        say(serde_json::json!(outcomes).to_string())?;
+        say_json(&serde_json::json!(outcomes))?;
     } else {
         outcomes.iter().flat_map(lines).try_for_each(say)?;
     }
@@ -108,7 +108,7 @@ fn unreadable(path: &Path, error: io::Error) -> Failure {
 }
 
 fn lines(outcome: &Outcome) -> Vec<String> {
-    let file = outcome.file.display();
+    let file = &outcome.file;
     let Some(proof) = &outcome.proof else { return vec![format!("NOTHING  {file}")] };
     let mut lines = vec![format!("PROVES   {file}")];
     lines.extend(proof.signers.iter().map(|signer| {
@@ -117,4 +117,34 @@ fn lines(outcome: &Outcome) -> Vec<String> {
         format!("         {who} ({}) {} of epoch {}", signer.node, proof.kind, proof.epoch)
     }));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_without_evidence_is_well_and_one_of_junk_with_any_name_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (network, folder) =
+            (directory.path().join("network.toml"), directory.path().join("evidence"));
+        let keeper =
+            "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X";
+        let text =
+            format!("name = 'a.alt'\nk = 1\n[[keepers]]\nfrom_epoch = 0\nnodes = ['{keeper}']");
+        fs::write(&network, text).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let look = |json| {
+            let (paths, network) = (vec![folder.clone()], network.clone());
+            run(&EvidenceArgs { paths, network, json })
+        };
+        assert!(look(false).is_ok() && look(true).is_ok());
+        // A name that is no text, and one that would colour the terminal.
+        for name in [&b"two-votes-\xff"[..], b"\x1b[31m"] {
+            fs::write(folder.join(OsStr::from_bytes(name)), "junk").unwrap();
+            assert!(look(false).is_err() && look(true).is_err());
+        }
+    }
 }

@@ -11,7 +11,7 @@ use anon::{
         vote::{Reached, Vote, VoteDigest},
     },
     keys::{KeeperSecret, SigningSecret as _},
-    network::Epoch,
+    network::{Epoch, Network},
     request::view::{ViewRequest, piece},
     view::{
         header::ViewHeader,
@@ -32,9 +32,9 @@ pub(crate) const WAYS: [Behaviour; 4] =
 /// What a keeper lies with.
 #[derive(Clone)]
 pub(crate) struct Means {
+    pub(crate) network: Arc<Network>,
     pub(crate) charter: Charter,
     pub(crate) secret: Arc<KeeperSecret>,
-    pub(crate) epoch_seconds: u64,
     pub(crate) behaviours: BTreeSet<Behaviour>,
     pub(crate) hostile: Hostile,
 }
@@ -87,7 +87,7 @@ impl Means {
 
     /// Another vote in place of the own one: for every other keeper, or for all.
     fn other_chain(&self, to: &NodeId, bytes: &[u8]) -> Option<Vec<u8>> {
-        let present = Epoch(now().0 / self.epoch_seconds);
+        let present = self.network.epoch(now());
         let read = |epoch: Epoch| {
             let (ballot, deadlines) = (self.charter.ballot(epoch)?, self.charter.deadlines(epoch)?);
             let chain = Chain::decode(bytes, &ballot, deadlines.rounds.count()).ok()?;
